@@ -1,0 +1,62 @@
+/*
+ * Model builders: each declares a model's parameters once and appends its computation to graphs of any batch size.
+ * No arithmetic of their own.
+ */
+#ifndef TS_NN_NN_H
+#define TS_NN_NN_H
+
+#include "graph/graph.h"
+
+/*
+ * DDPM++ as in score_sde (Song et al. 2021; `ncsnpp` with BigGAN blocks, positional embedding, no FIR, no progressive
+ * paths): the noise-conditioned U-Net.  Names follow the public checkpoints ("all_modules.N....").
+ */
+typedef struct ts_unet_config {
+    int height, width, channels;
+    int nf;                 /* base width */
+    int levels, ch_mult[8]; /* widths are nf * ch_mult[level] */
+    int num_res_blocks;
+    int attn_count, attn_resolutions[8]; /* heights at which attention follows each block */
+    float dropout;
+} ts_unet_config;
+
+typedef struct ts_unet ts_unet;
+
+/* Declares the parameters in `params`.  Errors: sizes the levels do not divide, odd nf, ... */
+ts_status ts_unet_create(const ts_unet_config *config, ts_params *params, ts_unet **unet);
+void ts_unet_destroy(ts_unet *unet);
+/* Appends the network: x [n,h,w,channels], t [n] -> predicted noise, same shape as x.  `training` switches
+ * dropout on. */
+ts_tensor ts_unet_apply(const ts_unet *unet, ts_graph *graph, ts_tensor x, ts_tensor t, bool training);
+
+/* Residual MLP on vectors: input and time embedding to `hidden`, `blocks` times h = (h + W2 silu(W1 silu(gn(h)) + temb)) / sqrt 2,
+ * zero-initialised output layer. x is [n,1,1,dim]. */
+typedef struct ts_mlp_config {
+    int dim, hidden, blocks;
+} ts_mlp_config;
+
+typedef struct ts_mlp ts_mlp;
+ts_status ts_mlp_create(const ts_mlp_config *config, ts_params *params, ts_mlp **mlp);
+void ts_mlp_destroy(ts_mlp *mlp);
+ts_tensor ts_mlp_apply(const ts_mlp *mlp, ts_graph *graph, ts_tensor x, ts_tensor t);
+
+/*
+ * Glow (Kingma and Dhariwal 2018), as math.md section 3 pins it down: L levels of squeeze, K steps, split.  Names follow the
+ * public implementation ("flow.layers.N....", "learn_top_fn....").
+ */
+typedef struct ts_glow_config {
+    int height, width, channels;
+    int levels, steps; /* L, K */
+    int hidden;        /* channels of the coupling networks */
+} ts_glow_config;
+
+typedef struct ts_glow ts_glow;
+ts_status ts_glow_create(const ts_glow_config *config, ts_params *params, uint64_t seed, ts_glow **glow);
+void ts_glow_destroy(ts_glow *glow);
+/* x [n,h,w,c] -> log-density [n]; *z_top, if wanted, gets the top latent [n,h/2^L,w/2^L,c 2^(L+1)]. */
+ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts_tensor *z_top);
+/* Draws x [n,h,w,c], or decodes z_top when it is not -1 (split latents at `temperature`). */
+ts_tensor ts_glow_sample(const ts_glow *glow, ts_graph *graph, int n, ts_tensor z_top, float temperature,
+                         const ts_step_state *state, uint32_t stream);
+
+#endif

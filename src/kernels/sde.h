@@ -1,0 +1,105 @@
+/*
+ * The forward processes dx = f(x,t) dt + g(t) dw with x_t = a(t) x0 + s(t) z, as inline functions that host
+ * code and kernels of every device share.  All in double precision.  Formulas: Song et al., "Score-Based
+ * Generative Modeling through Stochastic Differential Equations", 2021; importance densities: Franzese et al.,
+ * arXiv 2206.05173.
+ */
+#ifndef TS_KERNELS_SDE_H
+#define TS_KERNELS_SDE_H
+
+#include <math.h>
+#include "philox.h"
+
+typedef enum ts_sde_kind { TS_SDE_VP, TS_SDE_SUBVP, TS_SDE_VE } ts_sde_kind;
+
+typedef struct ts_sde {
+    ts_sde_kind kind;
+    double beta_min, beta_max;   /* VP, sub-VP: beta(t) = beta_min + (beta_max - beta_min) t */
+    double sigma_min, sigma_max; /* VE: sigma(t) = sigma_min (sigma_max / sigma_min)^t */
+} ts_sde;
+
+TS_FN double ts_sde_beta(const ts_sde *e, double t)
+{
+    return e->beta_min + (e->beta_max - e->beta_min) * t;
+}
+
+/* B(t), the integral of beta from 0 to t. */
+TS_FN double ts_sde_beta_integral(const ts_sde *e, double t)
+{
+    return e->beta_min * t + 0.5 * (e->beta_max - e->beta_min) * t * t;
+}
+
+/* a(t): the factor of the mean, E x_t = a x0. */
+TS_FN double ts_sde_mean(const ts_sde *e, double t)
+{
+    return e->kind == TS_SDE_VE ? 1.0 : exp(-0.5 * ts_sde_beta_integral(e, t));
+}
+
+/* s(t): the standard deviation of x_t given x0. */
+TS_FN double ts_sde_std(const ts_sde *e, double t)
+{
+    if (e->kind == TS_SDE_VE)
+        return e->sigma_min * pow(e->sigma_max / e->sigma_min, t);
+    double variance = -expm1(-ts_sde_beta_integral(e, t));
+    return e->kind == TS_SDE_VP ? sqrt(variance) : variance;
+}
+
+/* The drift is linear: f(x,t) = drift(t) x. */
+TS_FN double ts_sde_drift(const ts_sde *e, double t)
+{
+    return e->kind == TS_SDE_VE ? 0.0 : -0.5 * ts_sde_beta(e, t);
+}
+
+/* g(t)^2. */
+TS_FN double ts_sde_diffusion2(const ts_sde *e, double t)
+{
+    if (e->kind == TS_SDE_VP)
+        return ts_sde_beta(e, t);
+    if (e->kind == TS_SDE_SUBVP)
+        return ts_sde_beta(e, t) * -expm1(-2.0 * ts_sde_beta_integral(e, t));
+    double s = ts_sde_std(e, t);
+    return 2.0 * s * s * log(e->sigma_max / e->sigma_min);
+}
+
+/* Lambda(t), an antiderivative of g^2/s^2. */
+TS_FN double ts_sde_lambda(const ts_sde *e, double t)
+{
+    if (e->kind == TS_SDE_VE)
+        return 2.0 * t * log(e->sigma_max / e->sigma_min);
+    double b = ts_sde_beta_integral(e, t);
+    if (e->kind == TS_SDE_VP)
+        return b + log(-expm1(-b));
+    /* 2 ln sinh(b/2), written so that it neither overflows nor cancels */
+    return b + 2.0 * log(-expm1(-b)) - 2.0 * 0.69314718055994530942;
+}
+
+/* The t with B(t) = b. */
+TS_FN double ts_sde_time_of_beta_integral(const ts_sde *e, double b)
+{
+    double slope = e->beta_max - e->beta_min;
+    if (slope == 0.0)
+        return b / e->beta_min;
+    return 2.0 * b / (e->beta_min + sqrt(e->beta_min * e->beta_min + 2.0 * slope * b));
+}
+
+/* The t with Lambda(t) = lambda. */
+TS_FN double ts_sde_lambda_inverse(const ts_sde *e, double lambda)
+{
+    if (e->kind == TS_SDE_VE)
+        return lambda / (2.0 * log(e->sigma_max / e->sigma_min));
+    double b;
+    if (e->kind == TS_SDE_VP)
+        b = lambda > 30.0 ? lambda + exp(-lambda) : log1p(exp(lambda));
+    else
+        b = lambda > 60.0 ? lambda + 2.0 * 0.69314718055994530942 : 2.0 * asinh(exp(0.5 * lambda));
+    return ts_sde_time_of_beta_integral(e, b);
+}
+
+/* The weight g^2/s^2 that turns ||net - z||^2 into the likelihood integrand. */
+TS_FN double ts_sde_likelihood_weight(const ts_sde *e, double t)
+{
+    double s = ts_sde_std(e, t);
+    return ts_sde_diffusion2(e, t) / (s * s);
+}
+
+#endif
