@@ -1,33 +1,33 @@
 /*
  * The table of operations: everything a device can do, as one struct of function pointers.  Host code knows
- * devices through this header alone.  A NULL entry means that the device lacks the operation; the graph builder
- * turns that into an error before anything runs.
+ * devices through this header alone.  A NULL entry means that the device lacks the operation; the graph
+ * builder turns that into an error before anything runs.
  *
  * Conventions
  *   Activations are NHWC, dense, of the device's activation type (float32; bfloat16 on a fast GPU device):
- *   `void *`.  Parameters, their gradients, statistics and per-image scalars are float32; `double` where a bound
- *   is accumulated.  All pointers are device memory unless a comment says host.
- *   Gradients of parameters accumulate (+=).  Gradients of activations assign (=) unless `accumulate` is set.
- *   A NULL gradient pointer means that the gradient is not wanted.
- *   Operations are queued in order; `synchronize` waits.  Arguments passed by value are frozen when a launch
- *   sequence is captured; what changes by step is read from `state`, which lives in device memory.
- *   Every operation is deterministic for a fixed device and thread count.
+ *   `void *`.  Parameters, their gradients, statistics and per-image scalars are float32; `double` where a
+ * bound is accumulated.  All pointers are device memory unless a comment says host. Gradients of parameters
+ * accumulate (+=).  Gradients of activations assign (=) unless `accumulate` is set. A NULL gradient pointer
+ * means that the gradient is not wanted. Operations are queued in order; `synchronize` waits.  Arguments
+ * passed by value are frozen when a launch sequence is captured; what changes by step is read from `state`,
+ * which lives in device memory. Every operation is deterministic for a fixed device and thread count.
  */
 #ifndef TS_KERNELS_H
 #define TS_KERNELS_H
 
 #include <stddef.h>
 #include <stdint.h>
-#include "host/base/status.h"
+#include "base/status.h"
 #include "kernels/philox.h"
 #include "kernels/sde.h"
 
 typedef enum ts_dtype { TS_F32, TS_BF16, TS_F64, TS_U8, TS_I32 } ts_dtype;
 
-/* ---- convolution, dense layers, attention ---------------------------------------------------------------- */
+/* ---- convolution, dense layers, attention ----------------------------------------------------------------
+ */
 
-/* y = scale (conv3x3(x) + bias + residual), stride 1, zero padding 1.  x [n,h,w,ci], y and residual [n,h,w,co],
- * weight [co,3,3,ci] (cross-correlation), bias [co]; bias and residual may be NULL. */
+/* y = scale (conv3x3(x) + bias + residual), stride 1, zero padding 1.  x [n,h,w,ci], y and residual
+ * [n,h,w,co], weight [co,3,3,ci] (cross-correlation), bias [co]; bias and residual may be NULL. */
 typedef struct ts_conv_forward {
     int n, h, w, ci, co;
     const void *x, *residual;
@@ -36,7 +36,8 @@ typedef struct ts_conv_forward {
     void *y;
 } ts_conv_forward;
 
-/* dy is the gradient of the bracket above (the caller applies `scale`).  Any of dx, dweight, dbias may be NULL. */
+/* dy is the gradient of the bracket above (the caller applies `scale`).  Any of dx, dweight, dbias may be
+ * NULL. */
 typedef struct ts_conv_backward {
     int n, h, w, ci, co;
     const void *x, *dy;
@@ -69,8 +70,8 @@ typedef struct ts_dense_backward {
 } ts_dense_backward;
 
 /* Single-head self-attention over `tokens` positions: y = softmax(q k^T / sqrt(c)) v, with q, k, v the three
- * thirds of the last axis of qkv [n,tokens,3c]; y [n,tokens,c]; probabilities [n,tokens,tokens] are kept for the
- * backward pass (device's activation type). */
+ * thirds of the last axis of qkv [n,tokens,3c]; y [n,tokens,c]; probabilities [n,tokens,tokens] are kept for
+ * the backward pass (device's activation type). */
 typedef struct ts_attention_forward {
     int n, tokens, c;
     const void *qkv;
@@ -83,12 +84,13 @@ typedef struct ts_attention_backward {
     void *dqkv;
 } ts_attention_backward;
 
-/* ---- normalisation and element-wise layers --------------------------------------------------------------- */
+/* ---- normalisation and element-wise layers ---------------------------------------------------------------
+ */
 
-/* y = dropout(act(gamma (x' - mean) rstd + beta)), x' = x + shift, statistics over each image's hw positions and
- * c/groups channels, biased variance, act SiLU or identity.  x, y [n,hw,c]; shift [n,c] or NULL; gamma, beta [c];
- * mean, rstd [n,groups] are outputs.  Dropout (inverted, off at 0) keeps element i when uniform(state,
- * TS_STREAM_DROPOUT + layer, i) > dropout. */
+/* y = dropout(act(gamma (x' - mean) rstd + beta)), x' = x + shift, statistics over each image's hw positions
+ * and c/groups channels, biased variance, act SiLU or identity.  x, y [n,hw,c]; shift [n,c] or NULL; gamma,
+ * beta [c]; mean, rstd [n,groups] are outputs.  Dropout (inverted, off at 0) keeps element i when
+ * uniform(state, TS_STREAM_DROPOUT + layer, i) > dropout. */
 typedef struct ts_group_norm_forward {
     int n, hw, c, groups;
     float epsilon;
@@ -139,7 +141,8 @@ typedef struct ts_scale_add {
     bool accumulate;
 } ts_scale_add;
 
-/* Halves (mean of 2x2) or doubles (nearest) height and width.  x [n,h,w,c]; y [n,h/2,w/2,c] or [n,2h,2w,c]. */
+/* Halves (mean of 2x2) or doubles (nearest) height and width.  x [n,h,w,c]; y [n,h/2,w/2,c] or [n,2h,2w,c].
+ */
 typedef struct ts_resample_forward {
     int n, h, w, c;
     bool up;
@@ -190,17 +193,20 @@ typedef struct ts_slice_backward {
 } ts_slice_backward;
 
 /* Transformer sinusoids of 999 t (Vaswani et al. 2017 as in score_sde): with half = c/2 and
- * w_j = exp(-j ln(10000)/(half-1)), y[i] = [sin(999 t_i w_j), cos(999 t_i w_j)].  t [n] float, y [n,c], c even. */
+ * w_j = exp(-j ln(10000)/(half-1)), y[i] = [sin(999 t_i w_j), cos(999 t_i w_j)].  t [n] float, y [n,c], c
+ * even. */
 typedef struct ts_time_embedding {
     int n, c;
     const float *t;
     void *y;
 } ts_time_embedding;
 
-/* ---- Glow ------------------------------------------------------------------------------------------------ */
+/* ---- Glow ------------------------------------------------------------------------------------------------
+ */
 
-/* Space to depth: x [n,h,w,c] -> y [n,h/2,w/2,4c], channel 4 c + 2 dy + dx; with `inverse`, back (h, w are then those
- * of y).  Its own transpose, so the backward pass is the same operation the other way; accumulate adds. */
+/* Space to depth: x [n,h,w,c] -> y [n,h/2,w/2,4c], channel 4 c + 2 dy + dx; with `inverse`, back (h, w are
+ * then those of y).  Its own transpose, so the backward pass is the same operation the other way; accumulate
+ * adds. */
 typedef struct ts_squeeze {
     int n, h, w, c; /* of the larger image, whichever side it is on */
     bool inverse;
@@ -209,8 +215,8 @@ typedef struct ts_squeeze {
     bool accumulate;
 } ts_squeeze;
 
-/* y = act((x + bias) exp(factor logs)), act ReLU or identity; with `inverse`, y = x exp(-factor logs) - bias (no
- * ReLU).  x, y [rows,c]; bias may be NULL. */
+/* y = act((x + bias) exp(factor logs)), act ReLU or identity; with `inverse`, y = x exp(-factor logs) - bias
+ * (no ReLU).  x, y [rows,c]; bias may be NULL. */
 typedef struct ts_actnorm_forward {
     int64_t rows;
     int c;
@@ -234,8 +240,8 @@ typedef struct ts_actnorm_backward {
     float *dbias, *dlogs;
 } ts_actnorm_backward;
 
-/* Data-dependent initialisation (Kingma and Dhariwal 2018): bias = -mean, logs = -ln(std + 1e-6) / factor, over
- * the rows of x [rows,c]. */
+/* Data-dependent initialisation (Kingma and Dhariwal 2018): bias = -mean, logs = -ln(std + 1e-6) / factor,
+ * over the rows of x [rows,c]. */
 typedef struct ts_actnorm_initialize {
     int64_t rows;
     int c;
@@ -244,8 +250,8 @@ typedef struct ts_actnorm_initialize {
     float *bias, *logs;
 } ts_actnorm_initialize;
 
-/* W = P L (U + diag(sign exp(log_s))), all [c,c] row-major; `lower` is used strictly below the diagonal (ones on
- * it), `upper` strictly above; permutation P is a dense matrix.  With `inverse`, weight = W^-1. */
+/* W = P L (U + diag(sign exp(log_s))), all [c,c] row-major; `lower` is used strictly below the diagonal (ones
+ * on it), `upper` strictly above; permutation P is a dense matrix.  With `inverse`, weight = W^-1. */
 typedef struct ts_glow_matrix_forward {
     int c;
     bool inverse;
@@ -280,8 +286,8 @@ typedef struct ts_coupling_backward {
     bool accumulate; /* of dx; dh assigns */
 } ts_coupling_backward;
 
-/* logp[i] = sum over positions and c channels of ln N(x; mean, exp(logs)), for channels first .. first + c of x
- * [n,hw,stride].  h [n,hw,2c] holds mean and logs: interleaved (even, odd channels) or as halves. */
+/* logp[i] = sum over positions and c channels of ln N(x; mean, exp(logs)), for channels first .. first + c of
+ * x [n,hw,stride].  h [n,hw,2c] holds mean and logs: interleaved (even, odd channels) or as halves. */
 typedef struct ts_gaussian_forward {
     int n, hw, c, stride, first;
     bool interleaved;
@@ -299,7 +305,8 @@ typedef struct ts_gaussian_backward {
     void *dh; /* assigns */
 } ts_gaussian_backward;
 
-/* x[.., first : first + c] = mean + temperature exp(logs) z, z from (state, stream), element index i*hw*c + ... */
+/* x[.., first : first + c] = mean + temperature exp(logs) z, z from (state, stream), element index i*hw*c +
+ * ... */
 typedef struct ts_gaussian_sample {
     int n, hw, c, stride, first;
     bool interleaved;
@@ -333,12 +340,13 @@ typedef struct ts_vector_sum {
     float *y;
 } ts_vector_sum;
 
-/* ---- the training loop ----------------------------------------------------------------------------------- */
+/* ---- the training loop -----------------------------------------------------------------------------------
+ */
 
 typedef enum ts_time_sampling { TS_TIME_UNIFORM, TS_TIME_IMPORTANCE } ts_time_sampling;
 
-/* t[i] on [t_min, t_max]: uniform, or with density proportional to g^2/s^2; low discrepancy spreads one uniform draw
- * of the batch as (u + i/n) mod 1, independent draws use element i.  Stream TS_STREAM_TIME. */
+/* t[i] on [t_min, t_max]: uniform, or with density proportional to g^2/s^2; low discrepancy spreads one
+ * uniform draw of the batch as (u + i/n) mod 1, independent draws use element i.  Stream TS_STREAM_TIME. */
 typedef struct ts_draw_times {
     int n;
     ts_sde sde;
@@ -350,9 +358,9 @@ typedef struct ts_draw_times {
 } ts_draw_times;
 
 /* Fills a batch of data on the device: x0[i] = the (shuffled) example of this step, float32 in model scale.
- * Bytes become byte * scale + offset.  With `shuffle`, position step*n + i is mapped through a permutation of the
- * epoch it falls in (ts_shuffle_index); without, x0[i] is example (start + i) mod count.  Flips mirror an image
- * horizontally with probability 1/2.  Exactly one of bytes, floats is set. */
+ * Bytes become byte * scale + offset.  With `shuffle`, position step*n + i is mapped through a permutation of
+ * the epoch it falls in (ts_shuffle_index); without, x0[i] is example (start + i) mod count.  Flips mirror an
+ * image horizontally with probability 1/2.  Exactly one of bytes, floats is set. */
 typedef struct ts_gather {
     int n, h, w, c; /* vectors: h = w = 1 */
     int64_t count, start;
@@ -375,9 +383,9 @@ typedef struct ts_perturb {
 
 typedef enum ts_loss_weight { TS_WEIGHT_ONE, TS_WEIGHT_LIKELIHOOD } ts_loss_weight;
 
-/* loss[i] = w(t_i) mean_d (net - z)^2, w = 1 or g^2/s^2; dnet = gradient of the batch mean of loss; total (one
- * double) += sum of loss; profile [bins][2] (double) += (sum of mean (net - z)^2, count) in the bin of t over
- * [t_min, t_max].  dnet, total and profile may be NULL. */
+/* loss[i] = w(t_i) mean_d (net - z)^2, w = 1 or g^2/s^2; dnet = gradient of the batch mean of loss; total
+ * (one double) += sum of loss; profile [bins][2] (double) += (sum of mean (net - z)^2, count) in the bin of t
+ * over [t_min, t_max].  dnet, total and profile may be NULL. */
 typedef struct ts_score_loss {
     int n, d, bins;
     ts_sde sde;
@@ -391,8 +399,9 @@ typedef struct ts_score_loss {
 } ts_score_loss;
 
 /* Global norm, clipping, Adam (Kingma and Ba 2015) with linear warm-up, and EMA with a warm-up ramp
- * min(decay, (1 + step)/(10 + step)), over all parameters at once; step counts from 0 in state.  Gradients are zeroed.  If the
- * norm is not finite nothing is updated and report->skipped counts up.  ema may be NULL. */
+ * min(decay, (1 + step)/(10 + step)), over all parameters at once; step counts from 0 in state.  Gradients
+ * are zeroed.  If the norm is not finite nothing is updated and report->skipped counts up.  ema may be NULL.
+ */
 typedef struct ts_optimizer_report {
     float norm;       /* of the gradient, before clipping */
     uint32_t skipped; /* steps with a gradient that was not finite */
@@ -413,9 +422,11 @@ typedef struct ts_advance {
     ts_step_state *state;
 } ts_advance;
 
-/* ---- sampling -------------------------------------------------------------------------------------------- */
+/* ---- sampling --------------------------------------------------------------------------------------------
+ */
 
-/* out[i] = scale * normal(state, stream, element + i), activation type; or +-1 with `rademacher`. element: multiple of 4. */
+/* out[i] = scale * normal(state, stream, element + i), activation type; or +-1 with `rademacher`. element:
+ * multiple of 4. */
 typedef struct ts_fill_random {
     int64_t count;
     float scale;
@@ -433,8 +444,8 @@ typedef struct ts_fill_time {
     float *t;
 } ts_fill_time;
 
-/* One Euler-Maruyama step with its noise: x <- c0 x + c1 net + c2 z, c = coefficients[state->step] ([steps][3],
- * device), z from TS_STREAM_SAMPLER. x is float32 and [count]; net is an activation. */
+/* One Euler-Maruyama step with its noise: x <- c0 x + c1 net + c2 z, c = coefficients[state->step]
+ * ([steps][3], device), z from TS_STREAM_SAMPLER. x is float32 and [count]; net is an activation. */
 typedef struct ts_sde_step {
     int64_t count;
     const float *coefficients;
@@ -471,7 +482,8 @@ typedef struct ts_convert {
     void *y;
 } ts_convert;
 
-/* ---- the bound ------------------------------------------------------------------------------------------- */
+/* ---- the bound -------------------------------------------------------------------------------------------
+ */
 
 /* out[i] (double) = sum_d (net - z)^2. */
 typedef struct ts_squared_error {
@@ -512,8 +524,8 @@ typedef struct ts_mixture_view {
     const double *weights, *means, *vectors, *values;
 } ts_mixture_view;
 
-/* For each row i with its own t: net = -s(t) grad log p_t(x) (the noise that an exact network would predict) and
- * log_prob = ln p_t(x).  Either may be NULL. */
+/* For each row i with its own t: net = -s(t) grad log p_t(x) (the noise that an exact network would predict)
+ * and log_prob = ln p_t(x).  Either may be NULL. */
 typedef struct ts_mixture_evaluate {
     int n;
     ts_sde sde;
@@ -588,21 +600,23 @@ typedef struct ts_mixture_sample {
     X(mixture_evaluate)                                                                                      \
     X(mixture_sample)
 
-/* ---- devices --------------------------------------------------------------------------------------------- */
+/* ---- devices ---------------------------------------------------------------------------------------------
+ */
 
 typedef struct ts_device ts_device;
 
 typedef struct ts_device_options {
-    int threads;     /* CPU threads; 0: all */
-    int index;       /* which GPU */
-    bool fast;       /* reduced precision activations where the device has them */
+    int threads; /* CPU threads; 0: all */
+    int index;   /* which GPU */
+    bool fast;   /* reduced precision activations where the device has them */
 } ts_device_options;
 
 typedef struct ts_kernels {
     const char *name; /* "cpu", "cuda" */
     ts_status (*open)(const ts_device_options *options, ts_device **device);
     void (*close)(ts_device *device);
-    /* Memory from `allocate` is 64-byte aligned and zeroed.  Failure is TS_NO_MEMORY and says how much was asked. */
+    /* Memory from `allocate` is 64-byte aligned and zeroed.  Failure is TS_NO_MEMORY and says how much was
+     * asked. */
     ts_status (*allocate)(ts_device *device, size_t bytes, void **memory);
     void (*release)(ts_device *device, void *memory);
     ts_status (*upload)(ts_device *device, void *to, const void *host, size_t bytes);
@@ -623,9 +637,10 @@ struct ts_device {
     const ts_kernels *k;
     ts_dtype activation;
     int threads;
-    char description[128];   /* for people: model name, threads or memory */
+    char description[128];    /* for people: model name, threads or memory */
     size_t bytes, peak_bytes; /* allocated now and at most, the device's own caches included */
-    uint64_t allocations;    /* calls of allocate and growths of own caches so far: constant after the first step */
+    uint64_t
+        allocations; /* calls of allocate and growths of own caches so far: constant after the first step */
 };
 
 static inline size_t ts_dtype_size(ts_dtype type)
@@ -633,8 +648,9 @@ static inline size_t ts_dtype_size(ts_dtype type)
     return type == TS_F64 ? 8 : type == TS_U8 ? 1 : type == TS_BF16 ? 2 : 4;
 }
 
-/* The position i of a shuffled pass over `count` examples: a permutation of 0 .. count-1 for every (seed, epoch), by a
- * four-round Feistel network with cycle walking (Black and Rogaway 2002), so no index table is stored. */
+/* The position i of a shuffled pass over `count` examples: a permutation of 0 .. count-1 for every (seed,
+ * epoch), by a four-round Feistel network with cycle walking (Black and Rogaway 2002), so no index table is
+ * stored. */
 TS_FN int64_t ts_shuffle_index(const ts_step_state *s, uint32_t epoch, int64_t i, int64_t count)
 {
     uint32_t bits = 1;
@@ -645,7 +661,8 @@ TS_FN int64_t ts_shuffle_index(const ts_step_state *s, uint32_t epoch, int64_t i
     do {
         uint32_t left = (uint32_t)(v >> bits), right = (uint32_t)v & mask;
         for (uint32_t round = 0; round < 4; round++) {
-            uint32_t mixed = ts_philox(s->seed, right, epoch, TS_STREAM_SHUFFLE, s->instance ^ round << 24).v[0] & mask;
+            uint32_t mixed =
+                ts_philox(s->seed, right, epoch, TS_STREAM_SHUFFLE, s->instance ^ round << 24).v[0] & mask;
             uint32_t next = left ^ mixed;
             left = right;
             right = next;
@@ -655,7 +672,8 @@ TS_FN int64_t ts_shuffle_index(const ts_step_state *s, uint32_t epoch, int64_t i
     return (int64_t)v;
 }
 
-/* The device that `name` asks for: "cpu", "cuda", "cuda:1" or "auto" (a GPU if there is one, else the CPU). */
+/* The device that `name` asks for: "cpu", "cuda", "cuda:1" or "auto" (a GPU if there is one, else the CPU).
+ */
 ts_status ts_device_open(const char *name, const ts_device_options *options, ts_device **device);
 void ts_device_close(ts_device *device);
 

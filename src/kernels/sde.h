@@ -1,8 +1,8 @@
 /*
  * The forward processes dx = f(x,t) dt + g(t) dw with x_t = a(t) x0 + s(t) z, as inline functions that host
  * code and kernels of every device share.  All in double precision.  Formulas: Song et al., "Score-Based
- * Generative Modeling through Stochastic Differential Equations", 2021; importance densities: Franzese et al.,
- * arXiv 2206.05173.
+ * Generative Modeling through Stochastic Differential Equations", 2021; importance densities: Franzese et
+ * al., arXiv 2206.05173.
  */
 #ifndef TS_KERNELS_SDE_H
 #define TS_KERNELS_SDE_H

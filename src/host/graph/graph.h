@@ -1,13 +1,13 @@
 /*
- * A static graph: built once for a fixed batch size, its backward half derived from the forward tape, all memory
- * planned into one arena.
+ * A static graph: built once for a fixed batch size, its backward half derived from the forward tape, all
+ * memory planned into one arena.
  *
- * Building: the functions below append one operation each and return its output.  An error (a shape that does not
- * fit, an operation the device lacks) is remembered, later calls return a dummy, and `ts_graph_plan` reports the first
- * one; so builder code reads like the formula it builds.
+ * Building: the functions below append one operation each and return its output.  An error (a shape that does
+ * not fit, an operation the device lacks) is remembered, later calls return a dummy, and `ts_graph_plan`
+ * reports the first one; so builder code reads like the formula it builds.
  *
- * Memory: `ts_graph_plan` gives every tensor an offset in one arena; tensors whose lifetimes do not overlap share
- * memory.  The result is bitwise that of a plan without reuse (`TS_PLAN_NO_REUSE`).
+ * Memory: `ts_graph_plan` gives every tensor an offset in one arena; tensors whose lifetimes do not overlap
+ * share memory.  The result is bitwise that of a plan without reuse (`TS_PLAN_NO_REUSE`).
  */
 #ifndef TS_GRAPH_GRAPH_H
 #define TS_GRAPH_GRAPH_H
@@ -25,7 +25,8 @@ void ts_graph_set_state(ts_graph *graph, const ts_step_state *state);
 
 /* ---- inputs and outputs ---- */
 
-/* An activation [n,h,w,c] that the caller writes before each run; it keeps its memory during the whole run. */
+/* An activation [n,h,w,c] that the caller writes before each run; it keeps its memory during the whole run.
+ */
 ts_tensor ts_graph_input(ts_graph *graph, const char *name, int n, int h, int w, int c);
 /* A float32 vector [n] (diffusion times) or per-image scalar. */
 ts_tensor ts_graph_input_vector(ts_graph *graph, const char *name, int n);
@@ -35,16 +36,18 @@ void ts_graph_output(ts_graph *graph, ts_tensor tensor, bool seeded);
 
 /* ---- operations: each one row of the kernel table; see kernels.h for the formula ---- */
 
-ts_tensor ts_conv(ts_graph *graph, ts_tensor x, ts_param weight, ts_param bias, int channels, ts_tensor residual,
-                  float scale);
-/* weight may be the first of several adjacent parameters that together have `channels` rows; bias likewise. */
-ts_tensor ts_dense(ts_graph *graph, ts_tensor x, bool silu_input, ts_param weight, ts_param bias, int channels,
-                   ts_tensor residual, float scale);
-/* 1x1 convolution with a matrix that is itself a tensor of the graph (Glow): weight [1,1,c,c] from ts_glow_matrix. */
+ts_tensor ts_conv(ts_graph *graph, ts_tensor x, ts_param weight, ts_param bias, int channels,
+                  ts_tensor residual, float scale);
+/* weight may be the first of several adjacent parameters that together have `channels` rows; bias likewise.
+ */
+ts_tensor ts_dense(ts_graph *graph, ts_tensor x, bool silu_input, ts_param weight, ts_param bias,
+                   int channels, ts_tensor residual, float scale);
+/* 1x1 convolution with a matrix that is itself a tensor of the graph (Glow): weight [1,1,c,c] from
+ * ts_glow_matrix. */
 ts_tensor ts_dense_matrix(ts_graph *graph, ts_tensor x, ts_tensor weight);
 ts_tensor ts_attention(ts_graph *graph, ts_tensor qkv);
-ts_tensor ts_group_norm(ts_graph *graph, ts_tensor x, ts_tensor shift, ts_param gamma, ts_param beta, int groups,
-                        float epsilon, bool silu, float dropout);
+ts_tensor ts_group_norm(ts_graph *graph, ts_tensor x, ts_tensor shift, ts_param gamma, ts_param beta,
+                        int groups, float epsilon, bool silu, float dropout);
 ts_tensor ts_silu(ts_graph *graph, ts_tensor x);
 ts_tensor ts_add_scaled(ts_graph *graph, ts_tensor x, ts_tensor y, float scale); /* scale (x + y) */
 ts_tensor ts_resample(ts_graph *graph, ts_tensor x, bool up);
@@ -52,7 +55,9 @@ ts_tensor ts_concat(ts_graph *graph, ts_tensor a, ts_tensor b);
 ts_tensor ts_slice(ts_graph *graph, ts_tensor x, int first, int channels);
 ts_tensor ts_time_embed(ts_graph *graph, ts_tensor t, int channels);
 ts_tensor ts_squeeze2(ts_graph *graph, ts_tensor x, bool inverse);
-ts_tensor ts_actnorm(ts_graph *graph, ts_tensor x, ts_param bias, ts_param logs, float factor, bool relu, bool inverse);
+/* `initialize`: ts_graph_forward_initialize sets bias and logs from this operation's input. */
+ts_tensor ts_actnorm(ts_graph *graph, ts_tensor x, ts_param bias, ts_param logs, float factor, bool relu,
+                     bool inverse, bool initialize);
 ts_tensor ts_glow_matrix(ts_graph *graph, ts_param permutation, ts_param lower, ts_param upper, ts_param sign,
                          ts_param log_s, int c, bool inverse);
 /* logdet: where to put the [n] log-determinant tensor, or NULL with `inverse`. */
@@ -64,8 +69,8 @@ ts_tensor ts_sum_vectors(ts_graph *graph, const ts_tensor *vectors, int count);
 /* A tensor [n,h,w,c] of zeros (Glow's learned prior is computed from one). */
 ts_tensor ts_zeros(ts_graph *graph, int n, int h, int w, int c);
 
-/* x with channels first .. first + c redrawn from N(mean, exp(2 logs)) (forward only; inverse Glow). Where x is -1 the
- * result has exactly those channels. */
+/* x with channels first .. first + c redrawn from N(mean, exp(2 logs)) (forward only; inverse Glow). Where x
+ * is -1 the result has exactly those channels. */
 ts_tensor ts_gaussian_draw(ts_graph *graph, ts_tensor h, int channels, bool interleaved, float temperature,
                            const ts_step_state *state, uint32_t stream, uint32_t element);
 
@@ -80,25 +85,27 @@ typedef enum ts_plan_flags {
 } ts_plan_flags;
 
 ts_status ts_graph_plan(ts_graph *graph, unsigned flags);
-size_t ts_graph_arena_bytes(const ts_graph *graph);   /* what the plan takes */
+size_t ts_graph_arena_bytes(const ts_graph *graph);    /* what the plan takes */
 size_t ts_graph_no_reuse_bytes(const ts_graph *graph); /* the sum of all tensors */
-double ts_graph_flops(const ts_graph *graph, bool backward); /* multiply-adds counted twice; matrix work only */
+double ts_graph_flops(const ts_graph *graph,
+                      bool backward); /* multiply-adds counted twice; matrix work only */
 
 void *ts_graph_data(const ts_graph *graph, ts_tensor tensor);
-void *ts_graph_gradient(const ts_graph *graph, ts_tensor tensor); /* seeded outputs; inputs with INPUT_GRADIENTS */
+void *ts_graph_gradient(const ts_graph *graph,
+                        ts_tensor tensor); /* seeded outputs; inputs with INPUT_GRADIENTS */
 void ts_graph_shape(const ts_graph *graph, ts_tensor tensor, int shape[4]);
 
 ts_status ts_graph_forward(ts_graph *graph);
 ts_status ts_graph_backward(ts_graph *graph);
 ts_status ts_graph_check_guards(const ts_graph *graph);
 
-/* Data-dependent initialisation (Glow): runs forward and calls actnorm_initialize on every actnorm that `initialize`
- * marks, with its true input, before it is applied. */
+/* Data-dependent initialisation (Glow): runs forward and calls actnorm_initialize on every actnorm made with
+ * `initialize`, with its true input, before it is applied. */
 ts_status ts_graph_forward_initialize(ts_graph *graph);
 
 /* For bench ops: runs each operation by itself and reports. */
-typedef void ts_graph_observer(void *context, const char *operation, const int shape[4], double flops, double bytes,
-                               double seconds);
+typedef void ts_graph_observer(void *context, const char *operation, const int shape[4], double flops,
+                               double bytes, double seconds);
 ts_status ts_graph_profile(ts_graph *graph, bool backward, ts_graph_observer *observer, void *context);
 
 #endif

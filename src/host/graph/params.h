@@ -1,10 +1,10 @@
 /*
- * The parameters of one model: one flat float32 buffer on the device, with the table of what lies where.  Graphs of
- * different batch sizes and directions share one set.  Gradients, Adam moments and EMA are further flat buffers of
- * the same layout, made when training asks for them.
+ * The parameters of one model: one flat float32 buffer on the device, with the table of what lies where.
+ * Graphs of different batch sizes and directions share one set.  Gradients, Adam moments and EMA are further
+ * flat buffers of the same layout, made when training asks for them.
  *
- * Inside, weights lie as the kernels want them; outside, in files, they carry the names and shapes of the public
- * implementations.  A parameter knows how to go from one to the other.
+ * Inside, weights lie as the kernels want them; outside, in files, they carry the names and shapes of the
+ * public implementations.  A parameter knows how to go from one to the other.
  */
 #ifndef TS_GRAPH_PARAMS_H
 #define TS_GRAPH_PARAMS_H
@@ -27,11 +27,11 @@ typedef enum ts_init {
 } ts_init;
 
 typedef struct ts_param_info {
-    char name[96];   /* public name, e.g. "all_modules.3.Conv_0.weight" */
+    char name[96]; /* public name, e.g. "all_modules.3.Conv_0.weight" */
     int rank;
     int64_t shape[4]; /* public shape */
     ts_layout layout;
-    bool trained;    /* false: a constant, such as Glow's permutation; kept out of gradients and moments */
+    bool trained; /* false: a constant, such as Glow's permutation; kept out of gradients and moments */
     ts_init init;
     float scale;
     const float *given; /* host, copied by ts_params_add */
@@ -45,8 +45,9 @@ typedef int ts_param; /* index into the table; -1: none */
 ts_status ts_params_create(ts_device *device, ts_params **params);
 void ts_params_destroy(ts_params *params);
 
-/* Declares a parameter (before `ts_params_commit`).  Errors are kept and returned by commit.  Consecutive trained
- * parameters are adjacent in memory without padding, so [q; k; v] is one matrix [3c,c] at the address of q. */
+/* Declares a parameter (before `ts_params_commit`).  Errors are kept and returned by commit.  Consecutive
+ * trained parameters are adjacent in memory without padding, so [q; k; v] is one matrix [3c,c] at the address
+ * of q. */
 ts_param ts_params_add(ts_params *params, const ts_param_info *info);
 
 /* Allocates and initialises everything.  The seed and the parameter's index determine its initial values. */

@@ -1,6 +1,6 @@
 /*
- * Model builders: each declares a model's parameters once and appends its computation to graphs of any batch size.
- * No arithmetic of their own.
+ * Model builders: each declares a model's parameters once and appends its computation to graphs of any batch
+ * size. No arithmetic of their own.
  */
 #ifndef TS_NN_NN_H
 #define TS_NN_NN_H
@@ -8,8 +8,9 @@
 #include "graph/graph.h"
 
 /*
- * DDPM++ as in score_sde (Song et al. 2021; `ncsnpp` with BigGAN blocks, positional embedding, no FIR, no progressive
- * paths): the noise-conditioned U-Net.  Names follow the public checkpoints ("all_modules.N....").
+ * DDPM++ as in score_sde (Song et al. 2021; `ncsnpp` with BigGAN blocks, positional embedding, no FIR, no
+ * progressive paths): the noise-conditioned U-Net.  Names follow the public checkpoints
+ * ("all_modules.N....").
  */
 typedef struct ts_unet_config {
     int height, width, channels;
@@ -29,8 +30,8 @@ void ts_unet_destroy(ts_unet *unet);
  * dropout on. */
 ts_tensor ts_unet_apply(const ts_unet *unet, ts_graph *graph, ts_tensor x, ts_tensor t, bool training);
 
-/* Residual MLP on vectors: input and time embedding to `hidden`, `blocks` times h = (h + W2 silu(W1 silu(gn(h)) + temb)) / sqrt 2,
- * zero-initialised output layer. x is [n,1,1,dim]. */
+/* Residual MLP on vectors: input and time embedding to `hidden`, `blocks` times h = (h + W2 silu(W1
+ * silu(gn(h)) + temb)) / sqrt 2, zero-initialised output layer. x is [n,1,1,dim]. */
 typedef struct ts_mlp_config {
     int dim, hidden, blocks;
 } ts_mlp_config;
@@ -41,8 +42,8 @@ void ts_mlp_destroy(ts_mlp *mlp);
 ts_tensor ts_mlp_apply(const ts_mlp *mlp, ts_graph *graph, ts_tensor x, ts_tensor t);
 
 /*
- * Glow (Kingma and Dhariwal 2018), as math.md section 3 pins it down: L levels of squeeze, K steps, split.  Names follow the
- * public implementation ("flow.layers.N....", "learn_top_fn....").
+ * Glow (Kingma and Dhariwal 2018), as math.md section 3 pins it down: L levels of squeeze, K steps, split.
+ * Names follow the public implementation ("flow.layers.N....", "learn_top_fn....").
  */
 typedef struct ts_glow_config {
     int height, width, channels;

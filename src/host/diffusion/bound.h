@@ -1,0 +1,64 @@
+/*
+ * The evidence lower bound by Monte Carlo, with intervals over data (math.md sections 4 and 5).
+ *
+ * One pass of ts_bound_measure over the data gives, for each datum, the reconstruction term and the diffusion
+ * term I(T) for every T of a list, from one set of draws with importance-sampled, stratified times;
+ * ts_bound_prior then adds the prior term of one start density at one T.
+ */
+#ifndef TS_DIFFUSION_BOUND_H
+#define TS_DIFFUSION_BOUND_H
+
+#include "diffusion/data.h"
+#include "diffusion/density.h"
+#include "diffusion/score.h"
+
+typedef struct ts_interval {
+    double mean, half; /* 95 %: mean +- half */
+} ts_interval;
+
+/* Mean and 1.96 standard errors over data. */
+ts_interval ts_interval_of(const double *values, int64_t count);
+
+typedef struct ts_bound_config {
+    ts_sde sde;
+    double eps;
+    int T_count;
+    const double *T; /* any order, each in (eps, 1] */
+    int draws;       /* of t and z for each datum */
+    int prior_draws; /* of x_T for each datum */
+    int64_t count;   /* data: the first `count` of the set */
+    uint64_t seed;
+    bool tracks_K; /* mixtures: also K(T), from the exact score */
+} ts_bound_config;
+
+typedef struct ts_bound {
+    int64_t count;
+    int T_count;
+    double *reconstruction; /* [count], nats; continuous data: -d/2 ln(2 pi e s(eps)^2), so that the bound is
+                               one on E log p_eps(x_eps) (math.md section 5's identities) */
+    double *diffusion;      /* [count][T_count] */
+    double *K;              /* [count][T_count] or NULL: draws of K(T), mixtures only */
+} ts_bound;
+
+/* Called now and then with the share done; returning false interrupts (TS_INTERRUPTED). */
+typedef bool ts_progress_fn(void *context, double share);
+
+ts_status ts_bound_measure(const ts_bound_config *config, const ts_data *data, ts_score *score,
+                           ts_progress_fn *progress, void *context, ts_bound *bound);
+/* prior [count]: estimates of KL(q(x_T|x0) || nu) = -d/2 ln(2 pi e s(T)^2) - E log nu(x_T).
+ * On mixtures kl_prior [count] (or NULL) gets draws of log p_T(x_T) - log nu(x_T). */
+ts_status ts_bound_prior(const ts_bound_config *config, const ts_data *data, double T, ts_density *density,
+                         double *prior, double *kl_prior);
+void ts_bound_release(ts_bound *bound);
+
+typedef struct ts_bound_terms {
+    double T;
+    ts_interval elbo, reconstruction, prior, diffusion; /* nats; elbo = reconstruction - prior - diffusion */
+    ts_interval bpd;                                    /* bits/dim */
+} ts_bound_terms;
+
+/* Combines datum by datum, so that correlated terms get the right interval.  bpd = -elbo/(d ln 2). */
+void ts_bound_combine(const ts_bound *bound, int T_index, double T, const double *prior, int d,
+                      ts_bound_terms *terms);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * The data as the training and evaluation loops see them: resident on the device, handed out in batches of x0
+ * in model scale.  Images lie on `levels` equally spaced levels of [-1, 1]; mixtures are continuous and drawn
+ * fresh.
+ */
+#ifndef TS_DIFFUSION_DATA_H
+#define TS_DIFFUSION_DATA_H
+
+#include "kernels/kernels.h"
+
+typedef struct ts_mixture ts_mixture; /* diffusion/mixture.h */
+
+typedef struct ts_data {
+    ts_device *device;
+    int h, w, c;    /* vectors: 1, 1, dimension */
+    int64_t count;  /* examples; mixtures: how many an evaluation draws */
+    int levels;     /* 0: continuous */
+    bool flip;      /* mirror at random in training batches */
+    uint8_t *bytes; /* device [count,h,w,c]: level indices 0 .. levels-1; NULL for mixtures */
+    float *floats;  /* device [count,d]: continuous data held as such (test files); usually NULL */
+    const ts_mixture *mixture;
+} ts_data;
+
+static inline int ts_data_dim(const ts_data *data)
+{
+    return data->h * data->w * data->c;
+}
+
+/* A training batch: x0 (device, float32 [n,d]) of state->step, shuffled and flipped. */
+ts_status ts_data_train_batch(const ts_data *data, int n, const ts_step_state *state, float *x0);
+/* Examples start .. start + n - 1 in order, unflipped; indices wrap around. Mixtures: draws of those row
+ * numbers under state's seed and instance, the same whichever batch they are asked in. */
+ts_status ts_data_eval_batch(const ts_data *data, int n, int64_t start, const ts_step_state *state,
+                             float *x0);
+void ts_data_release(ts_data *data); /* frees the device buffers */
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * Gaussian mixtures in any dimension, with diagonal or full covariances: as data, as exact score, as start
+ * density (math.md section 7).
+ */
+#ifndef TS_DIFFUSION_MIXTURE_H
+#define TS_DIFFUSION_MIXTURE_H
+
+#include "kernels/kernels.h"
+
+typedef struct ts_mixture {
+    ts_device *device;
+    int k, d;
+    ts_mixture_view view; /* device memory */
+} ts_mixture;
+
+/* Host arrays: weights [k] (positive; normalised here), means [k,d], and either stds [k,d] or covariances
+ * [k,d,d] (symmetric positive definite; eigen-decomposed with LAPACK); the other is NULL. */
+ts_status ts_mixture_create(ts_device *device, int k, int d, const double *weights, const double *means,
+                            const double *stds, const double *covariances, ts_mixture **mixture);
+void ts_mixture_destroy(ts_mixture *mixture);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * A score, as the noise it predicts: net(x, t) with grad log p_t(x) = -net / s(t) (VP and sub-VP, math.md
+ * section 1). Two kinds: the network, and the exact score of a mixture.  Batch size is fixed at creation.
+ */
+#ifndef TS_DIFFUSION_SCORE_H
+#define TS_DIFFUSION_SCORE_H
+
+#include "graph/graph.h"
+#include "diffusion/mixture.h"
+
+typedef struct ts_score ts_score;
+
+struct ts_score {
+    const char *name; /* "network", "mixture" */
+    ts_device *device;
+    int n, d;
+    /* x [n,d], t [n] (device, float32); *net gets a device address valid until the next call. */
+    ts_status (*evaluate)(ts_score *score, const float *x, const float *t, const float **net);
+    /* After evaluate: *dx = J^T v with J = d net / d x, v [n,d]. NULL where there is none. */
+    ts_status (*vjp)(ts_score *score, const float *v, const float **dx);
+    void (*destroy)(ts_score *score);
+};
+
+/* Any builder of a network: appends net(x, t) to a graph. */
+typedef ts_tensor ts_network_apply(const void *model, ts_graph *graph, ts_tensor x, ts_tensor t,
+                                   bool training);
+
+/* A forward graph of the network for batches of n images [h,w,c]; with `gradient`, vjp works. */
+ts_status ts_score_network(ts_device *device, ts_params *params, ts_network_apply *apply, const void *model,
+                           int n, int h, int w, int c, bool gradient, ts_score **score);
+ts_status ts_score_mixture(const ts_mixture *mixture, const ts_sde *sde, int n, ts_score **score);
+void ts_score_destroy(ts_score *score);
+
+#endif

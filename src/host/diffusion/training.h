@@ -1,0 +1,70 @@
+/*
+ * Training loops that live on the device: the score network by denoising score matching, and the Glow by
+ * maximum likelihood on forward samples at T.  One `step` call queues a whole step; nothing crosses to the
+ * host but what is read for a log.
+ */
+#ifndef TS_DIFFUSION_TRAINING_H
+#define TS_DIFFUSION_TRAINING_H
+
+#include "diffusion/data.h"
+#include "diffusion/score.h"
+#include "nn/nn.h"
+
+typedef struct ts_optimizer_config {
+    double rate, beta1, beta2, epsilon, clip, ema;
+    int warmup;
+} ts_optimizer_config;
+
+/* What a log line says of the steps since the last one was read. */
+typedef struct ts_training_report {
+    int64_t step;         /* steps done */
+    double loss;          /* mean over the images since the last read */
+    double gradient_norm; /* of the last step */
+    int64_t skipped;      /* steps since the start whose gradient was not finite; their update was left out */
+    bool finite;          /* false: a loss or gradient since the last read was not finite */
+} ts_training_report;
+
+typedef struct ts_training ts_training;
+
+typedef struct ts_score_training_config {
+    ts_sde sde;
+    double t_min, t_max;
+    ts_time_sampling sampling;
+    bool low_discrepancy;
+    ts_loss_weight weight;
+    int batch, profile_bins;
+    uint64_t seed;
+    ts_optimizer_config optimizer;
+} ts_score_training_config;
+
+/* Objective (math.md section 6): mean over d and the batch of w(t) (net - z)^2, t uniform or
+ * importance-sampled. */
+ts_status ts_training_score(ts_device *device, const ts_score_training_config *config, const ts_data *data,
+                            ts_params *params, ts_network_apply *apply, const void *model,
+                            ts_training **training);
+
+typedef struct ts_glow_training_config {
+    ts_sde sde;
+    double T;
+    int batch;
+    uint64_t seed;
+    ts_optimizer_config optimizer;
+} ts_glow_training_config;
+
+/* Objective: -log nu(x_T)/d on x_T = a(T) x0 + s(T) z, fresh each step. The first step initialises the
+ * actnorms from its batch. A step whose loss or gradient is not finite changes nothing (it counts as
+ * skipped). */
+ts_status ts_training_glow(ts_device *device, const ts_glow_training_config *config, const ts_data *data,
+                           ts_params *params, const ts_glow *glow, ts_training **training);
+
+ts_status ts_training_step(ts_training *training);
+ts_status ts_training_read(ts_training *training,
+                           ts_training_report *report); /* waits, then resets the means */
+/* Sums of mean (net - z)^2 and counts by t since the start, [bins][2]. Score training only. */
+ts_status ts_training_profile(ts_training *training, double *profile);
+ts_status ts_training_set_profile(ts_training *training, const double *profile);
+ts_status ts_training_set_step(ts_training *training, int64_t step); /* resume */
+const ts_graph *ts_training_graph(const ts_training *training);
+void ts_training_destroy(ts_training *training);
+
+#endif
