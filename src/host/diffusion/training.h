@@ -22,6 +22,8 @@ typedef struct ts_training_report {
     double gradient_norm; /* of the last step */
     int64_t skipped;      /* steps since the start whose gradient was not finite; their update was left out */
     bool finite;          /* false: a loss or gradient since the last read was not finite */
+    int64_t rollbacks;    /* Glow: times since the start that the guard took the fit back (see below) */
+    double rate_scale;    /* Glow: factor that the guard has put on the rate; 1 for score training */
 } ts_training_report;
 
 typedef struct ts_training ts_training;
@@ -51,9 +53,18 @@ typedef struct ts_glow_training_config {
     ts_optimizer_config optimizer;
 } ts_glow_training_config;
 
-/* Objective: -log nu(x_T)/d on x_T = a(T) x0 + s(T) z, fresh each step. The first step initialises the
- * actnorms from its batch. A step whose loss or gradient is not finite changes nothing (it counts as
- * skipped). */
+/*
+ * Objective: -log nu(x_T)/d on x_T = a(T) x0 + s(T) z, fresh each step.  The first step initialises the
+ * actnorms from its batch.
+ *
+ * Guard against divergence, in three layers.  Gradients are clipped.  A step whose gradient is not finite
+ * changes nothing (it counts as skipped).  And at every 32nd step the mean loss of the last 32 is looked at:
+ * if it is not finite, or worse by more than half a nat a dimension than the best such mean, or if a step was
+ * skipped, then parameters, moments and EMA return to where they were when all was last well, the rate is
+ * halved for good, and the fit goes on (it counts as a rollback).  So too large a rate costs time, not the
+ * fit.  `finite` stays true through this: the reported loss leaves out the steps taken back.  Only when a
+ * million-fold smaller rate diverges too does a step fail, with TS_NOT_FINITE.
+ */
 ts_status ts_training_glow(ts_device *device, const ts_glow_training_config *config, const ts_data *data,
                            ts_params *params, const ts_glow *glow, ts_training **training);
 
