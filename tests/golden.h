@@ -1,0 +1,57 @@
+/*
+ * A golden file: numbers of an independent program that the engine must reproduce.  Every tensor in it must
+ * be asked for, by golden_read or golden_check, or the test fails.
+ */
+#ifndef TESTS_GOLDEN_H
+#define TESTS_GOLDEN_H
+
+#include "base/safetensors.h"
+#include "diffusion/score.h"
+#include "nn/nn.h"
+
+typedef struct golden {
+    ts_safetensors *file;
+    ts_device *device;
+    int checked, failed;
+    double gradient_scale; /* norm of the whole reference gradient under test; see GOLDEN_GRADIENT */
+} golden;
+
+typedef enum golden_kind {
+    GOLDEN_FORWARD,  /* relative 1e-4: outputs, losses */
+    GOLDEN_GRADIENT, /* relative 1e-3, per tensor; a tensor whose true gradient is (next to) zero is judged
+                        against golden.gradient_scale, see golden.c */
+    GOLDEN_ODE,      /* relative 1e-3: ODE end points */
+    GOLDEN_BITS      /* absolute 1e-3: bits per dimension */
+} golden_kind;
+
+/* Metadata: a missing or malformed key is a fatal error of the test that names it. */
+const char *golden_string(const golden *g, const char *key); /* NULL: no such */
+double golden_number(const golden *g, const char *key);
+int golden_integers(const golden *g, const char *key, int limit, int *values); /* "[1, 2]"; how many */
+
+/* A tensor as new doubles (free it), in the file's layout; shape [rank <= 8]; returns the element count.  A
+ * missing tensor is fatal.  golden_has asks first. */
+bool golden_has(const golden *g, const char *name);
+int64_t golden_read(golden *g, const char *name, double **values, int64_t *shape);
+
+/* Compares values (the file's layout) with the tensor `name`, prints one line, counts a failure.  Marks it as
+ * read. */
+void golden_check(golden *g, const char *name, const double *values, int64_t count, golden_kind kind);
+
+/* Loads every "model.NAME" of the file into parameter NAME; names and shapes must match both ways. */
+void golden_load_params(golden *g, ts_params *params);
+
+/* Images [n,c,h,w] <-> [n,h,w,c]. */
+void golden_to_nhwc(const double *nchw, int n, int c, int h, int w, float *nhwc);
+void golden_to_nchw(const float *nhwc, int n, int c, int h, int w, double *nchw);
+
+/* Ends the program with a message when `status` is an error. */
+void golden_must(ts_status status);
+
+/* The checks by kind.  golden_ode: ode.* and likelihood.* of a network's file; score (batch n, with vjp)
+ * belongs to the caller; h, w, c are the image's. */
+void golden_unet(golden *g);                                                         /* golden_unet.c */
+void golden_ode(golden *g, ts_score *score, const ts_sde *sde, int h, int w, int c); /* golden_ode.c */
+void golden_glow(golden *g);                                                         /* golden_glow.c */
+
+#endif
