@@ -485,27 +485,26 @@ typedef struct ts_convert {
 /* ---- the bound -------------------------------------------------------------------------------------------
  */
 
-/* out[i] (double) = sum_d (net - z)^2. */
+/* out[i] (double) = sum_d (net - z)^2, both float32 [n,d]. */
 typedef struct ts_squared_error {
     int n, d;
-    const void *net, *z;
+    const float *net, *z;
     double *out;
 } ts_squared_error;
 
-/* out[i] (double) = sum_d x y, x and y activations. */
+/* out[i] (double) = sum_d x y, both float32 [n,d]. */
 typedef struct ts_row_dot {
     int n, d;
-    const void *x, *y;
+    const float *x, *y;
     double *out;
 } ts_row_dot;
 
 /* out[i] (double) = sum_d ln p(x0 | x), p(k|x) proportional to N(x; a v_k, s^2) over `levels` levels
- * v_k = first + k spacing; x0 lies on a level (nearest taken). */
+ * v_k = first + k spacing; x0 lies on a level (nearest taken).  Both float32 [n,d]. */
 typedef struct ts_reconstruction {
     int n, d, levels;
     double first, spacing, a, s;
-    const float *x0;
-    const void *x;
+    const float *x0, *x;
     double *out;
 } ts_reconstruction;
 
@@ -525,13 +524,13 @@ typedef struct ts_mixture_view {
 } ts_mixture_view;
 
 /* For each row i with its own t: net = -s(t) grad log p_t(x) (the noise that an exact network would predict)
- * and log_prob = ln p_t(x).  Either may be NULL. */
+ * and log_prob = ln p_t(x); vjp = J^T v with J = d net / d x, v [n,d].  Each output may be NULL. */
 typedef struct ts_mixture_evaluate {
     int n;
     ts_sde sde;
     ts_mixture_view mixture;
-    const float *x, *t;
-    float *net;
+    const float *x, *t, *v;
+    float *net, *vjp;
     double *log_prob;
 } ts_mixture_evaluate;
 
