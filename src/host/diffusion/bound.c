@@ -1,0 +1,433 @@
+/*
+ * The evidence lower bound by Monte Carlo.
+ *
+ * Work is arranged as rows: row r is draw r / count of datum r mod count, and the score's batches are filled
+ * with consecutive rows, so that no evaluation is wasted however count, draws and batch size compare.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include "diffusion/bound.h"
+#include "diffusion/buffer.h"
+
+/* Instances keep the bound's draws apart from each other and from those of training and sampling. */
+enum { INSTANCE_DATA = 0x45000000, INSTANCE_TIME, INSTANCE_NOISE, INSTANCE_RECONSTRUCTION, INSTANCE_PRIOR };
+
+/* ---- intervals ---- */
+
+/* Welford's running mean and sum of squared deviations. */
+typedef struct moments {
+    int64_t count;
+    double mean, squares;
+} moments;
+
+static void add(moments *m, double value)
+{
+    const double deviation = value - m->mean;
+    m->mean += deviation / (double)++m->count;
+    m->squares += deviation * (value - m->mean);
+}
+
+static ts_interval interval(const moments *m)
+{
+    const double n = (double)m->count;
+    ts_interval i = {m->mean, m->count > 1 ? 1.96 * sqrt(m->squares / (n - 1.0) / n) : INFINITY};
+    return i;
+}
+
+ts_interval ts_interval_of(const double *values, int64_t count)
+{
+    moments m = {0};
+    for (int64_t i = 0; i < count; i++)
+        add(&m, values[i]);
+    return interval(&m);
+}
+
+void ts_bound_combine(const ts_bound *bound, int T_index, double T, const double *prior, int d,
+                      ts_bound_terms *terms)
+{
+    moments elbo = {0}, reconstruction = {0}, start = {0}, diffusion = {0};
+    for (int64_t i = 0; i < bound->count; i++) {
+        const double r = bound->reconstruction[i], I = bound->diffusion[i * bound->T_count + T_index];
+        add(&reconstruction, r);
+        add(&start, prior[i]);
+        add(&diffusion, I);
+        add(&elbo, r - prior[i] - I);
+    }
+    *terms = (ts_bound_terms){.T = T,
+                              .elbo = interval(&elbo),
+                              .reconstruction = interval(&reconstruction),
+                              .prior = interval(&start),
+                              .diffusion = interval(&diffusion)};
+    const double bits = 1.0 / (d * M_LN2);
+    terms->bpd = (ts_interval){-terms->elbo.mean * bits, terms->elbo.half * bits};
+}
+
+void ts_bound_release(ts_bound *bound)
+{
+    free(bound->reconstruction);
+    free(bound->diffusion);
+    free(bound->K);
+    *bound = (ts_bound){0};
+}
+
+/* ---- rows ---- */
+
+/* Buffers for batches of n rows and what every pass needs. */
+typedef struct pass {
+    const ts_bound_config *config;
+    const ts_data *data;
+    ts_device *device;
+    int n, d, draws;
+    int64_t rows; /* count draws */
+    ts_step_state *data_state, *noise_state;
+    float *x0, *xt, *z, *t;
+    double *values; /* device [n] */
+    double *host, *times;
+    float *host_t;
+} pass;
+
+static void pass_release(pass *p)
+{
+    void *device_memory[] = {p->data_state, p->noise_state, p->x0, p->xt, p->z, p->t, p->values};
+    for (size_t i = 0; i < sizeof device_memory / sizeof *device_memory; i++)
+        if (device_memory[i])
+            p->device->k->release(p->device, device_memory[i]);
+    free(p->host);
+    free(p->times);
+    free(p->host_t);
+}
+
+static ts_status pass_allocate(pass *p)
+{
+    const size_t n = (size_t)p->n, count = n * (size_t)p->d;
+    TS_TRY(ts_buffer_state(p->device, &p->data_state));
+    TS_TRY(ts_buffer_state(p->device, &p->noise_state));
+    TS_TRY(ts_buffer_floats(p->device, count, &p->x0));
+    TS_TRY(ts_buffer_floats(p->device, count, &p->xt));
+    TS_TRY(ts_buffer_floats(p->device, count, &p->z));
+    TS_TRY(ts_buffer_floats(p->device, n, &p->t));
+    TS_TRY(ts_buffer_doubles(p->device, n, &p->values));
+    p->host = malloc(n * sizeof *p->host);
+    p->times = malloc(n * sizeof *p->times);
+    p->host_t = malloc(n * sizeof *p->host_t);
+    if (!p->host || !p->times || !p->host_t)
+        return ts_error(TS_NO_MEMORY, "cannot allocate batches of %d", p->n);
+    const ts_step_state state = {p->config->seed, 0, INSTANCE_DATA};
+    return p->device->k->upload(p->device, p->data_state, &state, sizeof state);
+}
+
+static ts_status check(const ts_bound_config *config, const ts_data *data, const ts_device *device, int d,
+                       int draws)
+{
+    if (device != data->device)
+        return ts_error(TS_INVALID, "bound: data and model are on different devices");
+    if (device->activation != TS_F32)
+        return ts_error(TS_UNSUPPORTED,
+                        "bound: needs float32, but the %s device was opened with reduced "
+                        "precision",
+                        device->k->name);
+    if (d != ts_data_dim(data))
+        return ts_error(TS_INVALID, "bound: the model is for %d dimensions, the data have %d", d,
+                        ts_data_dim(data));
+    if (config->count < 1 || (!data->mixture && config->count > data->count))
+        return ts_error(TS_INVALID, "bound: %lld data asked for, the set has %lld", (long long)config->count,
+                        (long long)data->count);
+    if (draws < 1 || config->count > INT64_MAX / draws / 2)
+        return ts_error(TS_INVALID, "bound: %d draws for each datum", draws);
+    if (!(config->eps > 0.0 && config->eps < 1.0))
+        return ts_error(TS_INVALID, "bound: eps = %g is not in (0, 1)", config->eps);
+    return NULL;
+}
+
+static ts_status check_T(const ts_bound_config *config, double T)
+{
+    if (T > config->eps && T <= 1.0)
+        return NULL;
+    return ts_error(TS_INVALID, "bound: T = %g is not in (eps, 1] with eps = %g", T, config->eps);
+}
+
+static ts_status pass_begin(pass *p, const ts_bound_config *config, const ts_data *data, ts_device *device,
+                            int n, int d, int draws)
+{
+    *p = (pass){.config = config, .data = data, .device = device, .n = n, .d = d, .draws = draws};
+    TS_TRY(check(config, data, device, d, draws));
+    p->rows = config->count * draws;
+    return ts_context(pass_allocate(p), "bound");
+}
+
+/* x0 of rows first .. first + n - 1; rows beyond the last start again. */
+static ts_status load_rows(pass *p, int64_t first)
+{
+    for (int filled = 0; filled < p->n;) {
+        const int64_t datum = (first + filled) % p->config->count, left = p->config->count - datum;
+        const int some = left < p->n - filled ? (int)left : p->n - filled;
+        TS_TRY(ts_data_eval_batch(p->data, some, datum, p->data_state, p->x0 + (size_t)filled * p->d));
+        filled += some;
+    }
+    return NULL;
+}
+
+/* x_t of the rows at p->t with fresh noise, a function of (seed, instance, batch). */
+static ts_status perturb_rows(pass *p, uint32_t instance, int64_t batch)
+{
+    const ts_step_state state = {p->config->seed, (uint32_t)batch, instance};
+    TS_TRY(p->device->k->upload(p->device, p->noise_state, &state, sizeof state));
+    const ts_perturb a = {.n = p->n,
+                          .d = p->d,
+                          .sde = p->config->sde,
+                          .state = p->noise_state,
+                          .x0 = p->x0,
+                          .t = p->t,
+                          .xt = p->xt,
+                          .z = p->z};
+    return p->device->k->perturb(p->device, &a);
+}
+
+static ts_status set_time(pass *p, double t)
+{
+    for (int i = 0; i < p->n; i++)
+        p->host_t[i] = (float)t;
+    return p->device->k->upload(p->device, p->t, p->host_t, (size_t)p->n * sizeof *p->t);
+}
+
+static ts_status fetch(pass *p)
+{
+    TS_TRY(p->device->k->download(p->device, p->host, p->values, (size_t)p->n * sizeof *p->host));
+    return p->device->k->synchronize(p->device);
+}
+
+/* ---- reconstruction ---- */
+
+static ts_status reconstruct_levels(pass *p, double *out)
+{
+    const ts_data *data = p->data;
+    const int64_t count = p->config->count;
+    const double t = (float)p->config->eps; /* as the rows have it */
+    if (data->levels < 2)
+        return ts_error(TS_INVALID, "bound: data on %d level; at least 2 are needed", data->levels);
+    const ts_reconstruction a = {.n = p->n,
+                                 .d = p->d,
+                                 .levels = data->levels,
+                                 .first = -1.0,
+                                 .spacing = 2.0 / (data->levels - 1),
+                                 .a = ts_sde_mean(&p->config->sde, t),
+                                 .s = ts_sde_std(&p->config->sde, t),
+                                 .x0 = p->x0,
+                                 .x = p->xt,
+                                 .out = p->values};
+    TS_TRY(set_time(p, p->config->eps));
+    for (int64_t first = 0, batch = 0; first < p->rows; first += p->n, batch++) {
+        TS_TRY(load_rows(p, first));
+        TS_TRY(perturb_rows(p, INSTANCE_RECONSTRUCTION, batch));
+        TS_TRY(p->device->k->reconstruction(p->device, &a));
+        TS_TRY(fetch(p));
+        for (int i = 0; i < p->n && first + i < p->rows; i++)
+            out[(first + i) % count] += p->host[i] / p->draws;
+    }
+    return NULL;
+}
+
+static ts_status reconstruct(pass *p, double *out)
+{
+    if (p->data->levels)
+        return reconstruct_levels(p, out);
+    const double s = ts_sde_std(&p->config->sde, p->config->eps);
+    for (int64_t i = 0; i < p->config->count; i++)
+        out[i] = -0.5 * p->d * log(2.0 * M_PI * M_E * s * s);
+    return NULL;
+}
+
+/* ---- the diffusion term ---- */
+
+/* A datum's own offset of its stratified times, uniform on (0, 1) with 53 bits.  Independent offsets keep the
+ * data's estimates independent, on which the intervals rest. */
+static double time_offset(uint64_t seed, int64_t datum)
+{
+    const ts_step_state state = {seed, (uint32_t)(datum >> 32), INSTANCE_TIME};
+    const ts_philox_words w = ts_random_words(&state, TS_STREAM_TIME, (uint32_t)datum);
+    return ((double)((uint64_t)w.v[0] << 21 | w.v[1] >> 11) + 0.5) * 0x1p-53;
+}
+
+/* Times of the rows: Lambda(t) uniform on [Lambda(eps), Lambda(T)], in `draws` strata for each datum. */
+static ts_status draw_times(pass *p, int64_t first, double T)
+{
+    const ts_bound_config *c = p->config;
+    const double low = ts_sde_lambda(&c->sde, c->eps), high = ts_sde_lambda(&c->sde, T);
+    for (int i = 0; i < p->n; i++) {
+        const int64_t datum = (first + i) % c->count, draw = (first + i) / c->count % p->draws;
+        double u = time_offset(c->seed, datum) + (double)draw / p->draws;
+        u -= u >= 1.0;
+        const double t = ts_sde_lambda_inverse(&c->sde, low + u * (high - low));
+        p->times[i] = t < c->eps ? c->eps : t > T ? T : t;
+        p->host_t[i] = (float)p->times[i];
+    }
+    return p->device->k->upload(p->device, p->t, p->host_t, (size_t)p->n * sizeof *p->t);
+}
+
+/* out[datum][T] += weight ||net - z||^2 for every T at or beyond the row's time. */
+static ts_status add_errors(pass *p, ts_score *score, int64_t first, double weight, double *out)
+{
+    const ts_bound_config *c = p->config;
+    const float *net;
+    TS_TRY(score->evaluate(score, p->xt, p->t, &net));
+    const ts_squared_error a = {.n = p->n, .d = p->d, .net = net, .z = p->z, .out = p->values};
+    TS_TRY(p->device->k->squared_error(p->device, &a));
+    TS_TRY(fetch(p));
+    for (int i = 0; i < p->n && first + i < p->rows; i++) {
+        const int64_t datum = (first + i) % c->count;
+        if (!isfinite(p->host[i]))
+            return ts_error(TS_NOT_FINITE,
+                            "bound: diffusion term: the %s score of datum %lld at t = %g is not finite",
+                            score->name, (long long)datum, p->times[i]);
+        for (int j = 0; j < c->T_count; j++)
+            if (p->times[i] <= c->T[j])
+                out[datum * c->T_count + j] += weight * p->host[i];
+    }
+    return NULL;
+}
+
+static ts_status measure(pass *p, ts_score *score, ts_score *exact, ts_progress_fn *progress, void *context,
+                         ts_bound *bound)
+{
+    const ts_bound_config *c = p->config;
+    double T = 0.0;
+    for (int j = 0; j < c->T_count; j++)
+        T = fmax(T, c->T[j]);
+    const double weight = 0.5 * (ts_sde_lambda(&c->sde, T) - ts_sde_lambda(&c->sde, c->eps)) / p->draws;
+    TS_TRY(reconstruct(p, bound->reconstruction));
+    for (int64_t first = 0, batch = 0; first < p->rows; first += p->n, batch++) {
+        TS_TRY(load_rows(p, first));
+        TS_TRY(draw_times(p, first, T));
+        TS_TRY(perturb_rows(p, INSTANCE_NOISE, batch));
+        TS_TRY(add_errors(p, score, first, weight, bound->diffusion));
+        if (exact)
+            TS_TRY(add_errors(p, exact, first, weight, bound->K));
+        if (progress && !progress(context, fmin(1.0, (double)(first + p->n) / (double)p->rows)))
+            return ts_error(TS_INTERRUPTED, "bound: interrupted");
+    }
+    return NULL;
+}
+
+static ts_status bound_allocate(const ts_bound_config *config, ts_bound *bound)
+{
+    const size_t count = (size_t)config->count, T_count = (size_t)config->T_count;
+    bound->count = config->count;
+    bound->T_count = config->T_count;
+    bound->reconstruction = calloc(count, sizeof(double));
+    bound->diffusion = calloc(count, T_count * sizeof(double));
+    if (config->tracks_K)
+        bound->K = calloc(count, T_count * sizeof(double));
+    if (!bound->reconstruction || !bound->diffusion || (config->tracks_K && !bound->K))
+        return ts_error(TS_NO_MEMORY, "bound: cannot hold %lld data at %d T", (long long)config->count,
+                        config->T_count);
+    return NULL;
+}
+
+ts_status ts_bound_measure(const ts_bound_config *config, const ts_data *data, ts_score *score,
+                           ts_progress_fn *progress, void *context, ts_bound *bound)
+{
+    *bound = (ts_bound){0};
+    if (config->T_count < 1)
+        return ts_error(TS_INVALID, "bound: no T given");
+    for (int j = 0; j < config->T_count; j++)
+        TS_TRY(check_T(config, config->T[j]));
+    if (config->tracks_K && !data->mixture)
+        return ts_error(TS_INVALID, "bound: K(T) needs the exact score, which only mixtures have");
+    pass p;
+    ts_score *exact = NULL;
+    ts_status status;
+    TS_GOTO(pass_begin(&p, config, data, score->device, score->n, score->d, config->draws), done);
+    if (config->tracks_K)
+        TS_GOTO(ts_score_mixture(data->mixture, &config->sde, score->n, &exact), done);
+    TS_GOTO(bound_allocate(config, bound), done);
+    status = measure(&p, score, exact, progress, context, bound);
+done:
+    if (status)
+        ts_bound_release(bound);
+    if (exact)
+        ts_score_destroy(exact);
+    pass_release(&p);
+    return status;
+}
+
+/* ---- the prior term ---- */
+
+/*
+ * KL(q(x_T|x0) || nu), row by row.  -log nu(x_T) contains about beta/2 ||z||^2 with beta = s^2/(s^2 + a^2)
+ * when nu has the scale of x_T (exactly that for N(0,I) under VP), and ||z||^2 is known to be d on average:
+ * subtracting the difference keeps the mean and removes most of the noise.
+ */
+static ts_status add_prior(pass *p, ts_density *density, double T, int64_t first, double *prior, double *kl)
+{
+    const ts_bound_config *c = p->config;
+    const double a = ts_sde_mean(&c->sde, T), s = ts_sde_std(&c->sde, T), beta = s * s / (s * s + a * a);
+    const double entropy = 0.5 * p->d * log(2.0 * M_PI * M_E * s * s);
+    TS_TRY(density->log_prob(density, p->xt, p->values));
+    TS_TRY(fetch(p));
+    for (int i = 0; i < p->n && first + i < p->rows; i++) {
+        const int64_t datum = (first + i) % c->count;
+        if (!isfinite(p->host[i]))
+            return ts_error(TS_NOT_FINITE,
+                            "bound: prior term: the log-density of the %s start at T = %g is not finite for "
+                            "datum %lld",
+                            density->name, T, (long long)datum);
+        prior[datum] -= (entropy + p->host[i]) / p->draws;
+        if (kl)
+            kl[datum] -= p->host[i] / p->draws;
+    }
+    const ts_row_dot dot = {.n = p->n, .d = p->d, .x = p->z, .y = p->z, .out = p->values};
+    TS_TRY(p->device->k->row_dot(p->device, &dot));
+    TS_TRY(fetch(p));
+    for (int i = 0; i < p->n && first + i < p->rows; i++)
+        prior[(first + i) % c->count] -= 0.5 * beta * (p->host[i] - p->d) / p->draws;
+    return NULL;
+}
+
+/* kl += log p_T(x_T), the exact density's part. */
+static ts_status add_exact(pass *p, int64_t first, double *kl)
+{
+    const ts_mixture_evaluate a = {.n = p->n,
+                                   .sde = p->config->sde,
+                                   .mixture = p->data->mixture->view,
+                                   .x = p->xt,
+                                   .t = p->t,
+                                   .log_prob = p->values};
+    TS_TRY(p->device->k->mixture_evaluate(p->device, &a));
+    TS_TRY(fetch(p));
+    for (int i = 0; i < p->n && first + i < p->rows; i++)
+        kl[(first + i) % p->config->count] += p->host[i] / p->draws;
+    return NULL;
+}
+
+static ts_status measure_prior(pass *p, ts_density *density, double T, double *prior, double *kl)
+{
+    for (int64_t i = 0; i < p->config->count; i++) {
+        prior[i] = 0.0;
+        if (kl)
+            kl[i] = 0.0;
+    }
+    TS_TRY(set_time(p, T));
+    for (int64_t first = 0, batch = 0; first < p->rows; first += p->n, batch++) {
+        TS_TRY(load_rows(p, first));
+        TS_TRY(perturb_rows(p, INSTANCE_PRIOR, batch));
+        TS_TRY(add_prior(p, density, T, first, prior, kl));
+        if (kl)
+            TS_TRY(add_exact(p, first, kl));
+    }
+    return NULL;
+}
+
+ts_status ts_bound_prior(const ts_bound_config *config, const ts_data *data, double T, ts_density *density,
+                         double *prior, double *kl_prior)
+{
+    TS_TRY(check_T(config, T));
+    if (kl_prior && !data->mixture)
+        return ts_error(TS_INVALID, "bound: KL(p_T || nu) needs the exact density, which only mixtures have");
+    pass p;
+    ts_status status =
+        pass_begin(&p, config, data, density->device, density->n, density->d, config->prior_draws);
+    if (!status)
+        status = measure_prior(&p, density, T, prior, kl_prior);
+    pass_release(&p);
+    return status;
+}

@@ -1,0 +1,137 @@
+/*
+ * Gaussian mixtures: from host arrays to the device's view, covariances by their eigenvectors.
+ */
+#include <lapacke.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "diffusion/mixture.h"
+
+static ts_status normalise_weights(int k, const double *weights, double *normalised)
+{
+    double sum = 0.0;
+    for (int i = 0; i < k; i++) {
+        if (!(weights[i] > 0.0) || !isfinite(weights[i]))
+            return ts_error(TS_INVALID, "mixture: weight %d is %g; weights must be positive", i, weights[i]);
+        sum += weights[i];
+    }
+    for (int i = 0; i < k; i++)
+        normalised[i] = weights[i] / sum;
+    return NULL;
+}
+
+static ts_status check_means(int k, int d, const double *means)
+{
+    for (int i = 0; i < k * d; i++)
+        if (!isfinite(means[i]))
+            return ts_error(TS_INVALID, "mixture: the mean of component %d is not finite", i / d);
+    return NULL;
+}
+
+static ts_status variances_of(int k, int d, const double *stds, double *values)
+{
+    for (int i = 0; i < k * d; i++) {
+        if (!(stds[i] > 0.0) || !isfinite(stds[i]))
+            return ts_error(TS_INVALID,
+                            "mixture: component %d has standard deviation %g; it must be positive", i / d,
+                            stds[i]);
+        values[i] = stds[i] * stds[i];
+    }
+    return NULL;
+}
+
+/* covariance [d,d] of component i -> vectors [d,d] (columns), values [d]. */
+static ts_status decompose(int i, int d, const double *covariance, double *vectors, double *values)
+{
+    for (int r = 0; r < d; r++)
+        for (int c = 0; c < d; c++) {
+            const double x = covariance[r * d + c], y = covariance[c * d + r];
+            if (!isfinite(x))
+                return ts_error(TS_INVALID, "mixture: the covariance of component %d is not finite", i);
+            if (fabs(x - y) > 1e-9 * sqrt(fabs(covariance[r * d + r] * covariance[c * d + c])))
+                return ts_error(TS_INVALID,
+                                "mixture: the covariance of component %d is not symmetric: entry (%d,%d) "
+                                "is %g, entry (%d,%d) is %g",
+                                i, r, c, x, c, r, y);
+        }
+    memcpy(vectors, covariance, (size_t)d * d * sizeof *vectors);
+    const lapack_int info = LAPACKE_dsyev(LAPACK_ROW_MAJOR, 'V', 'U', d, vectors, d, values);
+    if (info)
+        return ts_error(TS_INVALID, "mixture: the covariance of component %d has no eigenvectors (dsyev: %d)",
+                        i, (int)info);
+    /* eigenvalues ascend; one within rounding of zero is a singular matrix */
+    if (!(values[0] > 1e-14 * values[d - 1]))
+        return ts_error(
+            TS_INVALID,
+            "mixture: the covariance of component %d is not positive definite: its smallest eigenvalue is %g",
+            i, values[0]);
+    return NULL;
+}
+
+/* Allocates device memory for `count` doubles and fills it. */
+static ts_status to_device(ts_device *device, const double *host, size_t count, const double **memory)
+{
+    void *p;
+    TS_TRY(device->k->allocate(device, count * sizeof *host, &p));
+    *memory = p;
+    return device->k->upload(device, p, host, count * sizeof *host);
+}
+
+static ts_status fill(ts_mixture *m, const double *weights, const double *means, const double *stds,
+                      const double *covariances, double *host)
+{
+    const int k = m->k, d = m->d;
+    const size_t kd = (size_t)k * d, square = (size_t)d * d;
+    double *w = host, *values = host + k, *vectors = values + kd;
+    TS_TRY(normalise_weights(k, weights, w));
+    TS_TRY(check_means(k, d, means));
+    if (stds)
+        TS_TRY(variances_of(k, d, stds, values));
+    for (int i = 0; covariances && i < k; i++)
+        TS_TRY(decompose(i, d, covariances + i * square, vectors + i * square, values + (size_t)i * d));
+    TS_TRY(to_device(m->device, w, (size_t)k, &m->view.weights));
+    TS_TRY(to_device(m->device, means, kd, &m->view.means));
+    TS_TRY(to_device(m->device, values, kd, &m->view.values));
+    return covariances ? to_device(m->device, vectors, k * square, &m->view.vectors) : NULL;
+}
+
+ts_status ts_mixture_create(ts_device *device, int k, int d, const double *weights, const double *means,
+                            const double *stds, const double *covariances, ts_mixture **mixture)
+{
+    *mixture = NULL;
+    if (k < 1 || d < 1 || k > 65536 || d > 65536 || (int64_t)k * d > INT32_MAX / 2)
+        return ts_error(TS_INVALID, "mixture: %d components in %d dimensions; both must be in 1 .. 65536", k,
+                        d);
+    if (!weights || !means || !stds == !covariances)
+        return ts_error(TS_INVALID, "mixture: give weights, means and either stds or covariances");
+    ts_mixture *m = calloc(1, sizeof *m);
+    const size_t kd = (size_t)k * d;
+    double *host = malloc((k + kd + (covariances ? kd * d : 0)) * sizeof *host);
+    if (!m || !host) {
+        free(m);
+        free(host);
+        return ts_error(TS_NO_MEMORY, "mixture: cannot allocate %d components in %d dimensions", k, d);
+    }
+    m->device = device;
+    m->k = m->view.k = k;
+    m->d = m->view.d = d;
+    ts_status status = fill(m, weights, means, stds, covariances, host);
+    free(host);
+    if (status)
+        ts_mixture_destroy(m);
+    else
+        *mixture = m;
+    return status;
+}
+
+void ts_mixture_destroy(ts_mixture *mixture)
+{
+    if (!mixture)
+        return;
+    ts_device *device = mixture->device;
+    device->k->release(device, (void *)mixture->view.weights);
+    device->k->release(device, (void *)mixture->view.means);
+    device->k->release(device, (void *)mixture->view.values);
+    device->k->release(device, (void *)mixture->view.vectors);
+    free(mixture);
+}
