@@ -1,0 +1,187 @@
+/*
+ * The CPU device: its table, its memory with exact accounting, its scratch.
+ */
+#include <omp.h>
+#include <cblas.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/convolution.h"
+
+enum { SCRATCH_SLOTS = 16, ALIGNMENT = 64, HUGE_PAGE = 2 << 20 };
+
+struct ts_cpu_device {
+    ts_device base;
+    uint64_t epoch;
+    void *scratch[SCRATCH_SLOTS];
+    size_t scratch_bytes[SCRATCH_SLOTS];
+    ts_cpu_convolutions *convolutions;
+};
+
+static ts_cpu_device *cpu(ts_device *device)
+{
+    return (ts_cpu_device *)device;
+}
+
+/* ---- memory ---- */
+
+/* Stands before every allocation, so that release knows what it gives back. */
+typedef struct block {
+    size_t bytes;
+    char padding[ALIGNMENT - sizeof(size_t)];
+} block;
+
+static ts_status cpu_allocate(ts_device *device, size_t bytes, void **memory)
+{
+    *memory = NULL;
+    block *b = NULL;
+    /* Large blocks start on a huge page: activations are walked from end to end again and again. */
+    const size_t alignment = bytes >= 2 * (size_t)HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
+    if (bytes <= SIZE_MAX / 2) {
+        const size_t whole = (bytes + sizeof(block) + alignment - 1) / alignment * alignment;
+        b = aligned_alloc(alignment, whole);
+        if (b && alignment == HUGE_PAGE)
+            madvise(b, whole, MADV_HUGEPAGE);
+    }
+    if (!b)
+        return ts_error(TS_NO_MEMORY, "cannot allocate %zu bytes (%.1f MiB) on top of %.1f MiB in use", bytes,
+                        (double)bytes / 0x1p20, (double)device->bytes / 0x1p20);
+    b->bytes = bytes;
+    memset(b + 1, 0, bytes);
+    device->bytes += bytes;
+    if (device->peak_bytes < device->bytes)
+        device->peak_bytes = device->bytes;
+    device->allocations++;
+    *memory = b + 1;
+    return NULL;
+}
+
+static void cpu_release(ts_device *device, void *memory)
+{
+    if (!memory)
+        return;
+    block *b = (block *)memory - 1;
+    device->bytes -= b->bytes;
+    free(b);
+    /* The next allocation may get this address for other weights. */
+    cpu(device)->epoch++;
+}
+
+static ts_status cpu_copy(ts_device *device, void *to, const void *from, size_t bytes)
+{
+    (void)device;
+    memmove(to, from, bytes);
+    return NULL;
+}
+
+static ts_status cpu_zero(ts_device *device, void *memory, size_t bytes)
+{
+    (void)device;
+    memset(memory, 0, bytes);
+    return NULL;
+}
+
+static ts_status cpu_synchronize(ts_device *device)
+{
+    (void)device;
+    return NULL;
+}
+
+static void cpu_weights_changed(ts_device *device)
+{
+    cpu(device)->epoch++;
+}
+
+uint64_t ts_cpu_weights_epoch(const ts_device *device)
+{
+    return ((const ts_cpu_device *)device)->epoch;
+}
+
+ts_cpu_convolutions **ts_cpu_convolution_cache(ts_device *device)
+{
+    return &cpu(device)->convolutions;
+}
+
+ts_status ts_cpu_scratch(ts_device *device, int slot, size_t bytes, void **memory)
+{
+    ts_cpu_device *d = cpu(device);
+    if (slot < 0 || slot >= SCRATCH_SLOTS)
+        return ts_error(TS_INVALID, "scratch slot %d: there are %d", slot, SCRATCH_SLOTS);
+    if (bytes > d->scratch_bytes[slot]) {
+        const uint64_t epoch = d->epoch; /* scratch holds no weights */
+        cpu_release(device, d->scratch[slot]);
+        d->epoch = epoch;
+        d->scratch[slot] = NULL;
+        d->scratch_bytes[slot] = 0;
+        TS_TRY(ts_context(cpu_allocate(device, bytes, &d->scratch[slot]), "scratch"));
+        d->scratch_bytes[slot] = bytes;
+    }
+    *memory = d->scratch[slot];
+    return NULL;
+}
+
+/* ---- opening and closing ---- */
+
+static void describe(ts_device *device)
+{
+    char line[256], model[96] = "CPU";
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "model name : %95[^\n]", model) == 1)
+            break;
+    if (file)
+        fclose(file);
+    snprintf(device->description, sizeof device->description, "%s, %d thread%s", model, device->threads,
+             device->threads == 1 ? "" : "s");
+}
+
+static ts_status cpu_open(const ts_device_options *options, ts_device **device)
+{
+    ts_cpu_device *d = calloc(1, sizeof *d);
+    if (!d)
+        return ts_error(TS_NO_MEMORY, "cannot allocate a device");
+    d->base.k = &ts_cpu_kernels;
+    d->base.activation = TS_F32;
+    d->base.threads = options->threads > 0 ? options->threads : omp_get_num_procs();
+    d->epoch = 1;
+    /* oneDNN and plain parallel loops take the calling thread's OpenMP setting.  OpenBLAS has threads of its
+     * own, which would compete with these, so it gets one. */
+    omp_set_num_threads(d->base.threads);
+    openblas_set_num_threads(1);
+    describe(&d->base);
+    *device = &d->base;
+    return NULL;
+}
+
+static void cpu_close(ts_device *device)
+{
+    ts_cpu_device *d = cpu(device);
+    ts_cpu_convolutions_free(device);
+    for (int i = 0; i < SCRATCH_SLOTS; i++)
+        cpu_release(device, d->scratch[i]);
+    free(d);
+}
+
+/* ---- the table ---- */
+
+#define X(name) extern __typeof__(ts_cpu_##name) ts_cpu_##name __attribute__((weak));
+TS_OPERATIONS(X)
+#undef X
+
+const ts_kernels ts_cpu_kernels = {.name = "cpu",
+                                   .open = cpu_open,
+                                   .close = cpu_close,
+                                   .allocate = cpu_allocate,
+                                   .release = cpu_release,
+                                   .upload = cpu_copy,
+                                   .download = cpu_copy,
+                                   .copy = cpu_copy,
+                                   .zero = cpu_zero,
+                                   .synchronize = cpu_synchronize,
+                                   .weights_changed = cpu_weights_changed,
+#define X(name) .name = ts_cpu_##name,
+                                   TS_OPERATIONS(X)
+#undef X
+};
