@@ -36,7 +36,219 @@ static void scale_rows(ot *t)
         }
 }
 
+/* ---- silu ---- */
+
+typedef struct silu_row {
+    int64_t count;
+    ot_buffer *x, *y;
+} silu_row;
+
+static void silu_reference(void *p)
+{
+    silu_row *r = p;
+    for (int64_t i = 0; i < r->count; i++)
+        r->y->want[i] = r->x->v[i] / (1 + exp(-r->x->v[i]));
+}
+
+static void silu_rows(ot *t)
+{
+    static const int64_t counts[] = {1, 1000, 100003};
+    for (int i = 0; i < 3; i++) {
+        ot_case(t, "count %ld", (long)counts[i]);
+        silu_row r = {.count = counts[i]};
+        r.x = ot_normal(t, OT_ACTIVATION, r.count, 0, 4);
+        r.y = ot_output(t, OT_ACTIVATION, r.count);
+        ts_silu_forward a = {r.count, ot_in(r.x), ot_out(r.y)};
+        ot_run(t, silu_forward, a);
+        ot_check(t, silu_reference, &r, 1e-6);
+    }
+    for (ot_mode mode = OT_ASSIGN; mode <= OT_ADD; mode++) {
+        ot_case(t, "count 1003%s", mode == OT_ADD ? " accumulate" : "");
+        silu_row r = {.count = 1003};
+        r.x = ot_normal(t, OT_ACTIVATION, r.count, 0, 4);
+        r.y = ot_output(t, OT_ACTIVATION, r.count);
+        ts_silu_backward a = {r.count, ot_in(r.x), ot_cotangent(t, r.y), ot_gradient(t, r.x, mode),
+                              mode == OT_ADD};
+        ot_run(t, silu_backward, a);
+        ot_check_gradients(t, silu_reference, &r, 1e-6);
+    }
+}
+
+/* ---- resample ---- */
+
+typedef struct resample_row {
+    int n, h, w, c;
+    bool up;
+    ot_buffer *x, *y;
+} resample_row;
+
+static void resample_reference(void *p)
+{
+    resample_row *r = p;
+    const int h = r->up ? 2 * r->h : r->h / 2, w = r->up ? 2 * r->w : r->w / 2;
+    for (int i = 0; i < r->n * h * w * r->c; i++) {
+        const int k = i % r->c, x = i / r->c % w, y = i / r->c / w % h, n = i / r->c / w / h;
+        double sum = 0;
+        for (int j = 0; j < 4; j++) {
+            const int from_y = r->up ? y / 2 : 2 * y + j / 2, from_x = r->up ? x / 2 : 2 * x + j % 2;
+            sum += r->x->v[((n * r->h + from_y) * r->w + from_x) * r->c + k];
+        }
+        r->y->want[i] = sum / 4;
+    }
+}
+
+static void resample_rows(ot *t)
+{
+    static const int shapes[][4] = {{1, 2, 2, 1}, {3, 4, 6, 5}, {2, 8, 8, 32}};
+    for (int i = 0; i < 3; i++)
+        for (int variant = 0; variant < 6; variant++) {
+            const int *s = shapes[i], mode = variant / 2;
+            static const char *const names[] = {"", " backward", " backward accumulate"};
+            ot_case(t, "%dx%dx%dx%d %s%s", s[0], s[1], s[2], s[3], variant % 2 ? "up" : "down", names[mode]);
+            resample_row r = {s[0], s[1], s[2], s[3], variant % 2, NULL, NULL};
+            const int count = r.n * r.h * r.w * r.c;
+            r.x = ot_normal(t, OT_ACTIVATION, count, 0, 1);
+            r.y = ot_output(t, OT_ACTIVATION, r.up ? 4 * count : count / 4);
+            if (mode == 0) {
+                ts_resample_forward a = {r.n, r.h, r.w, r.c, r.up, ot_in(r.x), ot_out(r.y)};
+                ot_run(t, resample_forward, a);
+                ot_check(t, resample_reference, &r, 1e-6);
+                continue;
+            }
+            ts_resample_backward b = {
+                r.n, r.h, r.w, r.c, r.up, ot_cotangent(t, r.y), ot_gradient(t, r.x, mode), mode == OT_ADD};
+            ot_run(t, resample_backward, b);
+            ot_check_gradients(t, resample_reference, &r, 1e-6);
+        }
+}
+
+/* ---- concat ---- */
+
+typedef struct concat_row {
+    int rows, ca, cb;
+    ot_buffer *a, *b, *y;
+} concat_row;
+
+static void concat_reference(void *p)
+{
+    concat_row *r = p;
+    const int c = r->ca + r->cb;
+    for (int i = 0; i < r->rows * c; i++) {
+        const int row = i / c, k = i % c;
+        r->y->want[i] = k < r->ca ? r->a->v[row * r->ca + k] : r->b->v[row * r->cb + k - r->ca];
+    }
+}
+
+static void concat_rows(ot *t)
+{
+    static const ot_mode modes[][2] = {{OT_ASSIGN, OT_ASSIGN},
+                                       {OT_ADD, OT_ASSIGN},
+                                       {OT_ASSIGN, OT_ADD},
+                                       {OT_NONE, OT_ADD},
+                                       {OT_ADD, OT_NONE}};
+    for (int variant = -1; variant < 5; variant++) {
+        ot_case(t, "37 rows of 17 + 32, variant %d", variant);
+        concat_row r = {.rows = 37, .ca = 17, .cb = 32};
+        r.a = ot_normal(t, OT_ACTIVATION, r.rows * r.ca, 0, 1);
+        r.b = ot_normal(t, OT_ACTIVATION, r.rows * r.cb, 0, 1);
+        r.y = ot_output(t, OT_ACTIVATION, r.rows * (r.ca + r.cb));
+        if (variant < 0) {
+            ts_concat_forward a = {r.rows, r.ca, r.cb, ot_in(r.a), ot_in(r.b), ot_out(r.y)};
+            ot_run(t, concat_forward, a);
+            ot_check(t, concat_reference, &r, 0);
+            continue;
+        }
+        const ot_mode a = modes[variant][0], b = modes[variant][1];
+        ts_concat_backward d = {r.rows,
+                                r.ca,
+                                r.cb,
+                                ot_cotangent(t, r.y),
+                                ot_gradient(t, r.a, a),
+                                ot_gradient(t, r.b, b),
+                                a == OT_ADD,
+                                b == OT_ADD};
+        ot_run(t, concat_backward, d);
+        ot_check_gradients(t, concat_reference, &r, 1e-6);
+    }
+}
+
+/* ---- slice ---- */
+
+typedef struct slice_row {
+    int rows, c_in, first, c_out;
+    ot_buffer *x, *y;
+} slice_row;
+
+static void slice_reference(void *p)
+{
+    slice_row *r = p;
+    for (int i = 0; i < r->rows * r->c_out; i++)
+        r->y->want[i] = r->x->v[i / r->c_out * r->c_in + r->first + i % r->c_out];
+}
+
+static void slice_rows(ot *t)
+{
+    static const int shapes[][3] = {{8, 0, 4}, {8, 4, 4}, {17, 3, 5}, {5, 0, 5}};
+    for (int i = 0; i < 12; i++) {
+        const int *s = shapes[i / 3], mode = i % 3;
+        static const char *const names[] = {"", " backward", " backward accumulate"};
+        ot_case(t, "37 rows, %d .. %d of %d%s", s[1], s[1] + s[2] - 1, s[0], names[mode]);
+        slice_row r = {37, s[0], s[1], s[2], NULL, NULL};
+        r.x = ot_normal(t, OT_ACTIVATION, r.rows * r.c_in, 0, 1);
+        r.y = ot_output(t, OT_ACTIVATION, r.rows * r.c_out);
+        if (mode == 0) {
+            ts_slice_forward a = {r.rows, r.c_in, r.first, r.c_out, ot_in(r.x), ot_out(r.y)};
+            ot_run(t, slice_forward, a);
+            ot_check(t, slice_reference, &r, 0);
+            continue;
+        }
+        ts_slice_backward b = {
+            r.rows,        r.c_in, r.first, r.c_out, ot_cotangent(t, r.y), ot_gradient(t, r.x, mode),
+            mode == OT_ADD};
+        ot_run(t, slice_backward, b);
+        ot_check_gradients(t, slice_reference, &r, 1e-6);
+    }
+}
+
+/* ---- time embedding ---- */
+
+typedef struct time_row {
+    int n, c;
+    ot_buffer *t, *y;
+} time_row;
+
+static void time_reference(void *p)
+{
+    time_row *r = p;
+    const int half = r->c / 2;
+    for (int i = 0; i < r->n * half; i++) {
+        const int row = i / half, j = i % half;
+        const double angle = 999 * r->t->v[row] * pow(10000, half > 1 ? -(double)j / (half - 1) : 0);
+        r->y->want[row * r->c + j] = sin(angle);
+        r->y->want[row * r->c + half + j] = cos(angle);
+    }
+}
+
+static void time_rows(ot *t)
+{
+    static const int shapes[][2] = {{1, 2}, {5, 6}, {7, 128}};
+    for (int i = 0; i < 3; i++) {
+        ot_case(t, "%d times, %d channels", shapes[i][0], shapes[i][1]);
+        time_row r = {.n = shapes[i][0], .c = shapes[i][1]};
+        r.t = ot_uniform(t, TS_F32, r.n, 0, 1);
+        r.y = ot_output(t, OT_ACTIVATION, r.n * r.c);
+        ts_time_embedding a = {r.n, r.c, (const float *)ot_in(r.t), ot_out(r.y)};
+        ot_run(t, time_embedding, a);
+        ot_check(t, time_reference, &r, 1e-6);
+    }
+}
+
 void operations_nn(ot *t)
 {
+    silu_rows(t);
     scale_rows(t);
+    resample_rows(t);
+    concat_rows(t);
+    slice_rows(t);
+    time_rows(t);
 }
