@@ -1,12 +1,11 @@
 /*
- * Affine coupling with a sigmoid scale (Dinh et al. 2017; Kingma and Dhariwal 2018): x2 -> (x2 + u) sigmoid(v + 2).
- * The interleaved channels are taken apart into short contiguous blocks, so that the mathematics is vectors of
- * full length however few the channels.
+ * Affine coupling with a sigmoid scale (Dinh et al. 2017; Kingma and Dhariwal 2018): x2 -> (x2 + u) sigmoid(v
+ * + 2). The interleaved channels are taken apart into short contiguous blocks, so that the mathematics is
+ * vectors of full length however few the channels.
  */
-#include <math.h>
-#include <string.h>
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/cpu/vector_math.h"
 
 enum { BLOCK = 256 }; /* elements of the second half worked on at once */
 
@@ -14,7 +13,7 @@ enum { BLOCK = 256 }; /* elements of the second half worked on at once */
 typedef struct block {
     int count;
     float x[BLOCK], u[BLOCK], a[BLOCK]; /* x2, shift, v + 2 */
-    float s[BLOCK], r[BLOCK], e[BLOCK]; /* sigmoid(a), sigmoid(-a), exp(-|a|) */
+    float s[BLOCK], r[BLOCK];           /* sigmoid(a), sigmoid(-a) */
 } block;
 
 /* Below this the scale would leave float32's range and the inverse be lost. */
@@ -34,33 +33,26 @@ static void take(block *b, const float *x, const float *h, int c, int64_t first,
             b->u[i] = h[row * c + 2 * j];
             b->a[i] = h[row * c + 2 * j + 1] + 2;
         }
+#pragma omp simd
     for (int i = 0; i < count; i++) {
-        b->a[i] = b->a[i] < lowest ? lowest : b->a[i];
-        b->e[i] = -fabsf(b->a[i]);
-    }
-    for (int i = 0; i < count; i++)
-        b->e[i] = expf(b->e[i]);
-    for (int i = 0; i < count; i++) {
-        const float big = 1 / (1 + b->e[i]), small = b->e[i] * big;
-        b->s[i] = b->a[i] >= 0 ? big : small;
-        b->r[i] = b->a[i] >= 0 ? small : big;
+        const float a = b->a[i] < lowest ? lowest : b->a[i];
+        const float e = ts_exp(a < 0 ? a : -a), large = 1 / (1 + e), small = e * large;
+        b->a[i] = a;
+        b->s[i] = a < 0 ? small : large;
+        b->r[i] = a < 0 ? large : small;
     }
 }
 
-/* Sum of ln sigmoid(a) = min(a, 0) - ln(1 + exp(-|a|)). */
-static double log_sigmoid(const block *b)
+static float log_sigmoid(const block *b)
 {
-    float terms[BLOCK];
-    for (int i = 0; i < b->count; i++)
-        terms[i] = log1pf(b->e[i]);
     float sum = 0;
+#pragma omp simd reduction(+ : sum)
     for (int i = 0; i < b->count; i++)
-        sum += (b->a[i] > 0 ? 0 : b->a[i]) - terms[i];
+        sum += ts_log_sigmoid(b->a[i]);
     return sum;
 }
 
-/* Puts values into the second half of the channels of y [hw,c], and the first half of the source beside each
- * full row. */
+/* Puts values into the second half of the channels of y [hw,c]. */
 static void put(float *y, const float *values, int c, int64_t first, int count, bool accumulate)
 {
     const int half = c / 2;
@@ -105,7 +97,7 @@ static float forward_image(const ts_coupling_forward *a, const float *x, const f
 ts_status ts_cpu_coupling_forward(ts_device *device, const ts_coupling_forward *a)
 {
     const int64_t size = (int64_t)a->hw * a->c;
-#pragma omp parallel for num_threads(ts_cpu_threads_for(device, a->n * size))
+#pragma omp parallel for num_threads(ts_cpu_threads_for(device, a->n *size))
     for (int n = 0; n < a->n; n++) {
         const float logdet = forward_image(a, (const float *)a->x + n * size, (const float *)a->h + n * size,
                                            (float *)a->y + n * size);
@@ -122,14 +114,13 @@ static void backward_image(const ts_coupling_backward *a, int64_t at, float dlog
     const int half = a->c / 2;
     const int64_t count = (int64_t)a->hw * half;
     block b;
-    float dv[BLOCK];
+    float g[BLOCK], dv[BLOCK]; /* dy2 and then du, dv */
     if (a->dx)
         copy_first_half((float *)a->dx + at, dy, a->hw, a->c, a->accumulate);
     for (int64_t first = 0; first < count; first += BLOCK) {
         take(&b, x, h, a->c, first, count - first < BLOCK ? (int)(count - first) : BLOCK);
         int64_t row = first / half;
         int j = (int)(first % half);
-        float *g = b.e; /* dy2, no longer needed as exp(-|a|) */
         for (int i = 0; i < b.count; row++, j = 0)
             for (; j < half && i < b.count; i++, j++)
                 g[i] = dy[row * a->c + half + j];
@@ -155,7 +146,7 @@ static void backward_image(const ts_coupling_backward *a, int64_t at, float dlog
 ts_status ts_cpu_coupling_backward(ts_device *device, const ts_coupling_backward *a)
 {
     const int64_t size = (int64_t)a->hw * a->c;
-#pragma omp parallel for num_threads(ts_cpu_threads_for(device, a->n * size))
+#pragma omp parallel for num_threads(ts_cpu_threads_for(device, a->n *size))
     for (int n = 0; n < a->n; n++)
         backward_image(a, n * size, a->dlogdet ? a->dlogdet[n] : 0);
     return NULL;
