@@ -22,6 +22,7 @@
     X(CHOICE, kind, "digits", "digits|idx|cifar10|mixture", 0, "built-in 8x8 digits, IDX files, CIFAR-10 binary files, or a Gaussian mixture") \
     X(STRING, path, "", 0, 0, "folder with the files (idx, cifar10)")                                                            \
     X(INT, limit, 0, 0, 100000000, "use only the first N training examples (0: all)")                                           \
+    X(INT, levels, 0, 0, 256, "grey levels that the bytes take, equally spaced (0: 17 for digits, else 256)")                    \
     X(BOOL, flip, false, 0, 0, "mirror training images at random")
 
 #define TS_CONFIG_MIXTURE(X)                                                                                                     \

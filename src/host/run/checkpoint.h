@@ -1,0 +1,33 @@
+/*
+ * The checkpoint of a score network, one safetensors file: every parameter NAME of the model under the public
+ * names, "ema.NAME", "adam.first.NAME", "adam.second.NAME", "loss_profile" [bins,2] (float64: by t, sums of
+ * mean (net - z)^2 and counts); metadata format, version, kind, step, seed, T, t_min, skipped, config (YAML).
+ */
+#ifndef TS_RUN_CHECKPOINT_H
+#define TS_RUN_CHECKPOINT_H
+
+#include "run/run.h"
+
+typedef struct ts_checkpoint {
+    int64_t step, skipped;
+    int bins;
+    double *profile; /* [bins][2]; NULL where none was stored */
+} ts_checkpoint;
+
+#define TS_CHECKPOINT_FILE "checkpoint.safetensors"
+
+/* Writes DIR/checkpoint.safetensors atomically. */
+ts_status ts_checkpoint_save(const ts_run *run, const ts_checkpoint *checkpoint);
+
+bool ts_checkpoint_exists(const ts_run *run);
+
+/* Everything back into run->model->params (training enabled).  Errors: TS_FORMAT for a file cut short,
+ * TS_INVALID for one of another architecture; both name the file and the first tensor that differs. */
+ts_status ts_checkpoint_load(ts_run *run, ts_checkpoint *checkpoint);
+
+/* Only weights, as the parameters' values: the averaged ones with `ema`. */
+ts_status ts_checkpoint_load_weights(ts_run *run, bool ema, ts_checkpoint *checkpoint);
+
+void ts_checkpoint_release(ts_checkpoint *checkpoint);
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * The score that a configuration asks for: a network with its parameters, or the exact score of a mixture.
+ */
+#ifndef TS_RUN_MODEL_H
+#define TS_RUN_MODEL_H
+
+#include "diffusion/score.h"
+#include "nn/nn.h"
+#include "run/dataset.h"
+
+typedef struct ts_model {
+    ts_device *device;
+    ts_sde sde;
+    int h, w, c;
+    ts_params *params;         /* NULL: exact score */
+    ts_network_apply *apply;   /* NULL: exact score */
+    const void *network;       /* what apply takes: unet or mlp */
+    const ts_mixture *mixture; /* exact score; belongs to the data set */
+    ts_unet *unet;
+    ts_mlp *mlp;
+} ts_model;
+
+/* Parameters are initialised from run.seed.  Errors: sizes that the levels do not divide, a model that does
+ * not suit the data. */
+ts_status ts_model_create(const ts_config *config, const ts_dataset *dataset, ts_device *device,
+                          ts_model **model);
+void ts_model_destroy(ts_model *model); /* NULL is fine */
+
+/* The score for batches of n; with `gradient` it has a vjp. */
+ts_status ts_model_score(const ts_model *model, int n, bool gradient, ts_score **score);
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * A run: its directory, configuration, device, data and model.
+ *
+ *   DIR/config.yaml              the resolved configuration
+ *   DIR/command.txt              the command lines that made the run, one a line
+ *   DIR/lock                     held (flock) by the process that writes here
+ *   DIR/log.jsonl                one JSON object a log line of training
+ *   DIR/checkpoint.safetensors   weights, averaged weights, optimiser state (checkpoint.h)
+ *   DIR/glow_T0.4.safetensors    the density fitted at T = 0.4 (fit.h)
+ */
+#ifndef TS_RUN_RUN_H
+#define TS_RUN_RUN_H
+
+#include "run/config.h"
+#include "run/dataset.h"
+#include "run/model.h"
+
+typedef struct ts_run {
+    char *dir; /* NULL: a run without a directory; nothing is stored */
+    ts_config *config;
+    ts_device *device;
+    ts_dataset *dataset;
+    ts_model *model;
+    int lock; /* file descriptor; -1: none */
+    bool owns_device, owns_dataset;
+} ts_run;
+
+typedef struct ts_run_options {
+    const char *device; /* "cpu", "cuda", "cuda:1", "auto"; NULL: "auto" */
+    ts_device_options device_options;
+    const char *command;        /* recorded in command.txt; NULL: nothing */
+    ts_device *borrowed_device; /* use this device and this data set instead of opening them: the runs of a */
+    ts_dataset *borrowed_dataset; /* sweep share theirs; NULL: open */
+    bool without_model;           /* config and data only; model stays NULL */
+} ts_run_options;
+
+/* A run to be written in `dir` (created if need be; NULL: without a directory), locked until it is closed.
+ * Takes over `config`, also when it fails.  A directory that holds a run already is refused unless `resume`
+ * is set; its config.yaml is then replaced.  Errors: TS_BUSY when another process holds the lock. */
+ts_status ts_run_create(const char *dir, ts_config *config, bool resume, const ts_run_options *options,
+                        ts_run **run);
+
+/* The run in `dir` with its own configuration and `overrides` on top; config.yaml stays as it is.  With
+ * `write` the directory is locked as above; without, it may be in use (files appear there atomically). */
+ts_status ts_run_open(const char *dir, const char *const *overrides, int count, bool write,
+                      const ts_run_options *options, ts_run **run);
+
+void ts_run_close(ts_run *run); /* NULL is fine */
+
+/* Whether `dir` is a directory with a config.yaml. */
+bool ts_run_exists(const char *dir);
+
+/* "DIR/name"; the caller frees it.  NULL when memory is short. */
+char *ts_run_path(const ts_run *run, const char *name);
+
+/* T as it stands in file names and keys: the shortest decimal that reads back as T ("0.4", "1.0"). */
+void ts_run_T_text(double T, char text[32]);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * Training of a run's score network: steps, log, checkpoints, resume.
+ */
+#ifndef TS_RUN_TRAINER_H
+#define TS_RUN_TRAINER_H
+
+#include "run/progress.h"
+#include "run/run.h"
+
+typedef struct ts_trainer_options {
+    bool resume; /* continue from the checkpoint if there is one */
+    ts_progress *progress;
+} ts_trainer_options;
+
+typedef struct ts_trainer_result {
+    int64_t step, skipped;
+    double loss, gradient_norm; /* of the last log line */
+    double images_per_second;   /* of this call's steps; 0 if there were none */
+    double seconds;
+    int64_t parameters;
+    size_t plan_bytes, no_reuse_bytes;
+} ts_trainer_result;
+
+/* Trains up to train.steps, a log line (log.jsonl) every train.log_every steps, a checkpoint every
+ * train.checkpoint_every, at the end, and when progress asks to stop (TS_INTERRUPTED then).  Stopped and
+ * resumed runs end bitwise like uninterrupted ones.  A loss or gradient that is not finite ends the run with
+ * TS_NOT_FINITE, its step and its term; the last checkpoint stays.  TS_NO_MEMORY, before the first step,
+ * says how much the plan needs.  result may be NULL. */
+ts_status ts_trainer_run(ts_run *run, const ts_trainer_options *options, ts_trainer_result *result);
+
+/* The bins of the loss profile over [t_min, t_max]. */
+enum { TS_TRAINER_PROFILE_BINS = 64 };
+
+#endif
