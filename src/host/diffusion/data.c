@@ -1,0 +1,64 @@
+/* Batches of the data, made on the device. */
+#include "diffusion/data.h"
+#include "diffusion/mixture.h"
+
+/* Level indices become the equally spaced levels of [-1, 1]. */
+static ts_gather gather_of(const ts_data *data, int n, const ts_step_state *state, float *x0)
+{
+    ts_gather a = {
+        .n = n,
+        .h = data->h,
+        .w = data->w,
+        .c = data->c,
+        .count = data->count,
+        .scale = data->levels > 1 ? (float)(2.0 / (data->levels - 1)) : 1.0f,
+        .offset = data->levels > 1 ? -1.0f : 0.0f,
+        .bytes = data->bytes,
+        .floats = data->floats,
+        .state = state,
+        .x0 = x0,
+    };
+    return a;
+}
+
+static ts_status draw(const ts_data *data, int n, int64_t start, const ts_step_state *state, float *x0)
+{
+    ts_mixture_sample a = {
+        .n = n,
+        .start = start,
+        .mixture = data->mixture->view,
+        .state = state,
+        .stream = TS_STREAM_MIXTURE,
+        .x = x0,
+    };
+    return data->device->k->mixture_sample(data->device, &a);
+}
+
+ts_status ts_data_train_batch(const ts_data *data, int n, const ts_step_state *state, float *x0)
+{
+    if (data->mixture)
+        return draw(data, n, 0, state, x0);
+    ts_gather a = gather_of(data, n, state, x0);
+    a.shuffle = true;
+    a.flip = data->flip;
+    return data->device->k->gather(data->device, &a);
+}
+
+ts_status ts_data_eval_batch(const ts_data *data, int n, int64_t start, const ts_step_state *state, float *x0)
+{
+    if (data->mixture)
+        return draw(data, n, start, state, x0);
+    ts_gather a = gather_of(data, n, state, x0);
+    a.start = start;
+    return data->device->k->gather(data->device, &a);
+}
+
+void ts_data_release(ts_data *data)
+{
+    if (!data->device)
+        return;
+    data->device->k->release(data->device, data->bytes);
+    data->device->k->release(data->device, data->floats);
+    data->bytes = NULL;
+    data->floats = NULL;
+}

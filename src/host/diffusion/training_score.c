@@ -1,0 +1,200 @@
+/*
+ * Denoising score matching: gather, draw t, perturb, forward, loss, backward, Adam.  The arguments of every
+ * operation are frozen when the training is made; only the step state changes.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include "diffusion/buffer.h"
+#include "diffusion/training_internal.h"
+
+typedef struct score_training {
+    ts_training base;
+    int batch, bins;
+    ts_draw_times times;
+    ts_perturb perturb;
+    ts_score_loss loss;
+    ts_advance advance;
+    float *x0;        /* device, [batch,d] */
+    double *sums;     /* device: the total of the loss, then the profile [bins][2] */
+    int64_t images;   /* since the last read */
+    uint32_t skipped; /* as last read */
+} score_training;
+
+/* ---- steps ---- */
+
+static ts_status run_step(ts_training *training)
+{
+    score_training *s = (score_training *)training;
+    ts_device *device = training->device;
+    const ts_kernels *k = device->k;
+    TS_TRY(ts_data_train_batch(training->data, s->batch, training->state, s->x0));
+    TS_TRY(k->draw_times(device, &s->times));
+    TS_TRY(k->perturb(device, &s->perturb));
+    TS_TRY(ts_graph_forward(training->graph));
+    TS_TRY(k->score_loss(device, &s->loss));
+    TS_TRY(ts_graph_backward(training->graph));
+    TS_TRY(k->optimizer_step(device, &training->optimizer));
+    TS_TRY(k->advance(device, &s->advance));
+    training->step++;
+    s->images += s->batch;
+    return NULL;
+}
+
+/* ---- reading ---- */
+
+static ts_status read_report(ts_training *training, ts_training_report *report)
+{
+    score_training *s = (score_training *)training;
+    ts_device *device = training->device;
+    double total;
+    ts_optimizer_report optimizer;
+    TS_TRY(device->k->synchronize(device));
+    TS_TRY(device->k->download(device, &total, s->sums, sizeof total));
+    TS_TRY(device->k->download(device, &optimizer, training->report, sizeof optimizer));
+    TS_TRY(device->k->zero(device, s->sums, sizeof total));
+    *report = (ts_training_report){
+        .step = training->step,
+        .loss = s->images > 0 ? total / (double)s->images : 0.0,
+        .gradient_norm = (double)optimizer.norm,
+        .skipped = optimizer.skipped,
+        .finite = isfinite(total) && optimizer.skipped == s->skipped,
+        .rate_scale = 1.0,
+    };
+    s->images = 0;
+    s->skipped = optimizer.skipped;
+    return NULL;
+}
+
+static ts_status read_profile(ts_training *training, double *profile)
+{
+    score_training *s = (score_training *)training;
+    ts_device *device = training->device;
+    TS_TRY(device->k->synchronize(device));
+    return device->k->download(device, profile, s->loss.profile, 2 * (size_t)s->bins * sizeof *profile);
+}
+
+static ts_status write_profile(ts_training *training, const double *profile)
+{
+    score_training *s = (score_training *)training;
+    ts_device *device = training->device;
+    return device->k->upload(device, s->loss.profile, profile, 2 * (size_t)s->bins * sizeof *profile);
+}
+
+static ts_status step_was_set(ts_training *training)
+{
+    score_training *s = (score_training *)training;
+    s->images = 0;
+    return training->device->k->zero(training->device, s->sums, sizeof(double));
+}
+
+/* ---- making ---- */
+
+static void release(ts_training *training)
+{
+    score_training *s = (score_training *)training;
+    ts_device *device = training->device;
+    device->k->release(device, s->x0);
+    device->k->release(device, s->perturb.z);
+    device->k->release(device, s->loss.loss);
+    device->k->release(device, s->sums);
+}
+
+static ts_status check(const ts_device *device, const ts_score_training_config *c, const ts_data *data)
+{
+    const ts_kernels *k = device->k;
+    if (c->batch < 1 || c->profile_bins < 1)
+        return ts_error(TS_INVALID, "batch %d and profile bins %d must be at least 1", c->batch,
+                        c->profile_bins);
+    if (!(c->t_min > 0.0 && c->t_min < c->t_max && c->t_max <= 1.0))
+        return ts_error(TS_INVALID, "t is drawn from [%g, %g]: it must be that 0 < eps < T <= 1", c->t_min,
+                        c->t_max);
+    if (!data->mixture && (data->count < 1 || !data->bytes == !data->floats))
+        return ts_error(TS_INVALID, "no data to train on");
+    if (!k->draw_times || !k->perturb || !k->score_loss || (data->mixture ? !k->mixture_sample : !k->gather))
+        return ts_error(TS_UNSUPPORTED, "device %s lacks operations of score training", k->name);
+    return NULL;
+}
+
+/* The network for one batch, forward and backward; its tensors are where the operations read and write. */
+static ts_status build(score_training *s, ts_network_apply *apply, const void *model)
+{
+    ts_training *b = &s->base;
+    const int h = b->data->h, w = b->data->w, c = b->data->c;
+    TS_TRY(ts_graph_create(b->device, b->params, &b->graph));
+    ts_graph_set_state(b->graph, b->state);
+    ts_tensor x = ts_graph_input(b->graph, "x", s->batch, h, w, c);
+    ts_tensor t = ts_graph_input_vector(b->graph, "t", s->batch);
+    ts_tensor net = apply(model, b->graph, x, t, true);
+    ts_graph_output(b->graph, net, true);
+    TS_TRY(ts_graph_plan(b->graph, TS_PLAN_PARAM_GRADIENTS));
+    int shape[4];
+    ts_graph_shape(b->graph, net, shape);
+    if (shape[0] != s->batch || shape[1] != h || shape[2] != w || shape[3] != c)
+        return ts_error(TS_INVALID, "the network gives [%d,%d,%d,%d] where the data are [%d,%d,%d,%d]",
+                        shape[0], shape[1], shape[2], shape[3], s->batch, h, w, c);
+    s->times.t = ts_graph_data(b->graph, t);
+    s->perturb.xt = ts_graph_data(b->graph, x);
+    s->loss.net = ts_graph_data(b->graph, net);
+    s->loss.dnet = ts_graph_gradient(b->graph, net);
+    return NULL;
+}
+
+static ts_status allocate(score_training *s)
+{
+    ts_device *device = s->base.device;
+    const size_t elements = (size_t)s->batch * (size_t)ts_data_dim(s->base.data);
+    TS_TRY(ts_buffer_floats(device, elements, &s->x0));
+    TS_TRY(device->k->allocate(device, elements * ts_dtype_size(device->activation), &s->perturb.z));
+    TS_TRY(ts_buffer_floats(device, (size_t)s->batch, &s->loss.loss));
+    return ts_buffer_doubles(device, 1 + 2 * (size_t)s->bins, &s->sums);
+}
+
+static void freeze(score_training *s, const ts_score_training_config *c)
+{
+    const int d = ts_data_dim(s->base.data);
+    s->times.n = s->perturb.n = s->loss.n = s->batch;
+    s->times.sde = s->perturb.sde = s->loss.sde = c->sde;
+    s->times.t_min = s->loss.t_min = c->t_min;
+    s->times.t_max = s->loss.t_max = c->t_max;
+    s->times.sampling = c->sampling;
+    s->times.low_discrepancy = c->low_discrepancy;
+    s->times.state = s->perturb.state = s->advance.state = s->base.state;
+    s->perturb.d = s->loss.d = d;
+    s->perturb.x0 = s->x0;
+    s->perturb.t = s->loss.t = s->times.t;
+    s->loss.bins = s->bins;
+    s->loss.weight = c->weight;
+    s->loss.z = s->perturb.z;
+    s->loss.total = s->sums;
+    s->loss.profile = s->sums + 1;
+}
+
+ts_status ts_training_score(ts_device *device, const ts_score_training_config *config, const ts_data *data,
+                            ts_params *params, ts_network_apply *apply, const void *model,
+                            ts_training **training)
+{
+    ts_status status;
+    *training = NULL;
+    TS_TRY(check(device, config, data));
+    score_training *s = calloc(1, sizeof *s);
+    if (!s)
+        return ts_error(TS_NO_MEMORY, "cannot allocate a training");
+    ts_training *b = &s->base;
+    b->run_step = run_step;
+    b->read = read_report;
+    b->read_profile = read_profile;
+    b->write_profile = write_profile;
+    b->step_was_set = step_was_set;
+    b->release = release;
+    s->batch = config->batch;
+    s->bins = config->profile_bins;
+    TS_GOTO(ts_training_begin(b, device, data, params, config->seed, &config->optimizer), fail);
+    TS_GOTO(build(s, apply, model), fail);
+    TS_GOTO(allocate(s), fail);
+    freeze(s, config);
+    *training = b;
+    return NULL;
+fail:
+    ts_training_destroy(b);
+    return status;
+}
