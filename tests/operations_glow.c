@@ -336,16 +336,10 @@ static void coupling_forward(ot *t, coupling_row r)
 
 static void coupling_backward(ot *t, coupling_row r, ot_mode dx)
 {
-    ts_coupling_backward a = {r.n,
-                              r.hw,
-                              r.c,
-                              ot_in(r.x),
-                              ot_in(r.h),
-                              ot_cotangent(t, r.y),
-                              ot_cotangent(t, r.logdet),
-                              ot_gradient(t, r.x, dx),
-                              dx == OT_ADD,
-                              ot_gradient(t, r.h, OT_ASSIGN)};
+    ts_coupling_backward a = {.n = r.n, .hw = r.hw, .c = r.c, .accumulate = dx == OT_ADD};
+    a.x = ot_in(r.x), a.h = ot_in(r.h);
+    a.dy = ot_cotangent(t, r.y), a.dlogdet = ot_cotangent(t, r.logdet);
+    a.dx = ot_gradient(t, r.x, dx), a.dh = ot_gradient(t, r.h, OT_ASSIGN);
     ot_run(t, coupling_backward, a);
     ot_check_gradients(t, coupling_reference, &r, 1e-5);
 }
