@@ -626,6 +626,9 @@ typedef struct ts_kernels {
     /* Parameters changed behind the device's back (an upload, a load): packed copies of weights are stale.
      * optimizer_step implies it. */
     void (*weights_changed)(ts_device *device);
+    /* *flops = floating point operations a second of the device's own matrix product of 1536 x 1536 float32,
+     * with the device's threads, median of several: what benchmarks measure themselves against. */
+    ts_status (*ceiling)(ts_device *device, double *flops);
 #define X(name) ts_status (*name)(ts_device *, const ts_##name *);
     TS_OPERATIONS(X)
 #undef X

@@ -32,7 +32,8 @@ typedef enum ts_code {
 typedef struct ts_error *ts_status;
 
 /* Makes an error.  Never returns NULL: when memory is short a static out-of-memory error stands in. */
-ts_status ts_error(ts_code code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+ts_status ts_error(ts_code code, const char *format, ...)
+    __attribute__((format(printf, 2, 3), returns_nonnull, cold));
 
 /* Prepends "context: " to the message of an error; passes success through. */
 ts_status ts_context(ts_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));

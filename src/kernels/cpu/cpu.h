@@ -13,6 +13,9 @@ TS_OPERATIONS(X)
 
 typedef struct ts_cpu_device ts_cpu_device; /* begins with a ts_device */
 
+/* The table's `ceiling`: OpenBLAS sgemm. */
+ts_status ts_cpu_ceiling(ts_device *device, double *flops);
+
 /* Scratch that grows to the largest request and stays: 64-byte aligned, valid until the next call with the
  * same slot. No allocation once every operation has run once.  Slot numbers are private to a file's
  * operations within one call. */

@@ -181,6 +181,7 @@ const ts_kernels ts_cpu_kernels = {.name = "cpu",
                                    .zero = cpu_zero,
                                    .synchronize = cpu_synchronize,
                                    .weights_changed = cpu_weights_changed,
+                                   .ceiling = ts_cpu_ceiling,
 #define X(name) .name = ts_cpu_##name,
                                    TS_OPERATIONS(X)
 #undef X
