@@ -4,7 +4,7 @@
 set -eu
 
 build="gcc libc6-dev cmake ninja-build pkgconf|pkg-config libdnnl-dev libopenblas-dev liblapacke-dev
-  libcyaml-dev libjansson-dev zlib1g-dev libpng-dev gnuplot-nox|gnuplot-qt|gnuplot-x11"
+  libyaml-dev libjansson-dev zlib1g-dev libpng-dev gnuplot-nox|gnuplot-qt|gnuplot-x11"
 test="libcmocka-dev"
 check="clang-format-14 git"
 data="curl ca-certificates gzip tar xz-utils"
