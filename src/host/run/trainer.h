@@ -4,6 +4,7 @@
 #ifndef TS_RUN_TRAINER_H
 #define TS_RUN_TRAINER_H
 
+#include "diffusion/training.h"
 #include "run/progress.h"
 #include "run/run.h"
 
@@ -27,6 +28,9 @@ typedef struct ts_trainer_result {
  * TS_NOT_FINITE, its step and its term; the last checkpoint stays.  TS_NO_MEMORY, before the first step,
  * says how much the plan needs.  result may be NULL. */
 ts_status ts_trainer_run(ts_run *run, const ts_trainer_options *options, ts_trainer_result *result);
+
+/* What sections run, sde and train say to the training loop. */
+ts_score_training_config ts_trainer_config(const ts_config *config);
 
 /* The bins of the loss profile over [t_min, t_max]. */
 enum { TS_TRAINER_PROFILE_BINS = 64 };
