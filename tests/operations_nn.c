@@ -4,6 +4,102 @@
 #include <math.h>
 #include "operations.h"
 
+/* ---- convolution ---- */
+
+typedef struct conv_row {
+    int n, h, w, ci, co;
+    double scale;
+    ot_buffer *x, *weight, *bias, *residual, *y;
+} conv_row;
+
+static double conv_at(const conv_row *r, int n, int y, int x, int o)
+{
+    double sum = 0;
+    for (int ky = 0; ky < 3; ky++)
+        for (int kx = 0; kx < 3; kx++) {
+            const int py = y + ky - 1, px = x + kx - 1;
+            if (py < 0 || py >= r->h || px < 0 || px >= r->w)
+                continue;
+            for (int i = 0; i < r->ci; i++)
+                sum += r->x->v[((n * r->h + py) * r->w + px) * r->ci + i] *
+                       r->weight->v[((o * 3 + ky) * 3 + kx) * r->ci + i];
+        }
+    return sum;
+}
+
+static void conv_reference(void *p)
+{
+    conv_row *r = p;
+    for (int i = 0; i < r->n * r->h * r->w * r->co; i++) {
+        const int o = i % r->co, x = i / r->co % r->w, y = i / r->co / r->w % r->h;
+        double sum = conv_at(r, i / r->co / r->w / r->h, y, x, o);
+        if (r->bias)
+            sum += r->bias->v[o];
+        if (r->residual)
+            sum += r->residual->v[i];
+        r->y->want[i] = r->scale * sum;
+    }
+}
+
+static const int conv_shapes[][5] = {{1, 1, 1, 1, 1},   {2, 5, 7, 3, 17},  {2, 8, 8, 1, 32}, {3, 4, 4, 32, 1},
+                                     {2, 6, 5, 17, 40}, {4, 4, 4, 64, 64}, {2, 8, 8, 96, 32}};
+enum { CONV_SHAPES = sizeof conv_shapes / sizeof *conv_shapes };
+
+static conv_row conv_make(ot *t, const int *s)
+{
+    conv_row r = {s[0], s[1], s[2], s[3], s[4], 1, NULL, NULL, NULL, NULL, NULL};
+    r.x = ot_normal(t, OT_ACTIVATION, r.n * r.h * r.w * r.ci, 0, 1);
+    r.weight = ot_normal(t, TS_F32, r.co * 9 * r.ci, 0, 1 / sqrt(9.0 * r.ci));
+    r.y = ot_output(t, OT_ACTIVATION, r.n * r.h * r.w * r.co);
+    return r;
+}
+
+static void conv_rows(ot *t)
+{
+    for (int i = 0; i < 4 * CONV_SHAPES; i++) {
+        const int *s = conv_shapes[i / 4];
+        const bool bias = i % 4 > 0, residual = i % 4 > 1;
+        const float scale = i % 4 == 3 ? 0.7f : 1;
+        ot_case(t, "%dx%dx%d %d->%d%s%s%s", s[0], s[1], s[2], s[3], s[4], bias ? " bias" : "",
+                residual ? " residual" : "", scale == 1 ? "" : " scale");
+        conv_row r = conv_make(t, s);
+        r.scale = (double)scale;
+        r.bias = bias ? ot_normal(t, TS_F32, r.co, 0, 1) : NULL;
+        r.residual = residual ? ot_normal(t, OT_ACTIVATION, r.y->count, 0, 1) : NULL;
+        ts_conv_forward a = {
+            r.n,           r.h,   r.w,        r.ci, r.co, ot_in(r.x), ot_in(r.residual), ot_in(r.weight),
+            ot_in(r.bias), scale, ot_out(r.y)};
+        ot_run(t, conv_forward, a);
+        ot_check(t, conv_reference, &r, 1e-6);
+    }
+}
+
+static void conv_gradient_rows(ot *t)
+{
+    /* dx, dweight, dbias */
+    static const ot_mode modes[][3] = {{OT_ASSIGN, OT_ADD, OT_ADD},
+                                       {OT_ADD, OT_ADD, OT_NONE},
+                                       {OT_NONE, OT_NONE, OT_ADD},
+                                       {OT_ASSIGN, OT_NONE, OT_NONE}};
+    for (int i = 0; i < 4 * CONV_SHAPES; i++) {
+        const int *s = conv_shapes[i / 4];
+        const ot_mode *m = modes[i % 4];
+        ot_case(t, "%dx%dx%d %d->%d%s%s%s", s[0], s[1], s[2], s[3], s[4],
+                m[0] == OT_ADD ? " dx+"
+                : m[0]         ? " dx"
+                               : "",
+                m[1] ? " dw" : "", m[2] ? " db" : "");
+        conv_row r = conv_make(t, s);
+        r.bias = ot_normal(t, TS_F32, r.co, 0, 1);
+        ts_conv_backward a = {.n = r.n, .h = r.h, .w = r.w, .ci = r.ci, .co = r.co};
+        a.x = ot_in(r.x), a.weight = ot_in(r.weight), a.dy = ot_cotangent(t, r.y);
+        a.dx = ot_gradient(t, r.x, m[0]), a.accumulate = m[0] == OT_ADD;
+        a.dweight = ot_gradient(t, r.weight, m[1]), a.dbias = ot_gradient(t, r.bias, m[2]);
+        ot_run(t, conv_backward, a);
+        ot_check_gradients(t, conv_reference, &r, 2e-6);
+    }
+}
+
 /* ---- scale_add ---- */
 
 typedef struct scale_row {
@@ -245,6 +341,8 @@ static void time_rows(ot *t)
 
 void operations_nn(ot *t)
 {
+    conv_rows(t);
+    conv_gradient_rows(t);
     silu_rows(t);
     scale_rows(t);
     resample_rows(t);

@@ -63,10 +63,10 @@ static void cpu_release(ts_device *device, void *memory)
     if (!memory)
         return;
     block *b = (block *)memory - 1;
+    /* The next allocation may get these addresses for other weights. */
+    ts_cpu_convolutions_forget(device, memory, b->bytes);
     device->bytes -= b->bytes;
     free(b);
-    /* The next allocation may get this address for other weights. */
-    cpu(device)->epoch++;
 }
 
 static ts_status cpu_copy(ts_device *device, void *to, const void *from, size_t bytes)
@@ -110,9 +110,7 @@ ts_status ts_cpu_scratch(ts_device *device, int slot, size_t bytes, void **memor
     if (slot < 0 || slot >= SCRATCH_SLOTS)
         return ts_error(TS_INVALID, "scratch slot %d: there are %d", slot, SCRATCH_SLOTS);
     if (bytes > d->scratch_bytes[slot]) {
-        const uint64_t epoch = d->epoch; /* scratch holds no weights */
         cpu_release(device, d->scratch[slot]);
-        d->epoch = epoch;
         d->scratch[slot] = NULL;
         d->scratch_bytes[slot] = 0;
         TS_TRY(ts_context(cpu_allocate(device, bytes, &d->scratch[slot]), "scratch"));
