@@ -76,6 +76,15 @@ ts_run_options cli_run_options(const cli_options *options);
  * interrupted). */
 int cli_finish(ts_status status);
 
+/* A whole command: parses, watches for Ctrl-C, runs `body`, prints what went wrong.  Returns the exit status.
+ */
+typedef ts_status cli_body(const cli_options *options, ts_progress *progress);
+int cli_command(const cli_usage *usage, int argc, char **argv, cli_body *body);
+
+/* The run that the command's first argument names, with its weights loaded (the averaged ones unless
+ * --raw-weights): a run directory, or a configuration whose score is exact and needs no training. */
+ts_status cli_open_trained(const cli_options *options, ts_run **run);
+
 /* ---- progress and interruption ---- */
 
 typedef struct cli_progress {

@@ -1,0 +1,67 @@
+/*
+ * tstar fit RUN --T 0.4
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include "cli/cli.h"
+#include "run/fit.h"
+
+static const cli_usage usage = {
+    .name = "fit",
+    .arguments = "RUN ",
+    .about = "Fits a Glow by maximum likelihood to forward samples x_T of the run's data, at each T given, "
+             "and stores it\n"
+             "as RUN/glow_T<T>.safetensors.  A finished fit of the same configuration is kept.",
+    .least = 1,
+    .most = 1,
+    .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_T};
+
+static json_t *as_json(double T, const ts_fit_result *r)
+{
+    return json_pack("{s:f, s:I, s:I, s:I, s:f, s:f, s:b}", "T", T, "steps", (json_int_t)r->steps, "skipped",
+                     (json_int_t)r->skipped, "rollbacks", (json_int_t)r->rollbacks, "nats_per_dim", r->loss,
+                     "seconds", r->seconds, "reused", r->reused);
+}
+
+static void print_line(double T, const ts_fit_result *r)
+{
+    char text[32];
+    ts_run_T_text(T, text);
+    if (r->reused)
+        printf("T = %s: fitted already\n", text);
+    else
+        printf("T = %s: %.5f nats/dim after %lld steps (%lld skipped), %.1f s\n", text, r->loss,
+               (long long)r->steps, (long long)r->skipped, r->seconds);
+}
+
+static ts_status fit(const cli_options *o, ts_progress *progress)
+{
+    ts_run *run;
+    const ts_run_options options = cli_run_options(o);
+    if (!o->T_count)
+        return ts_error(TS_INVALID, "fit: --T is missing: the diffusion time to fit at, such as --T 0.4");
+    TS_TRY(ts_run_open(o->arguments[0], o->overrides, o->override_count, true, &options, &run));
+    json_t *array = json_array();
+    ts_status status = NULL;
+    for (int i = 0; i < o->T_count && !status; i++) {
+        ts_fit_result result = {0};
+        status = ts_fit_glow(run, o->T[i], progress, &result);
+        if (!status && o->json)
+            json_array_append_new(array, as_json(o->T[i], &result));
+        else if (!status)
+            print_line(o->T[i], &result);
+    }
+    if (!status && o->json) {
+        json_dumpf(o->T_count == 1 ? json_array_get(array, 0) : array, stdout,
+                   JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+        putchar('\n');
+    }
+    json_decref(array);
+    ts_run_close(run);
+    return status;
+}
+
+int cli_fit(int argc, char **argv)
+{
+    return cli_command(&usage, argc, argv, fit);
+}
