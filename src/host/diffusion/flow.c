@@ -56,15 +56,17 @@ static ts_status derivative(const flow *f, double t, const float *x, int i)
     return s->k->upload(s->device, s->stage[i] + s->count, s->host_rows, (size_t)s->n * sizeof(float));
 }
 
-/* y = current + h sum_j weight[j] stage[j] */
+/* y = current + h sum_j weight[j] stage[j]; the small terms first, so that float32 loses least. */
 static ts_status step_to(const flow *f, double h, int stages, const double *weight, float *y)
 {
-    double coefficient[STAGES + 1] = {1.0};
-    const float *x[STAGES + 1] = {f->s->current};
+    double coefficient[STAGES + 1];
+    const float *x[STAGES + 1];
     for (int j = 0; j < stages; j++) {
-        coefficient[j + 1] = h * weight[j];
-        x[j + 1] = f->s->stage[j];
+        coefficient[j] = h * weight[j];
+        x[j] = f->s->stage[j];
     }
+    coefficient[stages] = 1.0;
+    x[stages] = f->s->current;
     return ts_sampler_combine(f->s, f->count, stages + 1, coefficient, x, y);
 }
 
