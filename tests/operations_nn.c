@@ -100,6 +100,87 @@ static void conv_gradient_rows(ot *t)
     }
 }
 
+/* ---- dense layers ---- */
+
+typedef struct dense_row {
+    int rows, in, out;
+    bool silu;
+    double scale;
+    ot_buffer *x, *weight, *bias, *residual, *y;
+} dense_row;
+
+static void dense_reference(void *p)
+{
+    dense_row *r = p;
+    for (int i = 0; i < r->rows * r->out; i++) {
+        double sum = (r->bias ? r->bias->v[i % r->out] : 0) + (r->residual ? r->residual->v[i] : 0);
+        for (int j = 0; j < r->in; j++) {
+            const double x = r->x->v[i / r->out * r->in + j];
+            sum += (r->silu ? x / (1 + exp(-x)) : x) * r->weight->v[i % r->out * r->in + j];
+        }
+        r->y->want[i] = r->scale * sum;
+    }
+}
+
+static const int dense_shapes[][3] = {{1, 1, 1}, {7, 3, 17}, {130, 96, 32}, {64, 32, 96}, {513, 17, 5}};
+enum { DENSE_SHAPES = sizeof dense_shapes / sizeof *dense_shapes };
+
+static dense_row dense_make(ot *t, const int *s, bool silu)
+{
+    dense_row r = {s[0], s[1], s[2], silu, 1, NULL, NULL, NULL, NULL, NULL};
+    r.x = ot_normal(t, OT_ACTIVATION, r.rows * r.in, 0, 1);
+    r.weight = ot_normal(t, TS_F32, r.out * r.in, 0, 1 / sqrt(r.in));
+    r.y = ot_output(t, OT_ACTIVATION, r.rows * r.out);
+    return r;
+}
+
+static void dense_rows(ot *t)
+{
+    for (int i = 0; i < 4 * DENSE_SHAPES; i++) {
+        const int *s = dense_shapes[i / 4];
+        const bool bias = i % 4 == 1 || i % 4 == 3, residual = i % 4 > 1, silu = i % 4 == 1;
+        const float scale = i % 4 == 3 ? 0.7f : 1;
+        ot_case(t, "%d rows %d->%d%s%s%s%s", s[0], s[1], s[2], silu ? " silu" : "", bias ? " bias" : "",
+                residual ? " residual" : "", scale == 1 ? "" : " scale");
+        dense_row r = dense_make(t, s, silu);
+        r.scale = (double)scale;
+        r.bias = bias ? ot_normal(t, TS_F32, r.out, 0, 1) : NULL;
+        r.residual = residual ? ot_normal(t, OT_ACTIVATION, r.y->count, 0, 1) : NULL;
+        ts_dense_forward a = {
+            r.rows,          r.in,          r.out, silu,       ot_in(r.x), ot_in(r.residual),
+            ot_in(r.weight), ot_in(r.bias), scale, ot_out(r.y)};
+        ot_run(t, dense_forward, a);
+        ot_check(t, dense_reference, &r, 1e-6);
+    }
+}
+
+static void dense_gradient_rows(ot *t)
+{
+    /* dx, dweight, dbias */
+    static const ot_mode modes[][3] = {{OT_ASSIGN, OT_ADD, OT_ADD},
+                                       {OT_ADD, OT_ADD, OT_NONE},
+                                       {OT_NONE, OT_NONE, OT_ADD},
+                                       {OT_ASSIGN, OT_NONE, OT_NONE}};
+    for (int i = 0; i < 8 * DENSE_SHAPES; i++) {
+        const int *s = dense_shapes[i / 8];
+        const ot_mode *m = modes[i % 4];
+        const bool silu = i / 4 % 2;
+        ot_case(t, "%d rows %d->%d%s%s%s%s", s[0], s[1], s[2], silu ? " silu" : "",
+                m[0] == OT_ADD ? " dx+"
+                : m[0]         ? " dx"
+                               : "",
+                m[1] ? " dw" : "", m[2] ? " db" : "");
+        dense_row r = dense_make(t, s, silu);
+        r.bias = ot_normal(t, TS_F32, r.out, 0, 1);
+        ts_dense_backward a = {.rows = r.rows, .in = r.in, .out = r.out, .silu_input = silu};
+        a.x = ot_in(r.x), a.weight = ot_in(r.weight), a.dy = ot_cotangent(t, r.y);
+        a.dx = ot_gradient(t, r.x, m[0]), a.accumulate = m[0] == OT_ADD;
+        a.dweight = ot_gradient(t, r.weight, m[1]), a.dbias = ot_gradient(t, r.bias, m[2]);
+        ot_run(t, dense_backward, a);
+        ot_check_gradients(t, dense_reference, &r, 2e-6);
+    }
+}
+
 /* ---- scale_add ---- */
 
 typedef struct scale_row {
@@ -343,6 +424,8 @@ void operations_nn(ot *t)
 {
     conv_rows(t);
     conv_gradient_rows(t);
+    dense_rows(t);
+    dense_gradient_rows(t);
     silu_rows(t);
     scale_rows(t);
     resample_rows(t);
