@@ -346,7 +346,8 @@ typedef struct ts_vector_sum {
 typedef enum ts_time_sampling { TS_TIME_UNIFORM, TS_TIME_IMPORTANCE } ts_time_sampling;
 
 /* t[i] on [t_min, t_max]: uniform, or with density proportional to g^2/s^2; low discrepancy spreads one
- * uniform draw of the batch as (u + i/n) mod 1, independent draws use element i.  Stream TS_STREAM_TIME. */
+ * uniform draw of the batch, element 0, as (u + i/n) mod 1, independent draws use element i.  Stream
+ * TS_STREAM_TIME.  t is rounded to float32 so that it does not leave the interval. */
 typedef struct ts_draw_times {
     int n;
     ts_sde sde;
@@ -360,7 +361,8 @@ typedef struct ts_draw_times {
 /* Fills a batch of data on the device: x0[i] = the (shuffled) example of this step, float32 in model scale.
  * Bytes become byte * scale + offset.  With `shuffle`, position step*n + i is mapped through a permutation of
  * the epoch it falls in (ts_shuffle_index); without, x0[i] is example (start + i) mod count.  Flips mirror an
- * image horizontally with probability 1/2.  Exactly one of bytes, floats is set. */
+ * image horizontally with probability 1/2: where uniform(state, TS_STREAM_FLIP, i) > 0.5.  Exactly one of
+ * bytes, floats is set. */
 typedef struct ts_gather {
     int n, h, w, c; /* vectors: h = w = 1 */
     int64_t count, start;
@@ -425,8 +427,8 @@ typedef struct ts_advance {
 /* ---- sampling --------------------------------------------------------------------------------------------
  */
 
-/* out[i] = scale * normal(state, stream, element + i), activation type; or +-1 with `rademacher`. element:
- * multiple of 4. */
+/* out[i] = scale * normal(state, stream, element + i), activation type; with `rademacher`, +1 where
+ * uniform(...) > 0.5, else -1, unscaled.  element: multiple of 4. */
 typedef struct ts_fill_random {
     int64_t count;
     float scale;
