@@ -1,0 +1,263 @@
+/* Benchmarks of training and sampling. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include "diffusion/buffer.h"
+#include "run/bench_internal.h"
+#include "run/evaluate.h"
+#include "run/trainer.h"
+
+static const double measured_seconds = 8;
+enum { LEAST_STEPS = 3, MOST_STEPS = 100000, SYNTHETIC_IMAGES = 1024, SAMPLER_STEPS = 10 };
+
+int ts_bench_compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double ts_bench_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* ---- data and model ---- */
+
+/* Random bytes in the shape of the files that are missing. */
+static ts_status synthetic_data(const ts_config *config, ts_device *device, ts_dataset **dataset)
+{
+    const bool colour = !strcmp(config->data.kind, "cifar10");
+    ts_dataset *d = calloc(1, sizeof *d);
+    if (!d)
+        return ts_error(TS_NO_MEMORY, "cannot allocate a data set");
+    ts_data *train = &d->train;
+    *train = (ts_data){.device = device, .count = SYNTHETIC_IMAGES, .levels = 256, .flip = config->data.flip};
+    train->h = train->w = colour ? 32 : 28;
+    train->c = colour ? 3 : 1;
+    const size_t bytes = (size_t)train->count * (size_t)ts_data_dim(train);
+    void *memory = NULL;
+    uint8_t *host = malloc(bytes);
+    ts_status status = host ? NULL : ts_error(TS_NO_MEMORY, "cannot allocate %zu bytes", bytes);
+    for (size_t i = 0; !status && i < bytes; i++)
+        host[i] = (uint8_t)ts_philox(1, (uint32_t)i, 0, TS_STREAM_TEST, 0).v[0];
+    if (!status)
+        status = device->k->allocate(device, bytes, &memory);
+    if (!status)
+        status = device->k->upload(device, memory, host, bytes);
+    train->bytes = memory;
+    free(host);
+    *dataset = d;
+    return status;
+}
+
+ts_status ts_bench_open(const ts_config *config, ts_device *device, ts_bench *bench)
+{
+    ts_status status;
+    *bench = (ts_bench){.config = config, .device = device};
+    if (!strcmp(config->data.kind, "mixture"))
+        return ts_error(TS_INVALID, "data.kind: benchmarks work on images, not on a mixture");
+    status = ts_dataset_open(config, device, &bench->dataset);
+    if (ts_status_code(status) == TS_NOT_FOUND) {
+        ts_status_free(status);
+        bench->synthetic = true;
+        status = synthetic_data(config, device, &bench->dataset);
+    }
+    if (!status)
+        status = ts_model_create(config, bench->dataset, device, &bench->model);
+    if (!status && !bench->model->params)
+        status = ts_error(TS_INVALID, "model.kind: benchmarks need a network, not the exact score");
+    if (status)
+        ts_bench_close(bench);
+    return status;
+}
+
+void ts_bench_close(ts_bench *bench)
+{
+    ts_model_destroy(bench->model);
+    ts_dataset_close(bench->dataset);
+    *bench = (ts_bench){0};
+}
+
+/* ---- figures ---- */
+
+ts_status ts_bench_ceiling(const ts_bench *bench, ts_bench_figures *figures)
+{
+    double flops = 0;
+    if (bench->device->k->ceiling)
+        TS_TRY(bench->device->k->ceiling(bench->device, &flops));
+    figures->ceiling = figures->ceiling > 0 ? 0.5 * (figures->ceiling + flops) : flops;
+    return NULL;
+}
+
+void ts_bench_memory(const ts_bench *bench, ts_bench_figures *figures)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    figures->process_peak_bytes = (size_t)usage.ru_maxrss * 1024;
+    figures->device_peak_bytes = bench->device->peak_bytes;
+}
+
+/* ---- training ---- */
+
+static ts_status timed_step(const ts_bench *bench, ts_training *training, double *seconds)
+{
+    const double start = ts_bench_now();
+    TS_TRY(ts_training_step(training));
+    TS_TRY(bench->device->k->synchronize(bench->device));
+    *seconds = ts_bench_now() - start;
+    return NULL;
+}
+
+static ts_status measure_steps(const ts_bench *bench, ts_training *training, int steps, ts_progress *progress,
+                               ts_bench_train *result)
+{
+    ts_device *device = bench->device;
+    double warm, *times = malloc(MOST_STEPS * sizeof *times);
+    if (!times)
+        return ts_error(TS_NO_MEMORY, "cannot allocate the times of the steps");
+    ts_status status;
+    TS_GOTO(timed_step(bench, training, &result->first_seconds), end);
+    const uint64_t allocations = device->allocations;
+    TS_GOTO(timed_step(bench, training, &warm), end);
+    const double start = ts_bench_now();
+    int done = 0;
+    while (done < MOST_STEPS &&
+           (steps > 0 ? done < steps : done < LEAST_STEPS || ts_bench_now() - start < measured_seconds)) {
+        if (ts_progress_stopped(progress))
+            TS_GOTO(ts_error(TS_INTERRUPTED, "interrupted"), end);
+        TS_GOTO(timed_step(bench, training, &times[done]), end);
+        done++;
+        const double share = steps > 0 ? (double)done / steps : (ts_bench_now() - start) / measured_seconds;
+        ts_progress_report(progress, "bench train", 100 * (share < 1 ? share : 1), 100, "%", NULL);
+    }
+    qsort(times, (size_t)done, sizeof *times, ts_bench_compare);
+    result->steps = done;
+    result->step_seconds = 0.5 * (times[done / 2] + times[(done - 1) / 2]);
+    result->least = times[0];
+    result->most = times[done - 1];
+    result->figures.late_allocations = device->allocations - allocations;
+end:
+    free(times);
+    return status;
+}
+
+ts_status ts_bench_train_run(const ts_bench *bench, int steps, ts_progress *progress, ts_bench_train *result)
+{
+    const ts_score_training_config config = ts_trainer_config(bench->config);
+    const ts_model *model = bench->model;
+    ts_bench_figures *figures = &result->figures;
+    ts_training *training = NULL;
+    ts_status status;
+    *result = (ts_bench_train){.batch = config.batch, .parameters = ts_params_count(model->params)};
+    if (steps > MOST_STEPS)
+        return ts_error(TS_INVALID, "--steps %d: at most %d steps are timed", steps, MOST_STEPS);
+    TS_TRY(ts_bench_ceiling(bench, figures));
+    TS_GOTO(ts_training_score(bench->device, &config, &bench->dataset->train, model->params, model->apply,
+                              model->network, &training),
+            end);
+    TS_GOTO(measure_steps(bench, training, steps, progress, result), end);
+    const ts_graph *graph = ts_training_graph(training);
+    result->plan_bytes = ts_graph_arena_bytes(graph);
+    result->no_reuse_bytes = ts_graph_no_reuse_bytes(graph);
+    result->step_flops = ts_graph_flops(graph, false) + ts_graph_flops(graph, true);
+    figures->images_per_second = config.batch / result->step_seconds;
+    figures->flops = result->step_flops / result->step_seconds;
+    ts_bench_memory(bench, figures);
+    TS_GOTO(ts_bench_ceiling(bench, figures), end);
+end:
+    ts_training_destroy(training);
+    return status;
+}
+
+/* ---- sampling ---- */
+
+static ts_status evaluation_flops(const ts_bench *bench, double *flops)
+{
+    ts_graph *graph = NULL;
+    ts_bench_ends ends;
+    ts_status status = ts_bench_graph(bench, 1, false, NULL, &graph, &ends);
+    if (!status)
+        *flops = ts_graph_flops(graph, false);
+    ts_graph_destroy(graph);
+    return status;
+}
+
+/* Noise at T in x, then one run of the sampler. */
+static ts_status timed_run(const ts_bench *bench, ts_sampler *sampler, const ts_sampler_config *config,
+                           const ts_step_state *state, float *x, int64_t count, int *nfe, double *seconds)
+{
+    ts_device *device = bench->device;
+    const ts_fill_random noise = {
+        .count = count, .scale = 1, .stream = TS_STREAM_START, .state = state, .out = x};
+    TS_TRY(device->k->fill_random(device, &noise));
+    TS_TRY(device->k->synchronize(device));
+    const double start = ts_bench_now();
+    TS_TRY(ts_sampler_run(sampler, config, 1, 0, x, nfe));
+    TS_TRY(device->k->synchronize(device));
+    *seconds = ts_bench_now() - start;
+    return NULL;
+}
+
+static ts_status measure_sampler(const ts_bench *bench, ts_sampler *sampler, ts_sampler_config config,
+                                 int steps, float *x, const ts_step_state *state, ts_bench_sample *result)
+{
+    const int64_t count = (int64_t)result->batch * ts_data_dim(&bench->dataset->train);
+    const bool adaptive = config.kind == TS_SAMPLER_RK45;
+    const int whole = config.steps;
+    int first, nfe;
+    double seconds;
+    ts_sampler_config probe = config;
+    probe.kind = TS_SAMPLER_EULER_MARUYAMA;
+    probe.steps = 1;
+    TS_TRY(timed_run(bench, sampler, &probe, state, x, count, &first, &seconds));
+    if (!adaptive)
+        config.steps = steps < whole ? steps : whole;
+    const uint64_t allocations = bench->device->allocations;
+    TS_TRY(timed_run(bench, sampler, &config, state, x, count, &nfe, &seconds));
+    result->evaluations = nfe;
+    /* A step's evaluations, times the steps of a whole run, plus what comes once (the denoising). */
+    const int once = config.denoise ? 1 : 0;
+    result->nfe = adaptive ? nfe : once + (double)(nfe - once) / config.steps * whole;
+    result->evaluations_per_second = result->batch * nfe / seconds;
+    result->figures.late_allocations = bench->device->allocations - allocations;
+    return NULL;
+}
+
+ts_status ts_bench_sample_run(const ts_bench *bench, int steps, ts_progress *progress,
+                              ts_bench_sample *result)
+{
+    const ts_config *config = bench->config;
+    ts_device *device = bench->device;
+    ts_bench_figures *figures = &result->figures;
+    ts_score *score = NULL;
+    ts_sampler *sampler = NULL;
+    ts_sampler_config settings;
+    ts_step_state *state = NULL;
+    float *x = NULL;
+    ts_status status;
+    *result = (ts_bench_sample){.batch = config->sample.batch};
+    const size_t count = (size_t)result->batch * (size_t)ts_data_dim(&bench->dataset->train);
+    ts_progress_report(progress, "bench sample", 0, 1, "runs", NULL);
+    TS_TRY(ts_evaluate_sampler(config, NULL, config->train.T, &settings));
+    TS_TRY(evaluation_flops(bench, &result->evaluation_flops));
+    TS_TRY(ts_bench_ceiling(bench, figures));
+    TS_GOTO(ts_model_score(bench->model, result->batch, false, &score), end);
+    TS_GOTO(ts_sampler_create(score, &bench->model->sde, &sampler), end);
+    TS_GOTO(ts_buffer_floats(device, count, &x), end);
+    TS_GOTO(ts_buffer_state(device, &state), end);
+    TS_GOTO(measure_sampler(bench, sampler, settings, steps > 0 ? steps : SAMPLER_STEPS, x, state, result),
+            end);
+    figures->images_per_second = result->evaluations_per_second / result->nfe;
+    figures->flops = result->evaluations_per_second * result->evaluation_flops;
+    ts_bench_memory(bench, figures);
+    TS_GOTO(ts_bench_ceiling(bench, figures), end);
+    ts_progress_report(progress, "bench sample", 1, 1, "runs", NULL);
+end:
+    device->k->release(device, state);
+    device->k->release(device, x);
+    ts_sampler_destroy(sampler);
+    ts_score_destroy(score);
+    return status;
+}
