@@ -42,7 +42,7 @@ void ts_mlp_destroy(ts_mlp *mlp);
 ts_tensor ts_mlp_apply(const ts_mlp *mlp, ts_graph *graph, ts_tensor x, ts_tensor t);
 
 /*
- * Glow (Kingma and Dhariwal 2018), as math.md section 3 pins it down: L levels of squeeze, K steps, split.
+ * Glow (Kingma and Dhariwal 2018): L levels of squeeze, K steps, split; affine coupling, learned top prior.
  * Names follow the public implementation ("flow.layers.N....", "learn_top_fn....").
  */
 typedef struct ts_glow_config {
