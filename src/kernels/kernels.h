@@ -405,8 +405,9 @@ typedef struct ts_score_loss {
  * are zeroed.  If the norm is not finite nothing is updated and report->skipped counts up.  ema may be NULL.
  */
 typedef struct ts_optimizer_report {
-    float norm;       /* of the gradient, before clipping */
-    uint32_t skipped; /* steps with a gradient that was not finite */
+    float norm;             /* of the gradient, before clipping */
+    uint32_t skipped;       /* steps with a gradient that was not finite */
+    uint32_t first_skipped; /* state->step of the first of them */
 } ts_optimizer_report;
 
 typedef struct ts_optimizer_step {

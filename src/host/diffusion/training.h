@@ -21,9 +21,10 @@ typedef struct ts_training_report {
     double loss;          /* mean over the images since the last read */
     double gradient_norm; /* of the last step */
     int64_t skipped;      /* steps since the start whose gradient was not finite; their update was left out */
-    bool finite;          /* false: a loss or gradient since the last read was not finite */
-    int64_t rollbacks;    /* Glow: times since the start that the guard took the fit back (see below) */
-    double rate_scale;    /* Glow: factor that the guard has put on the rate; 1 for score training */
+    int64_t first_skipped; /* the first of them, counted from 0; -1: none.  Score training only */
+    bool finite;           /* false: a loss or gradient since the last read was not finite */
+    int64_t rollbacks;     /* Glow: times since the start that the guard took the fit back (see below) */
+    double rate_scale;     /* Glow: factor that the guard has put on the rate; 1 for score training */
 } ts_training_report;
 
 typedef struct ts_training ts_training;

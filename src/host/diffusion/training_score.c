@@ -57,6 +57,7 @@ static ts_status read_report(ts_training *training, ts_training_report *report)
         .loss = s->images > 0 ? total / (double)s->images : 0.0,
         .gradient_norm = (double)optimizer.norm,
         .skipped = optimizer.skipped,
+        .first_skipped = optimizer.skipped ? (int64_t)optimizer.first_skipped : -1,
         .finite = isfinite(total) && optimizer.skipped == s->skipped,
         .rate_scale = 1.0,
     };

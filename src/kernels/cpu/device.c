@@ -10,7 +10,7 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/convolution.h"
 
-enum { SCRATCH_SLOTS = 16, ALIGNMENT = 64, HUGE_PAGE = 2 << 20 };
+enum { SCRATCH_SLOTS = 16, ALIGNMENT = 64, HUGE_PAGE = 2 << 20, LARGE = 64 << 20 };
 
 struct ts_cpu_device {
     ts_device base;
@@ -33,12 +33,36 @@ typedef struct block {
     char padding[ALIGNMENT - sizeof(size_t)];
 } block;
 
+/* What the machine can still give, or the whole limit of the container around the process (what is used of
+ * that counts caches that would yield); SIZE_MAX where neither tells. */
+static size_t available_bytes(void)
+{
+    char line[128];
+    size_t available = SIZE_MAX, kibibytes, limit;
+    FILE *file = fopen("/proc/meminfo", "r");
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "MemAvailable: %zu kB", &kibibytes) == 1)
+            available = kibibytes << 10;
+    if (file)
+        fclose(file);
+    file = fopen("/sys/fs/cgroup/memory.max", "r");
+    if (file && fscanf(file, "%zu", &limit) == 1 && limit < available)
+        available = limit;
+    if (file)
+        fclose(file);
+    return available;
+}
+
 static ts_status cpu_allocate(ts_device *device, size_t bytes, void **memory)
 {
     *memory = NULL;
     block *b = NULL;
     /* Large blocks start on a huge page: activations are walked from end to end again and again. */
     const size_t alignment = bytes >= 2 * (size_t)HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
+    /* Linux promises more memory than there is and ends the process later, so a large request asks first. */
+    if (bytes >= LARGE && bytes > available_bytes())
+        return ts_error(TS_NO_MEMORY, "not enough memory: %.1f MiB are needed, %.1f MiB are free",
+                        (double)bytes / 0x1p20, (double)available_bytes() / 0x1p20);
     if (bytes <= SIZE_MAX / 2) {
         const size_t whole = (bytes + sizeof(block) + alignment - 1) / alignment * alignment;
         b = aligned_alloc(alignment, whole);

@@ -96,8 +96,8 @@ ts_status ts_cpu_optimizer_step(ts_device *device, const ts_optimizer_step *a)
     const bool finite = isfinite((float)norm);
     const coefficients c = coefficients_of(a, norm);
     a->report->norm = (float)norm;
-    if (!finite)
-        a->report->skipped++;
+    if (!finite && !a->report->skipped++)
+        a->report->first_skipped = a->state->step;
 #pragma omp parallel for schedule(static) num_threads(device->threads) if (a->count > SHARE)
     for (int64_t i = 0; i < a->count; i += SHARE) {
         int64_t count = a->count - i < SHARE ? a->count - i : SHARE;
