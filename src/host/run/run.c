@@ -1,0 +1,220 @@
+#include "run/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/file.h"
+
+char *ts_run_path(const ts_run *run, const char *name)
+{
+    char *path;
+    return asprintf(&path, "%s/%s", run->dir, name) < 0 ? NULL : path;
+}
+
+static ts_status path_in(const char *dir, const char *name, char path[PATH_MAX])
+{
+    if (snprintf(path, PATH_MAX, "%s/%s", dir, name) >= PATH_MAX)
+        return ts_error(TS_INVALID, "%s: the path is too long", dir);
+    return NULL;
+}
+
+bool ts_run_exists(const char *dir)
+{
+    char path[PATH_MAX];
+    struct stat info;
+    ts_status status = path_in(dir, "config.yaml", path);
+    if (status) {
+        ts_status_free(status);
+        return false;
+    }
+    return !stat(path, &info) && S_ISREG(info.st_mode);
+}
+
+void ts_run_T_text(double T, char text[32])
+{
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, 32, "%.*g", digits, T);
+        if (strtod(text, NULL) == T)
+            break;
+    }
+    if (!strpbrk(text, ".e"))
+        strcat(text, ".0");
+}
+
+/* ---- the lock ---- */
+
+static ts_status lock(ts_run *run)
+{
+    char path[PATH_MAX];
+    TS_TRY(path_in(run->dir, "lock", path));
+    run->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (run->lock < 0)
+        return ts_error(errno == ENOSPC ? TS_NO_SPACE : TS_IO, "%s: %s", path, strerror(errno));
+    if (!flock(run->lock, LOCK_EX | LOCK_NB))
+        return NULL;
+    if (errno == EWOULDBLOCK)
+        return ts_error(TS_BUSY,
+                        "%s: another process is writing this run; wait for it, or use another directory",
+                        run->dir);
+    return ts_error(TS_IO, "%s: %s", path, strerror(errno));
+}
+
+/* ---- what a run stores about itself ---- */
+
+/* A run may be opened from another working directory later, so the data's path is stored whole. */
+static ts_status resolve_data_path(ts_config *config)
+{
+    if (!*config->data.path)
+        return NULL;
+    char *whole = realpath(config->data.path, NULL);
+    if (!whole)
+        return ts_error(errno == ENOMEM ? TS_NO_MEMORY : TS_NOT_FOUND, "data.path: %s: %s", config->data.path,
+                        strerror(errno));
+    free(config->data.path);
+    config->data.path = whole;
+    return NULL;
+}
+
+static ts_status store_config(const ts_run *run)
+{
+    char path[PATH_MAX], *text;
+    TS_TRY(path_in(run->dir, "config.yaml", path));
+    TS_TRY(ts_config_print(run->config, &text));
+    ts_status status = ts_file_write(path, text, strlen(text));
+    free(text);
+    return status;
+}
+
+static ts_status record_command(const ts_run *run, const char *command)
+{
+    char path[PATH_MAX];
+    TS_TRY(path_in(run->dir, "command.txt", path));
+    FILE *file = fopen(path, "a");
+    if (!file)
+        return ts_error(errno == ENOSPC ? TS_NO_SPACE : TS_IO, "%s: %s", path, strerror(errno));
+    bool failed = fprintf(file, "%s\n", command) < 0;
+    failed |= fclose(file) != 0;
+    return failed ? ts_error(errno == ENOSPC ? TS_NO_SPACE : TS_IO, "%s: %s", path, strerror(errno)) : NULL;
+}
+
+static ts_status claim_directory(ts_run *run, bool resume)
+{
+    TS_TRY(ts_file_make_folder(run->dir));
+    TS_TRY(lock(run));
+    if (!resume && ts_run_exists(run->dir))
+        return ts_error(TS_INVALID,
+                        "%s: holds a run already; continue it with --resume, or use another directory",
+                        run->dir);
+    return NULL;
+}
+
+/* ---- opening ---- */
+
+static ts_status open_parts(ts_run *run, const ts_run_options *options)
+{
+    run->device = options->borrowed_device;
+    run->dataset = options->borrowed_dataset;
+    if (!run->device) {
+        TS_TRY(ts_device_open(options->device ? options->device : "auto", &options->device_options,
+                              &run->device));
+        run->owns_device = true;
+    }
+    if (!run->dataset) {
+        TS_TRY(ts_dataset_open(run->config, run->device, &run->dataset));
+        run->owns_dataset = true;
+    }
+    if (options->without_model)
+        return NULL;
+    return ts_model_create(run->config, run->dataset, run->device, &run->model);
+}
+
+static ts_status new_run(const char *dir, ts_config *config, ts_run **run)
+{
+    ts_run *r = calloc(1, sizeof *r);
+    char *copy = dir ? strdup(dir) : NULL;
+    if (!r || (dir && !copy)) {
+        free(r);
+        free(copy);
+        ts_config_free(config);
+        return ts_error(TS_NO_MEMORY, "no memory for a run");
+    }
+    *r = (ts_run){.dir = copy, .config = config, .lock = -1};
+    *run = r;
+    return NULL;
+}
+
+/* The directory is touched only once all that can be wrong with the request has been looked at. */
+static ts_status create(ts_run *run, bool resume, const ts_run_options *options)
+{
+    TS_TRY(resolve_data_path(run->config));
+    TS_TRY(open_parts(run, options));
+    if (!run->dir)
+        return NULL;
+    TS_TRY(claim_directory(run, resume));
+    TS_TRY(store_config(run));
+    return options->command ? record_command(run, options->command) : NULL;
+}
+
+ts_status ts_run_create(const char *dir, ts_config *config, bool resume, const ts_run_options *options,
+                        ts_run **run)
+{
+    *run = NULL;
+    ts_run *r;
+    TS_TRY(new_run(dir, config, &r));
+    ts_status status = create(r, resume, options);
+    if (status)
+        ts_run_close(r);
+    else
+        *run = r;
+    return status;
+}
+
+static ts_status open_existing(ts_run *run, bool write, const ts_run_options *options)
+{
+    if (write)
+        TS_TRY(lock(run));
+    TS_TRY(open_parts(run, options));
+    return write && options->command ? record_command(run, options->command) : NULL;
+}
+
+ts_status ts_run_open(const char *dir, const char *const *overrides, int count, bool write,
+                      const ts_run_options *options, ts_run **run)
+{
+    *run = NULL;
+    char path[PATH_MAX];
+    TS_TRY(path_in(dir, "config.yaml", path));
+    if (!ts_run_exists(dir))
+        return ts_error(TS_NOT_FOUND, "%s: not a run directory: there is no %s", dir, path);
+    ts_config *config;
+    TS_TRY(ts_config_load(path, overrides, count, &config));
+    ts_run *r;
+    TS_TRY(new_run(dir, config, &r));
+    ts_status status = open_existing(r, write, options);
+    if (status)
+        ts_run_close(r);
+    else
+        *run = r;
+    return status;
+}
+
+void ts_run_close(ts_run *run)
+{
+    if (!run)
+        return;
+    ts_model_destroy(run->model);
+    if (run->owns_dataset)
+        ts_dataset_close(run->dataset);
+    if (run->owns_device)
+        ts_device_close(run->device);
+    ts_config_free(run->config);
+    if (run->lock >= 0)
+        close(run->lock);
+    free(run->dir);
+    free(run);
+}
