@@ -1,0 +1,10 @@
+/* Made-up results of a sweep, for the tests of what is made from results. */
+#ifndef TS_TESTS_REPORT_MADE_UP_H
+#define TS_TESTS_REPORT_MADE_UP_H
+
+#include "run/chart.h"
+
+/* Image data with two starts, or a mixture on the line with three starts and two scores. */
+void made_up_results(bool mixture, ts_results *results);
+
+#endif
