@@ -1,0 +1,62 @@
+/* tstar sweep: the whole study of the diffusion time. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "cli/cli.h"
+#include "cli/report.h"
+#include "run/sweep.h"
+
+static const cli_usage usage = {
+    .name = "sweep",
+    .arguments = "CONFIG",
+    .about = "Trains a score network, fits the auxiliary density at each T of sweep.T, measures the bound "
+             "and draws "
+             "samples from both starts, and writes sweep.csv, sweep.json, charts and report.html.  Run again "
+             "after "
+             "an interruption, it continues and ends with the same numbers.",
+    .least = 1,
+    .most = 1,
+    .takes = CLI_SET | CLI_DEVICE | CLI_OUT | CLI_JSON,
+};
+
+static ts_status sweep(const cli_options *options, const char **dir, char **own_dir, ts_report_result *report)
+{
+    ts_config *config;
+    cli_progress progress;
+    TS_TRY(ts_config_load(options->arguments[0], options->overrides, options->override_count, &config));
+    *dir = options->out;
+    if (!*dir) {
+        if (asprintf(own_dir, "runs/%s", config->run.name) < 0)
+            *own_dir = NULL;
+        *dir = *own_dir;
+    }
+    if (!*dir) {
+        ts_config_free(config);
+        return ts_error(TS_NO_MEMORY, "no memory");
+    }
+    const ts_run_options run = cli_run_options(options);
+    cli_progress_begin(&progress);
+    const ts_sweep_options how = {.run = &run, .progress = &progress.base};
+    ts_status status = ts_sweep_run(*dir, config, &how, report);
+    cli_progress_end(&progress);
+    return status;
+}
+
+int cli_sweep(int argc, char **argv)
+{
+    cli_options options;
+    const char *dir = NULL;
+    char *own_dir = NULL;
+    ts_report_result report = {.charts = true};
+    const int result = cli_parse(&usage, argc, argv, &options);
+    if (result >= 0)
+        return result;
+    ts_status status = sweep(&options, &dir, &own_dir, &report);
+    if (!status)
+        status = cli_report_show(dir, &report, options.json);
+    free(own_dir);
+    cli_options_free(&options);
+    return cli_finish(status);
+}
