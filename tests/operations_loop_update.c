@@ -102,14 +102,17 @@ static void adam_steps(ot *t, int64_t count, const ts_optimizer_step *settings, 
     }
 }
 
-/* Where the norm is not finite nothing changes but the gradient, which becomes zero, and the report. */
-static void adam_skipped(ot *t, double bad)
+/* Where the norm is not finite nothing changes but the gradient, which becomes zero, and the report, which
+ * keeps the first such step. */
+static void adam_skipped(ot *t, double bad, uint32_t skipped)
 {
-    adam_row r = {.count = 50000, .a = {.rate = 1e-3f, .beta1 = 0.9f, .beta2 = 0.99f, .epsilon = 1e-8f}};
-    const ts_optimizer_report before = {.norm = 1.0f, .skipped = 3};
+    adam_row r = {.count = 50000,
+                  .a = {.rate = 1e-3f, .beta1 = 0.9f, .beta2 = 0.99f, .epsilon = 1e-8f},
+                  .state = {.step = 40}};
+    const ts_optimizer_report before = {.norm = 1.0f, .skipped = skipped, .first_skipped = skipped ? 17 : 0};
     ts_optimizer_report after;
     bool unchanged = true;
-    ot_case(t, "a gradient of %g", bad);
+    ot_case(t, "a gradient of %g, %u before", bad, skipped);
     for (int k = 0; k < ADAM_ARRAYS; k++)
         r.b[k] = ot_uniform(t, TS_F32, r.count, 0.1, 1);
     r.b[GRADIENT]->v[40001] = bad;
@@ -120,8 +123,9 @@ static void adam_skipped(ot *t, double bad)
             unchanged = unchanged && r.b[k]->got[i] == (k == GRADIENT ? 0.0 : r.b[k]->v[i]);
     ot_read_bytes(r.report, &after);
     ot_expect(t, unchanged, "nothing is updated, the gradient is zeroed");
-    ot_expect(t, after.skipped == 4 && !isfinite(after.norm), "report: norm %g, %u skipped",
+    ot_expect(t, after.skipped == skipped + 1 && !isfinite(after.norm), "report: norm %g, %u skipped",
               (double)after.norm, after.skipped);
+    ot_expect(t, after.first_skipped == (skipped ? 17 : 40), "report: first at step %u", after.first_skipped);
 }
 
 static void adam_rows(ot *t)
@@ -142,9 +146,9 @@ static void adam_rows(ot *t)
     s.beta1 = 0.0f;
     s.ema_decay = 0.9999f;
     adam_steps(t, 40000, &s, true, 0);
-    adam_skipped(t, NAN);
-    adam_skipped(t, INFINITY);
-    adam_skipped(t, -INFINITY);
+    adam_skipped(t, NAN, 0);
+    adam_skipped(t, INFINITY, 0);
+    adam_skipped(t, -INFINITY, 3);
 }
 
 /* ---- advance, fill_time, fill_random, convert ---- */
