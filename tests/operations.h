@@ -118,6 +118,7 @@ void ot_status(ot *t, ts_status status);
 
 /* The rows, by author file. */
 void operations_nn(ot *t);
+void operations_norm(ot *t);
 void operations_glow(ot *t);
 void operations_loop(ot *t);
 void operations_bound(ot *t);

@@ -483,6 +483,7 @@ void ot_expect(ot *t, bool condition, const char *format, ...)
 /* ---- the list ---- */
 
 #pragma weak operations_nn
+#pragma weak operations_norm
 #pragma weak operations_glow
 #pragma weak operations_loop
 #pragma weak operations_bound
@@ -504,7 +505,8 @@ static void check_table(ot *t)
 
 int main(int count, char **arguments)
 {
-    static void (*const rows[])(ot *) = {operations_nn, operations_glow, operations_loop, operations_bound};
+    static void (*const rows[])(ot *) = {operations_nn, operations_norm, operations_glow, operations_loop,
+                                         operations_bound};
     ot t = {0};
     setvbuf(stdout, NULL, _IOLBF, 0);
     const ts_device_options options = {.threads = 2};

@@ -1,7 +1,7 @@
 /*
  * float32 elementary functions as branch-free inline code, which the compiler vectorises inside a loop
- * (`#pragma omp simd`).  Relative error below 2e-7 for every finite argument; overflow gives infinity,
- * underflow goes through the denormals to zero, NaN propagates.
+ * (`#pragma omp simd`).  Relative error below 2e-7 for finite arguments, NaN propagates.  exp overflows to
+ * infinity and goes through the denormals to zero; what is made of sigmoids goes to zero below 2^-126.
  */
 #ifndef TS_KERNELS_CPU_VECTOR_MATH_H
 #define TS_KERNELS_CPU_VECTOR_MATH_H
@@ -23,12 +23,10 @@ static inline float ts_bits_float(uint32_t u)
     return x;
 }
 
-/* 2^n (1 + r + r^2 p(r)) with n = round(x / ln 2) and Cephes' p on |r| <= ln(2)/2. */
-static inline float ts_exp(float x)
+/* exp(x) = 2^n exp(r) with n = round(x / ln 2): returns exp(r) by Cephes' polynomial on |r| <= ln(2)/2 and n
+ * in *exponent. */
+static inline float ts_exp_split(float x, int32_t *exponent)
 {
-    /* Beyond these the result is infinity or 0; NaN passes both comparisons. */
-    x = x > 89.0f ? 89.0f : x;
-    x = x < -104.0f ? -104.0f : x;
     const float magic = 0x1.8p23f; /* adding it rounds to an integer, which then is in the low bits */
     const float shifted = x * 0x1.715476p+0f + magic;
     const float n = shifted - magic;
@@ -39,11 +37,30 @@ static inline float ts_exp(float x)
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
-    p = p * (r * r) + r + 1.0f;
+    *exponent = (int32_t)(ts_float_bits(shifted) - ts_float_bits(magic));
+    return p * (r * r) + r + 1.0f;
+}
+
+static inline float ts_exp(float x)
+{
+    /* Beyond these the result is infinity or 0; NaN passes both comparisons. */
+    x = x > 89.0f ? 89.0f : x;
+    x = x < -104.0f ? -104.0f : x;
+    int32_t n;
+    const float p = ts_exp_split(x, &n);
     /* 2^n in two factors: one alone cannot reach 2^128 or the denormals. */
-    const int32_t k = (int32_t)(ts_float_bits(shifted) - ts_float_bits(magic));
-    const int32_t half = k >> 1;
-    return p * ts_bits_float((uint32_t)(half + 127) << 23) * ts_bits_float((uint32_t)(k - half + 127) << 23);
+    const int32_t half = n >> 1;
+    return p * ts_bits_float((uint32_t)(half + 127) << 23) * ts_bits_float((uint32_t)(n - half + 127) << 23);
+}
+
+/* exp(-|x|); 0 below 2^-126. */
+static inline float ts_exp_minus_abs(float x)
+{
+    x = x < 0.0f ? x : -x;
+    x = x < -88.0f ? -88.0f : x; /* n = -127: the factor is 0 */
+    int32_t n;
+    const float p = ts_exp_split(x, &n);
+    return p * ts_bits_float((uint32_t)(n + 127) << 23);
 }
 
 /* Natural logarithm: -infinity at 0, NaN below. */
@@ -76,14 +93,14 @@ static inline float ts_log(float x)
 /* 1 / (1 + exp(-x)), small values in full relative precision */
 static inline float ts_sigmoid(float x)
 {
-    const float e = ts_exp(x < 0.0f ? x : -x);
+    const float e = ts_exp_minus_abs(x);
     return (x < 0.0f ? e : 1.0f) / (1.0f + e);
 }
 
 /* ln(sigmoid(x)) = min(x, 0) - ln(1 + exp(-|x|)) */
 static inline float ts_log_sigmoid(float x)
 {
-    const float e = ts_exp(x < 0.0f ? x : -x);
+    const float e = ts_exp_minus_abs(x);
     const float u = 1.0f + e;
     /* ln(1 + e), with what rounding took from u put back to first order */
     return (x < 0.0f ? x : 0.0f) - (ts_log(u) + (e - (u - 1.0f)) / u);
@@ -97,7 +114,7 @@ static inline float ts_silu_of(float x)
 /* d/dx (x sigmoid(x)) = sigmoid(x) (1 + x sigmoid(-x)) */
 static inline float ts_silu_slope(float x)
 {
-    const float e = ts_exp(x < 0.0f ? x : -x);
+    const float e = ts_exp_minus_abs(x);
     const float large = 1.0f / (1.0f + e), small = e * large;
     return (x < 0.0f ? small : large) * (1.0f + x * (x < 0.0f ? large : small));
 }

@@ -1,0 +1,55 @@
+/*
+ * What the two directions of group normalisation share.  A thread takes whole images and walks each in
+ * chunks of rows that stay in its first-level cache; sums run in float32 within a chunk and in double across
+ * chunks.
+ */
+#ifndef TS_KERNELS_CPU_GROUP_NORM_H
+#define TS_KERNELS_CPU_GROUP_NORM_H
+
+#include "kernels/cpu/cpu.h"
+
+enum { TS_GN_LANES = 16, TS_GN_MOST_ROWS = 64, TS_GN_CHUNK = 4096 };
+
+typedef float ts_gn_vector __attribute__((vector_size(4 * TS_GN_LANES), aligned(4), may_alias));
+
+/* Rows of c channels that go together. */
+static inline int ts_gn_chunk_rows(int c)
+{
+    const int rows = TS_GN_CHUNK / c;
+    return rows < 1 ? 1 : rows > TS_GN_MOST_ROWS ? TS_GN_MOST_ROWS : rows;
+}
+
+/* The sixteen (or last few) channels from `k` on; lanes beyond c are zero. */
+static inline ts_gn_vector ts_gn_load(const float *p, int k, int c)
+{
+    if (k + TS_GN_LANES <= c)
+        return *(const ts_gn_vector *)(p + k);
+    ts_gn_vector v = {0};
+    for (int j = 0; j < c - k; j++)
+        v[j] = p[k + j];
+    return v;
+}
+
+static inline void ts_gn_add(double *totals, int k, int c, ts_gn_vector v)
+{
+    for (int j = 0; j < TS_GN_LANES && k + j < c; j++)
+        totals[k + j] += (double)v[j];
+}
+
+/* Dropout factors, 0 or 1/(1-p), of elements first .. first + count; returns where they start in `buffer`
+ * (count + 4 floats). */
+static inline float *ts_gn_dropout(const ts_step_state *state, uint32_t layer, float p, uint64_t first,
+                                   int64_t count, float *buffer)
+{
+    const uint64_t aligned = first & ~(uint64_t)3;
+    const int64_t offset = (int64_t)(first - aligned);
+    ts_cpu_uniforms(state, TS_STREAM_DROPOUT + layer, aligned, offset + count, buffer);
+    const float keep = 1.0f / (1.0f - p);
+    float *const factor = buffer + offset;
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++)
+        factor[i] = factor[i] > p ? keep : 0.0f;
+    return factor;
+}
+
+#endif

@@ -1,0 +1,200 @@
+/*
+ * Group normalisation, backward.  With u = gamma xhat + beta and du = dy dropout act'(u), the sums over an
+ * image's group of gamma du and gamma du xhat are A and B, m elements each:
+ *   dx = rstd (gamma du - A/m - xhat B/m).
+ * The first walk through an image computes du, which stays in cache, and all sums; the second dx.
+ */
+#include <math.h>
+#include <string.h>
+#include "kernels/cpu/group_norm.h"
+#include "kernels/cpu/vector_math.h"
+
+typedef struct workspace {
+    double *dgamma, *dbeta;         /* [c] of all the images of this thread */
+    double *sum, *product, *input;  /* [c] of one image: du, du (x' - mean), x' - mean */
+    float *offset, *scale, *beta;   /* [c]: x' - mean = x + offset; u = (x + offset) scale + beta */
+    float *slope, *pull, *constant; /* [c]: dx = slope du + pull (x + offset) + constant */
+    float *random;                  /* dropout factors of a chunk */
+    float *du;                      /* one image */
+} workspace;
+
+static size_t workspace_floats(const ts_group_norm_backward *a)
+{
+    const size_t c = (size_t)a->c;
+    return 2 * 5 * c + 6 * c + (size_t)ts_gn_chunk_rows(a->c) * c + 64 + (size_t)a->hw * c;
+}
+
+static workspace workspace_at(float *memory, int c)
+{
+    workspace w;
+    w.dgamma = (double *)memory;
+    w.dbeta = w.dgamma + c;
+    w.sum = w.dbeta + c;
+    w.product = w.sum + c;
+    w.input = w.product + c;
+    w.offset = (float *)(w.input + c);
+    w.scale = w.offset + c;
+    w.beta = w.scale + c;
+    w.slope = w.beta + c;
+    w.pull = w.slope + c;
+    w.constant = w.pull + c;
+    w.random = w.constant + c;
+    w.du = w.random + (size_t)ts_gn_chunk_rows(c) * (size_t)c + 64;
+    return w;
+}
+
+/* du of some rows */
+static void differentiate(const ts_group_norm_backward *a, const float *restrict x, const float *restrict dy,
+                          const workspace *w, const float *factor, int rows, float *restrict du)
+{
+    const int c = a->c;
+    const float *const restrict offset = w->offset, *const restrict scale = w->scale;
+    const float *const restrict beta = w->beta;
+    for (int row = 0; row < rows; row++, x += c, dy += c, du += c) {
+        if (a->silu) {
+#pragma omp simd simdlen(16)
+            for (int k = 0; k < c; k++)
+                du[k] = dy[k] * ts_silu_slope((x[k] + offset[k]) * scale[k] + beta[k]);
+        } else {
+            memcpy(du, dy, (size_t)c * sizeof *du);
+        }
+        if (factor) {
+            const float *const restrict f = factor + (int64_t)row * c;
+            for (int k = 0; k < c; k++)
+                du[k] *= f[k];
+        }
+    }
+}
+
+static void add_chunk(const float *x, const float *du, int rows, int c, workspace *w)
+{
+    for (int k = 0; k < c; k += TS_GN_LANES) {
+        const ts_gn_vector offset = ts_gn_load(w->offset, k, c);
+        ts_gn_vector sum = {0}, product = {0}, input = {0};
+        for (int row = 0; row < rows; row++) {
+            const ts_gn_vector d = ts_gn_load(du + (int64_t)row * c, k, c);
+            const ts_gn_vector centred = ts_gn_load(x + (int64_t)row * c, k, c) + offset;
+            sum += d;
+            product += d * centred;
+            input += centred;
+        }
+        ts_gn_add(w->sum, k, c, sum);
+        ts_gn_add(w->product, k, c, product);
+        ts_gn_add(w->input, k, c, input);
+    }
+}
+
+static void load_image(const ts_group_norm_backward *a, int image, workspace *w)
+{
+    const int width = a->c / a->groups;
+    const float *const shift = a->shift ? (const float *)a->shift + (int64_t)image * a->c : NULL;
+    for (int k = 0; k < a->c; k++) {
+        const int group = image * a->groups + k / width;
+        w->offset[k] = (shift ? shift[k] : 0.0f) - a->mean[group];
+        w->scale[k] = a->rstd[group] * a->gamma[k];
+        w->beta[k] = a->beta[k];
+    }
+    memset(w->sum, 0, 3 * (size_t)a->c * sizeof(double));
+}
+
+/* From the sums of an image: the constants of dx, the gradient of the shift, the image's part of dgamma. */
+static void finish_sums(const ts_group_norm_backward *a, int image, workspace *w)
+{
+    const int width = a->c / a->groups;
+    const double m = (double)a->hw * width;
+    for (int g = 0; g < a->groups; g++) {
+        const double rstd = (double)a->rstd[image * a->groups + g];
+        double sum = 0, product = 0;
+        for (int k = g * width; k < (g + 1) * width; k++) {
+            sum += (double)a->gamma[k] * w->sum[k];
+            product += (double)a->gamma[k] * w->product[k];
+        }
+        const double pull = -rstd * rstd * rstd * product / m, constant = -rstd * sum / m;
+        for (int k = g * width; k < (g + 1) * width; k++) {
+            w->slope[k] = (float)(rstd * (double)a->gamma[k]);
+            w->pull[k] = (float)pull;
+            w->constant[k] = (float)constant;
+            w->dgamma[k] += rstd * w->product[k];
+            w->dbeta[k] += w->sum[k];
+            if (a->dshift)
+                ((float *)a->dshift)[(int64_t)image * a->c + k] =
+                    (float)(rstd * (double)a->gamma[k] * w->sum[k] + pull * w->input[k] + constant * a->hw);
+        }
+    }
+}
+
+static void write_dx(const ts_group_norm_backward *a, int64_t first, const workspace *w)
+{
+    const int c = a->c;
+    const float *restrict x = (const float *)a->x + first, *restrict du = w->du;
+    float *restrict dx = (float *)a->dx + first;
+    const float *const restrict slope = w->slope, *const restrict pull = w->pull;
+    const float *const restrict constant = w->constant, *const restrict offset = w->offset;
+    for (int row = 0; row < a->hw; row++, x += c, du += c, dx += c) {
+        if (a->accumulate) {
+#pragma omp simd simdlen(16)
+            for (int k = 0; k < c; k++)
+                dx[k] += slope[k] * du[k] + (pull[k] * (x[k] + offset[k]) + constant[k]);
+        } else {
+#pragma omp simd simdlen(16)
+            for (int k = 0; k < c; k++)
+                dx[k] = slope[k] * du[k] + (pull[k] * (x[k] + offset[k]) + constant[k]);
+        }
+    }
+}
+
+static void image_backward(const ts_group_norm_backward *a, int image, workspace *w)
+{
+    const int step = ts_gn_chunk_rows(a->c);
+    const int64_t start = (int64_t)image * a->hw * a->c;
+    load_image(a, image, w);
+    for (int row = 0; row < a->hw; row += step) {
+        const int rows = a->hw - row < step ? a->hw - row : step;
+        const int64_t first = start + (int64_t)row * a->c;
+        const float *const x = (const float *)a->x + first;
+        float *const du = w->du + (int64_t)row * a->c;
+        const float *factor = a->dropout > 0 ? ts_gn_dropout(a->state, a->layer, a->dropout, (uint64_t)first,
+                                                             (int64_t)rows * a->c, w->random)
+                                             : NULL;
+        differentiate(a, x, (const float *)a->dy + first, w, factor, rows, du);
+        add_chunk(x, du, rows, a->c, w);
+    }
+    finish_sums(a, image, w);
+    if (a->dx)
+        write_dx(a, start, w);
+}
+
+/* The threads' parts in their order. */
+static void add_parameters(const ts_group_norm_backward *a, float *memory, size_t stride, int threads)
+{
+    for (int k = 0; k < a->c; k++) {
+        double dgamma = 0, dbeta = 0;
+        for (int t = 0; t < threads; t++) {
+            const workspace w = workspace_at(memory + (size_t)t * stride, a->c);
+            dgamma += w.dgamma[k];
+            dbeta += w.dbeta[k];
+        }
+        if (a->dgamma)
+            a->dgamma[k] += (float)dgamma;
+        if (a->dbeta)
+            a->dbeta[k] += (float)dbeta;
+    }
+}
+
+ts_status ts_cpu_group_norm_backward(ts_device *device, const ts_group_norm_backward *a)
+{
+    const int threads = device->threads;
+    const size_t stride = (workspace_floats(a) + 15) / 16 * 16;
+    void *memory = NULL;
+    TS_TRY(ts_cpu_scratch(device, 0, (size_t)threads * stride * sizeof(float), &memory));
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (int t = 0; t < threads; t++) {
+        workspace w = workspace_at((float *)memory + (size_t)t * stride, a->c);
+        memset(w.dgamma, 0, 2 * (size_t)a->c * sizeof(double));
+        const int last = (int)((int64_t)a->n * (t + 1) / threads);
+        for (int i = (int)((int64_t)a->n * t / threads); i < last; i++)
+            image_backward(a, i, &w);
+    }
+    add_parameters(a, memory, stride, threads);
+    return NULL;
+}

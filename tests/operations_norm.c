@@ -1,0 +1,217 @@
+/*
+ * Rows of group normalisation and attention, whose backward passes read what the forward pass kept.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include "operations.h"
+
+/* ---- group normalisation ---- */
+
+typedef struct norm_row {
+    int n, hw, c, groups;
+    double epsilon;
+    bool silu;
+    float dropout;
+    ts_step_state state;
+    ot_buffer *x, *shift, *gamma, *beta, *y, *mean, *rstd;
+} norm_row;
+
+enum { LAYER = 3 };
+
+static double dropout_factor(const norm_row *r, int i)
+{
+    const ts_philox_words w = ts_random_words(&r->state, TS_STREAM_DROPOUT + LAYER, (uint32_t)i / 4);
+    if (r->dropout == 0)
+        return 1;
+    return ts_uniform_from(w.v[i % 4]) > r->dropout ? 1 / (1 - (double)r->dropout) : 0;
+}
+
+static double shifted(const norm_row *r, int image, int position, int k)
+{
+    return r->x->v[(image * r->hw + position) * r->c + k] + (r->shift ? r->shift->v[image * r->c + k] : 0);
+}
+
+static void norm_reference(void *p)
+{
+    norm_row *r = p;
+    const int width = r->c / r->groups;
+    for (int i = 0; i < r->n * r->groups; i++) {
+        const int image = i / r->groups, first = i % r->groups * width;
+        double mean = 0, variance = 0;
+        for (int j = 0; j < r->hw * width; j++)
+            mean += shifted(r, image, j / width, first + j % width) / (r->hw * width);
+        for (int j = 0; j < r->hw * width; j++)
+            variance += pow(shifted(r, image, j / width, first + j % width) - mean, 2) / (r->hw * width);
+        const double rstd = 1 / sqrt(variance + r->epsilon);
+        r->mean->want[i] = mean;
+        r->rstd->want[i] = rstd;
+        for (int j = 0; j < r->hw * width; j++) {
+            const int k = first + j % width, at = (image * r->hw + j / width) * r->c + k;
+            const double u = r->gamma->v[k] * (shifted(r, image, j / width, k) - mean) * rstd + r->beta->v[k];
+            r->y->want[at] = dropout_factor(r, at) * (r->silu ? u / (1 + exp(-u)) : u);
+        }
+    }
+}
+
+typedef struct norm_shape {
+    int n, hw, c, groups;
+    double mean;
+    bool shift, silu;
+    float dropout;
+} norm_shape;
+
+static const norm_shape norm_shapes[] = {
+    {1, 1, 4, 1, 0, false, false, 0},        {3, 35, 6, 3, 0, true, true, 0},
+    {2, 64, 32, 8, 0, true, true, 0.1f},     {5, 16, 96, 24, 30, false, true, 0},
+    {2, 200, 64, 16, 30, true, false, 0.5f}, {2, 49, 17, 1, 1, true, true, 0.1f},
+    {1, 9, 34, 17, 0, false, true, 0.3f},    {3, 64, 128, 32, 0, false, true, 0},
+};
+enum { NORM_SHAPES = sizeof norm_shapes / sizeof *norm_shapes };
+
+static norm_row norm_make(ot *t, const norm_shape *s, const char *what)
+{
+    ot_case(t, "%dx%dx%d by %d%s%s%s mean %g%s", s->n, s->hw, s->c, s->groups, s->shift ? " shift" : "",
+            s->silu ? " silu" : "", s->dropout > 0 ? " dropout" : "", s->mean, what);
+    norm_row r = {
+        .n = s->n, .hw = s->hw, .c = s->c, .groups = s->groups, .silu = s->silu, .dropout = s->dropout};
+    r.epsilon = (double)1e-6f;
+    r.state = (ts_step_state){.seed = 5, .step = 7, .instance = 1};
+    r.x = ot_normal(t, OT_ACTIVATION, r.n * r.hw * r.c, s->mean, 1);
+    r.shift = s->shift ? ot_normal(t, OT_ACTIVATION, r.n * r.c, 0, 1) : NULL;
+    r.gamma = ot_normal(t, TS_F32, r.c, 1, 0.3);
+    r.beta = ot_normal(t, TS_F32, r.c, 0, 0.3);
+    r.y = ot_output(t, OT_ACTIVATION, r.n * r.hw * r.c);
+    r.mean = ot_output(t, TS_F32, r.n * r.groups);
+    r.rstd = ot_output(t, TS_F32, r.n * r.groups);
+    return r;
+}
+
+static void norm_rows(ot *t)
+{
+    for (int i = 0; i < NORM_SHAPES; i++) {
+        norm_row r = norm_make(t, &norm_shapes[i], "");
+        ts_group_norm_forward a = {.n = r.n, .hw = r.hw, .c = r.c, .groups = r.groups, .epsilon = 1e-6f};
+        a.silu = r.silu, a.dropout = r.dropout, a.layer = LAYER, a.state = ot_state(t, 5, 7, 1);
+        a.x = ot_in(r.x), a.shift = ot_in(r.shift), a.gamma = ot_in(r.gamma), a.beta = ot_in(r.beta);
+        a.y = ot_out(r.y), a.mean = ot_out(r.mean), a.rstd = ot_out(r.rstd);
+        ot_run(t, group_norm_forward, a);
+        ot_check(t, norm_reference, &r, 1e-6);
+    }
+}
+
+/* An image whose spread is a thousandth of its mean: the digits must not be lost in the statistics. */
+static void norm_far_row(ot *t)
+{
+    norm_row r = norm_make(t, &(norm_shape){2, 256, 32, 8, 1000, true, false, 0}, "");
+    ts_group_norm_forward a = {.n = r.n, .hw = r.hw, .c = r.c, .groups = r.groups, .epsilon = 1e-6f};
+    a.x = ot_in(r.x), a.shift = ot_in(r.shift), a.gamma = ot_in(r.gamma), a.beta = ot_in(r.beta);
+    a.y = ot_out(r.y), a.mean = ot_out(r.mean), a.rstd = ot_out(r.rstd);
+    ot_run(t, group_norm_forward, a);
+    ot_check(t, norm_reference, &r, 2e-6);
+}
+
+static void norm_gradient_rows(ot *t)
+{
+    /* dx, dshift, parameters */
+    static const ot_mode modes[][3] = {{OT_ASSIGN, OT_ASSIGN, OT_ADD},
+                                       {OT_ADD, OT_NONE, OT_ADD},
+                                       {OT_NONE, OT_ASSIGN, OT_ADD},
+                                       {OT_ADD, OT_ASSIGN, OT_NONE}};
+    static const char *const names[] = {" all", " dx+ dparameters", " dshift dparameters", " dx+ dshift"};
+    for (int i = 0; i < 4 * NORM_SHAPES; i++) {
+        const ot_mode *m = modes[i % 4];
+        norm_row r = norm_make(t, &norm_shapes[i / 4], names[i % 4]);
+        norm_reference(&r);
+        ot_buffer *mean = ot_values(t, TS_F32, r.mean->count, r.mean->want);
+        ot_buffer *rstd = ot_values(t, TS_F32, r.rstd->count, r.rstd->want);
+        ts_group_norm_backward a = {.n = r.n, .hw = r.hw, .c = r.c, .groups = r.groups, .silu = r.silu};
+        a.dropout = r.dropout, a.layer = LAYER, a.state = ot_state(t, 5, 7, 1);
+        a.x = ot_in(r.x), a.shift = ot_in(r.shift), a.dy = ot_cotangent(t, r.y);
+        a.gamma = ot_in(r.gamma), a.beta = ot_in(r.beta), a.mean = ot_in(mean), a.rstd = ot_in(rstd);
+        a.dx = ot_gradient(t, r.x, m[0]), a.accumulate = m[0] == OT_ADD;
+        a.dshift = ot_gradient(t, r.shift, m[1]);
+        a.dgamma = ot_gradient(t, r.gamma, m[2]), a.dbeta = ot_gradient(t, r.beta, m[2]);
+        ot_run(t, group_norm_backward, a);
+        ot_check_gradients(t, norm_reference, &r, 5e-6);
+    }
+}
+
+/* ---- attention ---- */
+
+typedef struct attention_row {
+    int n, tokens, c;
+    ot_buffer *qkv, *probabilities, *y;
+} attention_row;
+
+/* Part 0, 1, 2 of qkv: q, k, v. */
+static double part(const attention_row *r, int which, int image, int token, int k)
+{
+    return r->qkv->v[((image * r->tokens + token) * 3 + which) * r->c + k];
+}
+
+static void attention_reference(void *p)
+{
+    attention_row *r = p;
+    for (int i = 0; i < r->n * r->tokens; i++) {
+        const int image = i / r->tokens;
+        double *const row = r->probabilities->want + i * r->tokens, sum = 0;
+        for (int j = 0; j < r->tokens; j++) {
+            double score = 0;
+            for (int k = 0; k < r->c; k++)
+                score += part(r, 0, image, i % r->tokens, k) * part(r, 1, image, j, k);
+            row[j] = exp(score / sqrt(r->c));
+            sum += row[j];
+        }
+        for (int j = 0; j < r->tokens; j++)
+            row[j] /= sum;
+        for (int k = 0; k < r->c; k++) {
+            double y = 0;
+            for (int j = 0; j < r->tokens; j++)
+                y += row[j] * part(r, 2, image, j, k);
+            r->y->want[i * r->c + k] = y;
+        }
+    }
+}
+
+static attention_row attention_make(ot *t, const int *s, double spread)
+{
+    ot_case(t, "%d images, %d tokens, %d channels, spread %g", s[0], s[1], s[2], spread);
+    attention_row r = {.n = s[0], .tokens = s[1], .c = s[2]};
+    r.qkv = ot_normal(t, OT_ACTIVATION, r.n * r.tokens * 3 * r.c, 0, spread);
+    r.probabilities = ot_output(t, OT_ACTIVATION, r.n * r.tokens * r.tokens);
+    r.y = ot_output(t, OT_ACTIVATION, r.n * r.tokens * r.c);
+    return r;
+}
+
+static void attention_rows(ot *t)
+{
+    static const int shapes[][3] = {{1, 1, 1}, {3, 16, 64}, {1, 49, 17}, {5, 9, 3}, {2, 64, 32}};
+    for (int i = 0; i < 10; i++) {
+        attention_row r = attention_make(t, shapes[i / 2], i % 2 ? 4 : 1);
+        ts_attention_forward a = {r.n, r.tokens, r.c, ot_in(r.qkv), ot_out(r.probabilities), ot_out(r.y)};
+        ot_run(t, attention_forward, a);
+        ot_check(t, attention_reference, &r, i % 2 ? 5e-6 : 1e-6);
+    }
+    for (int i = 0; i < 5; i++) {
+        attention_row r = attention_make(t, shapes[i], 1);
+        attention_reference(&r);
+        ot_buffer *kept = ot_values(t, OT_ACTIVATION, r.probabilities->count, r.probabilities->want);
+        ts_attention_backward b = {r.n,
+                                   r.tokens,
+                                   r.c,
+                                   ot_in(r.qkv),
+                                   ot_in(kept),
+                                   ot_cotangent(t, r.y),
+                                   ot_gradient(t, r.qkv, OT_ASSIGN)};
+        ot_run(t, attention_backward, b);
+        ot_check_gradients(t, attention_reference, &r, 2e-6);
+    }
+}
+
+void operations_norm(ot *t)
+{
+    norm_rows(t);
+    norm_far_row(t);
+    norm_gradient_rows(t);
+    attention_rows(t);
+}
