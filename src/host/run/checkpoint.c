@@ -88,8 +88,8 @@ static ts_status declare(ts_safetensors_writer *writer, const ts_run *run, const
     declare_integer(writer, "step", checkpoint->step);
     declare_integer(writer, "skipped", checkpoint->skipped);
     declare_integer(writer, "seed", run->config->run.seed);
-    declare_real(writer, "T", run->config->train.T);
-    declare_real(writer, "t_min", run->config->train.eps);
+    declare_real(writer, "T", checkpoint->T);
+    declare_real(writer, "t_min", checkpoint->t_min);
     free(config);
     for (int part = 0; part < PARTS; part++)
         for (int p = 0; p < ts_params_table_size(params); p++) {
@@ -181,6 +181,17 @@ static ts_status read_integer(const ts_safetensors *file, const char *key, int64
     return NULL;
 }
 
+static ts_status read_real(const ts_safetensors *file, const char *key, double *value)
+{
+    const char *text = ts_safetensors_metadata(file, key);
+    char *end = NULL;
+    *value = text ? strtod(text, &end) : -1;
+    if (!text || end == text || *end || !(*value > 0 && *value <= 1))
+        return ts_error(TS_FORMAT, "%s: not a checkpoint: its metadata lack a valid \"%s\"",
+                        ts_safetensors_path(file), key);
+    return NULL;
+}
+
 static ts_status read_header(const ts_run *run, const ts_safetensors *file, ts_checkpoint *checkpoint)
 {
     const char *format = ts_safetensors_metadata(file, "format"),
@@ -192,6 +203,8 @@ static ts_status read_header(const ts_run *run, const ts_safetensors *file, ts_c
         return ts_error(TS_INVALID, "%s: holds a model of kind %s where the configuration asks for %s",
                         ts_safetensors_path(file), kind ? kind : "unknown", run->config->model.kind);
     TS_TRY(read_integer(file, "step", &checkpoint->step));
+    TS_TRY(read_real(file, "T", &checkpoint->T));
+    TS_TRY(read_real(file, "t_min", &checkpoint->t_min));
     return read_integer(file, "skipped", &checkpoint->skipped);
 }
 

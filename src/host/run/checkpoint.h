@@ -10,6 +10,7 @@
 
 typedef struct ts_checkpoint {
     int64_t step, skipped;
+    double T, t_min; /* what the network was trained on: t in [t_min, T] */
     int bins;
     double *profile; /* [bins][2]; NULL where none was stored */
 } ts_checkpoint;

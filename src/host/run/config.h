@@ -93,7 +93,6 @@
     X(REAL, rtol, 1e-5, 1e-12, 1, "relative tolerance of RK45")                                                                  \
     X(REAL, atol, 1e-5, 1e-12, 1, "absolute tolerance of RK45")                                                                  \
     X(BOOL, denoise, true, 0, 0, "end with the mean of x0 given x_eps")                                                          \
-    X(REAL, temperature, 1, 0, 10, "scale of the Glow's noise")                                                                  \
     X(INT, batch, 64, 1, 65536, "images at a time")
 
 #define TS_CONFIG_SWEEP(X)                                                                                                       \

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/file.h"
+#include "run/checkpoint.h"
 
 char *ts_run_path(const ts_run *run, const char *name)
 {
@@ -107,7 +108,9 @@ static ts_status claim_directory(ts_run *run, bool resume)
 {
     TS_TRY(ts_file_make_folder(run->dir));
     TS_TRY(lock(run));
-    if (!resume && ts_run_exists(run->dir))
+    char path[PATH_MAX];
+    TS_TRY(path_in(run->dir, TS_CHECKPOINT_FILE, path));
+    if (!resume && !access(path, F_OK))
         return ts_error(TS_INVALID,
                         "%s: holds a run already; continue it with --resume, or use another directory",
                         run->dir);

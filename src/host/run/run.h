@@ -35,8 +35,8 @@ typedef struct ts_run_options {
 } ts_run_options;
 
 /* A run to be written in `dir` (created if need be; NULL: without a directory), locked until it is closed.
- * Takes over `config`, also when it fails.  A directory that holds a run already is refused unless `resume`
- * is set; its config.yaml is then replaced.  Errors: TS_BUSY when another process holds the lock. */
+ * Takes over `config`, also when it fails.  A directory with a checkpoint is refused unless `resume` is set;
+ * config.yaml is written anew.  Errors: TS_BUSY when another process holds the lock. */
 ts_status ts_run_create(const char *dir, ts_config *config, bool resume, const ts_run_options *options,
                         ts_run **run);
 

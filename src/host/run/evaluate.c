@@ -1,0 +1,170 @@
+#include "run/evaluate.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int smaller(int a, int64_t b)
+{
+    return b < a ? (int)b : a;
+}
+
+/* ---- start densities ---- */
+
+ts_status ts_start_open(ts_run *run, const char *kind, double T, int n, ts_start *start)
+{
+    *start = (ts_start){0};
+    const ts_sde sde = ts_config_sde(run->config);
+    const ts_data *data = &run->dataset->test;
+    if (!strcmp(kind, "normal"))
+        return ts_density_normal(run->device, n, ts_data_dim(data),
+                                 sde.kind == TS_SDE_VE ? ts_sde_std(&sde, T) : 1.0, &start->density);
+    if (!strcmp(kind, "glow")) {
+        TS_TRY(ts_fit_load(run, T, n, &start->fit));
+        start->density = start->fit.density;
+        return NULL;
+    }
+    if (strcmp(kind, "mixture"))
+        return ts_error(TS_INVALID, "start density %s: must be normal, glow or mixture", kind);
+    if (!run->dataset->mixture)
+        return ts_error(TS_INVALID,
+                        "start density mixture needs data.kind mixture: the exact p_T of data.kind %s is "
+                        "not known",
+                        run->config->data.kind);
+    return ts_density_mixture(run->dataset->mixture, &sde, T, n, &start->density);
+}
+
+void ts_start_release(ts_start *start)
+{
+    if (start->fit.density)
+        ts_fit_release(&start->fit);
+    else
+        ts_density_destroy(start->density);
+    *start = (ts_start){0};
+}
+
+/* ---- the bound ---- */
+
+double ts_evaluate_eps(const ts_config *config, const ts_data *data)
+{
+    if (config->bound.eps > 0)
+        return config->bound.eps;
+    if (data->levels < 2)
+        return config->train.eps;
+    const ts_sde sde = ts_config_sde(config);
+    const double s = 2.0 / (data->levels - 1) / 8;
+    double t;
+    if (sde.kind == TS_SDE_VE)
+        t = log(s / sde.sigma_min) / log(sde.sigma_max / sde.sigma_min);
+    else
+        t = ts_sde_time_of_beta_integral(&sde, -log1p(sde.kind == TS_SDE_VP ? -s * s : -s));
+    return fmax(t, config->train.eps);
+}
+
+/* T must lie above eps, and a network knows only the times that it was trained on. */
+static ts_status check_T(const ts_run *run, double T, const char *eps_name, double eps)
+{
+    if (!(T > eps && T <= 1))
+        return ts_error(TS_INVALID, "T must lie in (%g, 1], above %s = %g, not %g", eps, eps_name, eps, T);
+    if (run->model->params && T > run->config->train.T)
+        return ts_error(TS_INVALID, "T = %g: this network was trained on t up to train.T = %g alone", T,
+                        run->config->train.T);
+    return NULL;
+}
+
+typedef struct bound_pass {
+    ts_run *run;
+    ts_progress *progress;
+    ts_bound_config config;
+    ts_bound bound;
+    double *prior, *kl;
+} bound_pass;
+
+static bool report_bound(void *context, double share)
+{
+    const bound_pass *p = context;
+    ts_progress_report(p->progress, "bound", floor(share * (double)p->config.count), (double)p->config.count,
+                       "data", NULL);
+    return !ts_progress_stopped(p->progress);
+}
+
+static ts_status fill_row(bound_pass *p, int T_index, const char *kind, ts_evaluate_row *row)
+{
+    const ts_data *data = &p->run->dataset->test;
+    const double T = p->config.T[T_index];
+    const int64_t count = p->config.count;
+    ts_start start;
+    TS_TRY(ts_start_open(p->run, kind, T, smaller(p->run->config->bound.batch, count * p->config.prior_draws),
+                         &start));
+    ts_status status =
+        ts_bound_prior(&p->config, data, T, start.density, p->prior, data->mixture ? p->kl : NULL);
+    ts_start_release(&start);
+    TS_TRY(status);
+    *row = (ts_evaluate_row){.start = kind, .d = ts_data_dim(data), .mixture = data->mixture != NULL};
+    ts_bound_combine(&p->bound, T_index, T, p->prior, row->d, &row->terms);
+    if (!data->mixture)
+        return NULL;
+    row->kl_prior = ts_interval_of(p->kl, count);
+    for (int64_t i = 0; i < count; i++) /* kl has done its work */
+        p->kl[i] = p->bound.K[i * p->config.T_count + T_index];
+    row->K = ts_interval_of(p->kl, count);
+    return NULL;
+}
+
+static ts_status run_pass(bound_pass *p, int start_count, const char *const *starts, ts_evaluate_row *rows)
+{
+    ts_run *run = p->run;
+    const int64_t count = p->config.count;
+    ts_score *score;
+    TS_TRY(ts_model_score(run->model, smaller(run->config->bound.batch, count * p->config.draws), false,
+                          &score));
+    ts_status status = ts_bound_measure(&p->config, &run->dataset->test, score, report_bound, p, &p->bound);
+    ts_score_destroy(score);
+    TS_TRY(status);
+    p->prior = malloc((size_t)count * sizeof(double));
+    p->kl = malloc((size_t)count * sizeof(double));
+    if (!p->prior || !p->kl)
+        return ts_error(TS_NO_MEMORY, "no memory for the bound of %lld data", (long long)count);
+    for (int i = 0; i < p->config.T_count; i++)
+        for (int j = 0; j < start_count; j++) {
+            if (ts_progress_stopped(p->progress))
+                return ts_error(TS_INTERRUPTED, "bound: interrupted");
+            TS_TRY(fill_row(p, i, starts[j], &rows[i * start_count + j]));
+        }
+    return NULL;
+}
+
+ts_status ts_evaluate_bound(ts_run *run, int T_count, const double *T, int start_count,
+                            const char *const *starts, ts_progress *progress, ts_evaluate_row *rows)
+{
+    const ts_config *config = run->config;
+    const ts_data *data = &run->dataset->test;
+    const double eps = ts_evaluate_eps(config, data);
+    for (int i = 0; i < T_count; i++)
+        TS_TRY(check_T(run, T[i], "bound.eps", eps));
+    /* what cannot be opened should be known before the long pass */
+    for (int i = 0; i < T_count; i++)
+        for (int j = 0; j < start_count; j++) {
+            ts_start start;
+            TS_TRY(ts_start_open(run, starts[j], T[i], 1, &start));
+            ts_start_release(&start);
+        }
+    const int64_t wanted = config->bound.count ? config->bound.count : data->count;
+    bound_pass p = {.run = run,
+                    .progress = progress,
+                    .config = {.sde = ts_config_sde(config),
+                               .eps = eps,
+                               .T_count = T_count,
+                               .T = T,
+                               .draws = config->bound.draws,
+                               .prior_draws = config->bound.prior_draws,
+                               .count = data->mixture || wanted < data->count ? wanted : data->count,
+                               .seed = (uint64_t)config->run.seed,
+                               .tracks_K = data->mixture != NULL}};
+    ts_status status = run_pass(&p, start_count, starts, rows);
+    ts_bound_release(&p.bound);
+    free(p.prior);
+    free(p.kl);
+    return status;
+}

@@ -1,0 +1,333 @@
+#include "run/fit.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/safetensors.h"
+#include "diffusion/training.h"
+#include "run/log.h"
+
+#define FORMAT_NAME "tstar-glow"
+
+/* ---- names and contents of the file ---- */
+
+static char *file_path(const ts_run *run, double T, const char *ending)
+{
+    char T_text[32], name[64];
+    ts_run_T_text(T, T_text);
+    snprintf(name, sizeof name, "glow_T%s.%s", T_text, ending);
+    return run->dir ? ts_run_path(run, name) : NULL;
+}
+
+/* The part of the configuration that a fit depends on: the seed and sections data, sde, glow, as YAML. */
+static ts_status dependencies(const ts_config *config, char **text)
+{
+    static const char *const wanted[] = {"seed:", "data:", "sde:", "glow:"};
+    TS_TRY(ts_config_print(config, text));
+    char *to = *text;
+    bool keep = false;
+    for (char *line = *text, *next; *line; line = next) {
+        next = strchr(line, '\n') + 1; /* every line ends */
+        if (*line != ' ') {
+            keep = false;
+            for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+                keep |= !strncmp(line, wanted[i], strlen(wanted[i]));
+        }
+        if (keep) {
+            memmove(to, line, (size_t)(next - line));
+            to += next - line;
+        }
+    }
+    *to = 0;
+    return NULL;
+}
+
+static int64_t element_count(const ts_param_info *info)
+{
+    int64_t count = 1;
+    for (int i = 0; i < info->rank; i++)
+        count *= info->shape[i];
+    return count;
+}
+
+static ts_status scratch_for(const ts_params *params, float **scratch)
+{
+    int64_t largest = 1;
+    for (int p = 0; p < ts_params_table_size(params); p++) {
+        const int64_t count = element_count(ts_params_info(params, p));
+        largest = count > largest ? count : largest;
+    }
+    *scratch = malloc((size_t)largest * sizeof(float));
+    return *scratch ? NULL : ts_error(TS_NO_MEMORY, "no memory for a tensor of a Glow");
+}
+
+/* ---- the flow of a run ---- */
+
+static ts_status create_flow(const ts_run *run, ts_params **params, ts_glow **glow)
+{
+    const ts_data *data = &run->dataset->train;
+    const ts_config *config = run->config;
+    const ts_glow_config shape = {.height = data->h,
+                                  .width = data->w,
+                                  .channels = data->c,
+                                  .levels = config->glow.levels,
+                                  .steps = config->glow.steps_per_level,
+                                  .hidden = config->glow.hidden};
+    const int divisor = 1 << shape.levels;
+    if (data->mixture)
+        return ts_error(TS_INVALID, "a Glow is for images; mixture data start from normal or mixture");
+    if (data->h % divisor || data->w % divisor)
+        return ts_error(TS_INVALID, "glow.levels = %d needs images that divide by %d, but these are %dx%d",
+                        shape.levels, divisor, data->h, data->w);
+    TS_TRY(ts_params_create(run->device, params));
+    TS_TRY(ts_glow_create(&shape, *params, (uint64_t)config->run.seed, glow));
+    return ts_params_commit(*params, (uint64_t)config->run.seed);
+}
+
+/* ---- saving ---- */
+
+static ts_status write_flow(ts_safetensors_writer *writer, const ts_run *run, const ts_params *params,
+                            double T, float *scratch)
+{
+    char text[32], *config;
+    TS_TRY(dependencies(run->config, &config));
+    ts_run_T_text(T, text);
+    ts_safetensors_declare_metadata(writer, "format", FORMAT_NAME);
+    ts_safetensors_declare_metadata(writer, "version", TSTAR_VERSION);
+    ts_safetensors_declare_metadata(writer, "T", text);
+    snprintf(text, sizeof text, "%d", run->config->glow.steps);
+    ts_safetensors_declare_metadata(writer, "steps", text);
+    ts_safetensors_declare_metadata(writer, "config", config);
+    free(config);
+    const int count = ts_params_table_size(params);
+    for (int p = 0; p < count; p++) {
+        const ts_param_info *info = ts_params_info(params, p);
+        ts_safetensors_declare(writer, info->name, TS_ST_F32, info->rank, info->shape);
+    }
+    for (int p = 0; p < count; p++) {
+        const ts_param_info *info = ts_params_info(params, p);
+        TS_TRY(ts_params_get(params, p, info->trained ? TS_BUFFER_EMA : TS_BUFFER_VALUE, scratch));
+        TS_TRY(ts_safetensors_append(writer, scratch, (size_t)element_count(info) * sizeof(float)));
+    }
+    return NULL;
+}
+
+static ts_status save_flow(const ts_run *run, const ts_params *params, double T, const char *path)
+{
+    ts_safetensors_writer *writer = NULL;
+    float *scratch = NULL;
+    ts_status status;
+    TS_GOTO(scratch_for(params, &scratch), done);
+    TS_GOTO(ts_safetensors_create(path, &writer), done);
+    TS_GOTO(write_flow(writer, run, params, T, scratch), done);
+    status = ts_safetensors_commit(writer);
+    writer = NULL;
+done:
+    ts_safetensors_abandon(writer);
+    free(scratch);
+    return status;
+}
+
+/* ---- fitting ---- */
+
+/* Whether `path` holds a finished fit of this configuration.  A file that cannot be read is none. */
+static ts_status is_fitted(const ts_run *run, double T, const char *path, bool *fitted)
+{
+    ts_safetensors *file;
+    char *config, T_text[32];
+    *fitted = false;
+    if (access(path, F_OK))
+        return NULL;
+    ts_status status = ts_safetensors_open(path, &file);
+    if (status) {
+        ts_status_free(status);
+        return NULL;
+    }
+    status = dependencies(run->config, &config);
+    if (!status) {
+        const char *stored_T = ts_safetensors_metadata(file, "T");
+        const char *stored = ts_safetensors_metadata(file, "config");
+        ts_run_T_text(T, T_text);
+        *fitted = stored_T && stored && !strcmp(stored_T, T_text) && !strcmp(stored, config);
+        free(config);
+    }
+    ts_safetensors_close(file);
+    return status;
+}
+
+static ts_glow_training_config training_config(const ts_config *config, double T)
+{
+    return (ts_glow_training_config){.sde = ts_config_sde(config),
+                                     .T = T,
+                                     .batch = config->glow.batch,
+                                     .seed = (uint64_t)config->run.seed,
+                                     .optimizer = {.rate = config->glow.lr,
+                                                   .beta1 = 0.9,
+                                                   .beta2 = 0.999,
+                                                   .epsilon = 1e-8,
+                                                   .clip = config->glow.clip,
+                                                   .ema = config->glow.ema,
+                                                   .warmup = config->glow.warmup}};
+}
+
+static ts_status read_line(ts_training *training, ts_log *log, const ts_run *run, int64_t steps, double began,
+                           double *line_began, ts_training_report *report)
+{
+    TS_TRY(ts_training_read(training, report));
+    if (!report->finite || !isfinite(report->loss))
+        return ts_error(TS_NOT_FINITE, "the loss is not finite up to step %lld", (long long)report->step);
+    const double now = ts_seconds(), images = (double)steps * run->config->glow.batch;
+    TS_TRY(ts_log_write(log, report, images / fmax(now - *line_began, 1e-9), now - began));
+    *line_began = now;
+    return NULL;
+}
+
+static ts_status run_steps(const ts_run *run, double T, ts_training *training, ts_log *log,
+                           ts_progress *progress, ts_fit_result *result)
+{
+    const int64_t steps = run->config->glow.steps, every = run->config->train.log_every;
+    const double began = ts_seconds();
+    double line_began = began;
+    ts_training_report report = {0};
+    char phase[48], note[64] = "", T_text[32];
+    ts_run_T_text(T, T_text);
+    snprintf(phase, sizeof phase, "fit T=%s", T_text);
+    int64_t read = 0;
+    for (int64_t step = 1; step <= steps; step++) {
+        TS_TRY(ts_training_step(training));
+        if (step % every == 0 || step == steps) {
+            TS_TRY(read_line(training, log, run, step - read, began, &line_began, &report));
+            read = step;
+            snprintf(note, sizeof note, "%.5f nats/dim", report.loss);
+        }
+        ts_progress_report(progress, phase, (double)step, (double)steps, "steps", note);
+        if (ts_progress_stopped(progress) && step < steps)
+            return ts_error(TS_INTERRUPTED, "fit at T = %s interrupted at step %lld of %lld", T_text,
+                            (long long)step, (long long)steps);
+    }
+    *result = (ts_fit_result){.steps = steps,
+                              .skipped = report.skipped,
+                              .rollbacks = report.rollbacks,
+                              .loss = report.loss,
+                              .seconds = ts_seconds() - began};
+    return NULL;
+}
+
+static ts_status fit(ts_run *run, double T, const char *path, ts_progress *progress, ts_fit_result *result)
+{
+    ts_params *params = NULL;
+    ts_glow *glow = NULL;
+    ts_training *training = NULL;
+    ts_log *log = NULL;
+    const ts_glow_training_config config = training_config(run->config, T);
+    ts_status status;
+    char *log_path = file_path(run, T, "jsonl");
+    if (!log_path)
+        return ts_error(TS_NO_MEMORY, "no memory for a path");
+    TS_GOTO(create_flow(run, &params, &glow), done);
+    TS_GOTO(ts_training_glow(run->device, &config, &run->dataset->train, params, glow, &training), done);
+    TS_GOTO(ts_log_open(log_path, 0, &log), done);
+    TS_GOTO(run_steps(run, T, training, log, progress, result), done);
+    status = save_flow(run, params, T, path);
+done:
+    ts_log_close(log);
+    ts_training_destroy(training);
+    ts_glow_destroy(glow);
+    ts_params_destroy(params);
+    free(log_path);
+    return status;
+}
+
+ts_status ts_fit_glow(ts_run *run, double T, ts_progress *progress, ts_fit_result *result)
+{
+    ts_fit_result unused;
+    bool fitted;
+    if (!result)
+        result = &unused;
+    *result = (ts_fit_result){0};
+    if (!(T > 0 && T <= 1))
+        return ts_error(TS_INVALID, "T must lie in (0, 1], not %g", T);
+    if (!run->dir)
+        return ts_error(TS_INVALID, "a fit needs a run directory to be stored in");
+    char *path = file_path(run, T, "safetensors");
+    if (!path)
+        return ts_error(TS_NO_MEMORY, "no memory for a path");
+    ts_status status = is_fitted(run, T, path, &fitted);
+    if (!status && fitted)
+        result->reused = true;
+    else if (!status)
+        status = ts_context(fit(run, T, path, progress, result), "Glow at T = %g", T);
+    free(path);
+    return status;
+}
+
+/* ---- loading ---- */
+
+static ts_status read_flow(const ts_run *run, double T, ts_safetensors *file, ts_params *params)
+{
+    char T_text[32];
+    const char *format = ts_safetensors_metadata(file, "format"),
+               *stored_T = ts_safetensors_metadata(file, "T");
+    ts_run_T_text(T, T_text);
+    if (!format || strcmp(format, FORMAT_NAME) || !stored_T || strcmp(stored_T, T_text))
+        return ts_error(TS_FORMAT, "%s: not a Glow fitted at T = %s; fit again: tstar fit %s --T %s",
+                        ts_safetensors_path(file), T_text, run->dir, T_text);
+    float *scratch;
+    TS_TRY(scratch_for(params, &scratch));
+    ts_status status = NULL;
+    for (int p = 0; !status && p < ts_params_table_size(params); p++) {
+        const ts_param_info *info = ts_params_info(params, p);
+        status =
+            ts_context(ts_safetensors_read(file, info->name, TS_ST_F32, info->rank, info->shape, scratch),
+                       "a Glow of another shape");
+        if (!status)
+            status = ts_params_set(params, p, TS_BUFFER_VALUE, scratch);
+    }
+    free(scratch);
+    return status;
+}
+
+static ts_status load(ts_run *run, double T, int n, const char *path, ts_fit *fit_)
+{
+    ts_safetensors *file;
+    char T_text[32];
+    ts_run_T_text(T, T_text);
+    if (access(path, F_OK))
+        return ts_error(TS_NOT_FOUND, "%s: no Glow fitted at T = %s yet: tstar fit %s --T %s", path, T_text,
+                        run->dir, T_text);
+    const ts_data *data = &run->dataset->train;
+    TS_TRY(create_flow(run, &fit_->params, &fit_->glow));
+    TS_TRY(ts_safetensors_open(path, &file));
+    ts_status status = read_flow(run, T, file, fit_->params);
+    ts_safetensors_close(file);
+    TS_TRY(status);
+    return ts_density_glow(run->device, fit_->glow, fit_->params, n, data->h, data->w, data->c,
+                           &fit_->density);
+}
+
+ts_status ts_fit_load(ts_run *run, double T, int n, ts_fit *fit_)
+{
+    *fit_ = (ts_fit){0};
+    if (!run->dir)
+        return ts_error(TS_INVALID,
+                        "a Glow is fitted in a run directory (tstar fit RUN --T ...); this is none");
+    char *path = file_path(run, T, "safetensors");
+    if (!path)
+        return ts_error(TS_NO_MEMORY, "no memory for a path");
+    ts_status status = load(run, T, n, path, fit_);
+    free(path);
+    if (status)
+        ts_fit_release(fit_);
+    return status;
+}
+
+void ts_fit_release(ts_fit *fit_)
+{
+    ts_density_destroy(fit_->density);
+    ts_glow_destroy(fit_->glow);
+    ts_params_destroy(fit_->params);
+    *fit_ = (ts_fit){0};
+}

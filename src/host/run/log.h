@@ -1,0 +1,20 @@
+/*
+ * The log of a training: JSON lines with the keys step, loss, gradient_norm, images_per_second, seconds.
+ */
+#ifndef TS_RUN_LOG_H
+#define TS_RUN_LOG_H
+
+#include "diffusion/training.h"
+
+typedef struct ts_log ts_log;
+
+/* Opens `path` for more lines, keeping of an older log the lines up to `keep_step` (0: none). */
+ts_status ts_log_open(const char *path, int64_t keep_step, ts_log **log);
+ts_status ts_log_write(ts_log *log, const ts_training_report *report, double images_per_second,
+                       double seconds);
+void ts_log_close(ts_log *log); /* NULL is fine */
+
+/* Seconds of a clock that only goes forward. */
+double ts_seconds(void);
+
+#endif

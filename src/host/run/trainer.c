@@ -1,0 +1,196 @@
+#include "run/trainer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "run/checkpoint.h"
+#include "run/log.h"
+
+enum { BINS = TS_TRAINER_PROFILE_BINS };
+
+typedef struct trainer {
+    ts_run *run;
+    ts_progress *progress;
+    ts_training *training;
+    ts_log *log;               /* NULL: a run without a directory */
+    int64_t step, begin;       /* done so far; done when this call began */
+    int64_t saved;             /* step of the last checkpoint; -1: none */
+    int64_t skipped_before;    /* in earlier calls */
+    double loss_sum;           /* of the steps since the last log line that have been read */
+    int64_t loss_steps;        /* how many they are */
+    int64_t read_step;         /* up to where reports have been read */
+    ts_training_report report; /* the last one */
+    double logged_loss;        /* of the last log line */
+    double began, line_began;  /* seconds */
+    int64_t line_step;         /* of the last log line */
+} trainer;
+
+/* ---- reading, logging, saving ---- */
+
+static ts_status not_finite(const trainer *t)
+{
+    char kept[64] = "there is no checkpoint yet";
+    if (t->saved >= 0)
+        snprintf(kept, sizeof kept, "the checkpoint of step %lld stays", (long long)t->saved);
+    const char *term = isfinite(t->report.loss) ? "gradient" : "loss";
+    if (t->report.first_skipped >= 0)
+        return ts_error(TS_NOT_FINITE, "step %lld: the %s is not finite; %s",
+                        (long long)t->report.first_skipped + 1, term, kept);
+    return ts_error(TS_NOT_FINITE, "between step %lld and step %lld: the %s is not finite; %s",
+                    (long long)t->read_step + 1, (long long)t->step, term, kept);
+}
+
+/* What happened since the last read; a value that is not finite ends the run here, before anything is saved.
+ */
+static ts_status read_report(trainer *t)
+{
+    const int64_t steps = t->step - t->read_step;
+    if (!steps)
+        return NULL;
+    TS_TRY(ts_training_read(t->training, &t->report));
+    if (!t->report.finite || !isfinite(t->report.loss))
+        return not_finite(t);
+    t->loss_sum += t->report.loss * (double)steps;
+    t->loss_steps += steps;
+    t->read_step = t->step;
+    return NULL;
+}
+
+static ts_status write_line(trainer *t)
+{
+    const double now = ts_seconds(), seconds = now - t->line_began;
+    const double images = (double)(t->step - t->line_step) * t->run->config->train.batch;
+    ts_training_report line = t->report;
+    line.step = t->step;
+    line.loss = t->logged_loss = t->loss_sum / (double)t->loss_steps;
+    t->loss_sum = 0;
+    t->loss_steps = 0;
+    t->line_step = t->step;
+    t->line_began = now;
+    return t->log ? ts_log_write(t->log, &line, images / fmax(seconds, 1e-9), now - t->began) : NULL;
+}
+
+static ts_status save(trainer *t)
+{
+    double profile[2 * BINS];
+    if (!t->run->dir)
+        return NULL;
+    TS_TRY(ts_training_profile(t->training, profile));
+    const ts_checkpoint checkpoint = {.step = t->step,
+                                      .skipped = t->skipped_before + t->report.skipped,
+                                      .T = t->run->config->train.T,
+                                      .t_min = t->run->config->train.eps,
+                                      .bins = BINS,
+                                      .profile = profile};
+    TS_TRY(ts_checkpoint_save(t->run, &checkpoint));
+    t->saved = t->step;
+    return NULL;
+}
+
+static void show(const trainer *t)
+{
+    char note[48] = "";
+    if (t->line_step > t->begin)
+        snprintf(note, sizeof note, "loss %.5f", t->logged_loss);
+    ts_progress_report(t->progress, "train", (double)t->step, t->run->config->train.steps, "steps", note);
+}
+
+/* ---- the loop ---- */
+
+static ts_status run_steps(trainer *t)
+{
+    const ts_config *config = t->run->config;
+    const int64_t steps = config->train.steps;
+    show(t);
+    while (t->step < steps) {
+        TS_TRY(ts_context(ts_training_step(t->training), "step %lld", (long long)t->step + 1));
+        t->step++;
+        const bool last = t->step == steps, stop = ts_progress_stopped(t->progress);
+        const bool line = t->step % config->train.log_every == 0 || last;
+        const bool keep = t->step % config->train.checkpoint_every == 0 || last || stop;
+        if (line || keep)
+            TS_TRY(read_report(t));
+        if (line)
+            TS_TRY(write_line(t));
+        if (keep)
+            TS_TRY(save(t));
+        show(t);
+        if (stop && !last)
+            return ts_error(TS_INTERRUPTED, "interrupted at step %lld of %lld%s", (long long)t->step,
+                            (long long)steps, t->run->dir ? "; --resume continues from here" : "");
+    }
+    return NULL;
+}
+
+/* ---- beginning ---- */
+
+static ts_status resume(trainer *t)
+{
+    const ts_config *config = t->run->config;
+    ts_checkpoint checkpoint;
+    TS_TRY(ts_checkpoint_load(t->run, &checkpoint));
+    ts_status status = ts_training_set_step(t->training, checkpoint.step);
+    /* bins of another range of t would mix two profiles */
+    if (!status && checkpoint.bins == BINS && checkpoint.T == config->train.T &&
+        checkpoint.t_min == config->train.eps)
+        status = ts_training_set_profile(t->training, checkpoint.profile);
+    t->step = t->begin = t->saved = checkpoint.step;
+    t->skipped_before = checkpoint.skipped;
+    ts_checkpoint_release(&checkpoint);
+    return status;
+}
+
+static ts_status begin(trainer *t, bool continues)
+{
+    ts_run *run = t->run;
+    const ts_score_training_config config = ts_trainer_config(run->config);
+    ts_model *model = run->model;
+    ts_status status = ts_training_score(run->device, &config, &run->dataset->train, model->params,
+                                         model->apply, model->network, &t->training);
+    if (ts_status_code(status) == TS_NO_MEMORY)
+        status = ts_context(status, "training with train.batch = %d", run->config->train.batch);
+    TS_TRY(status);
+    if (continues && ts_checkpoint_exists(run))
+        TS_TRY(resume(t));
+    t->read_step = t->line_step = t->step;
+    if (!run->dir)
+        return NULL;
+    char *path = ts_run_path(run, "log.jsonl");
+    status = path ? ts_log_open(path, t->step, &t->log) : ts_error(TS_NO_MEMORY, "no memory for a path");
+    free(path);
+    return status;
+}
+
+static void fill_result(const trainer *t, ts_trainer_result *result)
+{
+    const double seconds = ts_seconds() - t->began;
+    const ts_graph *graph = ts_training_graph(t->training);
+    *result = (ts_trainer_result){
+        .step = t->step,
+        .skipped = t->skipped_before + t->report.skipped,
+        .loss = t->logged_loss,
+        .gradient_norm = t->report.gradient_norm,
+        .images_per_second = (double)(t->step - t->begin) * t->run->config->train.batch / fmax(seconds, 1e-9),
+        .seconds = seconds,
+        .parameters = ts_params_count(t->run->model->params),
+        .plan_bytes = ts_graph_arena_bytes(graph),
+        .no_reuse_bytes = ts_graph_no_reuse_bytes(graph),
+    };
+}
+
+ts_status ts_trainer_run(ts_run *run, const ts_trainer_options *options, ts_trainer_result *result)
+{
+    if (!run->model || !run->model->params)
+        return ts_error(TS_INVALID, "model.kind exact has nothing to train");
+    trainer t = {.run = run, .progress = options->progress, .saved = -1};
+    ts_status status = begin(&t, options->resume);
+    t.began = t.line_began = ts_seconds();
+    if (!status)
+        status = run_steps(&t);
+    if (!status && result)
+        fill_result(&t, result);
+    ts_log_close(t.log);
+    ts_training_destroy(t.training);
+    return status;
+}
