@@ -24,29 +24,35 @@ typedef struct chart {
 
 static const chart charts[] = {
     {"bound", ts_chart_bound, 920, 400,
-     "The bound on the negative log-likelihood against the diffusion time T. Left: bits per dimension with "
+     "The bound on the negative log-likelihood against the diffusion time <i>T</i>. Left: bits per dimension "
+     "with "
      "95 % "
-     "intervals over held-out data. Right: what each T loses against the best T of the same start, compared "
-     "datum by datum (paired 95 % intervals); T* is the smallest T whose interval reaches zero."},
+     "intervals over held-out data. Right: what each <i>T</i> loses against the best <i>T</i> of the same "
+     "start, compared "
+     "datum by datum (paired 95 % intervals); <i>T</i>* is the smallest <i>T</i> whose interval reaches "
+     "zero."},
     {"terms", ts_chart_terms, 920, 400,
-     "The three terms of the bound. A shorter T moves bits from the diffusion term to the prior term; the "
+     "The three terms of the bound. A shorter <i>T</i> moves bits from the diffusion term to the prior term; "
+     "the "
      "auxiliary density keeps the prior term near what is unavoidable."},
     {"cost", ts_chart_cost, 920, 760,
      "What samples cost and how far they are from held-out data, lower left is better. Points are labelled "
      "by "
-     "T. The grey band is the distance between held-out and training data of the same number: what a perfect "
+     "<i>T</i>. The grey band is the distance between held-out and training data of the same number: what a "
+     "perfect "
      "sampler would score."},
     {"profile", ts_chart_profile, 920, 380,
      "Where the network errs: its held-out squared error over time (left), and the integrand of the "
      "diffusion "
-     "term (right), whose integral up to T is that term."},
+     "term (right), whose integral up to <i>T</i> is that term."},
     {"decomposition", ts_chart_decomposition, 920, 400,
-     "The bound falls short of the entropy by G(T) = I(T) - K(T), what the score misses, plus the divergence "
-     "between p(x, T) and the start density. For this mixture both are known."},
+     "The bound falls short of the entropy by <i>G</i>(<i>T</i>) = <i>I</i>(<i>T</i>) &minus; "
+     "<i>K</i>(<i>T</i>), what the score misses, plus the divergence "
+     "between <i>p</i>(<i>x</i>, <i>T</i>) and the start density. For this mixture both are known."},
     {"samples_1d", ts_chart_samples_1d, 920, 420,
-     "Samples by T (columns) and start density (rows): histograms, with held-out data as the line."},
+     "Samples by <i>T</i> (columns) and start density (rows): histograms, with held-out data as the line."},
     {"samples_2d", ts_chart_samples_2d, 920, 420,
-     "Samples by T (columns) and start density (rows) over held-out data (grey)."},
+     "Samples by <i>T</i> (columns) and start density (rows) over held-out data (grey)."},
 };
 
 enum { CHART_COUNT = sizeof charts / sizeof *charts };
@@ -167,6 +173,11 @@ void ts_chart_log_tics(FILE *script, char axis, double low, double high)
             separator = ", ";
         }
     fputs(")\n", script);
+}
+
+void ts_chart_y_label(FILE *script, const char *text, double at)
+{
+    fprintf(script, "set label 99 \"%s\" at graph %.3f, graph 0.5 center rotate by 90\n", text, -at);
 }
 
 double ts_chart_bits(const ts_results *results, double nats)

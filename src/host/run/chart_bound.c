@@ -98,15 +98,15 @@ bool ts_chart_bound(const ts_results *results, const ts_chart_samples *samples, 
     fputs("set multiplot layout 1,2 margins 0.085,0.985,0.185,0.955 spacing 0.125,0\n"
           "set xrange [0:1.04]\nset xtics 0.2\n"
           "set xlabel \"diffusion time {/:Italic T}\"\n"
-          "set ylabel \"bits per dimension\" offset 2,0\nset key top right\n",
+          "set key top right\n",
           script);
+    ts_chart_y_label(script, "bits per dimension", 0.165);
     plot_series(series, count, "", "bound.dat", script);
     const int starts = ts_chart_starts_of(results, series);
     const double top = deficit_range(results, series, starts);
-    fprintf(script,
-            "set ylabel \"bits/dim lost against the best {/:Italic T}\" offset 2.2,0\n"
-            "set yrange [%.6g:%.6g]\nset xzeroaxis linetype 1 linecolor '#444444'\nunset key\n",
+    fprintf(script, "set yrange [%.6g:%.6g]\nset xzeroaxis linetype 1 linecolor '#444444'\nunset key\n",
             -0.12 * top, top);
+    ts_chart_y_label(script, "bits/dim lost against the best {/:Italic T}", 0.2);
     mark_best(results, series, starts, script);
     plot_series(series, starts, "deficit-", "bound.dat", script);
     fputs("unset multiplot\n", script);
@@ -143,11 +143,12 @@ bool ts_chart_terms(const ts_results *results, const ts_chart_samples *samples, 
     fprintf(script,
             "set style data histograms\nset style histogram rowstacked\n"
             "set style fill solid 1 border rgb 'white'\nset boxwidth 0.82\n"
-            "set grid noxtics\nset yrange [0:*]\nset xrange [-0.8:%.4g]\nset ylabel \"bits per dimension\"\n"
+            "set grid noxtics\nset yrange [0:*]\nset xrange [-0.8:%.4g]\n"
             "set margins screen 0.085, screen 0.985, screen 0.2, screen 0.83\n"
             "set key at screen 0.53, screen 0.985 center top vertical maxrows 1 width 1\n"
             "set xlabel \"diffusion time {/:Italic T}\"\n",
             stride * (count - 1) + time_count - 0.2);
+    ts_chart_y_label(script, "bits per dimension", 0.07);
     for (int i = 0; i < count; i++)
         fprintf(script, "set label %d \"start: %s\" at first %.4g, graph 1.055 center\n", i + 1,
                 series[i].title, stride * i + (time_count - 1) / 2.0);
@@ -198,13 +199,13 @@ bool ts_chart_profile(const ts_results *results, const ts_chart_samples *samples
         return false;
     fputs("set multiplot layout 1,2 margins 0.085,0.985,0.195,0.955 spacing 0.125,0\n"
           "set logscale x\nset format x '10^{%L}'\nset xlabel \"time {/:Italic t}\"\n"
-          "set ylabel \"mean squared error of the noise\" offset 2,0\nset yrange [0:*]\n",
+          "set yrange [0:*]\n",
           script);
+    ts_chart_y_label(script, "mean squared error of the noise", 0.165);
     fputs(results->profile_count > 1 ? "set key top right\n" : "unset key\n", script);
     profile_panel(results, "1:2:3", script);
-    fputs("set logscale y\nset format y '10^{%L}'\nset yrange [*:*]\nunset key\n"
-          "set ylabel \"integrand, nats per unit of time\" offset 1.5,0\n",
-          script);
+    fputs("set logscale y\nset format y '10^{%L}'\nset yrange [*:*]\nunset key\n", script);
+    ts_chart_y_label(script, "integrand, nats per unit of time", 0.18);
     profile_panel(results, "1:4:5", script);
     fputs("unset multiplot\n", script);
     return true;

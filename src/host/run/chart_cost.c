@@ -53,15 +53,17 @@ static void finish(axis *a, double below, double above)
 /* The band of real data, over the panel's whole width. */
 static void floor_band(double low, double high, double middle, FILE *script)
 {
-    fputs("unset object\nunset arrow\n", script);
+    fputs("unset object\nunset arrow\nunset label 98\n", script);
     if (!isfinite(low) || !isfinite(high) || !(middle > 0))
         return;
     fprintf(script,
             "set object 1 rectangle from graph 0, first %.8g to graph 1, first %.8g fillcolor '#DDDDDD' "
             "fillstyle solid 1 noborder behind\n"
             "set arrow 1 from graph 0, first %.8g to graph 1, first %.8g nohead linecolor '#888888' "
-            "linewidth 1.2 back\n",
-            low, high, middle, middle);
+            "linewidth 1.2 back\n"
+            "set label 98 'training data' at graph 0.015, first %.8g left offset 0,-0.6 font small textcolor "
+            "'#777777'\n",
+            low, high, middle, middle, low);
 }
 
 /* Labels say T: above the points of the first start, below those of the others, which lie lower; of RK45 only
@@ -76,7 +78,7 @@ static void labels(const ts_chart_series *s, int sampler, bool above, const axis
         snprintf(text, sizeof text, "($1 == %g || $1 == %g ? sprintf('%%g', $1) : '')", ends[0], ends[1]);
     fprintf(
         script,
-        ", \\\n  '' index '%s-%s' using %d:%d:%s with labels font ',11' offset 0,%s textcolor '%s' notitle",
+        ", \\\n  '' index '%s-%s' using %d:%d:%s with labels font small offset 0,%s textcolor '%s' notitle",
         s->block, samplers[sampler][0], x->column, y->column, text, above ? "0.8" : "-0.8", s->color);
 }
 
@@ -130,20 +132,21 @@ bool ts_chart_cost(const ts_results *results, const ts_chart_samples *samples, F
     fprintf(
         script,
         "set multiplot layout 2,2 margins 0.085,0.985,0.1,0.885 spacing 0.085,0.045\nset logscale xy\n"
-        "set format x ''\nset ylabel 'sliced Wasserstein distance' offset 1.6,0\n"
+        "set format x ''\n"
         "set key at screen 0.53, screen 0.99 center top vertical maxrows %d width 1 samplen 3 spacing 1.05\n",
         2);
+    ts_chart_y_label(script, "sliced Wasserstein distance", 0.17);
     floor_band(f->sliced_wasserstein_low, f->sliced_wasserstein_high, f->sliced_wasserstein, script);
     panel(series, count, &nfe, &sliced, ends, script);
-    fputs("unset key\nunset ylabel\n", script);
+    fputs("unset key\nunset label 99\n", script);
     panel(series, count, &seconds, &sliced, ends, script);
-    fprintf(script,
-            "set format x '%%g'\nset xlabel 'network evaluations (NFE)'\n"
-            "set ylabel 'Fréchet distance (%s)' offset 1.6,0\n",
-            results->rows[0].frechet_features);
+    char text[64];
+    snprintf(text, sizeof text, "Fréchet distance (%s)", results->rows[0].frechet_features);
+    fputs("set format x '%g'\nset xlabel 'network evaluations (NFE)'\n", script);
+    ts_chart_y_label(script, text, 0.17);
     floor_band(f->frechet_low, f->frechet_high, f->frechet, script);
     panel(series, count, &nfe, &frechet, ends, script);
-    fputs("unset ylabel\nset xlabel 'seconds per image'\n", script);
+    fputs("unset label 99\nset xlabel 'seconds per image'\n", script);
     panel(series, count, &seconds, &frechet, ends, script);
     fputs("unset multiplot\n", script);
     return true;

@@ -32,6 +32,10 @@ void ts_chart_block(FILE *data, const char *name, const char *columns);
 /* Labels at 1, 2 and 5 times the powers of ten within a logarithmic axis' range: "set xtics (...)". */
 void ts_chart_log_tics(FILE *script, char axis, double low, double high);
 
+/* The label of the vertical axis, `at` panel widths left of it: gnuplot's own place depends on the tics'
+ * widths. */
+void ts_chart_y_label(FILE *script, const char *text, double at);
+
 /* nats to bits per dimension */
 double ts_chart_bits(const ts_results *results, double nats);
 

@@ -37,7 +37,7 @@ static const char style[] =
     "td small{color:var(--soft)}\n"
     ".grids td,.grids th{border:0;padding:.2rem;text-align:center}.grids th{font-weight:500}\n"
     ".grids th.side{writing-mode:vertical-rl;transform:rotate(180deg)}\n"
-    ".grids img{display:block;width:150px;image-rendering:pixelated}\n"
+    ".grids img{display:block;width:132px;image-rendering:pixelated}\n"
     "dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1.2rem;font-size:.92rem}\n"
     "dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}\n"
     "pre{background:#f6f7f8;border:1px solid var(--line);border-radius:6px;padding:.8rem "
@@ -124,11 +124,9 @@ static void head(const ts_results *results, FILE *page)
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>",
           page);
     ts_report_escape(page, results->name);
-    fprintf(page,
-            " &ndash; sweep of the diffusion time</title>\n%s</head>\n<body>\n<h1>How much diffusion is "
-            "enough? ",
-            style);
+    fprintf(page, " &ndash; sweep of the diffusion time</title>\n%s</head>\n<body>\n<h1>", style);
     ts_report_escape(page, results->name);
+    fputs(": how much diffusion is enough?", page);
     fputs("</h1>\n<p class=\"lead\">A sweep of the diffusion time <i>T</i> of a score-based model: what each "
           "<i>T</i> costs and buys, with and without an auxiliary density for where the reverse process "
           "starts. ",
