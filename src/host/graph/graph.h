@@ -69,8 +69,8 @@ ts_tensor ts_sum_vectors(ts_graph *graph, const ts_tensor *vectors, int count);
 /* A tensor [n,h,w,c] of zeros (Glow's learned prior is computed from one). */
 ts_tensor ts_zeros(ts_graph *graph, int n, int h, int w, int c);
 
-/* x with channels first .. first + c redrawn from N(mean, exp(2 logs)) (forward only; inverse Glow). Where x
- * is -1 the result has exactly those channels. */
+/* [n,h,w,channels] drawn from N(mean, (temperature exp(logs))^2), h [n,h,w,2 channels] (inverse Glow); no
+ * gradient passes. */
 ts_tensor ts_gaussian_draw(ts_graph *graph, ts_tensor h, int channels, bool interleaved, float temperature,
                            const ts_step_state *state, uint32_t stream, uint32_t element);
 
@@ -81,18 +81,23 @@ typedef enum ts_plan_flags {
     TS_PLAN_PARAM_GRADIENTS = 1, /* derive the backward half for all trained parameters */
     TS_PLAN_INPUT_GRADIENTS = 2, /* and for the inputs */
     TS_PLAN_NO_REUSE = 4,        /* every tensor its own memory (tests) */
-    TS_PLAN_GUARDS = 8           /* guard values around every tensor (tests; see ts_graph_check_guards) */
+    TS_PLAN_GUARDS = 8 /* guard values around every tensor, NaN in it before it is written (tests; see
+                          ts_graph_check_guards) */
 } ts_plan_flags;
 
+/* The parameters must have been committed, and have gradients for PARAM_GRADIENTS.  Too little memory is an
+ * error that says how much the plan needs. */
 ts_status ts_graph_plan(ts_graph *graph, unsigned flags);
 size_t ts_graph_arena_bytes(const ts_graph *graph);    /* what the plan takes */
 size_t ts_graph_no_reuse_bytes(const ts_graph *graph); /* the sum of all tensors */
-double ts_graph_flops(const ts_graph *graph,
-                      bool backward); /* multiply-adds counted twice; matrix work only */
+/* Of one forward, or one backward, pass: multiply-adds counted twice; matrix work only. */
+double ts_graph_flops(const ts_graph *graph, bool backward);
 
+/* Device addresses, fixed from planning on; NULL for a tensor whose memory is not kept. Data: inputs and
+ * outputs.  Gradients: seeded outputs, which are the caller's to write (once is enough if they stay the
+ * same), and with INPUT_GRADIENTS the inputs [n,h,w,c] that an output depends on. */
 void *ts_graph_data(const ts_graph *graph, ts_tensor tensor);
-void *ts_graph_gradient(const ts_graph *graph,
-                        ts_tensor tensor); /* seeded outputs; inputs with INPUT_GRADIENTS */
+void *ts_graph_gradient(const ts_graph *graph, ts_tensor tensor);
 void ts_graph_shape(const ts_graph *graph, ts_tensor tensor, int shape[4]);
 
 ts_status ts_graph_forward(ts_graph *graph);
@@ -103,7 +108,8 @@ ts_status ts_graph_check_guards(const ts_graph *graph);
  * `initialize`, with its true input, before it is applied. */
 ts_status ts_graph_forward_initialize(ts_graph *graph);
 
-/* For bench ops: runs each operation by itself and reports. */
+/* Runs and times each kernel call by itself.  `shape` is that of the operation's first input, `bytes` what it
+ * reads and writes.  With `backward`, parameter gradients are added to: zero them afterwards. */
 typedef void ts_graph_observer(void *context, const char *operation, const int shape[4], double flops,
                                double bytes, double seconds);
 ts_status ts_graph_profile(ts_graph *graph, bool backward, ts_graph_observer *observer, void *context);

@@ -1,0 +1,337 @@
+/*
+ * What is known of each operation: its arithmetic, and how its gradient follows from the gradient of its
+ * output.
+ */
+#include "graph/tape.h"
+
+/* The arguments of the node's forward step. */
+#define FORWARD(graph, node, name) (graph)->steps[(node)->step].arguments.name
+
+/* ---- arithmetic: a multiply-add is two operations ---- */
+
+static double conv_flops(const tape_arguments *arguments)
+{
+    const ts_conv_forward *a = &arguments->conv_forward;
+    return 18.0 * a->n * a->h * a->w * a->ci * a->co;
+}
+
+static double dense_flops(const tape_arguments *arguments)
+{
+    const ts_dense_forward *a = &arguments->dense_forward;
+    return 2.0 * a->rows * a->in * a->out;
+}
+
+static double attention_flops(const tape_arguments *arguments)
+{
+    const ts_attention_forward *a = &arguments->attention_forward;
+    return 4.0 * a->n * a->tokens * a->tokens * a->c;
+}
+
+static double forward_flops(const ts_graph *graph, const tape_node *node)
+{
+    return graph->failed ? 0 : graph->steps[node->step].flops;
+}
+
+/* ---- the bracket: y = scale (f(x) + residual) ---- */
+
+/* The gradient of the bracket, scale dy, and whether others have an eye on its buffer. */
+static int bracket(ts_graph *graph, const tape_node *node, float scale, bool *shared)
+{
+    const ts_tensor y = node->out[0];
+    const int dy = tape_gradient(graph, y);
+    *shared = tape_gradient_shared(graph, y);
+    if (scale == 1.0f)
+        return dy;
+    *shared = false;
+    const int scaled = tape_buffer_add(graph, tape_bytes(graph, y));
+    STEP(graph, scale_add, .count = tape_elements(graph, y), .scale = scale);
+    READ(graph, scale_add, x, dy);
+    WRITE(graph, scale_add, y, scaled);
+    return scaled;
+}
+
+static void bind_target(ts_graph *graph, size_t field, int target, bool accumulate)
+{
+    tape_bind(graph, field, accumulate ? ACCESS_UPDATE : ACCESS_WRITE, target);
+}
+
+static void conv_backward(ts_graph *graph, const tape_node *node)
+{
+    const ts_conv_forward f = FORWARD(graph, node, conv_forward);
+    const ts_param weight = tape_wants_param(graph, node->param[0]);
+    const ts_param bias = tape_wants_param(graph, node->param[1]);
+    const ts_tensor x = node->in[0], residual = node->in[1];
+    const bool wants_x = tape_wants(graph, x);
+    bool shared, accumulate;
+    const int db = bracket(graph, node, f.scale, &shared);
+    if (wants_x || weight >= 0 || bias >= 0) {
+        const int dx = tape_target(graph, x, &accumulate);
+        STEP(graph, conv_backward, .n = f.n, .h = f.h, .w = f.w, .ci = f.ci, .co = f.co,
+             .accumulate = accumulate);
+        READ(graph, conv_backward, x, tape_buffer_of(graph, x));
+        READ(graph, conv_backward, dy, db);
+        VALUE(graph, conv_backward, weight, node->param[0]);
+        bind_target(graph, offsetof(ts_conv_backward, dx), dx, accumulate);
+        GRADIENT(graph, conv_backward, dweight, weight);
+        GRADIENT(graph, conv_backward, dbias, bias);
+        tape_flops(graph, forward_flops(graph, node) * ((dx >= 0) + (weight >= 0)));
+    }
+    tape_give(graph, residual, db, 1.0f, shared);
+}
+
+static void dense_backward(ts_graph *graph, const tape_node *node)
+{
+    const ts_dense_forward f = FORWARD(graph, node, dense_forward);
+    const ts_param weight = tape_wants_param(graph, node->param[0]);
+    const ts_param bias = tape_wants_param(graph, node->param[1]);
+    const ts_tensor x = node->in[0], residual = node->in[1];
+    bool shared, accumulate;
+    const int db = bracket(graph, node, f.scale, &shared);
+    if (tape_wants(graph, x) || weight >= 0 || bias >= 0) {
+        const int dx = tape_target(graph, x, &accumulate);
+        STEP(graph, dense_backward, .rows = f.rows, .in = f.in, .out = f.out, .silu_input = f.silu_input,
+             .accumulate = accumulate);
+        READ(graph, dense_backward, x, tape_buffer_of(graph, x));
+        READ(graph, dense_backward, dy, db);
+        VALUE(graph, dense_backward, weight, node->param[0]);
+        bind_target(graph, offsetof(ts_dense_backward, dx), dx, accumulate);
+        GRADIENT(graph, dense_backward, dweight, weight);
+        GRADIENT(graph, dense_backward, dbias, bias);
+        tape_flops(graph, forward_flops(graph, node) * ((dx >= 0) + (weight >= 0)));
+    }
+    tape_give(graph, residual, db, 1.0f, shared);
+}
+
+static void dense_matrix_backward(ts_graph *graph, const tape_node *node)
+{
+    const ts_dense_forward f = FORWARD(graph, node, dense_forward);
+    const ts_tensor x = node->in[0], weight = node->in[1];
+    bool accumulate;
+    const int dx = tape_target(graph, x, &accumulate), dweight = tape_accumulator(graph, weight);
+    STEP(graph, dense_backward, .rows = f.rows, .in = f.in, .out = f.out, .accumulate = accumulate);
+    READ(graph, dense_backward, x, tape_buffer_of(graph, x));
+    READ(graph, dense_backward, dy, tape_gradient(graph, node->out[0]));
+    READ(graph, dense_backward, weight, tape_buffer_of(graph, weight));
+    bind_target(graph, offsetof(ts_dense_backward, dx), dx, accumulate);
+    UPDATE(graph, dense_backward, dweight, dweight);
+    tape_flops(graph, forward_flops(graph, node) * ((dx >= 0) + (dweight >= 0)));
+}
+
+static void attention_backward(ts_graph *graph, const tape_node *node)
+{
+    const ts_attention_forward f = FORWARD(graph, node, attention_forward);
+    const int dqkv = tape_fresh(graph, node->in[0]);
+    STEP(graph, attention_backward, .n = f.n, .tokens = f.tokens, .c = f.c);
+    READ(graph, attention_backward, qkv, tape_buffer_of(graph, node->in[0]));
+    READ(graph, attention_backward, probabilities, node->extra[0]);
+    READ(graph, attention_backward, dy, tape_gradient(graph, node->out[0]));
+    WRITE(graph, attention_backward, dqkv, dqkv);
+    tape_flops(graph, 2.0 * forward_flops(graph, node));
+    tape_give(graph, node->in[0], dqkv, 1.0f, false);
+}
+
+/* ---- normalisation and element-wise layers ---- */
+
+static void group_norm_backward(ts_graph *graph, const tape_node *node)
+{
+    const ts_group_norm_forward f = FORWARD(graph, node, group_norm_forward);
+    const ts_tensor x = node->in[0], shift = node->in[1];
+    const int dshift = tape_fresh(graph, shift), dy = tape_gradient(graph, node->out[0]);
+    bool accumulate;
+    const int dx = tape_target(graph, x, &accumulate);
+    STEP(graph, group_norm_backward, .n = f.n, .hw = f.hw, .c = f.c, .groups = f.groups, .silu = f.silu,
+         .dropout = f.dropout, .layer = f.layer, .accumulate = accumulate);
+    READ(graph, group_norm_backward, x, tape_buffer_of(graph, x));
+    READ(graph, group_norm_backward, shift, tape_buffer_of(graph, shift));
+    READ(graph, group_norm_backward, dy, dy);
+    VALUE(graph, group_norm_backward, gamma, node->param[0]);
+    VALUE(graph, group_norm_backward, beta, node->param[1]);
+    READ(graph, group_norm_backward, mean, node->extra[0]);
+    READ(graph, group_norm_backward, rstd, node->extra[1]);
+    bind_target(graph, offsetof(ts_group_norm_backward, dx), dx, accumulate);
+    WRITE(graph, group_norm_backward, dshift, dshift);
+    GRADIENT(graph, group_norm_backward, dgamma, tape_wants_param(graph, node->param[0]));
+    GRADIENT(graph, group_norm_backward, dbeta, tape_wants_param(graph, node->param[1]));
+    tape_give(graph, shift, dshift, 1.0f, false);
+}
+
+static void silu_backward(ts_graph *graph, const tape_node *node)
+{
+    bool accumulate;
+    const int dx = tape_target(graph, node->in[0], &accumulate);
+    STEP(graph, silu_backward, .count = tape_elements(graph, node->in[0]), .accumulate = accumulate);
+    READ(graph, silu_backward, x, tape_buffer_of(graph, node->in[0]));
+    READ(graph, silu_backward, dy, tape_gradient(graph, node->out[0]));
+    bind_target(graph, offsetof(ts_silu_backward, dx), dx, accumulate);
+}
+
+static void add_scaled_backward(ts_graph *graph, const tape_node *node)
+{
+    const float scale = FORWARD(graph, node, scale_add).scale;
+    bool shared;
+    const int db = bracket(graph, node, scale, &shared);
+    tape_give(graph, node->in[0], db, 1.0f, true);
+    tape_give(graph, node->in[1], db, 1.0f, true);
+}
+
+static void resample_backward(ts_graph *graph, const tape_node *node)
+{
+    const ts_resample_forward f = FORWARD(graph, node, resample_forward);
+    bool accumulate;
+    const int dx = tape_target(graph, node->in[0], &accumulate);
+    STEP(graph, resample_backward, .n = f.n, .h = f.h, .w = f.w, .c = f.c, .up = f.up,
+         .accumulate = accumulate);
+    READ(graph, resample_backward, dy, tape_gradient(graph, node->out[0]));
+    bind_target(graph, offsetof(ts_resample_backward, dx), dx, accumulate);
+}
+
+static void concat_backward(ts_graph *graph, const tape_node *node)
+{
+    const ts_concat_forward f = FORWARD(graph, node, concat_forward);
+    const ts_tensor a = node->in[0], b = node->in[1];
+    const int dy = tape_gradient(graph, node->out[0]);
+    bool accumulate_a, accumulate_b;
+    const int da = tape_target(graph, a, &accumulate_a), db = tape_target(graph, b, &accumulate_b);
+    /* [a, a]: both halves go to one gradient, the first of them may assign */
+    STEP(graph, concat_backward, .rows = f.rows, .ca = f.ca, .cb = f.cb, .accumulate_a = accumulate_a);
+    READ(graph, concat_backward, dy, dy);
+    bind_target(graph, offsetof(ts_concat_backward, da), da, accumulate_a);
+    if (a == b) {
+        STEP(graph, concat_backward, .rows = f.rows, .ca = f.ca, .cb = f.cb, .accumulate_b = true);
+        READ(graph, concat_backward, dy, dy);
+        UPDATE(graph, concat_backward, db, db);
+        return;
+    }
+    if (!graph->failed)
+        graph->steps[graph->step_count - 1].arguments.concat_backward.accumulate_b = accumulate_b;
+    bind_target(graph, offsetof(ts_concat_backward, db), db, accumulate_b);
+}
+
+static void slice_backward(ts_graph *graph, const tape_node *node)
+{
+    const ts_slice_forward f = FORWARD(graph, node, slice_forward);
+    bool accumulate;
+    const int dx = tape_target(graph, node->in[0], &accumulate);
+    STEP(graph, slice_backward, .rows = f.rows, .c_in = f.c_in, .first = f.first, .c_out = f.c_out,
+         .accumulate = accumulate);
+    READ(graph, slice_backward, dy, tape_gradient(graph, node->out[0]));
+    bind_target(graph, offsetof(ts_slice_backward, dx), dx, accumulate);
+}
+
+/* ---- Glow ---- */
+
+static void squeeze_backward(ts_graph *graph, const tape_node *node)
+{
+    const ts_squeeze f = FORWARD(graph, node, squeeze);
+    bool accumulate;
+    const int dx = tape_target(graph, node->in[0], &accumulate);
+    STEP(graph, squeeze, .n = f.n, .h = f.h, .w = f.w, .c = f.c, .inverse = !f.inverse,
+         .accumulate = accumulate);
+    READ(graph, squeeze, x, tape_gradient(graph, node->out[0]));
+    bind_target(graph, offsetof(ts_squeeze, y), dx, accumulate);
+}
+
+static void actnorm_backward(ts_graph *graph, const tape_node *node)
+{
+    const ts_actnorm_forward f = FORWARD(graph, node, actnorm_forward);
+    bool accumulate;
+    const int dx = tape_target(graph, node->in[0], &accumulate);
+    STEP(graph, actnorm_backward, .rows = f.rows, .c = f.c, .factor = f.factor, .relu = f.relu,
+         .accumulate = accumulate);
+    READ(graph, actnorm_backward, x, tape_buffer_of(graph, node->in[0]));
+    READ(graph, actnorm_backward, y, tape_buffer_of(graph, node->out[0]));
+    READ(graph, actnorm_backward, dy, tape_gradient(graph, node->out[0]));
+    VALUE(graph, actnorm_backward, bias, node->param[0]);
+    VALUE(graph, actnorm_backward, logs, node->param[1]);
+    bind_target(graph, offsetof(ts_actnorm_backward, dx), dx, accumulate);
+    GRADIENT(graph, actnorm_backward, dbias, tape_wants_param(graph, node->param[0]));
+    GRADIENT(graph, actnorm_backward, dlogs, tape_wants_param(graph, node->param[1]));
+}
+
+static void glow_matrix_backward(ts_graph *graph, const tape_node *node)
+{
+    STEP(graph, glow_matrix_backward, .c = FORWARD(graph, node, glow_matrix_forward).c);
+    VALUE(graph, glow_matrix_backward, permutation, node->param[0]);
+    VALUE(graph, glow_matrix_backward, lower, node->param[1]);
+    VALUE(graph, glow_matrix_backward, upper, node->param[2]);
+    VALUE(graph, glow_matrix_backward, sign, node->param[3]);
+    VALUE(graph, glow_matrix_backward, log_s, node->param[4]);
+    READ(graph, glow_matrix_backward, dweight, tape_gradient(graph, node->out[0]));
+    GRADIENT(graph, glow_matrix_backward, dlower, tape_wants_param(graph, node->param[1]));
+    GRADIENT(graph, glow_matrix_backward, dupper, tape_wants_param(graph, node->param[2]));
+    GRADIENT(graph, glow_matrix_backward, dlog_s, tape_wants_param(graph, node->param[4]));
+}
+
+static void coupling_backward(ts_graph *graph, const tape_node *node)
+{
+    const ts_coupling_forward f = FORWARD(graph, node, coupling_forward);
+    const ts_tensor x = node->in[0], h = node->in[1];
+    const int dy = tape_gradient_or_zero(graph, node->out[0]);
+    const int dlogdet = tape_gradient_or_zero(graph, node->out[1]);
+    bool accumulate;
+    const int dh = tape_fresh(graph, h), dx = tape_target(graph, x, &accumulate);
+    STEP(graph, coupling_backward, .n = f.n, .hw = f.hw, .c = f.c, .accumulate = accumulate);
+    READ(graph, coupling_backward, x, tape_buffer_of(graph, x));
+    READ(graph, coupling_backward, h, tape_buffer_of(graph, h));
+    READ(graph, coupling_backward, dy, dy);
+    READ(graph, coupling_backward, dlogdet, dlogdet);
+    bind_target(graph, offsetof(ts_coupling_backward, dx), dx, accumulate);
+    WRITE(graph, coupling_backward, dh, dh);
+    tape_give(graph, h, dh, 1.0f, false);
+}
+
+static void gaussian_backward(ts_graph *graph, const tape_node *node)
+{
+    const ts_gaussian_forward f = FORWARD(graph, node, gaussian_forward);
+    const ts_tensor x = node->in[0], h = node->in[1];
+    bool accumulate;
+    const int dh = tape_fresh(graph, h), dx = tape_target(graph, x, &accumulate);
+    STEP(graph, gaussian_backward, .n = f.n, .hw = f.hw, .c = f.c, .stride = f.stride, .first = f.first,
+         .interleaved = f.interleaved, .accumulate = accumulate);
+    READ(graph, gaussian_backward, x, tape_buffer_of(graph, x));
+    READ(graph, gaussian_backward, h, tape_buffer_of(graph, h));
+    READ(graph, gaussian_backward, dlogp, tape_gradient(graph, node->out[0]));
+    bind_target(graph, offsetof(ts_gaussian_backward, dx), dx, accumulate);
+    WRITE(graph, gaussian_backward, dh, dh);
+    tape_give(graph, h, dh, 1.0f, false);
+}
+
+static void parameter_sum_backward(ts_graph *graph, const tape_node *node)
+{
+    const ts_parameter_sum_forward f = FORWARD(graph, node, parameter_sum_forward);
+    STEP(graph, parameter_sum_backward, .n = f.n, .count = f.count, .factor = f.factor);
+    READ(graph, parameter_sum_backward, dy, tape_gradient(graph, node->out[0]));
+    GRADIENT(graph, parameter_sum_backward, dp, tape_wants_param(graph, node->param[0]));
+}
+
+/* Every summand has the sum's own gradient. */
+static void sum_vectors_backward(ts_graph *graph, const tape_node *node)
+{
+    for (int i = 0; i < node->inputs; i++)
+        tape_give(graph, node->in[i], tape_gradient(graph, node->out[0]), 1.0f, true);
+}
+
+const tape_row tape_rows[OPERATION_COUNT] = {
+    [OPERATION_CONV] = {"conv", conv_flops, conv_backward},
+    [OPERATION_DENSE] = {"dense", dense_flops, dense_backward},
+    [OPERATION_DENSE_MATRIX] = {"dense_matrix", dense_flops, dense_matrix_backward},
+    [OPERATION_ATTENTION] = {"attention", attention_flops, attention_backward},
+    [OPERATION_GROUP_NORM] = {"group_norm", NULL, group_norm_backward},
+    [OPERATION_SILU] = {"silu", NULL, silu_backward},
+    [OPERATION_ADD_SCALED] = {"add_scaled", NULL, add_scaled_backward},
+    [OPERATION_RESAMPLE] = {"resample", NULL, resample_backward},
+    [OPERATION_CONCAT] = {"concat", NULL, concat_backward},
+    [OPERATION_SLICE] = {"slice", NULL, slice_backward},
+    [OPERATION_TIME_EMBEDDING] = {"time_embedding", NULL, NULL},
+    [OPERATION_SQUEEZE] = {"squeeze", NULL, squeeze_backward},
+    [OPERATION_ACTNORM] = {"actnorm", NULL, actnorm_backward},
+    [OPERATION_ACTNORM_INVERSE] = {"inverse actnorm", NULL, NULL},
+    [OPERATION_GLOW_MATRIX] = {"glow_matrix", NULL, glow_matrix_backward},
+    [OPERATION_GLOW_MATRIX_INVERSE] = {"inverse glow_matrix", NULL, NULL},
+    [OPERATION_COUPLING] = {"coupling", NULL, coupling_backward},
+    [OPERATION_COUPLING_INVERSE] = {"inverse coupling", NULL, NULL},
+    [OPERATION_GAUSSIAN] = {"gaussian", NULL, gaussian_backward},
+    [OPERATION_GAUSSIAN_DRAW] = {"gaussian_draw", NULL, NULL},
+    [OPERATION_PARAMETER_SUM] = {"parameter_sum", NULL, parameter_sum_backward},
+    [OPERATION_SUM_VECTORS] = {"sum_vectors", NULL, sum_vectors_backward},
+};
