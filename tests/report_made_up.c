@@ -88,8 +88,9 @@ static void add_profile(ts_results *r, const char *score)
 
 void made_up_results(bool mixture, ts_results *r)
 {
-    static const char *const priors[] = {"normal", "glow", "mixture"}, *const scores[] = {"network", "exact"},
-                             *const samplers[] = {"em", "rk45"};
+    static const char *const images[] = {"normal", "glow"}, *const densities[] = {"normal", "mixture"},
+                             *const scores[] = {"network", "exact"}, *const samplers[] = {"em", "rk45"};
+    const char *const *priors = mixture ? densities : images;
     memset(r, 0, sizeof *r);
     r->name = strdup("made up & <tested>");
     r->command = strdup("tstar sweep configs/made_up.yaml --out /tmp/a'b");
@@ -114,16 +115,16 @@ void made_up_results(bool mixture, ts_results *r)
     r->profiles = calloc(2, sizeof *r->profiles);
     for (int s = 0; s < (mixture ? 2 : 1); s++) {
         for (int i = 0; i < TIMES; i++)
-            for (int p = 0; p < (mixture ? 3 : 2); p++)
+            for (int p = 0; p < 2; p++)
                 for (int k = 0; k < 2; k++)
                     r->rows[r->row_count++] =
                         made_up_row(times[i], priors[p], scores[s], samplers[k], mixture);
-        for (int p = 0; p < (mixture ? 3 : 2); p++)
+        for (int p = 0; p < 2; p++)
             add_best(r, priors[p], scores[s], mixture);
         add_profile(r, scores[s]);
     }
     r->fits = calloc(TIMES, sizeof *r->fits);
-    for (int i = 0; i < TIMES; i++)
+    for (int i = 0; i < TIMES && !mixture; i++)
         r->fits[r->fit_count++] = (ts_fit_summary){times[i], 600, i == 2, 1.3};
     r->phases = calloc(2, sizeof *r->phases);
     r->phases[r->phase_count++] = (ts_phase){"score network, 4000 steps", 61.5};

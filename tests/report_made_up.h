@@ -4,7 +4,7 @@
 
 #include "run/chart.h"
 
-/* Image data with two starts, or a mixture on the line with three starts and two scores. */
+/* Image data, or a mixture on the line with two scores; two starts each. */
 void made_up_results(bool mixture, ts_results *results);
 
 #endif

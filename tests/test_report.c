@@ -202,9 +202,8 @@ static void json_mistakes(void **state)
     made_up_results(false, &r);
     ASSERT_OK(ts_results_write_json(&r, path_of("bad.json")));
     ts_results_release(&r);
-    char *text = content_of("bad.json"), *at = strstr(text, "\"elbo_nats\": ");
-    assert_non_null(at);
-    memcpy(at + 13, "true", 4); /* over the first characters of a number: no longer JSON */
+    char *text = content_of("bad.json");
+    text[strlen(text) / 2] = 0; /* cut short */
     write_text("bad.json", text);
     expect_error(ts_results_read_json(path_of("bad.json"), &r), TS_FORMAT, "bad.json");
     free(text);
@@ -243,7 +242,7 @@ static void charts_drawn(void **state)
         x[i] = (float)sin(i) + (i % 2 ? 1.0f : -1.0f);
         y[i] = x[i] * 1.2f;
     }
-    const struct ts_chart_set sets[] = {{0.4, "glow", y, 400}, {1.0, "normal", x, 400}};
+    const struct ts_chart_set sets[] = {{0.4, "mixture", y, 400}, {1.0, "normal", x, 400}};
     const ts_chart_samples samples = {x, 400, 1, 2, sets};
     for (int m = 0; m < 2; m++) {
         ts_results r;

@@ -56,14 +56,15 @@ static void floor_band(double low, double high, double middle, FILE *script)
     fputs("unset object\nunset arrow\nunset label 98\n", script);
     if (!isfinite(low) || !isfinite(high) || !(middle > 0))
         return;
-    fprintf(script,
-            "set object 1 rectangle from graph 0, first %.8g to graph 1, first %.8g fillcolor '#DDDDDD' "
-            "fillstyle solid 1 noborder behind\n"
-            "set arrow 1 from graph 0, first %.8g to graph 1, first %.8g nohead linecolor '#888888' "
-            "linewidth 1.2 back\n"
-            "set label 98 'training data' at graph 0.015, first %.8g left offset 0,-0.6 font small textcolor "
-            "'#777777'\n",
-            low, high, middle, middle, low);
+    fprintf(
+        script,
+        "set object 1 rectangle from graph 0, first %.8g to graph 1, first %.8g fillcolor '#DDDDDD' "
+        "fillstyle solid 1 noborder behind\n"
+        "set arrow 1 from graph 0, first %.8g to graph 1, first %.8g nohead linecolor '#888888' "
+        "linewidth 1.2 back\n"
+        "set label 98 'training data' at graph 0.015, first %.8g left offset 0,-0.6 font @small textcolor "
+        "'#777777'\n",
+        low, high, middle, middle, low);
 }
 
 /* Labels say T: above the points of the first start, below those of the others, which lie lower; of RK45 only
@@ -78,7 +79,7 @@ static void labels(const ts_chart_series *s, int sampler, bool above, const axis
         snprintf(text, sizeof text, "($1 == %g || $1 == %g ? sprintf('%%g', $1) : '')", ends[0], ends[1]);
     fprintf(
         script,
-        ", \\\n  '' index '%s-%s' using %d:%d:%s with labels font small offset 0,%s textcolor '%s' notitle",
+        ", \\\n  '' index '%s-%s' using %d:%d:%s with labels font @small offset 0,%s textcolor '%s' notitle",
         s->block, samplers[sampler][0], x->column, y->column, text, above ? "0.8" : "-0.8", s->color);
 }
 

@@ -54,7 +54,7 @@ bool ts_chart_decomposition(const ts_results *results, const ts_chart_samples *s
     fputs("set multiplot layout 1,2 margins 0.085,0.985,0.185,0.955 spacing 0.125,0\n"
           "set xrange [0:1.04]\nset xtics 0.2\nset xlabel \"diffusion time {/:Italic T}\"\n"
           "set logscale y\nset format y '10^{%L}'\n"
-          "set yrange [1e-4:*]\nset key top right font small spacing 1.05\nplot ",
+          "set yrange [1e-4:*]\nset key top right font @small spacing 1.05\nplot ",
           script);
     const char *separator = "";
     for (int i = 0; i < count; i++) {

@@ -9,6 +9,12 @@ static const char *score_of(const ts_results *results)
     return results->rows[0].score;
 }
 
+const ts_best *ts_report_aided(const ts_results *results)
+{
+    const ts_best *glow = ts_results_best(results, "glow", score_of(results));
+    return glow ? glow : ts_results_best(results, "mixture", score_of(results));
+}
+
 static void list_not_worse(const ts_best *best, FILE *page)
 {
     const char *separator = "";
@@ -50,21 +56,22 @@ static double deficit_bits(const ts_results *results, const ts_best *best, doubl
 }
 
 /* What the shortest times cost with and without the auxiliary density. */
-static void cost_of_short_times(const ts_results *results, const ts_best *normal, const ts_best *glow,
+static void cost_of_short_times(const ts_results *results, const ts_best *normal, const ts_best *aided,
                                 FILE *page)
 {
     fputs("<p>What a short <i>T</i> costs in the bound, against the best <i>T</i> of the same start: ", page);
     const char *separator = "";
-    for (int i = glow->count - 1; i >= 0 && i >= glow->count - 3; i--) {
-        const double T = glow->T[i];
-        double half_normal, half_glow;
+    for (int i = aided->count - 1; i >= 0 && i >= aided->count - 3; i--) {
+        const double T = aided->T[i];
+        double half_normal, half_aided;
         const double lost_normal = deficit_bits(results, normal, T, &half_normal);
-        const double lost_glow = deficit_bits(results, glow, T, &half_glow);
+        const double lost_aided = deficit_bits(results, aided, T, &half_aided);
         fprintf(page,
                 "%sat <i>T</i> = %g <b>%.3f</b> &plusmn; %.3f bits per dimension from %s and <b>%.3f</b> "
                 "&plusmn; "
-                "%.3f from the Glow",
-                separator, T, lost_normal, half_normal, ts_report_prior("normal"), lost_glow, half_glow);
+                "%.3f from %s",
+                separator, T, lost_normal, half_normal, ts_report_prior("normal"), lost_aided, half_aided,
+                ts_report_prior(aided->prior));
         separator = "; ";
     }
     fputs(".</p>\n", page);
@@ -98,18 +105,18 @@ void ts_report_finding(const ts_results *results, FILE *page)
 {
     const char *score = score_of(results);
     const ts_best *normal = ts_results_best(results, "normal", score);
-    const ts_best *glow = ts_results_best(results, "glow", score);
+    const ts_best *aided = ts_report_aided(results);
     double longest = 0;
     for (int i = 0; i < results->row_count; i++)
         longest = fmax(longest, results->rows[i].T);
-    if (glow)
-        best_times(results, glow, page);
+    if (aided)
+        best_times(results, aided, page);
     if (normal)
         best_times(results, normal, page);
-    if (normal && glow)
-        cost_of_short_times(results, normal, glow, page);
-    if (glow)
-        saving(results, glow, longest, page);
+    if (normal && aided)
+        cost_of_short_times(results, normal, aided, page);
+    if (aided)
+        saving(results, aided, longest, page);
     fputs("<p class=\"note\"><i>T</i>* is the smallest <i>T</i> in the sweep whose bound is not worse than "
           "the best "
           "one's within the 95 % interval of their difference, taken datum by datum.</p>\n",

@@ -92,20 +92,24 @@ static void figure_card(const char *value, const char *text, FILE *page)
 static void key_figures(const ts_results *results, FILE *page)
 {
     const char *score = results->rows[0].score;
-    const ts_best *glow = ts_results_best(results, "glow", score);
+    const ts_best *aided = ts_report_aided(results);
     const ts_best *normal = ts_results_best(results, "normal", score);
     char value[64];
     fputs("<div class=\"figures\">\n", page);
-    if (glow) {
-        snprintf(value, sizeof value, "<i>T</i>* = %g", glow->T_star);
-        figure_card(value, "with the auxiliary density (Glow)", page);
+    if (aided) {
+        snprintf(value, sizeof value, "<i>T</i>* = %g", aided->T_star);
+        figure_card(value,
+                    !strcmp(aided->prior, "glow") ? "with the auxiliary density (Glow)"
+                                                  : "started from the exact density at <i>T</i>",
+                    page);
     }
     if (normal) {
         snprintf(value, sizeof value, "<i>T</i>* = %g", normal->T_star);
         figure_card(value, "from <i>N</i>(0, <i>I</i>) alone", page);
     }
-    const ts_result_row *star = glow ? ts_results_find(results, glow->T_star, "glow", score, "em") : NULL;
-    const ts_result_row *full = ts_results_find(results, 1.0, "glow", score, "em");
+    const ts_result_row *star =
+        aided ? ts_results_find(results, aided->T_star, aided->prior, score, "em") : NULL;
+    const ts_result_row *full = aided ? ts_results_find(results, 1.0, aided->prior, score, "em") : NULL;
     if (star) {
         snprintf(value, sizeof value, "%.3f <small>&plusmn; %.3f</small>", star->terms.bpd.mean,
                  star->terms.bpd.half);

@@ -169,9 +169,8 @@ static ts_status prepare(ts_sweep *s)
     s->eps = ts_evaluate_eps(s->config, test);
     TS_TRY(check_times(s));
     s->priors[s->prior_count++] = "normal";
-    s->priors[s->prior_count++] = "glow";
-    if (mixture)
-        s->priors[s->prior_count++] = "mixture";
+    /* a Glow is for images; the auxiliary density of a mixture is the exact one */
+    s->priors[s->prior_count++] = mixture ? "mixture" : "glow";
     if (!exact)
         s->scores[s->score_count++] = "network";
     if (mixture)
@@ -180,8 +179,7 @@ static ts_status prepare(ts_sweep *s)
     s->exact_config.model.kind = (char *)"exact";
     if (mixture && !exact)
         TS_TRY(ts_model_create(&s->exact_config, s->run->dataset, s->run->device, &s->exact));
-    const bool per_T = !strcmp(s->config->sweep.network, "per_T") && !exact;
-    s->part_count = (per_T || !exact) + s->T_count * (1 + s->prior_count) + s->score_count +
+    s->part_count = !exact + s->T_count * (!mixture + s->prior_count) + s->score_count +
                     s->score_count * s->T_count * s->prior_count * 2;
     static const char *const folders[] = {"parts", TS_REPORT_SAMPLES};
     for (int i = 0; i < 2; i++) {
@@ -260,7 +258,8 @@ static ts_status work(ts_sweep *s, const char *command)
     TS_TRY(prepare(s));
     if (s->run->model->params && !strcmp(s->config->sweep.network, "shared"))
         TS_TRY(train(s, s->run, "train"));
-    TS_TRY(ts_sweep_fits(s));
+    if (!s->run->dataset->mixture)
+        TS_TRY(ts_sweep_fits(s));
     TS_TRY(ts_sweep_bounds(s));
     TS_TRY(ts_sweep_priors(s));
     TS_TRY(ts_sweep_samples(s));

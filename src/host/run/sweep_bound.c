@@ -131,9 +131,9 @@ static ts_status measure_part(ts_sweep *s, int score, const columns *c, double *
     ts_run view;
     ts_bound measured;
     TS_TRY(ts_sweep_view(s, score, c->T[0], &view));
-    const double began = ts_sweep_clock();
+    const double began = ts_seconds();
     TS_TRY(measure(s, &view, c, &measured));
-    *seconds = ts_sweep_clock() - began;
+    *seconds = ts_seconds() - began;
     const size_t cells = (size_t)s->count * (size_t)c->count;
     memcpy(bound->reconstruction, measured.reconstruction, sizeof(double) * (size_t)s->count);
     memcpy(bound->diffusion, measured.diffusion, sizeof(double) * cells);
@@ -246,7 +246,7 @@ static ts_status prior_part(ts_sweep *s, int t, int p, double *prior, double *kl
     TS_TRY(ts_sweep_part_load(s, "parts", name, fingerprint, tensors, tensor_count, &found));
     if (!found) {
         ts_start start;
-        const double began = ts_sweep_clock();
+        const double began = ts_seconds();
         ts_progress_report(&s->progress, "prior", 0, 1, "densities", NULL);
         TS_TRY(ts_start_open(s->run, s->priors[p], s->T[t], s->config->bound.batch, &start));
         const ts_bound_config config = {.sde = ts_config_sde(s->config),
@@ -260,7 +260,7 @@ static ts_status prior_part(ts_sweep *s, int t, int p, double *prior, double *kl
         ts_status status = ts_bound_prior(&config, &s->run->dataset->test, s->T[t], start.density, prior, kl);
         ts_start_release(&start);
         TS_TRY(status);
-        seconds = ts_sweep_clock() - began;
+        seconds = ts_seconds() - began;
         ts_progress_report(&s->progress, "prior", 1, 1, "densities", NULL);
         TS_TRY(ts_sweep_part_save(s, "parts", name, fingerprint, tensors, tensor_count));
     }

@@ -6,10 +6,11 @@
 
 #include "base/safetensors.h"
 #include "diffusion/bound.h"
+#include "run/log.h"
 #include "run/results.h"
 #include "run/sweep.h"
 
-enum { TS_SWEEP_PRIORS = 3, TS_SWEEP_SCORES = 2, TS_SWEEP_BINS = 24 };
+enum { TS_SWEEP_PRIORS = 2, TS_SWEEP_SCORES = 2, TS_SWEEP_BINS = 24 };
 
 /* Where the time goes; each is one line of the results. */
 #define TS_SWEEP_PHASES(X)                                                                                   \
@@ -83,8 +84,6 @@ ts_status ts_sweep_part_save(const ts_sweep *sweep, const char *folder, const ch
 
 /* Begins a part: names it for the progress. */
 void ts_sweep_part_begin(ts_sweep *sweep, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-double ts_sweep_clock(void); /* seconds */
 
 /* ---- the work ---- */
 

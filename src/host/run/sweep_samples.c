@@ -151,9 +151,9 @@ static ts_status sample_part(ts_sweep *s, const reference *r, int score, ts_resu
     row->seconds_per_image = cost[1];
     row->images = s->config->sweep.samples;
     s->seconds[sampler == 0 ? TS_SWEEP_EM : TS_SWEEP_RK45] += cost[1] * s->config->sweep.samples;
-    const double began = ts_sweep_clock();
+    const double began = ts_seconds();
     TS_TRY(distances(s, r, x, s->config->sweep.samples, &row->sliced_wasserstein, &row->frechet));
-    s->seconds[TS_SWEEP_DISTANCE] += ts_sweep_clock() - began;
+    s->seconds[TS_SWEEP_DISTANCE] += ts_seconds() - began;
     snprintf(row->frechet_features, sizeof row->frechet_features, "%s", ts_features_name(r->features));
     return NULL;
 }
@@ -195,12 +195,12 @@ ts_status ts_sweep_samples(ts_sweep *s)
     float *x = malloc(sizeof *x * (size_t)s->config->sweep.samples * (size_t)s->d);
     s->results->rows = calloc(rows, sizeof *s->results->rows);
     ts_status status = x && s->results->rows ? NULL : ts_error(TS_NO_MEMORY, "sweep: no memory for samples");
-    const double began = ts_sweep_clock();
+    const double began = ts_seconds();
     if (!status)
         status = open_reference(s, &r);
     if (!status)
         status = measure_floor(s, &r, &s->results->floor);
-    s->seconds[TS_SWEEP_DISTANCE] += ts_sweep_clock() - began;
+    s->seconds[TS_SWEEP_DISTANCE] += ts_seconds() - began;
     if (!status)
         status = save_data(s, &r, x);
     if (!status)
