@@ -222,7 +222,7 @@ static void test_damaged_idx(void **state)
     write_file(TRAIN, content, bytes);
     expect_error(IDX, NULL, TS_FORMAT,
                  TRAIN
-                 ": cut short: 46 bytes where its header of 4294967295 images asks for 18446181119461163041");
+                 ": cut short: 46 bytes where its header of 4294967295 images asks for 18446181123756261391");
     unlink(TRAIN);
     mkdir(TRAIN, 0777);
     expect_error(IDX, NULL, TS_FORMAT, TRAIN ": not a regular file");
@@ -259,11 +259,9 @@ static void test_damaged_gzip(void **state)
     size_t bytes = fread(packed, 1, sizeof packed, file);
     fclose(file);
     write_file(TRAIN ".gz", packed, bytes - 12); /* data end in the middle */
-    expect_error(IDX, NULL, TS_FORMAT,
-                 TRAIN ".gz: damaged or cut short gzip data: " TRAIN ".gz: unexpected end of file");
+    expect_error(IDX, NULL, TS_FORMAT, TRAIN ".gz: cut short: the gzip data have no end");
     write_file(TRAIN ".gz", packed, bytes - 4); /* only the trailer lacks */
-    expect_error(IDX, NULL, TS_FORMAT,
-                 TRAIN ".gz: damaged or cut short gzip data: " TRAIN ".gz: unexpected end of file");
+    expect_error(IDX, NULL, TS_FORMAT, TRAIN ".gz: cut short: the gzip data have no end");
     packed[bytes - 7] ^= 0x55; /* the check sum */
     write_file(TRAIN ".gz", packed, bytes);
     expect_error(IDX, NULL, TS_FORMAT,
@@ -279,7 +277,7 @@ static void make_cifar(const char *name, int64_t count)
 {
     char path[128];
     snprintf(path, sizeof path, FOLDER "/%s", name);
-    write_file(path, NULL, 0);
+    write_file(path, (const uint8_t *)"", 0);
     assert_int_equal(truncate(path, count * RECORD), 0);
 }
 
@@ -327,14 +325,13 @@ static void test_cifar10(void **state)
                  "/data_batch_3.bin: cut short: 30726927 bytes where 10000 images of CIFAR-10 take 30730000");
     unlink(FOLDER "/data_batch_3.bin");
     expect_error(CIFAR, NULL, TS_NOT_FOUND, "data.path: " FOLDER " holds no data_batch_3.bin");
-    write_file(FOLDER "/data_batch_3.bin.xz", NULL, 0);
+    write_file(FOLDER "/data_batch_3.bin.xz", (const uint8_t *)"", 0);
     expect_error(CIFAR, NULL, TS_NOT_FOUND,
                  "data.path: " FOLDER "/data_batch_3.bin.xz is packed: unpack it with xz -dk");
     make_cifar("data_batch_3.bin", 10000);
     make_cifar("test_batch.bin", 10001);
     expect_error(CIFAR, NULL, TS_FORMAT,
-                 FOLDER
-                 "/test_batch.bin: too long: 30733073 bytes where 10000 images of CIFAR-10 take 30730000");
+                 FOLDER "/test_batch.bin: 30733073 bytes; at most 30730000 are expected");
     unlink(FOLDER "/test_batch.bin");
     unlink(FOLDER "/test_batch_first1000.bin");
     expect_error(CIFAR, NULL, TS_NOT_FOUND, "data.path: " FOLDER " holds no test_batch.bin");
