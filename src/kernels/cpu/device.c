@@ -188,10 +188,6 @@ static void cpu_close(ts_device *device)
 
 /* ---- the table ---- */
 
-#define X(name) extern __typeof__(ts_cpu_##name) ts_cpu_##name __attribute__((weak));
-TS_OPERATIONS(X)
-#undef X
-
 const ts_kernels ts_cpu_kernels = {.name = "cpu",
                                    .open = cpu_open,
                                    .close = cpu_close,
