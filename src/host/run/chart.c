@@ -199,6 +199,7 @@ static void write_preamble(FILE *script, const chart *c)
         "  set terminal pdfcairo size %.2fin,%.2fin enhanced font 'Helvetica,10' linewidth 0.8\n"
         "}\n"
         "set output '%s.' . format\n"
+        "small = format eq 'svg' ? \"',11'\" : \"',7.5'\"\n"
         "set encoding utf8\n"
         "set border 3 linecolor '#444444'\n"
         "set tics nomirror out textcolor '#222222'\n"
