@@ -174,10 +174,10 @@ static void json_round_trip(void **state)
         assert_true(again.best[1].deficit_half[3] == r.best[1].deficit_half[3]);
         assert_int_equal(again.profiles[0].count, 24);
         assert_int_equal(again.exact_count, r.exact_count);
-        const ts_result_row *row = ts_results_find(&again, 0.4, "glow", NULL, "rk45");
+        const ts_result_row *row = ts_results_find(&again, 0.4, "normal", NULL, "rk45");
         assert_non_null(row);
         assert_string_equal(row->sampler, "rk45");
-        assert_null(ts_results_find(&again, 0.45, "glow", NULL, "rk45"));
+        assert_null(ts_results_find(&again, 0.45, "normal", NULL, "rk45"));
         free(a);
         free(b);
         ts_results_release(&r);
