@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """tstar against PyTorch: alternates the two programs and prints the ratio of each round and their median.
 
-    bench/compare.py [--python PYTHON] [--tstar PROGRAM] [--threads N] [--rounds R] [--seconds S] [CONFIG ...]
+    bench/compare.py [--python PYTHON] [--tstar PROGRAM] [--threads N] [--rounds R] [CONFIG ...]
 
 On a machine whose speed drifts only figures taken one after the other can be compared: every round runs tstar,
 PyTorch as it comes, and PyTorch with a C library that keeps freed memory (peer_torch.py --malloc keep).
@@ -35,7 +35,6 @@ def main():
     parser.add_argument("--tstar", default=os.path.join(HERE, "..", "build", "tstar"))
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=8.0, help="how long one measurement takes")
     options = parser.parse_args()
 
     print(f"{'config':10} {'round':>5} {'tstar/s':>9} {'torch/s':>9} {'tuned/s':>9} {'ratio':>6} {'tuned':>6}"
@@ -43,10 +42,10 @@ def main():
     for config in options.configs:
         name = os.path.splitext(os.path.basename(config))[0]
         common = [os.path.normpath(config), "--json", "--threads", str(options.threads)]
-        peer = [options.python, os.path.join(HERE, "peer_torch.py"), *common, "--seconds", str(options.seconds)]
+        peer = [options.python, os.path.join(HERE, "peer_torch.py"), *common]
         fixed, ratios, tuned_ratios = [], [], []
         for number in range(1, options.rounds + 1):
-            ours = run([options.tstar, "bench", "train", *common, "--seconds", str(options.seconds)])
+            ours = run([options.tstar, "bench", "train", *common])
             plain = run([*peer, *fixed])
             fixed = ["--layout", plain["layout"], "--attention", plain["attention"]]  # no second trial
             tuned = run([*peer, *fixed, "--malloc", "keep"])
