@@ -82,7 +82,7 @@ typedef struct pass {
     ts_step_state *data_state, *noise_state;
     float *x0, *xt, *z, *t;
     double *values; /* device [n] */
-    double *host, *times;
+    double *host;
     float *host_t;
 } pass;
 
@@ -93,7 +93,6 @@ static void pass_release(pass *p)
         if (device_memory[i])
             p->device->k->release(p->device, device_memory[i]);
     free(p->host);
-    free(p->times);
     free(p->host_t);
 }
 
@@ -108,9 +107,8 @@ static ts_status pass_allocate(pass *p)
     TS_TRY(ts_buffer_floats(p->device, n, &p->t));
     TS_TRY(ts_buffer_doubles(p->device, n, &p->values));
     p->host = malloc(n * sizeof *p->host);
-    p->times = malloc(n * sizeof *p->times);
     p->host_t = malloc(n * sizeof *p->host_t);
-    if (!p->host || !p->times || !p->host_t)
+    if (!p->host || !p->host_t)
         return ts_error(TS_NO_MEMORY, "cannot allocate batches of %d", p->n);
     const ts_step_state state = {p->config->seed, 0, INSTANCE_DATA};
     return p->device->k->upload(p->device, p->data_state, &state, sizeof state);
@@ -239,51 +237,139 @@ static ts_status reconstruct(pass *p, double *out)
 
 /* ---- the diffusion term ---- */
 
-/* A datum's own offset of its stratified times, uniform on (0, 1) with 53 bits.  Independent offsets keep the
- * data's estimates independent, on which the intervals rest. */
-static double time_offset(uint64_t seed, int64_t datum)
+/* What the rows of the diffusion term gave, [rows] each. */
+typedef struct row_values {
+    double *position; /* u in [0, 1), Lambda(t) = Lambda(eps) + u (Lambda(T) - Lambda(eps)) */
+    double *error;    /* ||net - z||^2 */
+    double *exact;    /* the same with the exact score, or NULL */
+    double *noise;    /* ||z||^2 - d */
+} row_values;
+
+/* A draw's place in its datum's strata.  Each datum has an offset of its own, uniform with 53 bits:
+ * independent offsets keep the data's estimates independent, on which the intervals rest. */
+static double stratified(const pass *p, int64_t row)
 {
-    const ts_step_state state = {seed, (uint32_t)(datum >> 32), INSTANCE_TIME};
+    const int64_t datum = row % p->config->count, draw = row / p->config->count % p->draws;
+    const ts_step_state state = {p->config->seed, (uint32_t)(datum >> 32), INSTANCE_TIME};
     const ts_philox_words w = ts_random_words(&state, TS_STREAM_TIME, (uint32_t)datum);
-    return ((double)((uint64_t)w.v[0] << 21 | w.v[1] >> 11) + 0.5) * 0x1p-53;
+    const double offset = ((double)((uint64_t)w.v[0] << 21 | w.v[1] >> 11) + 0.5) * 0x1p-53;
+    const double u = offset + (double)draw / p->draws;
+    return u < 1.0 ? u : u - 1.0;
 }
 
-/* Times of the rows: Lambda(t) uniform on [Lambda(eps), Lambda(T)], in `draws` strata for each datum. */
-static ts_status draw_times(pass *p, int64_t first, double T)
+/* Times of density proportional to g^2/s^2 on [eps, T]. */
+static ts_status set_times(pass *p, int64_t first, double T, double *position)
 {
     const ts_bound_config *c = p->config;
     const double low = ts_sde_lambda(&c->sde, c->eps), high = ts_sde_lambda(&c->sde, T);
     for (int i = 0; i < p->n; i++) {
-        const int64_t datum = (first + i) % c->count, draw = (first + i) / c->count % p->draws;
-        double u = time_offset(c->seed, datum) + (double)draw / p->draws;
-        u -= u >= 1.0;
+        const double u = stratified(p, first + i);
         const double t = ts_sde_lambda_inverse(&c->sde, low + u * (high - low));
-        p->times[i] = t < c->eps ? c->eps : t > T ? T : t;
-        p->host_t[i] = (float)p->times[i];
+        p->host_t[i] = (float)fmin(fmax(t, c->eps), T);
+        if (first + i < p->rows)
+            position[first + i] = u;
     }
     return p->device->k->upload(p->device, p->t, p->host_t, (size_t)p->n * sizeof *p->t);
 }
 
-/* out[datum][T] += weight ||net - z||^2 for every T at or beyond the row's time. */
-static ts_status add_errors(pass *p, ts_score *score, int64_t first, double weight, double *out)
+static ts_status fetch_rows(pass *p, int64_t first, double *out)
 {
-    const ts_bound_config *c = p->config;
+    TS_TRY(fetch(p));
+    for (int i = 0; i < p->n && first + i < p->rows; i++)
+        out[first + i] = p->host[i];
+    return NULL;
+}
+
+static ts_status measure_error(pass *p, ts_score *score, int64_t first, double *out)
+{
     const float *net;
     TS_TRY(score->evaluate(score, p->xt, p->t, &net));
     const ts_squared_error a = {.n = p->n, .d = p->d, .net = net, .z = p->z, .out = p->values};
     TS_TRY(p->device->k->squared_error(p->device, &a));
-    TS_TRY(fetch(p));
-    for (int i = 0; i < p->n && first + i < p->rows; i++) {
-        const int64_t datum = (first + i) % c->count;
-        if (!isfinite(p->host[i]))
+    TS_TRY(fetch_rows(p, first, out));
+    for (int i = 0; i < p->n && first + i < p->rows; i++)
+        if (!isfinite(out[first + i]))
             return ts_error(TS_NOT_FINITE,
                             "bound: diffusion term: the %s score of datum %lld at t = %g is not finite",
-                            score->name, (long long)datum, p->times[i]);
-        for (int j = 0; j < c->T_count; j++)
-            if (p->times[i] <= c->T[j])
-                out[datum * c->T_count + j] += weight * p->host[i];
+                            score->name, (long long)((first + i) % p->config->count), (double)p->host_t[i]);
+    return NULL;
+}
+
+static ts_status measure_noise(pass *p, int64_t first, double *out)
+{
+    const ts_row_dot a = {.n = p->n, .d = p->d, .x = p->z, .y = p->z, .out = p->values};
+    TS_TRY(p->device->k->row_dot(p->device, &a));
+    TS_TRY(fetch_rows(p, first, out));
+    for (int i = 0; i < p->n && first + i < p->rows; i++)
+        out[first + i] -= p->d;
+    return NULL;
+}
+
+static ts_status measure_rows(pass *p, ts_score *score, ts_score *exact, double T, ts_progress_fn *progress,
+                              void *context, const row_values *v)
+{
+    for (int64_t first = 0, batch = 0; first < p->rows; first += p->n, batch++) {
+        TS_TRY(load_rows(p, first));
+        TS_TRY(set_times(p, first, T, v->position));
+        TS_TRY(perturb_rows(p, INSTANCE_NOISE, batch));
+        TS_TRY(measure_noise(p, first, v->noise));
+        TS_TRY(measure_error(p, score, first, v->error));
+        if (exact)
+            TS_TRY(measure_error(p, exact, first, v->exact));
+        if (progress && !progress(context, fmin(1.0, (double)(first + p->n) / (double)p->rows)))
+            return ts_error(TS_INTERRUPTED, "bound: interrupted");
     }
     return NULL;
+}
+
+/* ---- its noise ---- */
+
+enum { MAX_BINS = 32, ROWS_PER_BIN = 64 };
+
+/*
+ * Much of the noise of ||net - z||^2 is that of ||z||^2, whose mean is known: where the score cannot tell the
+ * noise from the data, they are nearly the same.  So beta(t) (||z||^2 - d) is subtracted, a control variate
+ * with mean zero at every x0 and t.  beta, the regression coefficient, depends on t; it is estimated in bins
+ * of t, and for each half of the data (even and odd) from the other half.  A datum's beta thus never depends
+ * on the datum's own draws: its estimate stays unbiased and uncorrelated with the others'.
+ */
+typedef struct control {
+    int bins;
+    double beta[2][MAX_BINS]; /* for the data of each half */
+} control;
+
+static control fit_control(const pass *p, const double *position, const double *error, const double *noise)
+{
+    double products[2][MAX_BINS] = {{0}}, squares[2][MAX_BINS] = {{0}};
+    const int64_t bins = p->rows / (2 * ROWS_PER_BIN);
+    control c = {.bins = bins > MAX_BINS ? MAX_BINS : bins > 1 ? (int)bins : 1};
+    for (int64_t r = 0; r < p->rows; r++) {
+        const int other = !(r % p->config->count & 1), bin = (int)(position[r] * c.bins);
+        products[other][bin] += error[r] * noise[r];
+        squares[other][bin] += noise[r] * noise[r];
+    }
+    for (int half = 0; half < 2; half++)
+        for (int b = 0; b < c.bins; b++)
+            c.beta[half][b] = squares[half][b] > 0.0 ? products[half][b] / squares[half][b] : 0.0;
+    return c;
+}
+
+/* out[datum][T'] = Z/2 mean over the datum's draws of 1{t <= T'} (error - beta noise), for every T' of the
+ * list, Z = Lambda(T) - Lambda(eps) with T the largest; share[T'] is the position of T'. */
+static void average(const pass *p, double Z, const double *share, const row_values *v, const double *error,
+                    double *out)
+{
+    const ts_bound_config *c = p->config;
+    const control fit = fit_control(p, v->position, error, v->noise);
+    const double weight = 0.5 * Z / p->draws;
+    for (int64_t r = 0; r < p->rows; r++) {
+        const int64_t datum = r % c->count;
+        const double u = v->position[r], beta = fit.beta[datum & 1][(int)(u * fit.bins)];
+        const double value = weight * (error[r] - beta * v->noise[r]);
+        for (int j = 0; j < c->T_count; j++)
+            if (u <= share[j])
+                out[datum * c->T_count + j] += value;
+    }
 }
 
 static ts_status measure(pass *p, ts_score *score, ts_score *exact, ts_progress_fn *progress, void *context,
@@ -293,19 +379,27 @@ static ts_status measure(pass *p, ts_score *score, ts_score *exact, ts_progress_
     double T = 0.0;
     for (int j = 0; j < c->T_count; j++)
         T = fmax(T, c->T[j]);
-    const double weight = 0.5 * (ts_sde_lambda(&c->sde, T) - ts_sde_lambda(&c->sde, c->eps)) / p->draws;
+    const double low = ts_sde_lambda(&c->sde, c->eps), Z = ts_sde_lambda(&c->sde, T) - low;
     TS_TRY(reconstruct(p, bound->reconstruction));
-    for (int64_t first = 0, batch = 0; first < p->rows; first += p->n, batch++) {
-        TS_TRY(load_rows(p, first));
-        TS_TRY(draw_times(p, first, T));
-        TS_TRY(perturb_rows(p, INSTANCE_NOISE, batch));
-        TS_TRY(add_errors(p, score, first, weight, bound->diffusion));
-        if (exact)
-            TS_TRY(add_errors(p, exact, first, weight, bound->K));
-        if (progress && !progress(context, fmin(1.0, (double)(first + p->n) / (double)p->rows)))
-            return ts_error(TS_INTERRUPTED, "bound: interrupted");
+
+    const size_t rows = (size_t)p->rows;
+    double *share = calloc((size_t)c->T_count, sizeof *share), *memory = calloc(rows, 4 * sizeof *memory);
+    ts_status status = NULL;
+    if (!share || !memory) {
+        status = ts_error(TS_NO_MEMORY, "bound: cannot hold %lld draws", (long long)p->rows);
+    } else {
+        const row_values v = {memory, memory + rows, exact ? memory + 2 * rows : NULL, memory + 3 * rows};
+        for (int j = 0; j < c->T_count; j++)
+            share[j] = (ts_sde_lambda(&c->sde, c->T[j]) - low) / Z;
+        status = measure_rows(p, score, exact, T, progress, context, &v);
+        if (!status)
+            average(p, Z, share, &v, v.error, bound->diffusion);
+        if (!status && exact)
+            average(p, Z, share, &v, v.exact, bound->K);
     }
-    return NULL;
+    free(share);
+    free(memory);
+    return status;
 }
 
 static ts_status bound_allocate(const ts_bound_config *config, ts_bound *bound)

@@ -1,5 +1,8 @@
 /*
- * The evidence lower bound by Monte Carlo, with intervals over data (math.md sections 4 and 5).
+ * The evidence lower bound by Monte Carlo, with intervals over data (Franzese et al., arXiv 2206.05173).  For
+ * one datum and start density nu, integrating over [eps, T],
+ *
+ *   ELBO = E log p(x0|x_eps) - KL(q(x_T|x0) || nu) - I(T),   I(T) = 1/2 int g^2/s^2 E||net - z||^2 dt.
  *
  * One pass of ts_bound_measure over the data gives, for each datum, the reconstruction term and the diffusion
  * term I(T) for every T of a list, from one set of draws with importance-sampled, stratified times;
@@ -16,7 +19,7 @@ typedef struct ts_interval {
     double mean, half; /* 95 %: mean +- half */
 } ts_interval;
 
-/* Mean and 1.96 standard errors over data. */
+/* Mean and 1.96 standard errors over data; of a single value the half-width is infinite. */
 ts_interval ts_interval_of(const double *values, int64_t count);
 
 typedef struct ts_bound_config {
@@ -35,9 +38,10 @@ typedef struct ts_bound {
     int64_t count;
     int T_count;
     double *reconstruction; /* [count], nats; continuous data: -d/2 ln(2 pi e s(eps)^2), so that the bound is
-                               one on E log p_eps(x_eps) (math.md section 5's identities) */
-    double *diffusion;      /* [count][T_count] */
-    double *K;              /* [count][T_count] or NULL: draws of K(T), mixtures only */
+                               one on E log p_eps(x_eps) */
+    double *diffusion;      /* [count][T_count]: unbiased estimates of I(T), for one datum perhaps negative */
+    double *K; /* [count][T_count] or NULL: the same with the exact score, mixtures only; its mean
+                  is K(T), the part of I(T) that no score can avoid */
 } ts_bound;
 
 /* Called now and then with the share done; returning false interrupts (TS_INTERRUPTED). */

@@ -1,6 +1,7 @@
 /*
  * Gaussian mixtures in any dimension, with diagonal or full covariances: as data, as exact score, as start
- * density (math.md section 7).
+ * density.  Under the forward process a mixture stays one: component k of p_t has mean a mu_k and covariance
+ * a^2 C_k + s^2 I.
  */
 #ifndef TS_DIFFUSION_MIXTURE_H
 #define TS_DIFFUSION_MIXTURE_H

@@ -1,5 +1,6 @@
 /*
- * The reverse process from T down to eps (math.md section 2).
+ * The reverse process from T down to eps: the SDE dx = [f - g^2 score] dt + g dw, time running backwards, or
+ * the probability-flow ODE dx/dt = f - g^2 score/2 (Song et al. 2021).
  */
 #ifndef TS_DIFFUSION_SAMPLER_H
 #define TS_DIFFUSION_SAMPLER_H
@@ -8,7 +9,7 @@
 
 typedef enum ts_sampler_kind {
     TS_SAMPLER_EULER_MARUYAMA, /* reverse SDE, h = (T - eps)/steps */
-    TS_SAMPLER_HEUN,           /* probability-flow ODE, 2 evaluations a step */
+    TS_SAMPLER_HEUN,           /* probability-flow ODE, h = (T - eps)/steps, 2 evaluations a step */
     TS_SAMPLER_RK45,   /* probability-flow ODE, Dormand-Prince, adaptive over the whole batch as one system */
     TS_SAMPLER_DPMPP2M /* DPM-Solver++(2M), steps uniform in log(a/s) */
 } ts_sampler_kind;
@@ -30,8 +31,8 @@ ts_status ts_sampler_create(ts_score *score, const ts_sde *sde, ts_sampler **sam
 ts_status ts_sampler_run(ts_sampler *sampler, const ts_sampler_config *config, uint64_t seed,
                          uint32_t instance, float *x, int *nfe);
 /* The probability-flow ODE in either direction, from t0 to t1, by RK45; with `probe` (device [n,d]) it also
- * integrates the divergence by Hutchinson's estimator: delta_logp (host [n]) = int_{t0}^{t1} div dt (math.md
- * section 4). */
+ * integrates the divergence by Hutchinson's estimator: delta_logp (host [n]) = int_{t0}^{t1} div dt, so that
+ * from eps to T log p(x0) = log nu(x_T) + delta_logp.  Needs rtol >= 1e-7, atol >= 1e-8: x is float32. */
 ts_status ts_sampler_flow(ts_sampler *sampler, double t0, double t1, double rtol, double atol, float *x,
                           const float *probe, double *delta_logp, int *nfe);
 void ts_sampler_destroy(ts_sampler *sampler);
