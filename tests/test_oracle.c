@@ -320,6 +320,184 @@ static void tight_in_five_dimensions(void **state)
     check_dimensions(device, mixture);
 }
 
+/* ---- data on levels ----
+ *
+ * A few of 65 levels with known frequencies: p_t is a mixture of Gaussians at the levels, and with its exact
+ * score and start the bound is E log p(x0|x_eps) - MI(x0; x_eps) at every T, both by quadrature.
+ */
+
+enum { LEVELS = 65, USED = 5, EXAMPLES = 400 };
+
+static const int used_levels[USED] = {10, 11, 12, 30, 50};
+static const int level_counts[USED] = {100, 40, 60, 120, 80};
+
+static double level_value(int k)
+{
+    return -1 + 2.0 * k / (LEVELS - 1);
+}
+
+static double level_bound(void)
+{
+    const double a = ts_sde_mean(&vp, EPS), s = ts_sde_std(&vp, EPS), h = s / 40;
+    double bound = 0.5 * log(2 * M_PI * M_E * s * s);
+    for (double x = -1.2; x < 1.2; x += h) {
+        double p = 0, all = 0, joint[USED];
+        for (int k = 0; k < LEVELS; k++)
+            all += exp(-0.5 * pow((x - a * level_value(k)) / s, 2));
+        for (int u = 0; u < USED; u++) {
+            joint[u] = exp(-0.5 * pow((x - a * level_value(used_levels[u])) / s, 2));
+            p += level_counts[u] / (double)EXAMPLES * joint[u] / (s * sqrt(2 * M_PI));
+        }
+        for (int u = 0; u < USED; u++)
+            if (joint[u] > 0)
+                bound += h * level_counts[u] / (double)EXAMPLES * joint[u] / (s * sqrt(2 * M_PI)) *
+                         log(joint[u] / all);
+        if (p > 0)
+            bound += h * p * log(p);
+    }
+    return bound;
+}
+
+static void tight_on_levels(void **state)
+{
+    (void)state;
+    static const double T[] = {1.0, 0.4, 0.1};
+    double weights[USED], means[USED], stds[USED], prior[EXAMPLES];
+    unsigned char bytes[EXAMPLES];
+    void *memory;
+    ts_mixture *mixture;
+    ts_device *device = open_cpu();
+    for (int u = 0, i = 0; u < USED; u++) {
+        weights[u] = level_counts[u];
+        means[u] = level_value(used_levels[u]);
+        stds[u] = 1e-7;
+        for (int j = 0; j < level_counts[u]; j++)
+            bytes[i++] = (unsigned char)used_levels[u];
+    }
+    MUST(ts_mixture_create(device, USED, 1, weights, means, stds, NULL, &mixture));
+    rig r = rig_open(&vp, device, mixture, 300, T, 3);
+    MUST(device->k->allocate(device, EXAMPLES, &memory));
+    MUST(device->k->upload(device, memory, bytes, EXAMPLES));
+    const ts_data data = {
+        .device = device, .h = 1, .w = 1, .c = 1, .count = EXAMPLES, .levels = LEVELS, .bytes = memory};
+    ts_bound_config config = config_of(&r, EXAMPLES, 64, 1);
+    ts_bound bound;
+    ts_bound_terms terms;
+    config.tracks_K = false;
+    MUST(ts_bound_measure(&config, &data, r.score, NULL, NULL, &bound));
+    assert_null(bound.K);
+    for (int i = 0; i < 3; i++) {
+        MUST(ts_bound_prior(&config, &data, T[i], r.exact[i], prior, NULL));
+        ts_bound_combine(&bound, i, T[i], prior, 1, &terms);
+        check_interval("levels", T[i], terms.elbo, level_bound());
+    }
+    ts_bound_release(&bound);
+    device->k->release(device, memory);
+    rig_close(&r);
+}
+
+/* ---- what is refused ---- */
+
+static bool stop(void *context, double share)
+{
+    *(double *)context = share;
+    return false;
+}
+
+static ts_status not_a_number(ts_score *score, const float *x, const float *t, const float **net)
+{
+    (void)t;
+    (void)score;
+    ((float *)(uintptr_t)x)[0] = NAN;
+    *net = x;
+    return NULL;
+}
+
+static void refuses(void **state)
+{
+    (void)state;
+    static const double T[] = {0.5}, too_small[] = {EPS}, too_large[] = {1.1};
+    ts_device *device = open_cpu();
+    rig r = rig_open(&vp, device, line_mixture(device), 64, T, 1);
+    const ts_bound_config good = config_of(&r, 100, 4, 1);
+    ts_bound_config bad = good;
+    ts_bound bound;
+    double prior[100], share = 0;
+    bad.T = too_small;
+    MUST_FAIL(ts_bound_measure(&bad, &r.data, r.score, NULL, NULL, &bound), TS_INVALID);
+    bad.T = too_large;
+    MUST_FAIL(ts_bound_measure(&bad, &r.data, r.score, NULL, NULL, &bound), TS_INVALID);
+    MUST_FAIL(ts_bound_prior(&good, &r.data, EPS, r.exact[0], prior, NULL), TS_INVALID);
+    bad = good;
+    bad.draws = 0;
+    MUST_FAIL(ts_bound_measure(&bad, &r.data, r.score, NULL, NULL, &bound), TS_INVALID);
+    bad = good;
+    bad.count = 0;
+    MUST_FAIL(ts_bound_measure(&bad, &r.data, r.score, NULL, NULL, &bound), TS_INVALID);
+    ts_data levels = r.data;
+    levels.mixture = NULL;
+    levels.levels = 17;
+    levels.count = 50;
+    MUST_FAIL(ts_bound_measure(&good, &levels, r.score, NULL, NULL, &bound), TS_INVALID);
+    bad.count = 100;
+    bad.tracks_K = false;
+    MUST_FAIL(ts_bound_measure(&bad, &levels, r.score, NULL, NULL, &bound), TS_INVALID);
+    MUST_FAIL(ts_bound_measure(&good, &r.data, r.score, stop, &share, &bound), TS_INTERRUPTED);
+    assert_true(share > 0 && share < 1 && !bound.diffusion);
+    r.score->evaluate = not_a_number;
+    MUST_FAIL(ts_bound_measure(&good, &r.data, r.score, NULL, NULL, &bound), TS_NOT_FINITE);
+    rig_close(&r);
+}
+
+static void refuses_mixtures(void **state)
+{
+    (void)state;
+    const double weights[] = {0.5, 0.5}, means[] = {0, 0, 1, 1}, stds[] = {1, 1, 1, 0};
+    const double negative[] = {0.5, -0.5}, skew[] = {1, 0, 0, 1, 1, 0.1, 0.2, 1};
+    const double indefinite[] = {1, 0, 0, 1, 1, 2, 2, 1};
+    ts_device *device = open_cpu();
+    ts_mixture *mixture;
+    ts_status status;
+    MUST_FAIL(ts_mixture_create(device, 2, 2, weights, means, stds, NULL, &mixture), TS_INVALID);
+    MUST_FAIL(ts_mixture_create(device, 2, 2, negative, means, NULL, skew, &mixture), TS_INVALID);
+    MUST_FAIL(ts_mixture_create(device, 2, 2, weights, means, NULL, NULL, &mixture), TS_INVALID);
+    MUST_FAIL(ts_mixture_create(device, 0, 2, weights, means, NULL, skew, &mixture), TS_INVALID);
+    status = ts_mixture_create(device, 2, 2, weights, means, NULL, skew, &mixture);
+    assert_int_equal(ts_status_code(status), TS_INVALID);
+    assert_non_null(strstr(ts_status_message(status), "component 1 is not symmetric"));
+    ts_status_free(status);
+    status = ts_mixture_create(device, 2, 2, weights, means, NULL, indefinite, &mixture);
+    assert_int_equal(ts_status_code(status), TS_INVALID);
+    assert_non_null(strstr(ts_status_message(status), "component 1 is not positive definite"));
+    ts_status_free(status);
+    assert_int_equal(device->bytes, 0);
+    ts_device_close(device);
+}
+
+/* The same seed gives the same bits, and no batch buffer is left behind. */
+static void repeats(void **state)
+{
+    (void)state;
+    static const double T[] = {0.5, 0.2};
+    ts_device *device = open_cpu();
+    rig r = rig_open(&vp, device, line_mixture(device), 64, T, 2);
+    const ts_bound_config config = config_of(&r, 100, 3, 7);
+    ts_bound first, second;
+    double prior[2][100];
+    const size_t bytes = device->bytes;
+    MUST(ts_bound_measure(&config, &r.data, r.score, NULL, NULL, &first));
+    MUST(ts_bound_measure(&config, &r.data, r.score, NULL, NULL, &second));
+    assert_memory_equal(first.diffusion, second.diffusion, 200 * sizeof(double));
+    MUST(ts_bound_prior(&config, &r.data, T[0], r.normal[0], prior[0], NULL));
+    MUST(ts_bound_prior(&config, &r.data, T[0], r.normal[0], prior[1], NULL));
+    assert_memory_equal(prior[0], prior[1], sizeof prior[0]);
+    /* the scratch of operations aside */
+    assert_true(device->bytes - bytes < 100000);
+    ts_bound_release(&first);
+    ts_bound_release(&second);
+    rig_close(&r);
+}
+
 /* ---- how often the intervals hold ----
  *
  * 93 to 97 times in 100, with seeds enough (1000: 0.7 % standard error) that this is not a matter of luck.
@@ -365,10 +543,18 @@ static void intervals_cover(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quadrature_is_consistent), cmocka_unit_test(quadrature_equals_the_table),
-        cmocka_unit_test(tight_under_vp),           cmocka_unit_test(tight_under_subvp),
-        cmocka_unit_test(tight_under_ve),           cmocka_unit_test(tight_with_full_covariances),
-        cmocka_unit_test(tight_in_five_dimensions), cmocka_unit_test(intervals_cover),
+        cmocka_unit_test(quadrature_is_consistent),
+        cmocka_unit_test(quadrature_equals_the_table),
+        cmocka_unit_test(tight_under_vp),
+        cmocka_unit_test(tight_under_subvp),
+        cmocka_unit_test(tight_under_ve),
+        cmocka_unit_test(tight_with_full_covariances),
+        cmocka_unit_test(tight_in_five_dimensions),
+        cmocka_unit_test(tight_on_levels),
+        cmocka_unit_test(intervals_cover),
+        cmocka_unit_test(repeats),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(refuses_mixtures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
