@@ -24,11 +24,10 @@ static void *load_cuda_module(void)
         path[length] = '\0';
         char *slash = strrchr(path, '/');
         const size_t room = sizeof path - (size_t)(slash + 1 - path);
-        if ((size_t)snprintf(slash + 1, room, CUDA_MODULE) < room) {
-            void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-            if (module)
-                return module;
-        }
+        if ((size_t)snprintf(slash + 1, room, CUDA_MODULE) < room)
+            /* One that is there but does not load is the error to report. */
+            if (access(path, F_OK) == 0)
+                return dlopen(path, RTLD_NOW | RTLD_LOCAL);
     }
     return dlopen(CUDA_MODULE, RTLD_NOW | RTLD_LOCAL);
 }
@@ -37,7 +36,8 @@ static ts_status open_cuda(const char *name, const ts_device_options *options, t
 {
     void *module = load_cuda_module();
     if (!module)
-        return ts_error(TS_UNSUPPORTED, "--device %s: this build has no CUDA device (%s)", name, dlerror());
+        return ts_error(TS_UNSUPPORTED, "--device %s: no CUDA device in this installation (%s)", name,
+                        dlerror());
     module_entry *entry;
     *(void **)&entry = dlsym(module, "ts_cuda_kernels");
     const ts_kernels *kernels = entry ? entry() : NULL;

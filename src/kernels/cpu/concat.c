@@ -6,7 +6,8 @@ ts_status ts_cpu_concat_forward(ts_device *device, const ts_concat_forward *a)
     const float *const in_a = a->a, *const in_b = a->b;
     float *const y = a->y;
     const int64_t ca = a->ca, cb = a->cb;
-#pragma omp parallel for num_threads(device->threads) schedule(static)
+#pragma omp parallel for num_threads(device->threads)                                                        \
+    schedule(static) if (a->rows * (ca + cb) > TS_CPU_PARALLEL)
     for (int64_t row = 0; row < a->rows; row++) {
         memcpy(y + row * (ca + cb), in_a + row * ca, (size_t)ca * sizeof *y);
         memcpy(y + row * (ca + cb) + ca, in_b + row * cb, (size_t)cb * sizeof *y);
@@ -18,7 +19,7 @@ ts_status ts_cpu_concat_forward(ts_device *device, const ts_concat_forward *a)
 static void take(const ts_device *device, int64_t rows, int width, int first, int c, const float *dy,
                  float *d, bool accumulate)
 {
-#pragma omp parallel for num_threads(device->threads) schedule(static)
+#pragma omp parallel for num_threads(device->threads) schedule(static) if (rows * c > TS_CPU_PARALLEL)
     for (int64_t row = 0; row < rows; row++) {
         const float *const restrict in = dy + row * width + first;
         float *const restrict out = d + row * c;

@@ -13,6 +13,9 @@ TS_OPERATIONS(X)
 
 typedef struct ts_cpu_device ts_cpu_device; /* begins with a ts_device */
 
+/* Element-wise loops over fewer elements run on one thread: waking the others costs more than the work. */
+enum { TS_CPU_PARALLEL = 16384 };
+
 /* The table's `ceiling`: OpenBLAS sgemm. */
 ts_status ts_cpu_ceiling(ts_device *device, double *flops);
 

@@ -33,7 +33,8 @@ static ts_status activate(ts_device *device, bool silu, int64_t count, const flo
     void *memory = NULL;
     TS_TRY(ts_cpu_scratch(device, SLOT_ACTIVATED, (size_t)count * sizeof(float), &memory));
     float *const restrict s = memory;
-#pragma omp parallel for simd num_threads(device->threads) schedule(static)
+#pragma omp parallel for simd simdlen(16) num_threads(device->threads)                                       \
+    schedule(static) if (count > TS_CPU_PARALLEL)
     for (int64_t i = 0; i < count; i++)
         s[i] = ts_silu_of(x[i]);
     *activated = s;
@@ -46,7 +47,8 @@ static void prefill(const ts_device *device, const ts_dense_forward *a)
     const size_t out = (size_t)a->out;
     const float *const bias = a->bias;
     const float scale = a->scale;
-#pragma omp parallel for num_threads(device->threads) schedule(static)
+#pragma omp parallel for num_threads(device->threads)                                                        \
+    schedule(static) if (a->rows * (int64_t)a->out > TS_CPU_PARALLEL)
     for (int row = 0; row < a->rows; row++) {
         float *const y = (float *)a->y + (size_t)row * out;
         const float *const residual = a->residual ? (const float *)a->residual + (size_t)row * out : NULL;

@@ -108,7 +108,8 @@ ts_status ts_cpu_group_norm_forward(ts_device *device, const ts_group_norm_forwa
     const size_t stride = (workspace_floats(a->c) + 15) / 16 * 16;
     void *memory = NULL;
     TS_TRY(ts_cpu_scratch(device, 0, (size_t)threads * stride * sizeof(float), &memory));
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
+#pragma omp parallel for num_threads(threads)                                                                \
+    schedule(static, 1) if (a->n * (int64_t)a->hw * a->c > TS_CPU_PARALLEL / 4)
     for (int t = 0; t < threads; t++) {
         workspace w = workspace_at((float *)memory + (size_t)t * stride, a->c);
         const int last = (int)((int64_t)a->n * (t + 1) / threads);

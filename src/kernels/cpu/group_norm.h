@@ -8,7 +8,15 @@
 
 #include "kernels/cpu/cpu.h"
 
-enum { TS_GN_LANES = 16, TS_GN_MOST_ROWS = 64, TS_GN_CHUNK = 4096 };
+/* The width of the machine's vectors; each lane is a channel of its own, so no result depends on it. */
+#if defined(__AVX512F__)
+enum { TS_GN_LANES = 16 };
+#elif defined(__AVX__)
+enum { TS_GN_LANES = 8 };
+#else
+enum { TS_GN_LANES = 4 };
+#endif
+enum { TS_GN_MOST_ROWS = 64, TS_GN_CHUNK = 4096 };
 
 typedef float ts_gn_vector __attribute__((vector_size(4 * TS_GN_LANES), aligned(4), may_alias));
 
@@ -19,7 +27,7 @@ static inline int ts_gn_chunk_rows(int c)
     return rows < 1 ? 1 : rows > TS_GN_MOST_ROWS ? TS_GN_MOST_ROWS : rows;
 }
 
-/* The sixteen (or last few) channels from `k` on; lanes beyond c are zero. */
+/* A vector of channels from `k` on; lanes beyond c are zero. */
 static inline ts_gn_vector ts_gn_load(const float *p, int k, int c)
 {
     if (k + TS_GN_LANES <= c)

@@ -33,7 +33,7 @@ ts_status ts_cpu_add_column_sums(ts_device *device, int slot, int64_t rows, int 
     double *const totals = memory;
     float *const blocks = (float *)(totals + (size_t)threads * stride);
     const int64_t share = (rows + threads - 1) / threads;
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
+#pragma omp parallel for num_threads(threads) schedule(static, 1) if (rows * c > TS_CPU_PARALLEL)
     for (int t = 0; t < threads; t++) {
         const int64_t first = t * share < rows ? t * share : rows;
         const int64_t last = first + share < rows ? first + share : rows;
@@ -52,7 +52,7 @@ ts_status ts_cpu_add_column_sums(ts_device *device, int slot, int64_t rows, int 
 
 void ts_cpu_add(const ts_device *device, int64_t count, const float *restrict x, float *restrict y)
 {
-#pragma omp parallel for simd num_threads(device->threads) schedule(static)
+#pragma omp parallel for simd num_threads(device->threads) schedule(static) if (count > TS_CPU_PARALLEL)
     for (int64_t i = 0; i < count; i++)
         y[i] += x[i];
 }

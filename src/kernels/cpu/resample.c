@@ -8,7 +8,7 @@
 static void reduce(const ts_device *device, int64_t rows, int w, int c, float factor, bool accumulate,
                    const float *fine, float *coarse)
 {
-#pragma omp parallel for num_threads(device->threads) schedule(static)
+#pragma omp parallel for num_threads(device->threads) schedule(static) if (rows * w * c > TS_CPU_PARALLEL)
     for (int64_t row = 0; row < rows; row++)
         for (int column = 0; column < w; column++) {
             const float *const restrict top = fine + ((2 * row * w + column) * 2) * c;
@@ -28,7 +28,7 @@ static void reduce(const ts_device *device, int64_t rows, int w, int c, float fa
 static void spread(const ts_device *device, int64_t rows, int w, int c, float factor, bool accumulate,
                    const float *coarse, float *fine)
 {
-#pragma omp parallel for num_threads(device->threads) schedule(static)
+#pragma omp parallel for num_threads(device->threads) schedule(static) if (rows * w * c > TS_CPU_PARALLEL)
     for (int64_t row = 0; row < 2 * rows; row++)
         for (int column = 0; column < 2 * w; column++) {
             const float *const restrict in = coarse + (row / 2 * w + column / 2) * c;

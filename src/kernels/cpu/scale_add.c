@@ -7,11 +7,11 @@ ts_status ts_cpu_scale_add(ts_device *device, const ts_scale_add *a)
     float *const restrict y = a->y;
     const int64_t count = a->count;
     if (a->accumulate) {
-#pragma omp parallel for simd num_threads(device->threads) schedule(static)
+#pragma omp parallel for simd num_threads(device->threads) schedule(static) if (count > TS_CPU_PARALLEL)
         for (int64_t i = 0; i < count; i++)
             y[i] += scale * x[i];
     } else {
-#pragma omp parallel for simd num_threads(device->threads) schedule(static)
+#pragma omp parallel for simd num_threads(device->threads) schedule(static) if (count > TS_CPU_PARALLEL)
         for (int64_t i = 0; i < count; i++)
             y[i] = scale * x[i];
     }

@@ -7,7 +7,8 @@ ts_status ts_cpu_time_embedding(ts_device *device, const ts_time_embedding *a)
     float *const y = a->y;
     const int half = a->c / 2;
     const double step = half > 1 ? -log(10000.0) / (half - 1) : 0.0;
-#pragma omp parallel for num_threads(device->threads) schedule(static)
+#pragma omp parallel for num_threads(device->threads)                                                        \
+    schedule(static) if (half * (int64_t)a->n > TS_CPU_PARALLEL / 8)
     for (int j = 0; j < half; j++) {
         const double frequency = 999.0 * exp(step * j);
         for (int i = 0; i < a->n; i++) {
