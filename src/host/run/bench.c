@@ -206,14 +206,11 @@ static ts_status measure_sampler(const ts_bench *bench, ts_sampler *sampler, ts_
     const int64_t count = (int64_t)result->batch * ts_data_dim(&bench->dataset->train);
     const bool adaptive = config.kind == TS_SAMPLER_RK45;
     const int whole = config.steps;
-    int first, nfe;
+    int nfe;
     double seconds;
-    ts_sampler_config probe = config;
-    probe.kind = TS_SAMPLER_EULER_MARUYAMA;
-    probe.steps = 1;
-    TS_TRY(timed_run(bench, sampler, &probe, state, x, count, &first, &seconds));
     if (!adaptive)
         config.steps = steps < whole ? steps : whole;
+    TS_TRY(timed_run(bench, sampler, &config, state, x, count, &nfe, &seconds)); /* warms up */
     const uint64_t allocations = bench->device->allocations;
     TS_TRY(timed_run(bench, sampler, &config, state, x, count, &nfe, &seconds));
     result->evaluations = nfe;
