@@ -16,13 +16,6 @@ int ts_bench_compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-double ts_bench_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 /* ---- data and model ---- */
 
 /* Random bytes in the shape of the files that are missing. */
@@ -103,10 +96,10 @@ void ts_bench_memory(const ts_bench *bench, ts_bench_figures *figures)
 
 static ts_status timed_step(const ts_bench *bench, ts_training *training, double *seconds)
 {
-    const double start = ts_bench_now();
+    const double start = ts_seconds();
     TS_TRY(ts_training_step(training));
     TS_TRY(bench->device->k->synchronize(bench->device));
-    *seconds = ts_bench_now() - start;
+    *seconds = ts_seconds() - start;
     return NULL;
 }
 
@@ -121,15 +114,15 @@ static ts_status measure_steps(const ts_bench *bench, ts_training *training, int
     TS_GOTO(timed_step(bench, training, &result->first_seconds), end);
     const uint64_t allocations = device->allocations;
     TS_GOTO(timed_step(bench, training, &warm), end);
-    const double start = ts_bench_now();
+    const double start = ts_seconds();
     int done = 0;
     while (done < MOST_STEPS &&
-           (steps > 0 ? done < steps : done < LEAST_STEPS || ts_bench_now() - start < measured_seconds)) {
+           (steps > 0 ? done < steps : done < LEAST_STEPS || ts_seconds() - start < measured_seconds)) {
         if (ts_progress_stopped(progress))
             TS_GOTO(ts_error(TS_INTERRUPTED, "interrupted"), end);
         TS_GOTO(timed_step(bench, training, &times[done]), end);
         done++;
-        const double share = steps > 0 ? (double)done / steps : (ts_bench_now() - start) / measured_seconds;
+        const double share = steps > 0 ? (double)done / steps : (ts_seconds() - start) / measured_seconds;
         ts_progress_report(progress, "bench train", 100 * (share < 1 ? share : 1), 100, "%", NULL);
     }
     qsort(times, (size_t)done, sizeof *times, ts_bench_compare);
@@ -193,10 +186,10 @@ static ts_status timed_run(const ts_bench *bench, ts_sampler *sampler, const ts_
         .count = count, .scale = 1, .stream = TS_STREAM_START, .state = state, .out = x};
     TS_TRY(device->k->fill_random(device, &noise));
     TS_TRY(device->k->synchronize(device));
-    const double start = ts_bench_now();
+    const double start = ts_seconds();
     TS_TRY(ts_sampler_run(sampler, config, 1, 0, x, nfe));
     TS_TRY(device->k->synchronize(device));
-    *seconds = ts_bench_now() - start;
+    *seconds = ts_seconds() - start;
     return NULL;
 }
 

@@ -2,11 +2,10 @@
 #ifndef TS_RUN_BENCH_INTERNAL_H
 #define TS_RUN_BENCH_INTERNAL_H
 
-#include <time.h>
 #include "run/bench.h"
+#include "run/log.h"
 
 int ts_bench_compare(const void *a, const void *b); /* of doubles, for qsort */
-double ts_bench_now(void);                          /* seconds */
 
 /* Measures the ceiling; a second call averages the two. */
 ts_status ts_bench_ceiling(const ts_bench *bench, ts_bench_figures *figures);

@@ -138,13 +138,13 @@ static ts_status time_optimizer(const ts_bench *bench, const ts_step_state *stat
                                     .second = ts_params_buffer(params, TS_BUFFER_SECOND),
                                     .ema = ts_params_buffer(params, TS_BUFFER_EMA),
                                     .report = report};
-    const double start = ts_bench_now();
+    const double start = ts_seconds();
     ts_status status = device->k->optimizer_step(device, &step);
     if (!status)
         status = device->k->synchronize(device);
     if (!status)
         record(r, "optimizer_step", (const int[4]){1, 1, 1, (int)step.count}, 0, 40.0 * (double)step.count,
-               ts_bench_now() - start);
+               ts_seconds() - start);
     device->k->release(device, report);
     return status;
 }
