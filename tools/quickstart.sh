@@ -28,4 +28,4 @@ echo "== Sweeping the diffusion time on the 8x8 digits, into runs/digits"
 build/tstar sweep configs/digits.yaml --out runs/digits
 echo
 echo "The report: $(pwd)/runs/digits/report.html"
-echo "The numbers: runs/digits/sweep.csv, the charts: runs/digits/*.svg; README.md says what is what."
+echo "The numbers: runs/digits/sweep.csv, the charts: runs/digits/charts; README.md says what is what."
