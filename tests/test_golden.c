@@ -1,0 +1,256 @@
+/*
+ * test_golden FILE...: numbers of independent programs that the engine must reproduce.
+ *
+ * Tolerances in float32: outputs and losses 1e-4 and ODE end points 1e-3, relative (norm of the difference
+ * over norm of the reference); gradients 1e-3 relative, tensor by tensor; bits per dimension 1e-3, absolute.
+ *
+ * Some gradients are zero but for rounding (of a key's bias in attention, which the softmax cancels), in the
+ * reference as well: there a relative error means nothing.  A gradient's error is therefore taken relative to
+ * the larger of its own norm and GRADIENT_FLOOR times the norm of the whole gradient, all parameters
+ * together. The floor is so low that only such tensors come under it; their error must stay below 1e-8 of the
+ * whole, which is less than one rounding of float32.
+ *
+ * Exit status: 0 passed, 1 failed, 2 wrong usage, 77 the engine does not have what this file is about.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "golden.h"
+
+#define GRADIENT_FLOOR 1e-5
+
+enum { PASSED = 0, FAILED = 1, USAGE = 2, SKIPPED = 77 };
+
+static const struct {
+    const char *what;
+    double tolerance;
+} kinds[] = {[GOLDEN_FORWARD] = {"relative", 1e-4},
+             [GOLDEN_GRADIENT] = {"relative", 1e-3},
+             [GOLDEN_ODE] = {"relative", 1e-3},
+             [GOLDEN_BITS] = {"absolute", 1e-3}};
+
+void golden_must(ts_status status)
+{
+    if (!status)
+        return;
+    printf("FAILED  %s\n", ts_status_message(status));
+    exit(FAILED);
+}
+
+static void fatal(const golden *g, const char *what, const char *name)
+{
+    golden_must(ts_error(TS_FORMAT, "%s: %s: %s", ts_safetensors_path(g->file), name, what));
+}
+
+/* ---- metadata ---- */
+
+const char *golden_string(const golden *g, const char *key)
+{
+    return ts_safetensors_metadata(g->file, key);
+}
+
+double golden_number(const golden *g, const char *key)
+{
+    const char *text = golden_string(g, key);
+    char *end = NULL;
+    const double value = text ? strtod(text, &end) : 0;
+    if (!text || end == text || *end || !isfinite(value))
+        fatal(g, "the metadata should have a number here", key);
+    return value;
+}
+
+int golden_integers(const golden *g, const char *key, int limit, int *values)
+{
+    const char *text = golden_string(g, key);
+    int count = 0;
+    if (!text || *text++ != '[')
+        fatal(g, "the metadata should have a list of integers here", key);
+    while (text && *text != ']') {
+        char *end;
+        const long value = strtol(text, &end, 10);
+        if (end == text || count == limit || value < 0 || value > 1 << 20)
+            fatal(g, "the metadata should have a short list of integers here", key);
+        values[count++] = (int)value;
+        text = end + strspn(end, ", ");
+    }
+    return count;
+}
+
+/* ---- tensors ---- */
+
+bool golden_has(const golden *g, const char *name)
+{
+    return ts_safetensors_find(g->file, name) >= 0;
+}
+
+int64_t golden_read(golden *g, const char *name, double **values, int64_t *shape)
+{
+    const ts_safetensors_info *info;
+    golden_must(ts_safetensors_read_doubles(g->file, name, values, &info));
+    for (int i = 0; shape && i < info->rank; i++)
+        shape[i] = info->shape[i];
+    return info->count;
+}
+
+static double norm_of(const double *values, int64_t count)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++)
+        sum += values[i] * values[i];
+    return sqrt(sum);
+}
+
+static void report(golden *g, const char *name, double error, golden_kind kind, const char *note)
+{
+    const bool passed = error <= kinds[kind].tolerance; /* not a NaN */
+    printf("%s  %-52s %s error %.2e, tolerance %.0e%s\n", passed ? "ok    " : "FAILED", name,
+           kinds[kind].what, error, kinds[kind].tolerance, note);
+    g->checked++;
+    g->failed += !passed;
+}
+
+void golden_check(golden *g, const char *name, const double *values, int64_t count, golden_kind kind)
+{
+    double *reference, difference = 0, largest = 0;
+    if (golden_read(g, name, &reference, NULL) != count)
+        fatal(g, "it has another number of elements than the engine's", name);
+    for (int64_t i = 0; i < count; i++) {
+        const double d = fabs(values[i] - reference[i]);
+        difference += d * d;
+        largest = d > largest || isnan(d) ? d : largest;
+    }
+    double scale = norm_of(reference, count);
+    const char *note = "";
+    if (kind == GOLDEN_GRADIENT && scale < GRADIENT_FLOOR * g->gradient_scale) {
+        scale = GRADIENT_FLOOR * g->gradient_scale;
+        note = " (zero but for rounding: of 1e-5 of the whole gradient)";
+    }
+    difference = sqrt(difference);
+    const double relative = difference == 0 ? 0 : difference / scale;
+    report(g, name, kind == GOLDEN_BITS ? largest : relative, kind, note);
+    free(reference);
+}
+
+void golden_load_params(golden *g, ts_params *params)
+{
+    char name[128];
+    for (ts_param p = 0; p < ts_params_table_size(params); p++) {
+        const ts_param_info *info = ts_params_info(params, p);
+        int64_t count = 1;
+        for (int i = 0; i < info->rank; i++)
+            count *= info->shape[i];
+        float *values = malloc((size_t)count * sizeof *values);
+        if (!values)
+            golden_must(ts_error(TS_NO_MEMORY, "no memory for %s", info->name));
+        snprintf(name, sizeof name, "model.%s", info->name);
+        golden_must(ts_safetensors_read(g->file, name, TS_ST_F32, info->rank, info->shape, values));
+        golden_must(ts_params_set(params, p, TS_BUFFER_VALUE, values));
+        free(values);
+    }
+    for (int i = 0; i < ts_safetensors_count(g->file); i++) {
+        const ts_safetensors_info *info = ts_safetensors_at(g->file, i);
+        if (strncmp(info->name, "model.", 6) == 0 && !info->read)
+            fatal(g, "the engine's model has no such parameter", info->name);
+    }
+}
+
+void golden_to_nhwc(const double *nchw, int n, int c, int h, int w, float *nhwc)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < c; k++)
+            for (int64_t p = 0; p < (int64_t)h * w; p++)
+                nhwc[(i * h * w + p) * c + k] = (float)nchw[(i * c + k) * h * w + p];
+}
+
+void golden_to_nchw(const float *nhwc, int n, int c, int h, int w, double *nchw)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < c; k++)
+            for (int64_t p = 0; p < (int64_t)h * w; p++)
+                nchw[(i * c + k) * h * w + p] = nhwc[(i * h * w + p) * c + k];
+}
+
+/* ---- which engine part a file is about ---- */
+
+static bool metadata_is(const golden *g, const char *key, const char *value)
+{
+    const char *is = golden_string(g, key);
+    return is && strcmp(is, value) == 0;
+}
+
+/* Why the engine lacks this variant of the network; NULL: it has it. */
+static const char *unsupported_network(const golden *g)
+{
+    static const struct {
+        const char *key, *value;
+    } needed[] = {{"embedding_type", "positional"}, {"fir", "false"},
+                  {"progressive", "none"},          {"progressive_input", "none"},
+                  {"resblock_type", "biggan"},      {"skip_rescale", "true"},
+                  {"conditional", "true"},          {"scale_by_sigma", "false"},
+                  {"nonlinearity", "swish"},        {"centered", "true"},
+                  {"normalization", "GroupNorm"}};
+    if (!metadata_is(g, "sde", "vp") && !metadata_is(g, "sde", "subvp"))
+        return "its SDE is neither VP nor sub-VP, for which the engine has networks";
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        if (golden_string(g, needed[i].key) && !metadata_is(g, needed[i].key, needed[i].value))
+            return "its network is not a DDPM++ (NCSN++ is not supported)";
+    return NULL;
+}
+
+static int unread(golden *g)
+{
+    int count = 0;
+    for (int i = 0; i < ts_safetensors_count(g->file); i++) {
+        const ts_safetensors_info *info = ts_safetensors_at(g->file, i);
+        if (!info->read) {
+            printf("FAILED  %s: nothing read this tensor\n", info->name);
+            count++;
+        }
+    }
+    return count;
+}
+
+static int test_file(const char *path)
+{
+    golden g = {0};
+    const ts_device_options options = {.threads = 1}; /* more would wait for each other, so small are these */
+    void (*checks)(golden *) = NULL;
+    printf("%s\n", path);
+    golden_must(ts_safetensors_open(path, &g.file));
+    const char *reason = "its metadata is neither a score network's (name) nor a Glow's (K, L)";
+    if (metadata_is(&g, "name", "ncsnpp")) {
+        reason = unsupported_network(&g);
+        checks = reason ? NULL : golden_unet;
+    } else if (golden_string(&g, "K") && golden_string(&g, "L")) {
+        checks = golden_glow;
+    }
+    if (!checks) {
+        printf("skipped: %s: %s\n", path, reason);
+        ts_safetensors_close(g.file);
+        return SKIPPED;
+    }
+    golden_must(ts_device_open("cpu", &options, &g.device));
+    checks(&g);
+    g.failed += unread(&g);
+    printf("%s: %d tensors checked, %d failures\n", path, g.checked, g.failed);
+    ts_device_close(g.device);
+    ts_safetensors_close(g.file);
+    return g.failed || !g.checked ? FAILED : PASSED;
+}
+
+int main(int count, char **arguments)
+{
+    if (count < 2) {
+        fprintf(stderr, "usage: %s FILE...\n", arguments[0]);
+        return USAGE;
+    }
+    bool failed = false, skipped = false;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (int i = 1; i < count; i++) {
+        const int result = test_file(arguments[i]);
+        failed = failed || result == FAILED;
+        skipped = skipped || result == SKIPPED;
+    }
+    return failed ? FAILED : skipped ? SKIPPED : PASSED;
+}
