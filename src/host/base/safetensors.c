@@ -408,7 +408,7 @@ void ts_safetensors_declare(ts_safetensors_writer *writer, const char *name, ts_
         w->bytes = grown;
     if (json_object_get(w->header, name))
         keep_error(w, ts_error(TS_INVALID, "%s: tensor %s is declared twice", w->path, name));
-    if (!grown || json_object_set_new(w->header, name, entry)) {
+    if (json_object_set_new(w->header, name, entry) || !grown) { /* takes the entry in any case */
         keep_error(w, ts_error(TS_NO_MEMORY, "%s: no memory to declare tensor %s", w->path, name));
         return;
     }
