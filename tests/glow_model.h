@@ -1,0 +1,41 @@
+/*
+ * A small Glow with arbitrary parameters, for the tests of test_glow.
+ */
+#ifndef TS_TESTS_GLOW_MODEL_H
+#define TS_TESTS_GLOW_MODEL_H
+
+#include "nn/nn.h"
+
+typedef struct glow_model {
+    ts_device *device;
+    ts_params *params;
+    ts_glow *glow;
+    ts_glow_config config;
+    int d;
+} glow_model;
+
+/* Ends the program with a message when `status` is an error. */
+void must(ts_status status);
+
+/* Every trained parameter is moved by `deviation` times a standard normal, so that nothing is zero. */
+glow_model glow_model_make(ts_device *device, int h, int w, int c, int levels, int steps, double deviation);
+void glow_model_free(glow_model *m);
+
+/* `count` standard normals of a Philox step of their own. */
+void draw_normals(uint32_t step, int64_t count, float *out);
+
+/* x [n,d] -> log_prob [n] and, if wanted, the top latent. */
+void glow_model_encode(const glow_model *m, int n, const float *x, float *log_prob, float *z_top);
+/* z_top (NULL: drawn) -> x [n,d]. */
+void glow_model_decode(const glow_model *m, int n, const float *z_top, double temperature, uint32_t step,
+                       float *x);
+/* log |det dz/dx| of one image of a Glow of one level, from the Jacobian by d backward passes. */
+double glow_model_log_det(const glow_model *m, const float *x);
+
+/* glow_training.c; *state is the device */
+void test_initialization(void **state);
+void test_entropy(void **state);
+void test_guard(void **state);
+void test_repeatable(void **state);
+
+#endif
