@@ -50,8 +50,8 @@ ts_status ts_cpu_actnorm_forward(ts_device *device, const ts_actnorm_forward *a)
 
 /* One tile of the backward pass: dx, and the sums of dy' and dy' y by tile element, dy' = dy where the ReLU
  * let it through. */
-static void tile_backward(const ts_actnorm_backward *a, int64_t at, int64_t count, const float *factor,
-                          float *sum, float *product)
+static void tile_backward(const ts_actnorm_backward *a, int64_t at, int64_t count,
+                          const float *restrict factor, float *restrict sum, float *restrict product)
 {
     const float *restrict y = (const float *)a->y + at, *restrict dy = (const float *)a->dy + at;
     float *dx = a->dx ? (float *)a->dx + at : NULL;

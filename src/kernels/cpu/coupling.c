@@ -7,35 +7,44 @@
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/vector_math.h"
 
-enum { BLOCK = 256 }; /* elements of the second half worked on at once */
-
-/* One block, taken apart. */
+/* One block of the second half of the channels. */
 typedef struct block {
-    int count;
-    float x[BLOCK], u[BLOCK], a[BLOCK]; /* x2, shift, v + 2 */
-    float s[BLOCK], r[BLOCK];           /* sigmoid(a), sigmoid(-a) */
+    float x[TS_CPU_BLOCK], u[TS_CPU_BLOCK], a[TS_CPU_BLOCK]; /* x2, shift, v + 2 */
+    float s[TS_CPU_BLOCK], r[TS_CPU_BLOCK];                  /* sigmoid(a), sigmoid(-a) */
+    float g[TS_CPU_BLOCK], dv[TS_CPU_BLOCK];                 /* dy2 and then du; dv */
 } block;
 
-/* Below this the scale would leave float32's range and the inverse be lost. */
-static const float lowest = -60;
+/* Where a block's elements lie in x, y and in h. */
+typedef struct places {
+    int32_t x[TS_CPU_BLOCK], h[TS_CPU_BLOCK];
+} places;
 
-/* Takes elements first .. of image rows x and h [hw,c]; element e is channel c/2 + e mod c/2 of position
- * e / (c/2). */
-static void take(block *b, const float *x, const float *h, int c, int64_t first, int count)
+static void find_places(int c, places *p)
 {
-    const int half = c / 2;
-    int64_t row = first / half;
-    int j = (int)(first % half);
-    b->count = count;
-    for (int i = 0; i < count; row++, j = 0)
-        for (; j < half && i < count; i++, j++) {
-            b->x[i] = x[row * c + half + j];
-            b->u[i] = h[row * c + 2 * j];
-            b->a[i] = h[row * c + 2 * j + 1] + 2;
-        }
+    ts_cpu_block_places(c / 2, c, 1, p->x);
+    ts_cpu_block_places(c / 2, c, 2, p->h);
+}
+
+/* Offsets of a block's first element. */
+static int64_t x_offset(const ts_cpu_block *w)
+{
+    return w->row * 2 * w->c + w->c + w->channel;
+}
+
+static int64_t h_offset(const ts_cpu_block *w)
+{
+    return w->row * 2 * w->c + 2 * w->channel;
+}
+
+static void take(const ts_cpu_block *w, const places *p, const float *x, const float *h, block *b)
+{
+    const float lowest = -60; /* a smaller scale would lose the inverse, and soon leave float32's range */
+    ts_cpu_block_gather(w->count, x + x_offset(w), p->x, b->x);
+    ts_cpu_block_gather(w->count, h + h_offset(w), p->h, b->u);
+    ts_cpu_block_gather(w->count, h + h_offset(w) + 1, p->h, b->a);
 #pragma omp simd
-    for (int i = 0; i < count; i++) {
-        const float a = b->a[i] < lowest ? lowest : b->a[i];
+    for (int i = 0; i < w->count; i++) {
+        const float v = b->a[i] + 2, a = v < lowest ? lowest : v;
         const float e = ts_exp(a < 0 ? a : -a), large = 1 / (1 + e), small = e * large;
         b->a[i] = a;
         b->s[i] = a < 0 ? small : large;
@@ -43,111 +52,106 @@ static void take(block *b, const float *x, const float *h, int c, int64_t first,
     }
 }
 
-static float log_sigmoid(const block *b)
-{
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int i = 0; i < b->count; i++)
-        sum += ts_log_sigmoid(b->a[i]);
-    return sum;
-}
-
-/* Puts values into the second half of the channels of y [hw,c]. */
-static void put(float *y, const float *values, int c, int64_t first, int count, bool accumulate)
+/* The first half of the channels goes through. */
+static void copy_first_half(int64_t first, int64_t last, int c, const float *x, float *y, bool accumulate)
 {
     const int half = c / 2;
-    int64_t row = first / half;
-    int j = (int)(first % half);
-    for (int i = 0; i < count; row++, j = 0)
-        for (; j < half && i < count; i++, j++) {
-            float *to = y + row * c + half + j;
-            *to = accumulate ? *to + values[i] : values[i];
-        }
-}
-
-static void copy_first_half(float *y, const float *x, int hw, int c, bool accumulate)
-{
-    const int half = c / 2;
-    for (int64_t row = 0; row < hw; row++)
+    for (int64_t row = first; row < last; row++)
         for (int j = 0; j < half; j++)
             y[row * c + j] = accumulate ? y[row * c + j] + x[row * c + j] : x[row * c + j];
 }
 
-static float forward_image(const ts_coupling_forward *a, const float *x, const float *h, float *y)
+/* ---- forward and inverse ---- */
+
+static void transform(bool inverse, int count, block *b)
 {
-    const int64_t count = (int64_t)a->hw * (a->c / 2);
+    if (inverse)
+#pragma omp simd
+        for (int i = 0; i < count; i++)
+            b->x[i] = b->x[i] / b->s[i] - b->u[i];
+    else
+#pragma omp simd
+        for (int i = 0; i < count; i++)
+            b->x[i] = (b->x[i] + b->u[i]) * b->s[i];
+}
+
+static void forward_images(const ts_coupling_forward *a, const places *p, int64_t first, int64_t last)
+{
     block b;
-    double logdet = 0;
-    copy_first_half(y, x, a->hw, a->c, false);
-    for (int64_t first = 0; first < count; first += BLOCK) {
-        take(&b, x, h, a->c, first, count - first < BLOCK ? (int)(count - first) : BLOCK);
-        if (a->inverse)
-            for (int i = 0; i < b.count; i++)
-                b.x[i] = b.x[i] / b.s[i] - b.u[i];
-        else
-            for (int i = 0; i < b.count; i++)
-                b.x[i] = (b.x[i] + b.u[i]) * b.s[i];
-        put(y, b.x, a->c, first, b.count, false);
-        if (a->logdet)
-            logdet += log_sigmoid(&b);
+    copy_first_half(first * a->hw, last * a->hw, a->c, a->x, a->y, false);
+    for (int64_t n = first; n < last && a->logdet; n++)
+        a->logdet[n] = 0;
+    for (ts_cpu_block w = ts_cpu_block_first(first * a->hw, last * a->hw, a->c / 2); ts_cpu_block_more(&w);
+         ts_cpu_block_next(&w)) {
+        take(&w, p, a->x, a->h, &b);
+        transform(a->inverse, w.count, &b);
+        ts_cpu_block_scatter(w.count, b.x, p->x, (float *)a->y + x_offset(&w), false);
+        if (!a->logdet)
+            continue;
+#pragma omp simd
+        for (int i = 0; i < w.count; i++)
+            b.a[i] = ts_log_sigmoid(b.a[i]);
+        ts_cpu_block_sum(&w, b.a, a->hw, a->logdet);
     }
-    return (float)logdet;
 }
 
 ts_status ts_cpu_coupling_forward(ts_device *device, const ts_coupling_forward *a)
 {
-    const int64_t size = (int64_t)a->hw * a->c;
-#pragma omp parallel for num_threads(ts_cpu_threads_for(device, a->n *size))
-    for (int n = 0; n < a->n; n++) {
-        const float logdet = forward_image(a, (const float *)a->x + n * size, (const float *)a->h + n * size,
-                                           (float *)a->y + n * size);
-        if (a->logdet)
-            a->logdet[n] = logdet;
+    const int threads = ts_cpu_threads_for(device, (int64_t)a->n * a->hw * a->c);
+    places p;
+    find_places(a->c, &p);
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (int t = 0; t < threads; t++) {
+        int64_t first, last;
+        ts_cpu_share(a->n, t, threads, &first, &last);
+        forward_images(a, &p, first, last);
     }
     return NULL;
 }
 
-/* dx2 = du = dy2 s, dv = (dy2 (x2 + u) s + dlogdet) sigmoid(-a). */
-static void backward_image(const ts_coupling_backward *a, int64_t at, float dlogdet)
+/* ---- backward ---- */
+
+/* dx2 = du = dy2 s, dv = (dy2 (x2 + u) s + dlogdet) sigmoid(-a); dv comes as dlogdet. */
+static void differentiate(int count, block *b)
 {
-    const float *x = (const float *)a->x + at, *h = (const float *)a->h + at, *dy = (const float *)a->dy + at;
-    const int half = a->c / 2;
-    const int64_t count = (int64_t)a->hw * half;
+#pragma omp simd
+    for (int i = 0; i < count; i++) {
+        b->g[i] *= b->s[i];
+        b->dv[i] = (b->g[i] * (b->x[i] + b->u[i]) + b->dv[i]) * b->r[i];
+    }
+}
+
+static void backward_images(const ts_coupling_backward *a, const places *p, int64_t first, int64_t last)
+{
+    float *dx = a->dx, *dh = a->dh;
     block b;
-    float g[BLOCK], dv[BLOCK]; /* dy2 and then du, dv */
-    if (a->dx)
-        copy_first_half((float *)a->dx + at, dy, a->hw, a->c, a->accumulate);
-    for (int64_t first = 0; first < count; first += BLOCK) {
-        take(&b, x, h, a->c, first, count - first < BLOCK ? (int)(count - first) : BLOCK);
-        int64_t row = first / half;
-        int j = (int)(first % half);
-        for (int i = 0; i < b.count; row++, j = 0)
-            for (; j < half && i < b.count; i++, j++)
-                g[i] = dy[row * a->c + half + j];
-        for (int i = 0; i < b.count; i++) {
-            g[i] *= b.s[i];
-            dv[i] = (g[i] * (b.x[i] + b.u[i]) + dlogdet) * b.r[i];
+    if (dx)
+        copy_first_half(first * a->hw, last * a->hw, a->c, a->dy, dx, a->accumulate);
+    for (ts_cpu_block w = ts_cpu_block_first(first * a->hw, last * a->hw, a->c / 2); ts_cpu_block_more(&w);
+         ts_cpu_block_next(&w)) {
+        take(&w, p, a->x, a->h, &b);
+        ts_cpu_block_gather(w.count, (const float *)a->dy + x_offset(&w), p->x, b.g);
+        ts_cpu_block_spread(&w, a->dlogdet, a->hw, b.dv);
+        differentiate(w.count, &b);
+        if (dx)
+            ts_cpu_block_scatter(w.count, b.g, p->x, dx + x_offset(&w), a->accumulate);
+        if (dh) {
+            ts_cpu_block_scatter(w.count, b.g, p->h, dh + h_offset(&w), false);
+            ts_cpu_block_scatter(w.count, b.dv, p->h, dh + h_offset(&w) + 1, false);
         }
-        if (a->dx)
-            put((float *)a->dx + at, g, a->c, first, b.count, a->accumulate);
-        if (!a->dh)
-            continue;
-        float *dh = (float *)a->dh + at;
-        row = first / half;
-        j = (int)(first % half);
-        for (int i = 0; i < b.count; row++, j = 0)
-            for (; j < half && i < b.count; i++, j++) {
-                dh[row * a->c + 2 * j] = g[i];
-                dh[row * a->c + 2 * j + 1] = dv[i];
-            }
     }
 }
 
 ts_status ts_cpu_coupling_backward(ts_device *device, const ts_coupling_backward *a)
 {
-    const int64_t size = (int64_t)a->hw * a->c;
-#pragma omp parallel for num_threads(ts_cpu_threads_for(device, a->n *size))
-    for (int n = 0; n < a->n; n++)
-        backward_image(a, n * size, a->dlogdet ? a->dlogdet[n] : 0);
+    const int threads = ts_cpu_threads_for(device, (int64_t)a->n * a->hw * a->c);
+    places p;
+    find_places(a->c, &p);
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (int t = 0; t < threads; t++) {
+        int64_t first, last;
+        ts_cpu_share(a->n, t, threads, &first, &last);
+        backward_images(a, &p, first, last);
+    }
     return NULL;
 }

@@ -6,158 +6,171 @@
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/vector_math.h"
 
-enum { BLOCK = 256 };
-
-static const float ln_2pi = 1.8378770664093453f;
-
-/* Which channels are meant: of x, `first` .. first + c of rows of `stride`; of h, by `interleaved`. */
+/* Which channels are meant, and where a block's elements lie in x and h. */
 typedef struct layout {
     int c, stride, first;
-    bool interleaved;
+    int step, logs; /* in h: between channels, from a mean to its log-deviation */
+    int32_t x[TS_CPU_BLOCK], h[TS_CPU_BLOCK];
 } layout;
 
 typedef struct block {
-    int count;
-    int64_t row; /* of the first element, and its channel */
-    int channel;
-    float x[BLOCK], mean[BLOCK], logs[BLOCK];
+    float x[TS_CPU_BLOCK], mean[TS_CPU_BLOCK], logs[TS_CPU_BLOCK], g[TS_CPU_BLOCK];
 } block;
 
-/* The block of elements first .. of rows of c. */
-static void locate(block *b, const layout *l, int64_t first, int64_t end)
+static void lay_out(layout *l, int c, int stride, int first, bool interleaved)
 {
-    b->count = end - first < BLOCK ? (int)(end - first) : BLOCK;
-    b->row = first / l->c;
-    b->channel = (int)(first % l->c);
+    l->c = c;
+    l->stride = stride;
+    l->first = first;
+    l->step = interleaved ? 2 : 1;
+    l->logs = interleaved ? 1 : c;
+    ts_cpu_block_places(c, stride, 1, l->x);
+    ts_cpu_block_places(c, 2 * c, l->step, l->h);
 }
 
-/* Copies between a block's array and channels offset + step j of rows of `stride`. */
-static void gather(const block *b, int c, const float *from, int stride, int offset, int step, float *to)
+static int64_t x_offset(const layout *l, const ts_cpu_block *w)
 {
-    const float *row = from + b->row * stride + offset;
-    for (int i = 0, j = b->channel; i < b->count; row += stride, j = 0)
-        for (; j < c && i < b->count; i++, j++)
-            to[i] = row[j * step];
+    return w->row * l->stride + l->first + w->channel;
 }
 
-static void scatter(const block *b, int c, const float *from, float *to, int stride, int offset, int step,
-                    bool accumulate)
+static int64_t h_offset(const layout *l, const ts_cpu_block *w)
 {
-    float *row = to + b->row * stride + offset;
-    for (int i = 0, j = b->channel; i < b->count; row += stride, j = 0)
-        for (; j < c && i < b->count; i++, j++)
-            row[j * step] = accumulate ? row[j * step] + from[i] : from[i];
+    return w->row * 2 * l->c + w->channel * l->step;
 }
 
-/* Where logs begin in a row of h, and the distance between channels. */
-static int logs_offset(const layout *l)
+static void take_moments(const layout *l, const ts_cpu_block *w, const float *h, block *b)
 {
-    return l->interleaved ? 1 : l->c;
+    ts_cpu_block_gather(w->count, h + h_offset(l, w), l->h, b->mean);
+    ts_cpu_block_gather(w->count, h + h_offset(l, w) + l->logs, l->h, b->logs);
 }
 
-static int step_of(const layout *l)
-{
-    return l->interleaved ? 2 : 1;
-}
+/* ---- log-density ---- */
 
-static void gather_h(block *b, const layout *l, const float *h)
+/* x <- ln N(x; mean, exp(logs)) */
+static void log_density(int count, block *b)
 {
-    gather(b, l->c, h, 2 * l->c, 0, step_of(l), b->mean);
-    gather(b, l->c, h, 2 * l->c, logs_offset(l), step_of(l), b->logs);
-}
-
-static float log_density(const block *b)
-{
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int i = 0; i < b->count; i++) {
+    const float ln_2pi = 1.8378770664093453f;
+#pragma omp simd
+    for (int i = 0; i < count; i++) {
         const float d = (b->x[i] - b->mean[i]) * ts_exp(-b->logs[i]);
-        sum += d * d + 2 * b->logs[i] + ln_2pi;
+        b->x[i] = -0.5f * (d * d + ln_2pi) - b->logs[i];
     }
-    return -0.5f * sum;
+}
+
+static void forward_images(const ts_gaussian_forward *a, const layout *l, int64_t first, int64_t last)
+{
+    const float *x = a->x;
+    block b;
+    for (int64_t n = first; n < last; n++)
+        a->logp[n] = 0;
+    for (ts_cpu_block w = ts_cpu_block_first(first * a->hw, last * a->hw, l->c); ts_cpu_block_more(&w);
+         ts_cpu_block_next(&w)) {
+        ts_cpu_block_gather(w.count, x + x_offset(l, &w), l->x, b.x);
+        take_moments(l, &w, a->h, &b);
+        log_density(w.count, &b);
+        ts_cpu_block_sum(&w, b.x, a->hw, a->logp);
+    }
 }
 
 ts_status ts_cpu_gaussian_forward(ts_device *device, const ts_gaussian_forward *a)
 {
-    const layout l = {a->c, a->stride, a->first, a->interleaved};
-    const int64_t count = (int64_t)a->hw * a->c;
-#pragma omp parallel for num_threads(ts_cpu_threads_for(device, a->n *count))
-    for (int n = 0; n < a->n; n++) {
-        const float *x = (const float *)a->x + (int64_t)n * a->hw * a->stride;
-        const float *h = (const float *)a->h + 2 * n * count;
-        block b;
-        double sum = 0;
-        for (int64_t first = 0; first < count; first += BLOCK) {
-            locate(&b, &l, first, count);
-            gather(&b, l.c, x, l.stride, l.first, 1, b.x);
-            gather_h(&b, &l, h);
-            sum += log_density(&b);
-        }
-        a->logp[n] = (float)sum;
+    const int threads = ts_cpu_threads_for(device, (int64_t)a->n * a->hw * a->c);
+    layout l;
+    lay_out(&l, a->c, a->stride, a->first, a->interleaved);
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (int t = 0; t < threads; t++) {
+        int64_t first, last;
+        ts_cpu_share(a->n, t, threads, &first, &last);
+        forward_images(a, &l, first, last);
     }
     return NULL;
 }
 
 /* x <- dlogp/dx, mean <- dlogp/dmean = -dlogp/dx, logs <- dlogp/dlogs, all times g. */
-static void differentiate(block *b, float g)
+static void differentiate(int count, block *b)
 {
 #pragma omp simd
-    for (int i = 0; i < b->count; i++) {
-        const float r = ts_exp(-b->logs[i]), d = (b->x[i] - b->mean[i]) * r;
+    for (int i = 0; i < count; i++) {
+        const float r = ts_exp(-b->logs[i]), d = (b->x[i] - b->mean[i]) * r, g = b->g[i];
         b->x[i] = -g * d * r;
         b->mean[i] = g * d * r;
         b->logs[i] = g * (d * d - 1);
     }
 }
 
-static void backward_image(const ts_gaussian_backward *a, const layout *l, int n)
+static void backward_images(const ts_gaussian_backward *a, const layout *l, int64_t first, int64_t last)
 {
-    const int64_t count = (int64_t)a->hw * a->c, at = (int64_t)n * a->hw * a->stride;
-    const float *x = (const float *)a->x + at, *h = (const float *)a->h + 2 * n * count;
-    float *dx = a->dx ? (float *)a->dx + at : NULL, *dh = a->dh ? (float *)a->dh + 2 * n * count : NULL;
+    const float *x = a->x;
+    float *dx = a->dx, *dh = a->dh;
     block b;
     if (dx && !a->accumulate && a->c < a->stride)
-        for (int64_t i = 0; i < (int64_t)a->hw * a->stride; i++)
+        for (int64_t i = first * a->hw * a->stride; i < last * a->hw * a->stride; i++)
             dx[i] = 0;
-    for (int64_t first = 0; first < count; first += BLOCK) {
-        locate(&b, l, first, count);
-        gather(&b, l->c, x, l->stride, l->first, 1, b.x);
-        gather_h(&b, l, h);
-        differentiate(&b, a->dlogp[n]);
+    for (ts_cpu_block w = ts_cpu_block_first(first * a->hw, last * a->hw, l->c); ts_cpu_block_more(&w);
+         ts_cpu_block_next(&w)) {
+        ts_cpu_block_gather(w.count, x + x_offset(l, &w), l->x, b.x);
+        take_moments(l, &w, a->h, &b);
+        ts_cpu_block_spread(&w, a->dlogp, a->hw, b.g);
+        differentiate(w.count, &b);
         if (dx)
-            scatter(&b, l->c, b.x, dx, l->stride, l->first, 1, a->accumulate);
+            ts_cpu_block_scatter(w.count, b.x, l->x, dx + x_offset(l, &w), a->accumulate);
         if (dh) {
-            scatter(&b, l->c, b.mean, dh, 2 * l->c, 0, step_of(l), false);
-            scatter(&b, l->c, b.logs, dh, 2 * l->c, logs_offset(l), step_of(l), false);
+            ts_cpu_block_scatter(w.count, b.mean, l->h, dh + h_offset(l, &w), false);
+            ts_cpu_block_scatter(w.count, b.logs, l->h, dh + h_offset(l, &w) + l->logs, false);
         }
     }
 }
 
 ts_status ts_cpu_gaussian_backward(ts_device *device, const ts_gaussian_backward *a)
 {
-    const layout l = {a->c, a->stride, a->first, a->interleaved};
-#pragma omp parallel for num_threads(ts_cpu_threads_for(device, (int64_t)a->n * a->hw * a->c))
-    for (int n = 0; n < a->n; n++)
-        backward_image(a, &l, n);
+    const int threads = ts_cpu_threads_for(device, (int64_t)a->n * a->hw * a->c);
+    layout l;
+    lay_out(&l, a->c, a->stride, a->first, a->interleaved);
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (int t = 0; t < threads; t++) {
+        int64_t first, last;
+        ts_cpu_share(a->n, t, threads, &first, &last);
+        backward_images(a, &l, first, last);
+    }
     return NULL;
+}
+
+/* ---- samples ---- */
+
+/* mean <- mean + temperature exp(logs) z, z the normals of elements first .. */
+static void draw(const ts_gaussian_sample *a, uint64_t first, int count, block *b)
+{
+    float z[TS_CPU_BLOCK + 4];
+    const int before = (int)(first % 4); /* normals come in fours */
+    ts_cpu_normals(a->state, a->stream, a->element + first - (uint64_t)before, count + before, z);
+#pragma omp simd
+    for (int i = 0; i < count; i++)
+        b->mean[i] += a->temperature * ts_exp(b->logs[i]) * z[i + before];
+}
+
+static void sample_rows(const ts_gaussian_sample *a, const layout *l, int64_t first, int64_t last)
+{
+    block b;
+    for (ts_cpu_block w = ts_cpu_block_first(first, last, l->c); ts_cpu_block_more(&w);
+         ts_cpu_block_next(&w)) {
+        take_moments(l, &w, a->h, &b);
+        if (a->temperature != 0) /* at 0 an overflowing deviation must not matter */
+            draw(a, (uint64_t)(w.row * l->c + w.channel), w.count, &b);
+        ts_cpu_block_scatter(w.count, b.mean, l->x, (float *)a->x + x_offset(l, &w), false);
+    }
 }
 
 ts_status ts_cpu_gaussian_sample(ts_device *device, const ts_gaussian_sample *a)
 {
-    const layout l = {a->c, a->stride, a->first, a->interleaved};
-    const int64_t total = (int64_t)a->n * a->hw * a->c;
-#pragma omp parallel for num_threads(ts_cpu_threads_for(device, total))
-    for (int64_t first = 0; first < total; first += BLOCK) {
-        block b;
-        locate(&b, &l, first, total);
-        gather_h(&b, &l, a->h);
-        if (a->temperature != 0) { /* at 0 an overflowing deviation must not matter */
-            ts_cpu_normals(a->state, a->stream, (uint64_t)a->element + (uint64_t)first, b.count, b.x);
-#pragma omp simd
-            for (int i = 0; i < b.count; i++)
-                b.mean[i] += a->temperature * ts_exp(b.logs[i]) * b.x[i];
-        }
-        scatter(&b, l.c, b.mean, a->x, l.stride, l.first, 1, false);
+    const int64_t rows = (int64_t)a->n * a->hw;
+    const int threads = ts_cpu_threads_for(device, rows * a->c);
+    layout l;
+    lay_out(&l, a->c, a->stride, a->first, a->interleaved);
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (int t = 0; t < threads; t++) {
+        int64_t first, last;
+        ts_cpu_share(rows, t, threads, &first, &last);
+        sample_rows(a, &l, first, last);
     }
     return NULL;
 }
