@@ -99,7 +99,7 @@ void glow_model_decode(const glow_model *m, int n, const float *z_top, double te
     k->release(m->device, memory);
 }
 
-/* One row of the Jacobian: the gradient of latent i. */
+/* One row of the Jacobian: the gradient of latent i.  A backward pass uses up what the forward pass left. */
 static void jacobian_row(const glow_model *m, ts_graph *graph, ts_tensor input, ts_tensor z, int i,
                          double *row)
 {
@@ -107,6 +107,7 @@ static void jacobian_row(const glow_model *m, ts_graph *graph, ts_tensor input, 
     float *v = calloc((size_t)m->d, sizeof *v);
     v[i] = 1;
     must(k->upload(m->device, ts_graph_gradient(graph, z), v, (size_t)m->d * sizeof *v));
+    must(ts_graph_forward(graph));
     must(ts_graph_backward(graph));
     must(k->synchronize(m->device));
     must(k->download(m->device, v, ts_graph_gradient(graph, input), (size_t)m->d * sizeof *v));
@@ -129,7 +130,6 @@ double glow_model_log_det(const glow_model *m, const float *x)
     ts_graph_output(graph, z, true);
     must(ts_graph_plan(graph, TS_PLAN_INPUT_GRADIENTS));
     must(k->upload(m->device, ts_graph_data(graph, input), x, (size_t)d * sizeof *x));
-    must(ts_graph_forward(graph));
     for (int i = 0; i < d; i++)
         jacobian_row(m, graph, input, z, i, jacobian + (size_t)i * d);
     if (LAPACKE_dgetrf(LAPACK_ROW_MAJOR, d, d, jacobian, d, pivots) < 0)

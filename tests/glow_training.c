@@ -43,18 +43,18 @@ static ts_mixture *make_mixture(ts_device *device, int d)
     return mixture;
 }
 
-static problem make_problem(ts_device *device, int side, int levels, int steps, int hidden,
-                            ts_glow_training_config config)
+/* In place: the training keeps the address of the data. */
+static void make_problem(problem *p, ts_device *device, int side, int levels, int steps, int hidden,
+                         ts_glow_training_config config)
 {
-    problem p = {.device = device, .config = config};
+    *p = (problem){.device = device, .config = config};
     const ts_glow_config g = {side, side, 1, levels, steps, hidden};
-    p.mixture = make_mixture(device, side * side);
-    p.data = (ts_data){.device = device, .h = side, .w = side, .c = 1, .count = 4096, .mixture = p.mixture};
-    must(ts_params_create(device, &p.params));
-    must(ts_glow_create(&g, p.params, 11, &p.glow));
-    must(ts_params_commit(p.params, 11));
-    must(ts_training_glow(device, &config, &p.data, p.params, p.glow, &p.training));
-    return p;
+    p->mixture = make_mixture(device, side * side);
+    p->data = (ts_data){.device = device, .h = side, .w = side, .c = 1, .count = 4096, .mixture = p->mixture};
+    must(ts_params_create(device, &p->params));
+    must(ts_glow_create(&g, p->params, 11, &p->glow));
+    must(ts_params_commit(p->params, 11));
+    must(ts_training_glow(device, &config, &p->data, p->params, p->glow, &p->training));
 }
 
 static void free_problem(problem *p)
@@ -129,7 +129,8 @@ static void read_parameter(const problem *p, const char *name, float *values)
 void test_initialization(void **state)
 {
     float bias[4], logs[4], log_s[4];
-    problem p = make_problem(*state, 4, 1, 2, 8, settings(0.3, 0));
+    problem p;
+    make_problem(&p, *state, 4, 1, 2, 8, settings(0.3, 0));
     must(ts_training_step(p.training));
     read_parameter(&p, "flow.layers.1.actnorm.bias", bias);
     read_parameter(&p, "flow.layers.1.actnorm.logs", logs);
@@ -160,7 +161,8 @@ void test_entropy(void **state)
     static const double T[] = {0.15, 0.6};
     static const double reach[] = {0.03, 0.01}; /* nats a dimension */
     for (int i = 0; i < 2; i++) {
-        problem p = make_problem(*state, 4, 2, 3, 24, settings(T[i], 3e-3));
+        problem p;
+        make_problem(&p, *state, 4, 2, 3, 24, settings(T[i], 3e-3));
         ts_training_report report;
         must(ts_training_step(p.training));
         must(ts_training_read(p.training, &report));
@@ -200,7 +202,8 @@ static bool all_finite(const problem *p, ts_param_buffer which)
  */
 static double unguarded_loss(ts_device *device, const ts_glow_training_config *c, int steps)
 {
-    problem p = make_problem(device, 4, 2, 4, 24, *c);
+    problem p;
+    make_problem(&p, device, 4, 2, 4, 24, *c);
     const ts_kernels *k = device->k;
     const int d = 16, n = c->batch;
     void *state, *report, *x;
@@ -267,7 +270,8 @@ void test_guard(void **state)
         c.optimizer.clip = 0;
         c.optimizer.warmup = 0;
         const double without = unguarded_loss(*state, &c, 400);
-        problem p = make_problem(*state, 4, 2, 4, 24, c);
+        problem p;
+        make_problem(&p, *state, 4, 2, 4, 24, c);
         for (int step = 0; step < 1000; step++)
             must(ts_training_step(p.training));
         must(ts_training_read(p.training, &report));
@@ -294,7 +298,8 @@ void test_repeatable(void **state)
     int64_t count = 0;
     for (int run = 0; run < 2; run++) {
         ts_training_report report;
-        problem p = make_problem(*state, 4, 2, 2, 16, settings(0.4, 1e-3));
+        problem p;
+        make_problem(&p, *state, 4, 2, 2, 16, settings(0.4, 1e-3));
         for (int step = 0; step < 40; step++) {
             must(ts_training_step(p.training));
             if (run && step % 7 == 0) /* looking changes nothing */

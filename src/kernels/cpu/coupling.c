@@ -3,6 +3,7 @@
  * + 2). The interleaved channels are taken apart into short contiguous blocks, so that the mathematics is
  * vectors of full length however few the channels.
  */
+#include <math.h>
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/vector_math.h"
@@ -11,6 +12,7 @@
 typedef struct block {
     float x[TS_CPU_BLOCK], u[TS_CPU_BLOCK], a[TS_CPU_BLOCK]; /* x2, shift, v + 2 */
     float s[TS_CPU_BLOCK], r[TS_CPU_BLOCK];                  /* sigmoid(a), sigmoid(-a) */
+    float e[TS_CPU_BLOCK];                                   /* exp(-|a|) */
     float g[TS_CPU_BLOCK], dv[TS_CPU_BLOCK];                 /* dy2 and then du; dv */
 } block;
 
@@ -47,6 +49,7 @@ static void take(const ts_cpu_block *w, const places *p, const float *x, const f
         const float v = b->a[i] + 2, a = v < lowest ? lowest : v;
         const float e = ts_exp(a < 0 ? a : -a), large = 1 / (1 + e), small = e * large;
         b->a[i] = a;
+        b->e[i] = e;
         b->s[i] = a < 0 ? small : large;
         b->r[i] = a < 0 ? large : small;
     }
@@ -75,6 +78,23 @@ static void transform(bool inverse, int count, block *b)
             b->x[i] = (b->x[i] + b->u[i]) * b->s[i];
 }
 
+/* logdet of each image += sum ln sigmoid(a) = sum min(a, 0) - ln prod (1 + exp(-|a|)); each factor is at most
+ * 2, so that a block's product stays within double's range and one logarithm serves many elements. */
+static void add_logdet(const ts_cpu_block *w, const block *b, int hw, float *logdet)
+{
+    for (int first = 0; first < w->count;) {
+        const ts_cpu_run run = ts_cpu_block_run(w, first, hw);
+        double sum = 0, product = 1;
+#pragma omp simd reduction(+ : sum) reduction(* : product)
+        for (int i = run.first; i < run.last; i++) {
+            sum += b->a[i] < 0 ? b->a[i] : 0;
+            product *= 1 + (double)b->e[i];
+        }
+        logdet[run.image] += (float)(sum - log(product));
+        first = run.last;
+    }
+}
+
 static void forward_images(const ts_coupling_forward *a, const places *p, int64_t first, int64_t last)
 {
     block b;
@@ -86,12 +106,8 @@ static void forward_images(const ts_coupling_forward *a, const places *p, int64_
         take(&w, p, a->x, a->h, &b);
         transform(a->inverse, w.count, &b);
         ts_cpu_block_scatter(w.count, b.x, p->x, (float *)a->y + x_offset(&w), false);
-        if (!a->logdet)
-            continue;
-#pragma omp simd
-        for (int i = 0; i < w.count; i++)
-            b.a[i] = ts_log_sigmoid(b.a[i]);
-        ts_cpu_block_sum(&w, b.a, a->hw, a->logdet);
+        if (a->logdet)
+            add_logdet(&w, &b, a->hw, a->logdet);
     }
 }
 
@@ -110,6 +126,17 @@ ts_status ts_cpu_coupling_forward(ts_device *device, const ts_coupling_forward *
 }
 
 /* ---- backward ---- */
+
+/* dv of every element <- its image's dlogdet. */
+static void spread(const ts_cpu_block *w, const float *dlogdet, int hw, float *dv)
+{
+    for (int first = 0; first < w->count;) {
+        const ts_cpu_run run = ts_cpu_block_run(w, first, hw);
+        for (int i = run.first; i < run.last; i++)
+            dv[i] = dlogdet ? dlogdet[run.image] : 0;
+        first = run.last;
+    }
+}
 
 /* dx2 = du = dy2 s, dv = (dy2 (x2 + u) s + dlogdet) sigmoid(-a); dv comes as dlogdet. */
 static void differentiate(int count, block *b)
@@ -131,7 +158,7 @@ static void backward_images(const ts_coupling_backward *a, const places *p, int6
          ts_cpu_block_next(&w)) {
         take(&w, p, a->x, a->h, &b);
         ts_cpu_block_gather(w.count, (const float *)a->dy + x_offset(&w), p->x, b.g);
-        ts_cpu_block_spread(&w, a->dlogdet, a->hw, b.dv);
+        spread(&w, a->dlogdet, a->hw, b.dv);
         differentiate(w.count, &b);
         if (dx)
             ts_cpu_block_scatter(w.count, b.g, p->x, dx + x_offset(&w), a->accumulate);

@@ -57,6 +57,20 @@ static void log_density(int count, block *b)
     }
 }
 
+/* logp of each image += its terms. */
+static void add_terms(const ts_cpu_block *w, const float *terms, int hw, float *logp)
+{
+    for (int first = 0; first < w->count;) {
+        const ts_cpu_run run = ts_cpu_block_run(w, first, hw);
+        float sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (int i = run.first; i < run.last; i++)
+            sum += terms[i];
+        logp[run.image] += sum;
+        first = run.last;
+    }
+}
+
 static void forward_images(const ts_gaussian_forward *a, const layout *l, int64_t first, int64_t last)
 {
     const float *x = a->x;
@@ -68,7 +82,7 @@ static void forward_images(const ts_gaussian_forward *a, const layout *l, int64_
         ts_cpu_block_gather(w.count, x + x_offset(l, &w), l->x, b.x);
         take_moments(l, &w, a->h, &b);
         log_density(w.count, &b);
-        ts_cpu_block_sum(&w, b.x, a->hw, a->logp);
+        add_terms(&w, b.x, a->hw, a->logp);
     }
 }
 
@@ -84,6 +98,17 @@ ts_status ts_cpu_gaussian_forward(ts_device *device, const ts_gaussian_forward *
         forward_images(a, &l, first, last);
     }
     return NULL;
+}
+
+/* g of every element is its image's cotangent. */
+static void spread(const ts_cpu_block *w, const float *dlogp, int hw, float *g)
+{
+    for (int first = 0; first < w->count;) {
+        const ts_cpu_run run = ts_cpu_block_run(w, first, hw);
+        for (int i = run.first; i < run.last; i++)
+            g[i] = dlogp[run.image];
+        first = run.last;
+    }
 }
 
 /* x <- dlogp/dx, mean <- dlogp/dmean = -dlogp/dx, logs <- dlogp/dlogs, all times g. */
@@ -110,7 +135,7 @@ static void backward_images(const ts_gaussian_backward *a, const layout *l, int6
          ts_cpu_block_next(&w)) {
         ts_cpu_block_gather(w.count, x + x_offset(l, &w), l->x, b.x);
         take_moments(l, &w, a->h, &b);
-        ts_cpu_block_spread(&w, a->dlogp, a->hw, b.g);
+        spread(&w, a->dlogp, a->hw, b.g);
         differentiate(w.count, &b);
         if (dx)
             ts_cpu_block_scatter(w.count, b.x, l->x, dx + x_offset(l, &w), a->accumulate);

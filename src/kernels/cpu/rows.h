@@ -95,27 +95,18 @@ static inline void ts_cpu_block_scatter(int count, const float *restrict from, c
             to[places[i]] = from[i];
 }
 
-/* images[row / hw] += the block's terms, image by image. */
-static inline void ts_cpu_block_sum(const ts_cpu_block *b, const float *terms, int hw, float *images)
-{
-    for (int64_t row = b->row, end; row < b->row + b->rows; row = end) {
-        end = (row / hw + 1) * hw < b->row + b->rows ? (row / hw + 1) * hw : b->row + b->rows;
-        float sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (int i = (int)(row - b->row) * b->width; i < (int)(end - b->row) * b->width; i++)
-            sum += terms[i];
-        images[row / hw] += sum;
-    }
-}
+/* The rows of a block that belong to one image of hw rows, as a range of its elements. */
+typedef struct ts_cpu_run {
+    int64_t image;
+    int first, last;
+} ts_cpu_run;
 
-/* Each element gets its image's value; all 0 where there are none. */
-static inline void ts_cpu_block_spread(const ts_cpu_block *b, const float *images, int hw, float *values)
+/* The run that begins with element `first`. */
+static inline ts_cpu_run ts_cpu_block_run(const ts_cpu_block *b, int first, int hw)
 {
-    for (int64_t row = b->row, end; row < b->row + b->rows; row = end) {
-        end = (row / hw + 1) * hw < b->row + b->rows ? (row / hw + 1) * hw : b->row + b->rows;
-        for (int i = (int)(row - b->row) * b->width; i < (int)(end - b->row) * b->width; i++)
-            values[i] = images ? images[row / hw] : 0;
-    }
+    const int64_t row = b->row + first / b->width, image = row / hw;
+    const int64_t end = (image + 1) * hw < b->row + b->rows ? (image + 1) * hw : b->row + b->rows;
+    return (ts_cpu_run){image, first, (int)(end - b->row) * b->width};
 }
 
 #endif
