@@ -203,7 +203,7 @@ static bool all_finite(const problem *p, ts_param_buffer which)
 static double unguarded_loss(ts_device *device, const ts_glow_training_config *c, int steps)
 {
     problem p;
-    make_problem(&p, device, 4, 2, 4, 24, *c);
+    make_problem(&p, device, 4, 2, 3, 16, *c);
     const ts_kernels *k = device->k;
     const int d = 16, n = c->batch;
     void *state, *report, *x;
@@ -269,10 +269,10 @@ void test_guard(void **state)
         ts_training_report report;
         c.optimizer.clip = 0;
         c.optimizer.warmup = 0;
-        const double without = unguarded_loss(*state, &c, 400);
+        const double without = unguarded_loss(*state, &c, 200);
         problem p;
-        make_problem(&p, *state, 4, 2, 4, 24, c);
-        for (int step = 0; step < 1000; step++)
+        make_problem(&p, *state, 4, 2, 3, 16, c);
+        for (int step = 0; step < 640; step++)
             must(ts_training_step(p.training));
         must(ts_training_read(p.training, &report));
         assert_true(report.finite && isfinite(report.loss));
@@ -282,10 +282,10 @@ void test_guard(void **state)
         print_message("rate %g: loss %g; unguarded %g; rate scaled by %g in %d rollbacks; KL %.4f\n",
                       rates[i], report.loss, without, report.rate_scale, (int)report.rollbacks, kl);
         if (rates[i] >= 1) {
-            assert_true(!(without < 10)); /* NaN or absurd */
+            assert_true(!(without < 10)); /* NaN, or absurd */
             assert_true(report.rollbacks > 0 && report.rate_scale < 1);
         }
-        assert_true(kl < 0.1);
+        assert_true(kl < 0.06);
         free_problem(&p);
     }
 }
