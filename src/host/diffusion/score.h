@@ -1,6 +1,6 @@
 /*
- * A score, as the noise it predicts: net(x, t) with grad log p_t(x) = -net / s(t) (VP and sub-VP, math.md
- * section 1). Two kinds: the network, and the exact score of a mixture.  Batch size is fixed at creation.
+ * A score, as the noise it predicts: net(x, t) with grad log p_t(x) = -net / s(t) (VP and sub-VP; Song et
+ * al. 2021). Two kinds: the network, and the exact score of a mixture.  Batch size is fixed at creation.
  */
 #ifndef TS_DIFFUSION_SCORE_H
 #define TS_DIFFUSION_SCORE_H

@@ -40,7 +40,7 @@ typedef struct ts_score_training_config {
     ts_optimizer_config optimizer;
 } ts_score_training_config;
 
-/* Objective (math.md section 6): mean over d and the batch of w(t) (net - z)^2, t uniform or
+/* Objective (Ho et al. 2020; Song et al. 2021): mean over d and the batch of w(t) (net - z)^2, t uniform or
  * importance-sampled. */
 ts_status ts_training_score(ts_device *device, const ts_score_training_config *config, const ts_data *data,
                             ts_params *params, ts_network_apply *apply, const void *model,
