@@ -309,6 +309,15 @@ static void test_refused_checkpoints(void **state)
     ts_run *run;
     must_fail(ts_run_create(FOLDER, config_of(on_mixture, NULL), false, &cpu, &run), TS_INVALID,
               FOLDER ": holds a run already; continue it with --resume");
+    /* resuming with another architecture fails and leaves the run's configuration alone */
+    must_fail(ts_run_create(FOLDER, config_of(on_mixture, "model.hidden=12"), true, &cpu, &run), TS_INVALID,
+              "a checkpoint of another architecture");
+    must_fail(ts_run_create(FOLDER, config_of(on_mixture, "model.blocks=2"), true, &cpu, &run), TS_INVALID,
+              "a checkpoint of another architecture");
+    run = reopen(FOLDER, NULL);
+    assert_int_equal(run->config->model.hidden, 8);
+    assert_int_equal(run->config->model.blocks, 1);
+    ts_run_close(run);
     const char *const other[] = {"model.hidden=12", "model.blocks=2"};
     ts_checkpoint checkpoint;
     for (int i = 0; i < 2; i++) {

@@ -254,6 +254,54 @@ static ts_status read_profile(ts_safetensors *file, ts_checkpoint *checkpoint)
                                checkpoint->profile);
 }
 
+static bool same_shape(const ts_safetensors_info *stored, const ts_param_info *info)
+{
+    if (stored->type != TS_ST_F32 || stored->rank != info->rank)
+        return false;
+    for (int i = 0; i < info->rank; i++)
+        if (stored->shape[i] != info->shape[i])
+            return false;
+    return true;
+}
+
+static ts_status check_tensors(const ts_run *run, const ts_safetensors *file)
+{
+    const ts_params *params = run->model->params;
+    char name[NAME_LENGTH];
+    int known = ts_safetensors_find(file, PROFILE_NAME) >= 0;
+    for (int part = 0; part < PARTS; part++)
+        for (int p = 0; p < ts_params_table_size(params); p++) {
+            const ts_param_info *info = ts_params_info(params, p);
+            if (!has_part(info, part))
+                continue;
+            snprintf(name, sizeof name, "%s%s", parts[part].prefix, info->name);
+            const int index = ts_safetensors_find(file, name);
+            if (index < 0 || !same_shape(ts_safetensors_at(file, index), info))
+                return ts_error(TS_INVALID,
+                                "a checkpoint of another architecture: %s: tensor %s is missing or of "
+                                "another shape",
+                                ts_safetensors_path(file), name);
+            known++;
+        }
+    if (known != ts_safetensors_count(file))
+        return ts_error(TS_INVALID,
+                        "a checkpoint of another architecture: %s: %d tensors are not of this model",
+                        ts_safetensors_path(file), ts_safetensors_count(file) - known);
+    return NULL;
+}
+
+ts_status ts_checkpoint_check(const ts_run *run)
+{
+    ts_checkpoint header;
+    ts_safetensors *file;
+    TS_TRY(open_checkpoint(run, &file));
+    ts_status status = read_header(run, file, &header);
+    if (!status)
+        status = check_tensors(run, file);
+    ts_safetensors_close(file);
+    return status;
+}
+
 ts_status ts_checkpoint_load(ts_run *run, ts_checkpoint *checkpoint)
 {
     *checkpoint = (ts_checkpoint){0};

@@ -22,6 +22,10 @@ ts_status ts_checkpoint_save(const ts_run *run, const ts_checkpoint *checkpoint)
 
 bool ts_checkpoint_exists(const ts_run *run);
 
+/* Whether the checkpoint there fits run->model, without reading its tensors.  Errors as for
+ * ts_checkpoint_load. */
+ts_status ts_checkpoint_check(const ts_run *run);
+
 /* Everything back into run->model->params (training enabled).  Errors: TS_FORMAT for a file cut short,
  * TS_INVALID for one of another architecture; both name the file and the first tensor that differs. */
 ts_status ts_checkpoint_load(ts_run *run, ts_checkpoint *checkpoint);

@@ -120,11 +120,22 @@ ts_status ts_config_print(const ts_config *config, char **text)
 static const char *kind_name(ts_config_kind kind)
 {
     static const char *const names[] = {
-        [TS_KEY_INT] = "integer",           [TS_KEY_REAL] = "number",
-        [TS_KEY_BOOL] = "true or false",    [TS_KEY_STRING] = "text",
-        [TS_KEY_CHOICE] = "choice",         [TS_KEY_INTS] = "list of integers",
-        [TS_KEY_REALS] = "list of numbers", [TS_KEY_MATRIX] = "list of lists of numbers"};
+        [TS_KEY_INT] = "integer", [TS_KEY_REAL] = "number",   [TS_KEY_BOOL] = "bool",
+        [TS_KEY_STRING] = "text", [TS_KEY_CHOICE] = "choice", [TS_KEY_INTS] = "list",
+        [TS_KEY_REALS] = "list",  [TS_KEY_MATRIX] = "matrix"};
     return names[kind];
+}
+
+/* "a|b" as "a, b". */
+static void print_choices(const char *choices, char *text, size_t size)
+{
+    size_t n = 0;
+    for (; *choices && n + 3 < size; choices++) {
+        text[n++] = *choices == '|' ? ',' : *choices;
+        if (*choices == '|')
+            text[n++] = ' ';
+    }
+    text[n] = 0;
 }
 
 void ts_config_visit(ts_config_visitor *visitor, void *context)
@@ -135,7 +146,7 @@ void ts_config_visit(ts_config_visitor *visitor, void *context)
         ts_config_real_text(key->minimum, low);
         ts_config_real_text(key->maximum, high);
         if (key->choices)
-            snprintf(range, sizeof range, "%s", key->choices);
+            print_choices(key->choices, range, sizeof range);
         else if (key->minimum != key->maximum)
             snprintf(range, sizeof range, "%s to %s", low, high);
         visitor(context, key->section, key->key, kind_name(key->kind), key->fallback, range, key->help);

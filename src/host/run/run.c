@@ -160,6 +160,9 @@ static ts_status create(ts_run *run, bool resume, const ts_run_options *options)
     if (!run->dir)
         return NULL;
     TS_TRY(claim_directory(run, resume));
+    /* a configuration that does not fit what is there must not replace the one that does */
+    if (run->model && run->model->params && ts_checkpoint_exists(run))
+        TS_TRY(ts_checkpoint_check(run));
     TS_TRY(store_config(run));
     return options->command ? record_command(run, options->command) : NULL;
 }

@@ -1,0 +1,195 @@
+/* The public interface, in terms of runs. */
+#include "tstar/tstar.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "run/checkpoint.h"
+#include "run/evaluate.h"
+#include "run/trainer.h"
+
+/* Hands the caller's callback to the library and turns its answer into a request to stop. */
+typedef struct relay {
+    ts_progress base;
+    volatile sig_atomic_t stop;
+    tstar_options options;
+} relay;
+
+struct tstar_model {
+    ts_run *run;
+    relay relay;
+};
+
+static void update(ts_progress *progress, const char *phase, double done, double total, const char *unit,
+                   const char *note)
+{
+    (void)unit, (void)note;
+    relay *r = (relay *)progress;
+    if (r->options.progress(r->options.context, phase, done, total))
+        r->stop = 1;
+}
+
+static void begin(relay *r, const tstar_options *options)
+{
+    *r = (relay){0};
+    if (options)
+        r->options = *options;
+    if (r->options.progress)
+        r->base.update = update;
+    r->base.stop = &r->stop;
+}
+
+static ts_run_options run_options(const tstar_options *options)
+{
+    return (ts_run_options){.device = options ? options->device : NULL,
+                            .device_options = {.threads = options ? options->threads : 0}};
+}
+
+/* The exit status of `status`, its message to the caller. */
+static int finish(ts_status status, char **error)
+{
+    const int result = ts_status_exit(status);
+    if (error)
+        *error = status ? strdup(ts_status_message(status)) : NULL;
+    ts_status_free(status);
+    return result;
+}
+
+const char *tstar_version(void)
+{
+    return TSTAR_VERSION;
+}
+
+/* ---- training and fitting ---- */
+
+static ts_status train(const char *path, const char *const *overrides, int count, const char *dir,
+                       const tstar_options *options)
+{
+    ts_config *config;
+    ts_run *run;
+    relay r;
+    begin(&r, options);
+    const ts_run_options how = run_options(options);
+    TS_TRY(ts_config_load(path, overrides, count, &config));
+    TS_TRY(ts_run_create(dir, config, true, &how, &run));
+    ts_status status = ts_trainer_run(run, &(ts_trainer_options){.resume = true, .progress = &r.base}, NULL);
+    ts_run_close(run);
+    return status;
+}
+
+int tstar_train(const char *config, const char *const *overrides, int count, const char *run,
+                const tstar_options *options, char **error)
+{
+    return finish(train(config, overrides, count, run, options), error);
+}
+
+static ts_status fit(const char *dir, double T, const tstar_options *options)
+{
+    ts_run *run;
+    relay r;
+    begin(&r, options);
+    ts_run_options how = run_options(options);
+    how.without_model = true;
+    TS_TRY(ts_run_open(dir, NULL, 0, true, &how, &run));
+    ts_status status = ts_fit_glow(run, T, &r.base, NULL);
+    ts_run_close(run);
+    return status;
+}
+
+int tstar_fit(const char *run, double T, const tstar_options *options, char **error)
+{
+    return finish(fit(run, T, options), error);
+}
+
+/* ---- a model ---- */
+
+static ts_status open_run(const char *path, const char *const *overrides, int count,
+                          const ts_run_options *how, ts_run **run)
+{
+    if (ts_run_exists(path))
+        return ts_run_open(path, overrides, count, false, how, run);
+    ts_config *config;
+    TS_TRY(ts_config_load(path, overrides, count, &config));
+    return ts_run_create(NULL, config, false, how, run);
+}
+
+static ts_status open_model(const char *path, const char *const *overrides, int count,
+                            const tstar_options *options, tstar_model *model)
+{
+    begin(&model->relay, options);
+    const ts_run_options how = run_options(options);
+    TS_TRY(open_run(path, overrides, count, &how, &model->run));
+    if (!model->run->model->params)
+        return NULL;
+    ts_checkpoint checkpoint;
+    TS_TRY(ts_checkpoint_load_weights(model->run, true, &checkpoint));
+    ts_checkpoint_release(&checkpoint);
+    return NULL;
+}
+
+int tstar_open(const char *path, const char *const *overrides, int count, const tstar_options *options,
+               tstar_model **model, char **error)
+{
+    *model = NULL;
+    tstar_model *m = calloc(1, sizeof *m);
+    if (!m)
+        return finish(ts_error(TS_NO_MEMORY, "no memory for a model"), error);
+    ts_status status = open_model(path, overrides, count, options, m);
+    if (status)
+        tstar_close(m);
+    else
+        *model = m;
+    return finish(status, error);
+}
+
+void tstar_close(tstar_model *model)
+{
+    if (!model)
+        return;
+    ts_run_close(model->run);
+    free(model);
+}
+
+void tstar_shape(const tstar_model *model, int *height, int *width, int *channels)
+{
+    *height = model->run->dataset->test.h;
+    *width = model->run->dataset->test.w;
+    *channels = model->run->dataset->test.c;
+}
+
+static tstar_estimate estimate(ts_interval interval)
+{
+    return (tstar_estimate){interval.mean, interval.half};
+}
+
+int tstar_elbo(tstar_model *model, double T, const char *start, tstar_bound *bound, char **error)
+{
+    ts_evaluate_row row;
+    model->relay.stop = 0;
+    ts_status status = ts_evaluate_bound(model->run, 1, &T, 1, &start, &model->relay.base, &row);
+    if (!status)
+        *bound = (tstar_bound){.elbo = estimate(row.terms.elbo),
+                               .bpd = estimate(row.terms.bpd),
+                               .reconstruction = estimate(row.terms.reconstruction),
+                               .prior = estimate(row.terms.prior),
+                               .diffusion = estimate(row.terms.diffusion)};
+    return finish(status, error);
+}
+
+int tstar_sample(tstar_model *model, double T, const char *start, const char *sampler, int n, float *samples,
+                 double *nfe, char **error)
+{
+    ts_sampler_config config;
+    ts_samples drawn = {.n = 0};
+    model->relay.stop = 0;
+    ts_status status = ts_evaluate_sampler(model->run->config, sampler, T, &config);
+    if (!status)
+        status = ts_evaluate_samples(model->run, &config, start, n, &model->relay.base, &drawn);
+    if (!status) {
+        memcpy(samples, drawn.x,
+               (size_t)n * (size_t)drawn.h * (size_t)drawn.w * (size_t)drawn.c * sizeof(float));
+        if (nfe)
+            *nfe = drawn.nfe;
+    }
+    ts_samples_release(&drawn);
+    return finish(status, error);
+}
