@@ -28,6 +28,19 @@ static void *room(size_t count, size_t size)
 
 /* ---- reading ---- */
 
+/* The public network ignores a resolution that no level has; the engine calls it a mistake. */
+static void drop_absent_resolutions(ts_unet_config *c)
+{
+    int kept = 0;
+    for (int i = 0; i < c->attn_count; i++)
+        for (int level = 0; level < c->levels; level++)
+            if (c->height >> level == c->attn_resolutions[i]) {
+                c->attn_resolutions[kept++] = c->attn_resolutions[i];
+                break;
+            }
+    c->attn_count = kept;
+}
+
 static void read_config(case_unet *u)
 {
     const golden *g = u->g;
@@ -38,6 +51,7 @@ static void read_config(case_unet *u)
     c->num_res_blocks = (int)golden_number(g, "num_res_blocks");
     c->levels = golden_integers(g, "ch_mult", 8, c->ch_mult);
     c->attn_count = golden_integers(g, "attn_resolutions", 8, c->attn_resolutions);
+    drop_absent_resolutions(c);
     u->sde.kind = strcmp(golden_string(g, "sde"), "vp") == 0 ? TS_SDE_VP : TS_SDE_SUBVP;
     u->sde.beta_min = golden_number(g, "beta_min");
     u->sde.beta_max = golden_number(g, "beta_max");

@@ -64,9 +64,9 @@ int golden_integers(const golden *g, const char *key, int limit, int *values)
 {
     const char *text = golden_string(g, key);
     int count = 0;
-    if (!text || *text++ != '[')
+    if (!text || (*text != '[' && *text != '('))
         fatal(g, "the metadata should have a list of integers here", key);
-    while (text && *text != ']') {
+    for (text++; *text != ']' && *text != ')';) {
         char *end;
         const long value = strtol(text, &end, 10);
         if (end == text || count == limit || value < 0 || value > 1 << 20)

@@ -112,8 +112,8 @@ static ts_status parse_tensor(const ts_safetensors *f, const char *name, const j
     const json_int_t first = json_integer_value(begin), last = json_integer_value(end);
     t->info.bytes = (size_t)t->info.count * types[found].bytes;
     if (first < 0 || last < first || (uint64_t)last > f->bytes - f->data)
-        return ts_error(TS_FORMAT, "%s: cut short: tensor %s ends at byte %lld, the file at %llu", f->path,
-                        name, (long long)last + (long long)f->data, (unsigned long long)f->bytes);
+        return ts_error(TS_FORMAT, "%s: cut short: tensor %s ends at byte %llu, the file at %llu", f->path,
+                        name, (unsigned long long)last + f->data, (unsigned long long)f->bytes);
     if ((uint64_t)(last - first) != t->info.bytes)
         return ts_error(TS_FORMAT, "%s: tensor %s: %lld bytes, its shape and type need %zu", f->path, name,
                         (long long)(last - first), t->info.bytes);

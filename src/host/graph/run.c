@@ -98,22 +98,32 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* How many values of parameters an operand reaches: those of one, or of the several that make one matrix. */
+static double param_values(const ts_graph *graph, const tape_step *step, const tape_operand *o)
+{
+    const ts_param_info *info = ts_params_info(graph->params, o->index);
+    const ts_dense_forward *f = &step->arguments.dense_forward;
+    const ts_dense_backward *b = &step->arguments.dense_backward;
+    double count = 1;
+    for (int axis = 0; axis < info->rank; axis++)
+        count *= (double)info->shape[axis];
+    if (step->kernel == KERNEL_dense_forward)
+        return o->field == offsetof(ts_dense_forward, weight) ? (double)f->in * f->out : f->out;
+    if (step->kernel == KERNEL_dense_backward)
+        return o->field == offsetof(ts_dense_backward, dbias) ? b->out : (double)b->in * b->out;
+    return count;
+}
+
 /* Bytes that a step reads and writes. */
 static double traffic(const ts_graph *graph, const tape_step *step)
 {
     double bytes = 0;
     for (int i = 0; i < step->operands; i++) {
         const tape_operand *o = &graph->operands[step->first_operand + i];
-        int passes = o->access == ACCESS_UPDATE || o->access == ACCESS_GRADIENT ? 2 : 1;
-        if (o->access == ACCESS_VALUE || o->access == ACCESS_GRADIENT) {
-            const ts_param_info *info = ts_params_info(graph->params, o->index);
-            double count = 1;
-            for (int axis = 0; axis < info->rank; axis++)
-                count *= (double)info->shape[axis];
-            bytes += passes * count * sizeof(float);
-        } else {
-            bytes += passes * (double)graph->buffers[o->index].bytes;
-        }
+        const int passes = o->access == ACCESS_UPDATE || o->access == ACCESS_GRADIENT ? 2 : 1;
+        const bool param = o->access == ACCESS_VALUE || o->access == ACCESS_GRADIENT;
+        bytes += passes * (param ? param_values(graph, step, o) * sizeof(float)
+                                 : (double)graph->buffers[o->index].bytes);
     }
     return bytes;
 }
