@@ -59,13 +59,13 @@ typedef struct ts_glow_training_config {
  * actnorms from its batch.
  *
  * Guard against divergence, in three layers.  Gradients are clipped.  A step whose gradient is not finite
- * changes nothing (it counts as skipped).  And after every 32nd step, and when a report is read, the mean loss
- * since the last multiple of 32 is judged: if it is not finite, or worse by more than half a nat a dimension
- * than the best mean of 32 steps so far, or if a step was skipped, then parameters, moments and EMA return to
- * where they were when all was last well, the rate is halved for good, and the fit goes on (it counts as a
- * rollback).  So too large a rate costs time, not the fit.  `finite` stays true through this: the reported
- * loss leaves out the steps taken back.  Only when a million-fold smaller rate diverges too does a step fail,
- * with TS_NOT_FINITE.
+ * changes nothing (it counts as skipped).  And after every 32nd step, and when a report is read, the mean
+ * loss since the last multiple of 32 is judged: if it is not finite, or worse by more than half a nat a
+ * dimension than the best mean of 32 steps so far, or if a step was skipped, then parameters, moments and EMA
+ * return to where they were when all was last well, the rate is halved for good, and the fit goes on (it
+ * counts as a rollback).  So too large a rate costs time, not the fit.  `finite` stays true through this: the
+ * reported loss leaves out the steps taken back.  Only when a million-fold smaller rate diverges too does a
+ * step fail, with TS_NOT_FINITE.
  */
 ts_status ts_training_glow(ts_device *device, const ts_glow_training_config *config, const ts_data *data,
                            ts_params *params, const ts_glow *glow, ts_training **training);
