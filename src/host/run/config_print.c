@@ -5,11 +5,13 @@
 
 void ts_config_real_text(double value, char text[32])
 {
+    char shortest[32];
     for (int digits = 6; digits <= 17; digits++) {
-        snprintf(text, 32, "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            return;
+        snprintf(shortest, sizeof shortest, "%.*g", digits, value);
+        if (strtod(shortest, NULL) == value)
+            break;
     }
+    memcpy(text, shortest, sizeof shortest);
 }
 
 /* ---- the resolved configuration ---- */

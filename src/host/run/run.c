@@ -39,13 +39,15 @@ bool ts_run_exists(const char *dir)
 
 void ts_run_T_text(double T, char text[32])
 {
+    char shortest[32];
     for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, 32, "%.*g", digits, T);
-        if (strtod(text, NULL) == T)
+        snprintf(shortest, sizeof shortest - 2, "%.*g", digits, T);
+        if (strtod(shortest, NULL) == T)
             break;
     }
-    if (!strpbrk(text, ".e"))
-        strcat(text, ".0");
+    if (!strpbrk(shortest, ".e"))
+        strcat(shortest, ".0");
+    memcpy(text, shortest, sizeof shortest);
 }
 
 /* ---- the lock ---- */
