@@ -1,6 +1,7 @@
 /*
- * test_operations [DEVICE]: the framework of operations.h, and the list of all operations, each of which must
- * be in the device's table and have a row.
+ * test_operations [DEVICE [fast]] [--without REASON NAME...]: the framework of operations.h, and the list of
+ * all operations, each of which must have a row and be in the device's table, unless named after --without.
+ * Exits with 77, saying so, where a device other than the CPU cannot be had.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -26,6 +27,8 @@ struct ot {
     bool failed_call;
     int failures, checks;
     bool covered[OPERATIONS];
+    bool may_lack[OPERATIONS];
+    const char *reason; /* why the device may lack them */
 };
 
 static const char *const operation_names[] = {
@@ -327,15 +330,22 @@ static void download_one(ot *t, ot_buffer *b, bool again)
     free(before);
 }
 
+static int operation_index(const char *operation)
+{
+    for (int i = 0; i < OPERATIONS; i++)
+        if (strcmp(operation_names[i], operation) == 0)
+            return i;
+    return -1;
+}
+
 bool ot_begin(ot *t, const char *operation, bool present)
 {
+    const int index = operation_index(operation);
     t->operation = operation;
     t->pass = 0;
     t->failed_call = !present;
-    for (int i = 0; i < OPERATIONS; i++)
-        if (strcmp(operation_names[i], operation) == 0)
-            t->covered[i] = true;
-    if (!present)
+    t->covered[index] = true;
+    if (!present && !t->may_lack[index])
         fail(t, "not in the table of %s", t->device->k->name);
     return present;
 }
@@ -490,11 +500,38 @@ static void check_table(ot *t)
         TS_OPERATIONS(PRESENT)};
     for (int i = 0; i < OPERATIONS; i++) {
         t->operation = operation_names[i];
-        if (!present[i])
+        if (!present[i] && t->may_lack[i])
+            printf("skip %-24s %s\n", operation_names[i], t->reason);
+        else if (!present[i])
             fail(t, "missing from the table");
         if (!t->covered[i])
             fail(t, "no row tests it");
     }
+}
+
+static void read_exemptions(ot *t, char **arguments)
+{
+    if (!*arguments)
+        return;
+    if (strcmp(*arguments, "--without") != 0 || !arguments[1])
+        die("usage: test_operations [DEVICE [fast]] [--without REASON NAME...]");
+    t->reason = arguments[1];
+    for (arguments += 2; *arguments; arguments++) {
+        if (operation_index(*arguments) < 0)
+            die("--without: no such operation");
+        t->may_lack[operation_index(*arguments)] = true;
+    }
+}
+
+static void open_device(ot *t, const char *name, bool fast)
+{
+    const ts_device_options options = {.threads = 2, .fast = fast};
+    ts_status status = ts_device_open(name, &options, &t->device);
+    if (ts_status_code(status) == TS_UNSUPPORTED && strcmp(name, "cpu") != 0) {
+        printf("skipped: %s\n", ts_status_message(status));
+        exit(77);
+    }
+    must(status);
 }
 
 int main(int count, char **arguments)
@@ -503,8 +540,10 @@ int main(int count, char **arguments)
                                          operations_bound};
     ot t = {0};
     setvbuf(stdout, NULL, _IOLBF, 0);
-    const ts_device_options options = {.threads = 2};
-    must(ts_device_open(count > 1 ? arguments[1] : "cpu", &options, &t.device));
+    const bool named = count > 1 && strncmp(arguments[1], "--", 2) != 0;
+    const bool fast = named && count > 2 && strcmp(arguments[2], "fast") == 0;
+    read_exemptions(&t, arguments + 1 + named + fast);
+    open_device(&t, named ? arguments[1] : "cpu", fast);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         rows[i](&t);
     check_table(&t);

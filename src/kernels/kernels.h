@@ -632,6 +632,15 @@ typedef struct ts_kernels {
     /* *flops = floating point operations a second of the device's own matrix product of 1536 x 1536 float32,
      * with the device's threads, median of several: what benchmarks measure themselves against. */
     ts_status (*ceiling)(ts_device *device, double *flops);
+    /* Launch sequences: what is queued between record_begin and record_end is not run but kept, and runs
+     * again, with the same arguments, at every replay.  Every operation of it has run once before, with the
+     * same shapes; between the two there are no uploads, downloads or allocations.  An error in between ends
+     * in record_end all the same, which then returns an error and no recording.  Memory that a recording
+     * uses outlives it.  All four are NULL where the device has no such thing. */
+    ts_status (*record_begin)(ts_device *device);
+    ts_status (*record_end)(ts_device *device, void **recording);
+    ts_status (*replay)(ts_device *device, void *recording);
+    void (*recording_free)(ts_device *device, void *recording);
 #define X(name) ts_status (*name)(ts_device *, const ts_##name *);
     TS_OPERATIONS(X)
 #undef X
