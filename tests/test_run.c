@@ -383,6 +383,7 @@ static void test_fit(void **state)
     must_fail(ts_fit_load(run, 0.4, 4, &fit), TS_INVALID, "a Glow of another shape");
     ts_run_close(run);
     run = reopen(FOLDER, "glow.levels=4");
+    must_fail(ts_fit_check(run), TS_INVALID, "glow.levels = 4");
     must_fail(ts_fit_glow(run, 0.4, NULL, NULL), TS_INVALID,
               "glow.levels = 4 needs images that divide by 16, but these are 8x8");
     ts_run_close(run);

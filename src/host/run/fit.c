@@ -66,6 +66,18 @@ static ts_status scratch_for(const ts_params *params, float **scratch)
 
 /* ---- the flow of a run ---- */
 
+ts_status ts_fit_check(const ts_run *run)
+{
+    const ts_data *data = &run->dataset->train;
+    const int levels = run->config->glow.levels, divisor = 1 << levels;
+    if (data->mixture)
+        return ts_error(TS_INVALID, "a Glow is for images; mixture data start from normal or mixture");
+    if (data->h % divisor || data->w % divisor)
+        return ts_error(TS_INVALID, "glow.levels = %d needs images that divide by %d, but these are %dx%d",
+                        levels, divisor, data->h, data->w);
+    return NULL;
+}
+
 static ts_status create_flow(const ts_run *run, ts_params **params, ts_glow **glow)
 {
     const ts_data *data = &run->dataset->train;
@@ -76,12 +88,7 @@ static ts_status create_flow(const ts_run *run, ts_params **params, ts_glow **gl
                                   .levels = config->glow.levels,
                                   .steps = config->glow.steps_per_level,
                                   .hidden = config->glow.hidden};
-    const int divisor = 1 << shape.levels;
-    if (data->mixture)
-        return ts_error(TS_INVALID, "a Glow is for images; mixture data start from normal or mixture");
-    if (data->h % divisor || data->w % divisor)
-        return ts_error(TS_INVALID, "glow.levels = %d needs images that divide by %d, but these are %dx%d",
-                        shape.levels, divisor, data->h, data->w);
+    TS_TRY(ts_fit_check(run));
     TS_TRY(ts_params_create(run->device, params));
     TS_TRY(ts_glow_create(&shape, *params, (uint64_t)config->run.seed, glow));
     return ts_params_commit(*params, (uint64_t)config->run.seed);

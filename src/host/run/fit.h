@@ -15,6 +15,10 @@ typedef struct ts_fit_result {
     bool reused; /* DIR held a finished fit of the same configuration */
 } ts_fit_result;
 
+/* Whether the run's data and section glow suit each other; worth knowing before a long training.  TS_INVALID.
+ */
+ts_status ts_fit_check(const ts_run *run);
+
 /* Fits at T and writes DIR/glow_T<T>.safetensors: averaged weights under the public names, metadata T, steps
  * and the configuration it depends on (data, sde, glow, seed).  Nothing is done where that file is there and
  * its configuration is the run's.  result may be NULL. */
