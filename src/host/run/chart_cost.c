@@ -6,6 +6,19 @@
 
 static const char *const samplers[][2] = {{"em", "Euler-Maruyama"}, {"rk45", "RK45"}};
 
+/*
+ * Points are labelled by T, but where labels would pile up: where all starts come to lie together (the longer
+ * T), only the points of the last start's Euler-Maruyama samples are, and of its RK45 samples the shortest T.
+ */
+static bool labelled(const ts_results *results, const ts_result_row *row, const ts_chart_series *last,
+                     double shortest)
+{
+    if (!strcmp(row->prior, last->prior))
+        return !strcmp(row->sampler, "em") || row->T == shortest;
+    const ts_result_row *other = ts_results_find(results, row->T, last->prior, row->score, row->sampler);
+    return !other || row->sliced_wasserstein.mean > 1.3 * other->sliced_wasserstein.mean;
+}
+
 static void cost_data(const ts_results *results, const ts_chart_series *series, int count, FILE *data)
 {
     double times[TS_CHART_TIMES];
@@ -16,14 +29,18 @@ static void cost_data(const ts_results *results, const ts_chart_series *series, 
             snprintf(block, sizeof block, "%s-%s", series[i].block, samplers[s][0]);
             ts_chart_block(data, block,
                            "T, nfe, seconds per image, sliced Wasserstein distance, 95 % interval, Frechet "
-                           "distance");
+                           "distance, label");
             for (int k = 0; k < time_count; k++) {
                 const ts_result_row *row =
                     ts_results_find(results, times[k], series[i].prior, series[i].score, samplers[s][0]);
-                if (row && isfinite(row->sliced_wasserstein.mean))
-                    fprintf(data, "%g %.10g %.10g %.10g %.10g %.10g\n", row->T, row->nfe,
-                            row->seconds_per_image, row->sliced_wasserstein.mean,
-                            row->sliced_wasserstein.half, row->frechet);
+                if (!row || !isfinite(row->sliced_wasserstein.mean))
+                    continue;
+                fprintf(data, "%g %.10g %.10g %.10g %.10g %.10g", row->T, row->nfe, row->seconds_per_image,
+                        row->sliced_wasserstein.mean, row->sliced_wasserstein.half, row->frechet);
+                if (labelled(results, row, &series[count - 1], times[0]))
+                    fprintf(data, " \"%g\"\n", row->T);
+                else
+                    fputs(" \"\"\n", data);
             }
         }
 }
@@ -53,38 +70,18 @@ static void finish(axis *a, double below, double above)
 /* The band of real data, over the panel's whole width. */
 static void floor_band(double low, double high, double middle, FILE *script)
 {
-    fputs("unset object\nunset arrow\nunset label 98\n", script);
+    fputs("unset object\nunset arrow\n", script);
     if (!isfinite(low) || !isfinite(high) || !(middle > 0))
         return;
-    fprintf(
-        script,
-        "set object 1 rectangle from graph 0, first %.8g to graph 1, first %.8g fillcolor '#DDDDDD' "
-        "fillstyle solid 1 noborder behind\n"
-        "set arrow 1 from graph 0, first %.8g to graph 1, first %.8g nohead linecolor '#888888' "
-        "linewidth 1.2 back\n"
-        "set label 98 'training data' at graph 0.015, first %.8g left offset 0,-0.6 font @small textcolor "
-        "'#777777'\n",
-        low, high, middle, middle, low);
+    fprintf(script,
+            "set object 1 rectangle from graph 0, first %.8g to graph 1, first %.8g fillcolor '#DDDDDD' "
+            "fillstyle solid 1 noborder behind\n"
+            "set arrow 1 from graph 0, first %.8g to graph 1, first %.8g nohead linecolor '#888888' "
+            "linewidth 1.2 back\n",
+            low, high, middle, middle);
 }
 
-/* Labels say T: above the points of the first start, below those of the others, which lie lower; of RK45 only
- * the ends, as its points crowd. */
-static void labels(const ts_chart_series *s, int sampler, bool above, const axis *x, const axis *y,
-                   const double ends[2], FILE *script)
-{
-    char text[96];
-    if (sampler == 0)
-        strcpy(text, "1");
-    else
-        snprintf(text, sizeof text, "($1 == %g || $1 == %g ? sprintf('%%g', $1) : '')", ends[0], ends[1]);
-    fprintf(
-        script,
-        ", \\\n  '' index '%s-%s' using %d:%d:%s with labels font @small offset 0,%s textcolor '%s' notitle",
-        s->block, samplers[sampler][0], x->column, y->column, text, above ? "0.8" : "-0.8", s->color);
-}
-
-static void panel(const ts_chart_series *series, int count, const axis *x, const axis *y,
-                  const double ends[2], FILE *script)
+static void panel(const ts_chart_series *series, int count, const axis *x, const axis *y, FILE *script)
 {
     ts_chart_log_tics(script, 'x', x->low, x->high);
     ts_chart_log_tics(script, 'y', y->low, y->high);
@@ -98,9 +95,17 @@ static void panel(const ts_chart_series *series, int count, const axis *x, const
                     i || k ? ", \\\n  " : "", series[i].block, samplers[k][0], x->column, y->column,
                     k ? "3" : series[i].dash, k ? series[i].hollow : series[i].point, series[i].color,
                     series[i].title, samplers[k][1]);
-            labels(&series[i], k, i == 0, x, y, ends, script);
+            /* the first start lies above the others: so do its labels */
+            fprintf(
+                script,
+                ", \\\n  '' index '%s-%s' using %d:%d:7 with labels font @small offset 0,%s textcolor '%s' "
+                "notitle",
+                series[i].block, samplers[k][0], x->column, y->column, i == 0 ? "0.8" : "-0.8",
+                series[i].color);
         }
-    fputc('\n', script);
+    fputs(
+        ", \\\n  keyentry with boxes fillstyle solid 1 noborder fillcolor '#DDDDDD' title 'training data'\n",
+        script);
 }
 
 bool ts_chart_cost(const ts_results *results, const ts_chart_samples *samples, FILE *data, FILE *script)
@@ -111,15 +116,12 @@ bool ts_chart_cost(const ts_results *results, const ts_chart_samples *samples, F
     const ts_floor *f = &results->floor;
     axis nfe = {2, INFINITY, 0}, seconds = {3, INFINITY, 0}, sliced = {4, INFINITY, 0},
          frechet = {6, INFINITY, 0};
-    double ends[2] = {INFINITY, 0};
     for (int i = 0; i < results->row_count; i++) {
         const ts_result_row *row = &results->rows[i];
         widen(&nfe, row->nfe);
         widen(&seconds, row->seconds_per_image);
         widen(&sliced, row->sliced_wasserstein.mean);
         widen(&frechet, row->frechet);
-        ends[0] = fmin(ends[0], row->T);
-        ends[1] = fmax(ends[1], row->T);
     }
     if (!(sliced.high > 0 && frechet.high > 0 && nfe.high > 0 && seconds.high > 0))
         return false;
@@ -130,25 +132,24 @@ bool ts_chart_cost(const ts_results *results, const ts_chart_samples *samples, F
     finish(&sliced, 0.14, 0.12);
     finish(&frechet, 0.14, 0.12);
     cost_data(results, series, count, data);
-    fprintf(
-        script,
+    fputs(
         "set multiplot layout 2,2 margins 0.085,0.985,0.1,0.885 spacing 0.085,0.045\nset logscale xy\n"
         "set format x ''\n"
-        "set key at screen 0.53, screen 0.99 center top vertical maxrows %d width 1 samplen 3 spacing 1.05\n",
-        2);
+        "set key at screen 0.53, screen 0.99 center top vertical maxrows 2 width 1 samplen 3 spacing 1.05\n",
+        script);
     ts_chart_y_label(script, "sliced Wasserstein distance", 0.17);
     floor_band(f->sliced_wasserstein_low, f->sliced_wasserstein_high, f->sliced_wasserstein, script);
-    panel(series, count, &nfe, &sliced, ends, script);
+    panel(series, count, &nfe, &sliced, script);
     fputs("unset key\nunset label 99\n", script);
-    panel(series, count, &seconds, &sliced, ends, script);
+    panel(series, count, &seconds, &sliced, script);
     char text[64];
     snprintf(text, sizeof text, "Fréchet distance (%s)", results->rows[0].frechet_features);
     fputs("set format x '%g'\nset xlabel 'network evaluations (NFE)'\n", script);
     ts_chart_y_label(script, text, 0.17);
     floor_band(f->frechet_low, f->frechet_high, f->frechet, script);
-    panel(series, count, &nfe, &frechet, ends, script);
+    panel(series, count, &nfe, &frechet, script);
     fputs("unset label 99\nset xlabel 'seconds per image'\n", script);
-    panel(series, count, &seconds, &frechet, ends, script);
+    panel(series, count, &seconds, &frechet, script);
     fputs("unset multiplot\n", script);
     return true;
 }

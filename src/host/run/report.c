@@ -9,7 +9,8 @@
 #include "run/png.h"
 #include "run/run.h"
 
-enum { GRID_IMAGES = 64, CELL_IMAGES = 16, CELL_COLUMNS = 4 };
+/* of an image in the page's small grids: whole multiples, shown as they are */
+enum { GRID_IMAGES = 64, CELL_IMAGES = 16, CELL_COLUMNS = 4, CELL_PIXELS = 32 };
 
 /* ---- stored samples ---- */
 
@@ -81,8 +82,8 @@ bool ts_report_grid(const char *dir, const char *name, const char *alternative, 
     ts_status status = load_samples(dir, name, &set);
     if (!status) {
         const int shown = set.n < CELL_IMAGES ? set.n : CELL_IMAGES;
-        status =
-            ts_png_encode(set.x, shown, set.h, set.w, set.c, CELL_COLUMNS, set.h < 20 ? 0 : 1, &png, &size);
+        status = ts_png_encode(set.x, shown, set.h, set.w, set.c, CELL_COLUMNS,
+                               set.h < CELL_PIXELS ? CELL_PIXELS / set.h : 1, &png, &size);
     }
     const bool drawn = !status;
     if (drawn) {
