@@ -323,9 +323,11 @@ static void concat_rows(ot *t)
                                        {OT_ASSIGN, OT_ADD},
                                        {OT_NONE, OT_ADD},
                                        {OT_ADD, OT_NONE}};
-    for (int variant = -1; variant < 5; variant++) {
-        ot_case(t, "37 rows of 17 + 32, variant %d", variant);
-        concat_row r = {.rows = 37, .ca = 17, .cb = 32};
+    static const int channels[][2] = {{17, 32}, {24, 40}};
+    for (int i = 0; i < 12; i++) {
+        const int variant = i / 2 - 1, *c = channels[i % 2];
+        ot_case(t, "37 rows of %d + %d, variant %d", c[0], c[1], variant);
+        concat_row r = {.rows = 37, .ca = c[0], .cb = c[1]};
         r.a = ot_normal(t, OT_ACTIVATION, r.rows * r.ca, 0, 1);
         r.b = ot_normal(t, OT_ACTIVATION, r.rows * r.cb, 0, 1);
         r.y = ot_output(t, OT_ACTIVATION, r.rows * (r.ca + r.cb));
@@ -365,8 +367,8 @@ static void slice_reference(void *p)
 
 static void slice_rows(ot *t)
 {
-    static const int shapes[][3] = {{8, 0, 4}, {8, 4, 4}, {17, 3, 5}, {5, 0, 5}};
-    for (int i = 0; i < 12; i++) {
+    static const int shapes[][3] = {{8, 0, 4}, {8, 4, 4}, {17, 3, 5}, {5, 0, 5}, {40, 16, 8}};
+    for (int i = 0; i < 15; i++) {
         const int *s = shapes[i / 3], mode = i % 3;
         static const char *const names[] = {"", " backward", " backward accumulate"};
         ot_case(t, "37 rows, %d .. %d of %d%s", s[1], s[1] + s[2] - 1, s[0], names[mode]);
