@@ -209,6 +209,7 @@ static void gather_rows(ot *t)
 typedef struct perturb_row {
     int n, d;
     ts_sde sde;
+    bool wide;
     ot_buffer *x0, *t, *xt, *z;
 } perturb_row;
 
@@ -234,16 +235,19 @@ static void perturb_rows(ot *t)
 {
     static const int shapes[][2] = {{1, 8}, {3, 5}, {1000, 2}, {128, 64}, {11, 3072}, {40000, 1}};
     const ts_sde sdes[] = {vp, subvp, ve};
+    const int cases = ot_device(t)->activation == TS_F32 ? 3 : 6; /* `wide` means nothing in float32 */
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
-        for (int e = 0; e < 3; e++) {
-            perturb_row r = {shapes[k][0], shapes[k][1], sdes[e], NULL, NULL, NULL, NULL};
-            ot_case(t, "n %d, d %d, sde %d", r.n, r.d, e);
+        for (int e = 0; e < cases; e++) {
+            perturb_row r = {.n = shapes[k][0], .d = shapes[k][1], .sde = sdes[e % 3], .wide = e >= 3};
+            const ts_dtype type = r.wide ? TS_F32 : OT_ACTIVATION;
+            ot_case(t, "n %d, d %d, sde %d%s", r.n, r.d, e % 3, r.wide ? ", wide" : "");
             r.x0 = ot_uniform(t, TS_F32, (int64_t)r.n * r.d, -1, 1);
             r.t = ot_uniform(t, TS_F32, r.n, 1e-5, 1);
-            r.xt = ot_output(t, OT_ACTIVATION, (int64_t)r.n * r.d);
-            r.z = ot_output(t, OT_ACTIVATION, (int64_t)r.n * r.d);
+            r.xt = ot_output(t, type, (int64_t)r.n * r.d);
+            r.z = ot_output(t, type, (int64_t)r.n * r.d);
             ts_perturb a = {r.n,         r.d,        r.sde,        device_state(t, &state5),
-                            ot_in(r.x0), ot_in(r.t), ot_out(r.xt), ot_out(r.z)};
+                            ot_in(r.x0), ot_in(r.t), ot_out(r.xt), ot_out(r.z),
+                            r.wide};
             ot_run(t, perturb, a);
             ot_check(t, perturb_reference, &r, 1e-6);
         }

@@ -306,7 +306,7 @@ static void integrator_rows(ot *t)
         step_row r = {.count = counts[k]};
         ot_case(t, "count %ld", (long)r.count);
         r.coefficients = ot_normal(t, TS_F32, 3 * 8, 0, 1);
-        r.net = ot_normal(t, OT_ACTIVATION, r.count, 0, 1);
+        r.net = ot_normal(t, TS_F32, r.count, 0, 1);
         r.y = ot_normal(t, TS_F32, r.count, 0, 1);
         ts_sde_step a = {r.count, ot_in(r.coefficients), device_state(t, &state5), ot_in(r.net), ot_out(r.y)};
         ot_run(t, sde_step, a);

@@ -374,13 +374,15 @@ typedef struct ts_gather {
     float *x0;
 } ts_gather;
 
-/* x_t = a(t) x0 + s(t) z and z itself, z from TS_STREAM_NOISE, element i*d + j. */
+/* x_t = a(t) x0 + s(t) z and z itself, z from TS_STREAM_NOISE, element i*d + j.  With `wide`, x_t and z are
+ * float32 whatever the activation type, as a bound needs them. */
 typedef struct ts_perturb {
     int n, d;
     ts_sde sde;
     const ts_step_state *state;
     const float *x0, *t;
     void *xt, *z;
+    bool wide;
 } ts_perturb;
 
 typedef enum ts_loss_weight { TS_WEIGHT_ONE, TS_WEIGHT_LIKELIHOOD } ts_loss_weight;
@@ -448,12 +450,12 @@ typedef struct ts_fill_time {
 } ts_fill_time;
 
 /* One Euler-Maruyama step with its noise: x <- c0 x + c1 net + c2 z, c = coefficients[state->step]
- * ([steps][3], device), z from TS_STREAM_SAMPLER. x is float32 and [count]; net is an activation. */
+ * ([steps][3], device), z from TS_STREAM_SAMPLER.  x and net are float32, [count]. */
 typedef struct ts_sde_step {
     int64_t count;
     const float *coefficients;
     const ts_step_state *state;
-    const void *net;
+    const float *net;
     float *x;
 } ts_sde_step;
 
@@ -629,8 +631,9 @@ typedef struct ts_kernels {
     /* Parameters changed behind the device's back (an upload, a load): packed copies of weights are stale.
      * optimizer_step implies it. */
     void (*weights_changed)(ts_device *device);
-    /* *flops = floating point operations a second of the device's own matrix product of 1536 x 1536 float32,
-     * with the device's threads, median of several: what benchmarks measure themselves against. */
+    /* *flops = floating point operations a second of the device's own product of large matrices of
+     * activations (on a CPU 1536 x 1536, with the device's threads), median of several: what benchmarks
+     * measure themselves against. */
     ts_status (*ceiling)(ts_device *device, double *flops);
     /* Launch sequences: what is queued between record_begin and record_end is not run but kept, and runs
      * again, with the same arguments, at every replay.  Every operation of it has run once before, with the
@@ -641,6 +644,10 @@ typedef struct ts_kernels {
     ts_status (*record_end)(ts_device *device, void **recording);
     ts_status (*replay)(ts_device *device, void *recording);
     void (*recording_free)(ts_device *device, void *recording);
+    /* Names what is queued until range_pop for a profiler that looks on; ranges nest.  NULL where there is
+     * none. */
+    void (*range_push)(ts_device *device, const char *name);
+    void (*range_pop)(ts_device *device);
 #define X(name) ts_status (*name)(ts_device *, const ts_##name *);
     TS_OPERATIONS(X)
 #undef X
@@ -654,7 +661,9 @@ struct ts_device {
     char description[128];    /* for people: model name, threads or memory */
     size_t bytes, peak_bytes; /* allocated now and at most, the device's own caches included */
     uint64_t
-        allocations; /* calls of allocate and growths of own caches so far: constant after the first step */
+        allocations;   /* calls of allocate and growths of own caches so far: constant after the first step */
+    uint64_t launches; /* kernels, copies and library calls queued or recorded so far, where a device counts
+                          them; a replay adds nothing */
 };
 
 static inline size_t ts_dtype_size(ts_dtype type)

@@ -119,11 +119,6 @@ static ts_status check(const ts_bound_config *config, const ts_data *data, const
 {
     if (device != data->device)
         return ts_error(TS_INVALID, "bound: data and model are on different devices");
-    if (device->activation != TS_F32)
-        return ts_error(TS_UNSUPPORTED,
-                        "bound: needs float32, but the %s device was opened with reduced "
-                        "precision",
-                        device->k->name);
     if (d != ts_data_dim(data))
         return ts_error(TS_INVALID, "bound: the model is for %d dimensions, the data have %d", d,
                         ts_data_dim(data));
@@ -177,7 +172,8 @@ static ts_status perturb_rows(pass *p, uint32_t instance, int64_t batch)
                           .x0 = p->x0,
                           .t = p->t,
                           .xt = p->xt,
-                          .z = p->z};
+                          .z = p->z,
+                          .wide = true};
     return p->device->k->perturb(p->device, &a);
 }
 

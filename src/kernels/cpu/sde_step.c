@@ -6,7 +6,7 @@ enum { SHARE = 2048 }; /* elements a task: their noise stays in the first-level 
 static void step(const ts_sde_step *a, const float c[3], int64_t first, int64_t count)
 {
     float z[SHARE];
-    const float *restrict net = (const float *)a->net + first;
+    const float *restrict net = a->net + first;
     float *restrict x = a->x + first;
     const float c0 = c[0], c1 = c[1], c2 = c[2];
     ts_cpu_normals(a->state, TS_STREAM_SAMPLER, (uint64_t)first, count, z);
