@@ -666,6 +666,19 @@ struct ts_device {
                           them; a replay adds nothing */
 };
 
+/* A named range for profilers, where the device has such a thing. */
+static inline void ts_range_push(ts_device *device, const char *name)
+{
+    if (device->k->range_push)
+        device->k->range_push(device, name);
+}
+
+static inline void ts_range_pop(ts_device *device)
+{
+    if (device->k->range_pop)
+        device->k->range_pop(device);
+}
+
 static inline size_t ts_dtype_size(ts_dtype type)
 {
     return type == TS_F64 ? 8 : type == TS_U8 ? 1 : type == TS_BF16 ? 2 : 4;

@@ -38,6 +38,10 @@ static json_t *common_json(const cli_options *o, const ts_bench *bench, const ts
     json_object_set_new(json, "gflops", json_real(1e-9 * f->flops));
     json_object_set_new(json, "sgemm_gflops", json_real(1e-9 * f->ceiling));
     json_object_set_new(json, "share_of_sgemm", json_real(share_of_ceiling(f)));
+    json_object_set_new(json, "card", json_string(bench->device->description));
+    json_object_set_new(json, "activations",
+                        json_string(bench->device->activation == TS_BF16 ? "bfloat16" : "float32"));
+    json_object_set_new(json, "copy_gbytes_per_second", json_real(1e-9 * f->copy_ceiling));
     json_object_set_new(json, "peak_bytes", json_integer((json_int_t)f->process_peak_bytes));
     json_object_set_new(json, "device_peak_bytes", json_integer((json_int_t)f->device_peak_bytes));
     return json;
@@ -55,7 +59,8 @@ static void print_common(const ts_bench *bench, const ts_bench_figures *f)
     printf("%s, data %s\n", bench->device->description, bench->synthetic ? "synthetic" : "from files");
     printf("%.4g images/s, %.1f GFLOP/s, %.0f %% of a matrix product's %.1f GFLOP/s\n", f->images_per_second,
            1e-9 * f->flops, 100 * share_of_ceiling(f), 1e-9 * f->ceiling);
-    printf("peak %.1f MiB of the process, %.1f MiB of it allocated on the device\n",
+    printf("a large copy: %.1f GB/s read and written\n", 1e-9 * f->copy_ceiling);
+    printf("peak %.1f MiB of the process, %.1f MiB allocated on the device\n",
            (double)f->process_peak_bytes / 0x1p20, (double)f->device_peak_bytes / 0x1p20);
 }
 
@@ -74,6 +79,8 @@ static ts_status bench_train(const cli_options *o, const ts_bench *bench, ts_pro
         json_object_set_new(json, "seconds_per_step_min", json_real(r.least));
         json_object_set_new(json, "seconds_per_step_max", json_real(r.most));
         json_object_set_new(json, "seconds_first_step", json_real(r.first_seconds));
+        json_object_set_new(json, "host_seconds_per_step", json_real(r.figures.host_seconds));
+        json_object_set_new(json, "launches_per_step", json_integer(r.launches));
         json_object_set_new(json, "flops_per_step", json_real(r.step_flops));
         json_object_set_new(json, "plan_bytes", json_integer((json_int_t)r.plan_bytes));
         json_object_set_new(json, "no_reuse_bytes", json_integer((json_int_t)r.no_reuse_bytes));
@@ -87,7 +94,10 @@ static ts_status bench_train(const cli_options *o, const ts_bench *bench, ts_pro
            1e-9 * r.step_flops);
     printf("step %.4g s (median of %d; %.4g to %.4g), the first %.4g s\n", r.step_seconds, r.steps, r.least,
            r.most, r.first_seconds);
-    printf("plan %.1f MiB, without reuse %.1f MiB; %llu allocations after the first step\n",
+    printf("queued by the host in %.3g s", r.figures.host_seconds);
+    if (r.launches)
+        printf(", %lld launches", (long long)r.launches);
+    printf("\nplan %.1f MiB, without reuse %.1f MiB; %llu allocations after the first step\n",
            (double)r.plan_bytes / 0x1p20, (double)r.no_reuse_bytes / 0x1p20,
            (unsigned long long)r.figures.late_allocations);
     return NULL;
@@ -107,6 +117,7 @@ static ts_status bench_sample(const cli_options *o, const ts_bench *bench, ts_pr
         json_object_set_new(json, "evaluations_measured", json_integer(r.evaluations));
         json_object_set_new(json, "evaluations_per_second", json_real(r.evaluations_per_second));
         json_object_set_new(json, "flops_per_evaluation", json_real(r.evaluation_flops));
+        json_object_set_new(json, "host_seconds_per_evaluation", json_real(r.figures.host_seconds));
         json_object_set_new(json, "allocations_after_first_evaluation",
                             json_integer((json_int_t)r.figures.late_allocations));
         finish_json(json);

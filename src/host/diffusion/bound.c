@@ -430,7 +430,9 @@ ts_status ts_bound_measure(const ts_bound_config *config, const ts_data *data, t
     if (config->tracks_K)
         TS_GOTO(ts_score_mixture(data->mixture, &config->sde, score->n, &exact), done);
     TS_GOTO(bound_allocate(config, bound), done);
+    ts_range_push(p.device, "bound");
     status = measure(&p, score, exact, progress, context, bound);
+    ts_range_pop(p.device);
 done:
     if (status)
         ts_bound_release(bound);

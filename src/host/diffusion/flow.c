@@ -210,8 +210,12 @@ ts_status ts_sampler_flow(ts_sampler *sampler, double t0, double t1, double rtol
     TS_TRY(s->k->zero(s->device, s->current + s->count, (size_t)s->n * sizeof *x));
     if (probe)
         memset(delta_logp, 0, (size_t)s->n * sizeof *delta_logp);
-    if (t0 != t1)
-        TS_TRY(integrate(&f, t0, t1, delta_logp));
+    ts_sampler_forget(s);
+    ts_range_push(s->device, "flow");
+    ts_status status = t0 != t1 ? integrate(&f, t0, t1, delta_logp) : NULL;
+    ts_range_pop(s->device);
+    ts_sampler_forget(s);
+    TS_TRY(status);
     *nfe = s->evaluations;
     return s->k->copy(s->device, x, s->current, bytes);
 }

@@ -54,6 +54,7 @@ void ts_sampler_destroy(ts_sampler *sampler)
     if (!sampler)
         return;
     ts_sampler *s = sampler;
+    ts_sampler_forget(s);
     void *memory[] = {s->state,    s->t,        s->coefficients, s->times,    s->current,
                       s->next,     s->rows,     s->error,        s->stage[0], s->stage[1],
                       s->stage[2], s->stage[3], s->stage[4],     s->stage[5], s->stage[6]};
@@ -100,13 +101,52 @@ ts_status ts_sampler_begin(ts_sampler *sampler, const double *times, int steps, 
     return s->k->upload(s->device, s->state, &state, sizeof state);
 }
 
+void ts_sampler_forget(ts_sampler *sampler)
+{
+    for (int i = 0; i < TS_SAMPLER_PLACES; i++) {
+        ts_sampler_place *p = &sampler->places[i];
+        p->recorded.device = sampler->device;
+        ts_recorded_forget(&p->recorded);
+        p->recorded.warm = false;
+        p->x = NULL;
+    }
+}
+
+typedef struct evaluation {
+    ts_sampler *s;
+    ts_sampler_place *place;
+} evaluation;
+
+static ts_status queue_evaluation(void *context)
+{
+    const evaluation *e = context;
+    return e->s->score->evaluate(e->s->score, e->place->x, e->s->t, &e->place->net);
+}
+
+/* net(x, s->t), replayed where x was before in this run. */
+static ts_status evaluate(ts_sampler *s, const float *x, const float **net)
+{
+    ts_sampler_place *place = s->places;
+    s->evaluations++;
+    while (place->x && place->x != x)
+        if (++place == s->places + TS_SAMPLER_PLACES)
+            return s->score->evaluate(s->score, x, s->t, net);
+    place->x = x;
+    TS_TRY(ts_recorded_run(&place->recorded, queue_evaluation, &(evaluation){s, place}));
+    *net = place->net;
+    return NULL;
+}
+
+static ts_status fill_time(ts_sampler *s)
+{
+    const ts_fill_time a = {.n = s->n, .times = s->times, .state = s->state, .t = s->t};
+    return s->k->fill_time(s->device, &a);
+}
+
 ts_status ts_sampler_evaluate(ts_sampler *sampler, const float *x, const float **net)
 {
-    ts_sampler *s = sampler;
-    const ts_fill_time a = {.n = s->n, .times = s->times, .state = s->state, .t = s->t};
-    TS_TRY(s->k->fill_time(s->device, &a));
-    s->evaluations++;
-    return s->score->evaluate(s->score, x, s->t, net);
+    TS_TRY(fill_time(sampler));
+    return evaluate(sampler, x, net);
 }
 
 ts_status ts_sampler_evaluate_at(ts_sampler *sampler, const float *x, double t, const float **net)
@@ -115,8 +155,7 @@ ts_status ts_sampler_evaluate_at(ts_sampler *sampler, const float *x, double t, 
     for (int i = 0; i < s->n; i++)
         s->host_rows[i] = (float)t;
     TS_TRY(s->k->upload(s->device, s->t, s->host_rows, (size_t)s->n * sizeof *s->t));
-    s->evaluations++;
-    return s->score->evaluate(s->score, x, s->t, net);
+    return evaluate(s, x, net);
 }
 
 ts_status ts_sampler_advance(ts_sampler *sampler)
@@ -143,6 +182,24 @@ double ts_sampler_flow_factor(const ts_sde *sde, double t)
 
 /* ---- Euler-Maruyama ---- */
 
+typedef struct euler_step {
+    ts_sampler *s;
+    float *x;
+} euler_step;
+
+static ts_status queue_euler_step(void *context)
+{
+    const euler_step *e = context;
+    ts_sampler *s = e->s;
+    const float *net;
+    TS_TRY(fill_time(s));
+    TS_TRY(s->score->evaluate(s->score, e->x, s->t, &net));
+    const ts_sde_step a = {
+        .count = s->count, .coefficients = s->coefficients, .state = s->state, .net = net, .x = e->x};
+    TS_TRY(s->k->sde_step(s->device, &a));
+    return ts_sampler_advance(s);
+}
+
 /* x <- x - h (f - g^2 score) + g sqrt(h) z with everything taken at the step's own time. */
 static ts_status euler_maruyama(ts_sampler *s, int steps, const double *times, float *x)
 {
@@ -153,15 +210,16 @@ static ts_status euler_maruyama(ts_sampler *s, int steps, const double *times, f
         s->host_table[3 * i + 2] = (float)sqrt(g2 * h);
     }
     TS_TRY(s->k->upload(s->device, s->coefficients, s->host_table, (size_t)steps * 3 * sizeof(float)));
-    for (int i = 0; i < steps; i++) {
-        const float *net;
-        TS_TRY(ts_sampler_evaluate(s, x, &net));
-        const ts_sde_step a = {
-            .count = s->count, .coefficients = s->coefficients, .state = s->state, .net = net, .x = x};
-        TS_TRY(s->k->sde_step(s->device, &a));
-        TS_TRY(ts_sampler_advance(s));
+    ts_recorded recorded = {.device = s->device};
+    ts_status status = NULL;
+    for (int i = 0; i < steps && !status; i++) {
+        ts_range_push(s->device, "sample step");
+        status = ts_recorded_run(&recorded, queue_euler_step, &(euler_step){s, x});
+        ts_range_pop(s->device);
+        s->evaluations++;
     }
-    return NULL;
+    ts_recorded_forget(&recorded);
+    return status;
 }
 
 /* ---- running ---- */
@@ -220,20 +278,30 @@ static ts_status check(const ts_sampler_config *config)
     return NULL;
 }
 
-ts_status ts_sampler_run(ts_sampler *sampler, const ts_sampler_config *config, uint64_t seed,
-                         uint32_t instance, float *x, int *nfe)
+static ts_status run(ts_sampler *sampler, const ts_sampler_config *config, uint64_t seed, uint32_t instance,
+                     float *x)
 {
-    *nfe = 0;
-    TS_TRY(check(config));
-    sampler->evaluations = 0;
     if (config->kind == TS_SAMPLER_RK45) {
         int flow_nfe;
         TS_TRY(ts_sampler_flow(sampler, config->T, config->eps, config->rtol, config->atol, x, NULL, NULL,
                                &flow_nfe));
     } else
         TS_TRY(ts_context(run_fixed(sampler, config, seed, instance, x), "sampler"));
-    if (config->denoise)
-        TS_TRY(ts_context(denoise(sampler, config->eps, x), "sampler"));
-    *nfe = sampler->evaluations;
-    return NULL;
+    return config->denoise ? ts_context(denoise(sampler, config->eps, x), "sampler") : NULL;
+}
+
+ts_status ts_sampler_run(ts_sampler *sampler, const ts_sampler_config *config, uint64_t seed,
+                         uint32_t instance, float *x, int *nfe)
+{
+    *nfe = 0;
+    TS_TRY(check(config));
+    sampler->evaluations = 0;
+    ts_sampler_forget(sampler);
+    ts_range_push(sampler->device, "sample");
+    ts_status status = run(sampler, config, seed, instance, x);
+    ts_range_pop(sampler->device);
+    ts_sampler_forget(sampler);
+    if (!status)
+        *nfe = sampler->evaluations;
+    return status;
 }

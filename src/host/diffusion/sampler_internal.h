@@ -4,7 +4,17 @@
 #ifndef TS_DIFFUSION_SAMPLER_INTERNAL_H
 #define TS_DIFFUSION_SAMPLER_INTERNAL_H
 
+#include "diffusion/recorded.h"
 #include "diffusion/sampler.h"
+
+enum { TS_SAMPLER_PLACES = 3 };
+
+/* The network at one place x.  Recordings hold for one run: between two runs weights may change, and with
+ * them what the first evaluation of a run has to do. */
+typedef struct ts_sampler_place {
+    const float *x, *net;
+    ts_recorded recorded;
+} ts_sampler_place;
 
 /* stage, current and next hold count + n floats: x [n,d], then one value a row that the flow integrates along
  * with it when it computes a likelihood. */
@@ -27,7 +37,11 @@ struct ts_sampler {
     double *divergence[7];     /* host [n] each, by stage */
     float *host_rows;          /* host [n] */
     int evaluations;
+    ts_sampler_place places[TS_SAMPLER_PLACES];
 };
+
+/* Before and after a run. */
+void ts_sampler_forget(ts_sampler *sampler);
 
 /* Room for `steps` steps in the tables. */
 ts_status ts_sampler_reserve(ts_sampler *sampler, int steps);

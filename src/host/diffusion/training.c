@@ -29,7 +29,7 @@ ts_status ts_training_begin(ts_training *training, ts_device *device, const ts_d
                             uint64_t seed, const ts_optimizer_config *optimizer)
 {
     void *memory;
-    training->device = device;
+    training->device = training->recorded.device = device;
     training->data = data;
     training->params = params;
     training->seed = seed;
@@ -62,9 +62,27 @@ ts_status ts_training_begin(ts_training *training, ts_device *device, const ts_d
     return NULL;
 }
 
+/* Devices keep copies of weights until they hear that these changed, which a replay does not tell them.  So
+ * they hear it before a recording, that the making of the copies becomes part of it whatever ran last, and
+ * after every replay. */
+ts_status ts_training_replay(ts_training *training, ts_queue_fn *queue)
+{
+    ts_device *device = training->device;
+    if (device->k->record_begin && !training->recorded.recording)
+        device->k->weights_changed(device);
+    TS_TRY(ts_recorded_run(&training->recorded, queue, training));
+    if (training->recorded.recording)
+        device->k->weights_changed(device);
+    return NULL;
+}
+
 ts_status ts_training_step(ts_training *training)
 {
-    return ts_context(training->run_step(training), "step %lld", (long long)training->step);
+    const int64_t step = training->step;
+    ts_range_push(training->device, "train step");
+    ts_status status = training->run_step(training);
+    ts_range_pop(training->device);
+    return ts_context(status, "step %lld", (long long)step);
 }
 
 ts_status ts_training_read(ts_training *training, ts_training_report *report)
@@ -105,6 +123,7 @@ void ts_training_destroy(ts_training *training)
 {
     if (!training)
         return;
+    ts_recorded_forget(&training->recorded);
     if (training->release)
         training->release(training);
     ts_graph_destroy(training->graph);

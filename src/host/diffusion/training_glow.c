@@ -98,6 +98,7 @@ static ts_status roll_back(glow_training *g, double mean)
                         "the Glow diverges (loss %g nats a dimension, best %g) even at a rate of %g", mean,
                         g->best, g->rate * g->scale);
     g->base.optimizer.rate = (float)(g->rate * g->scale);
+    ts_recorded_forget(&g->base.recorded);
     return restore(g);
 }
 
@@ -163,23 +164,47 @@ static ts_status first_look(glow_training *g)
     return save(g);
 }
 
+static ts_status queue_batch(glow_training *g)
+{
+    ts_training *b = &g->base;
+    TS_TRY(ts_data_train_batch(b->data, g->batch, b->state, g->x0));
+    return b->device->k->perturb(b->device, &g->perturb);
+}
+
+/* From the log-densities to the new parameters. */
+static ts_status queue_update(glow_training *g)
+{
+    ts_training *b = &g->base;
+    const ts_kernels *k = b->device->k;
+    TS_TRY(k->copy(b->device, ts_graph_gradient(b->graph, g->log_prob), g->cotangent,
+                   (size_t)g->batch * sizeof *g->cotangent));
+    TS_TRY(ts_graph_backward(b->graph));
+    TS_TRY(k->optimizer_step(b->device, &b->optimizer));
+    return k->advance(b->device, &g->advance);
+}
+
+static ts_status queue_step(void *context)
+{
+    glow_training *g = context;
+    TS_TRY(queue_batch(g));
+    TS_TRY(ts_graph_forward(g->base.graph));
+    TS_TRY(g->base.device->k->linear_combine(g->base.device, &g->add_up));
+    return queue_update(g);
+}
+
+static ts_status first_step(glow_training *g)
+{
+    TS_TRY(queue_batch(g));
+    TS_TRY(initialize(g));
+    TS_TRY(g->base.device->k->linear_combine(g->base.device, &g->add_up));
+    TS_TRY(first_look(g));
+    return queue_update(g);
+}
+
 static ts_status run_step(ts_training *training)
 {
     glow_training *g = (glow_training *)training;
-    ts_device *device = training->device;
-    const ts_kernels *k = device->k;
-    const bool first = training->step == 0;
-    TS_TRY(ts_data_train_batch(training->data, g->batch, training->state, g->x0));
-    TS_TRY(k->perturb(device, &g->perturb));
-    TS_TRY(first ? initialize(g) : ts_graph_forward(training->graph));
-    TS_TRY(k->linear_combine(device, &g->add_up));
-    if (first)
-        TS_TRY(first_look(g));
-    TS_TRY(k->copy(device, ts_graph_gradient(training->graph, g->log_prob), g->cotangent,
-                   (size_t)g->batch * sizeof *g->cotangent));
-    TS_TRY(ts_graph_backward(training->graph));
-    TS_TRY(k->optimizer_step(device, &training->optimizer));
-    TS_TRY(k->advance(device, &g->advance));
+    TS_TRY(training->step == 0 ? first_step(g) : ts_training_replay(training, queue_step));
     training->step++;
     g->steps++;
     return training->step % WINDOW ? NULL : end_window(g);

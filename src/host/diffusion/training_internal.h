@@ -6,6 +6,7 @@
 #ifndef TS_DIFFUSION_TRAINING_INTERNAL_H
 #define TS_DIFFUSION_TRAINING_INTERNAL_H
 
+#include "diffusion/recorded.h"
 #include "diffusion/training.h"
 
 struct ts_training {
@@ -16,6 +17,7 @@ struct ts_training {
     ts_step_state *state;        /* device memory, owned */
     ts_optimizer_report *report; /* device memory, owned */
     ts_optimizer_step optimizer; /* the frozen arguments of every optimiser step */
+    ts_recorded recorded;        /* what a step queues */
     uint64_t seed;
     int64_t step; /* steps queued: the host's copy of state->step */
 
@@ -33,5 +35,9 @@ struct ts_training {
  * an error ts_training_destroy still releases what was made. */
 ts_status ts_training_begin(ts_training *training, ts_device *device, const ts_data *data, ts_params *params,
                             uint64_t seed, const ts_optimizer_config *optimizer);
+
+/* A whole step, directly or replayed: `queue` gets the training and ends with the optimiser and the advance
+ * of the state. */
+ts_status ts_training_replay(ts_training *training, ts_queue_fn *queue);
 
 #endif

@@ -22,9 +22,10 @@ typedef struct score_training {
 
 /* ---- steps ---- */
 
-static ts_status run_step(ts_training *training)
+static ts_status queue_step(void *context)
 {
-    score_training *s = (score_training *)training;
+    ts_training *training = context;
+    score_training *s = context;
     ts_device *device = training->device;
     const ts_kernels *k = device->k;
     TS_TRY(ts_data_train_batch(training->data, s->batch, training->state, s->x0));
@@ -34,7 +35,13 @@ static ts_status run_step(ts_training *training)
     TS_TRY(k->score_loss(device, &s->loss));
     TS_TRY(ts_graph_backward(training->graph));
     TS_TRY(k->optimizer_step(device, &training->optimizer));
-    TS_TRY(k->advance(device, &s->advance));
+    return k->advance(device, &s->advance);
+}
+
+static ts_status run_step(ts_training *training)
+{
+    score_training *s = (score_training *)training;
+    TS_TRY(ts_training_replay(training, queue_step));
     training->step++;
     s->images += s->batch;
     return NULL;

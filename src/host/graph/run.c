@@ -36,17 +36,32 @@ ts_status tape_step_run(const ts_graph *graph, const tape_step *step)
     return ts_error(TS_UNSUPPORTED, "no such kernel: %d", (int)step->kernel);
 }
 
-static ts_status run(ts_graph *graph, int first, int last)
+static ts_status run_one(ts_graph *graph, int i)
 {
     const bool guards = graph->flags & TS_PLAN_GUARDS;
-    for (int i = first; i < last; i++) {
-        if (guards)
-            TS_TRY(tape_guards_before(graph, i));
-        TS_TRY(tape_step_run(graph, &graph->steps[i]));
-        if (guards)
-            TS_TRY(tape_guards_after(graph, i));
+    if (guards)
+        TS_TRY(tape_guards_before(graph, i));
+    TS_TRY(tape_step_run(graph, &graph->steps[i]));
+    return guards ? tape_guards_after(graph, i) : NULL;
+}
+
+static ts_status run(ts_graph *graph, int first, int last)
+{
+    ts_status status = NULL;
+    for (int i = first; i < last && !status; i++) {
+        ts_range_push(graph->device, tape_kernel_name(graph->steps[i].kernel));
+        status = run_one(graph, i);
+        ts_range_pop(graph->device);
     }
-    return NULL;
+    return status;
+}
+
+static ts_status run_pass(ts_graph *graph, const char *name, int first, int last)
+{
+    ts_range_push(graph->device, name);
+    ts_status status = run(graph, first, last);
+    ts_range_pop(graph->device);
+    return status;
 }
 
 static ts_status check_planned(const ts_graph *graph)
@@ -57,7 +72,7 @@ static ts_status check_planned(const ts_graph *graph)
 ts_status ts_graph_forward(ts_graph *graph)
 {
     TS_TRY(check_planned(graph));
-    return run(graph, 0, graph->forward_steps);
+    return run_pass(graph, "forward", 0, graph->forward_steps);
 }
 
 ts_status ts_graph_backward(ts_graph *graph)
@@ -65,7 +80,7 @@ ts_status ts_graph_backward(ts_graph *graph)
     TS_TRY(check_planned(graph));
     if (!(graph->flags & (TS_PLAN_PARAM_GRADIENTS | TS_PLAN_INPUT_GRADIENTS)))
         return ts_error(TS_INVALID, "the graph was planned without gradients");
-    return run(graph, graph->forward_steps, graph->step_count);
+    return run_pass(graph, "backward", graph->forward_steps, graph->step_count);
 }
 
 ts_status ts_graph_forward_initialize(ts_graph *graph)

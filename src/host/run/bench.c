@@ -1,4 +1,5 @@
 /* Benchmarks of training and sampling. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -84,6 +85,38 @@ ts_status ts_bench_ceiling(const ts_bench *bench, ts_bench_figures *figures)
     return NULL;
 }
 
+/* Large against any cache, small against what a benchmark itself takes. */
+static const size_t copied_bytes = (size_t)256 << 20;
+enum { COPIES = 5 };
+
+static ts_status time_copies(ts_device *device, void *to, const void *from, double *best)
+{
+    *best = INFINITY;
+    for (int i = 0; i < COPIES; i++) {
+        const double start = ts_seconds();
+        TS_TRY(device->k->copy(device, to, from, copied_bytes));
+        TS_TRY(device->k->synchronize(device));
+        *best = fmin(*best, ts_seconds() - start);
+    }
+    return NULL;
+}
+
+ts_status ts_bench_copy_ceiling(const ts_bench *bench, ts_bench_figures *figures)
+{
+    ts_device *device = bench->device;
+    void *from = NULL, *to = NULL;
+    double seconds;
+    ts_status status;
+    TS_GOTO(device->k->allocate(device, copied_bytes, &from), end);
+    TS_GOTO(device->k->allocate(device, copied_bytes, &to), end);
+    TS_GOTO(time_copies(device, to, from, &seconds), end);
+    figures->copy_ceiling = 2.0 * (double)copied_bytes / seconds;
+end:
+    device->k->release(device, from);
+    device->k->release(device, to);
+    return status;
+}
+
 void ts_bench_memory(const ts_bench *bench, ts_bench_figures *figures)
 {
     struct rusage usage;
@@ -94,10 +127,11 @@ void ts_bench_memory(const ts_bench *bench, ts_bench_figures *figures)
 
 /* ---- training ---- */
 
-static ts_status timed_step(const ts_bench *bench, ts_training *training, double *seconds)
+static ts_status timed_step(const ts_bench *bench, ts_training *training, double *seconds, double *host)
 {
     const double start = ts_seconds();
     TS_TRY(ts_training_step(training));
+    *host = ts_seconds() - start;
     TS_TRY(bench->device->k->synchronize(bench->device));
     *seconds = ts_seconds() - start;
     return NULL;
@@ -107,25 +141,29 @@ static ts_status measure_steps(const ts_bench *bench, ts_training *training, int
                                ts_bench_train *result)
 {
     ts_device *device = bench->device;
-    double warm, *times = malloc(MOST_STEPS * sizeof *times);
+    double warm, host_warm, *times = malloc(2 * MOST_STEPS * sizeof *times), *host = times + MOST_STEPS;
     if (!times)
         return ts_error(TS_NO_MEMORY, "cannot allocate the times of the steps");
     ts_status status;
-    TS_GOTO(timed_step(bench, training, &result->first_seconds), end);
-    const uint64_t allocations = device->allocations;
-    TS_GOTO(timed_step(bench, training, &warm), end);
+    TS_GOTO(timed_step(bench, training, &result->first_seconds, &host_warm), end);
+    const uint64_t allocations = device->allocations, launches = device->launches;
+    TS_GOTO(timed_step(bench, training, &warm, &host_warm),
+            end); /* where a device records, this is recorded */
+    result->launches = (int64_t)(device->launches - launches);
     const double start = ts_seconds();
     int done = 0;
     while (done < MOST_STEPS &&
            (steps > 0 ? done < steps : done < LEAST_STEPS || ts_seconds() - start < measured_seconds)) {
         if (ts_progress_stopped(progress))
             TS_GOTO(ts_error(TS_INTERRUPTED, "interrupted"), end);
-        TS_GOTO(timed_step(bench, training, &times[done]), end);
+        TS_GOTO(timed_step(bench, training, &times[done], &host[done]), end);
         done++;
         const double share = steps > 0 ? (double)done / steps : (ts_seconds() - start) / measured_seconds;
         ts_progress_report(progress, "bench train", 100 * (share < 1 ? share : 1), 100, "%", NULL);
     }
     qsort(times, (size_t)done, sizeof *times, ts_bench_compare);
+    qsort(host, (size_t)done, sizeof *host, ts_bench_compare);
+    result->figures.host_seconds = 0.5 * (host[done / 2] + host[(done - 1) / 2]);
     result->steps = done;
     result->step_seconds = 0.5 * (times[done / 2] + times[(done - 1) / 2]);
     result->least = times[0];
@@ -158,6 +196,7 @@ ts_status ts_bench_train_run(const ts_bench *bench, int steps, ts_progress *prog
     figures->images_per_second = config.batch / result->step_seconds;
     figures->flops = result->step_flops / result->step_seconds;
     ts_bench_memory(bench, figures);
+    TS_GOTO(ts_bench_copy_ceiling(bench, figures), end);
     TS_GOTO(ts_bench_ceiling(bench, figures), end);
 end:
     ts_training_destroy(training);
@@ -179,38 +218,39 @@ static ts_status evaluation_flops(const ts_bench *bench, double *flops)
 
 /* Noise at T in x, then one run of the sampler. */
 static ts_status timed_run(const ts_bench *bench, ts_sampler *sampler, const ts_sampler_config *config,
-                           const ts_step_state *state, float *x, int64_t count, int *nfe, double *seconds)
+                           ts_density *start_density, const ts_step_state *state, float *x, int *nfe,
+                           double *seconds, double *host)
 {
     ts_device *device = bench->device;
-    const ts_fill_random noise = {
-        .count = count, .scale = 1, .stream = TS_STREAM_START, .state = state, .out = x};
-    TS_TRY(device->k->fill_random(device, &noise));
+    TS_TRY(start_density->sample(start_density, state, x));
     TS_TRY(device->k->synchronize(device));
     const double start = ts_seconds();
     TS_TRY(ts_sampler_run(sampler, config, 1, 0, x, nfe));
+    *host = ts_seconds() - start;
     TS_TRY(device->k->synchronize(device));
     *seconds = ts_seconds() - start;
     return NULL;
 }
 
 static ts_status measure_sampler(const ts_bench *bench, ts_sampler *sampler, ts_sampler_config config,
-                                 int steps, float *x, const ts_step_state *state, ts_bench_sample *result)
+                                 int steps, ts_density *noise, const ts_step_state *state, float *x,
+                                 ts_bench_sample *result)
 {
-    const int64_t count = (int64_t)result->batch * ts_data_dim(&bench->dataset->train);
     const bool adaptive = config.kind == TS_SAMPLER_RK45;
     const int whole = config.steps;
     int nfe;
-    double seconds;
+    double seconds, host;
     if (!adaptive)
         config.steps = steps < whole ? steps : whole;
-    TS_TRY(timed_run(bench, sampler, &config, state, x, count, &nfe, &seconds)); /* warms up */
+    TS_TRY(timed_run(bench, sampler, &config, noise, state, x, &nfe, &seconds, &host)); /* warms up */
     const uint64_t allocations = bench->device->allocations;
-    TS_TRY(timed_run(bench, sampler, &config, state, x, count, &nfe, &seconds));
+    TS_TRY(timed_run(bench, sampler, &config, noise, state, x, &nfe, &seconds, &host));
     result->evaluations = nfe;
     /* A step's evaluations, times the steps of a whole run, plus what comes once (the denoising). */
     const int once = config.denoise ? 1 : 0;
     result->nfe = adaptive ? nfe : once + (double)(nfe - once) / config.steps * whole;
     result->evaluations_per_second = result->batch * nfe / seconds;
+    result->figures.host_seconds = host / nfe;
     result->figures.late_allocations = bench->device->allocations - allocations;
     return NULL;
 }
@@ -222,6 +262,7 @@ ts_status ts_bench_sample_run(const ts_bench *bench, int steps, ts_progress *pro
     ts_device *device = bench->device;
     ts_bench_figures *figures = &result->figures;
     ts_score *score = NULL;
+    ts_density *noise = NULL;
     ts_sampler *sampler = NULL;
     ts_sampler_config settings;
     ts_step_state *state = NULL;
@@ -235,19 +276,23 @@ ts_status ts_bench_sample_run(const ts_bench *bench, int steps, ts_progress *pro
     TS_TRY(ts_bench_ceiling(bench, figures));
     TS_GOTO(ts_model_score(bench->model, result->batch, false, &score), end);
     TS_GOTO(ts_sampler_create(score, &bench->model->sde, &sampler), end);
+    TS_GOTO(ts_density_normal(device, result->batch, score->d, 1, &noise), end);
     TS_GOTO(ts_buffer_floats(device, count, &x), end);
     TS_GOTO(ts_buffer_state(device, &state), end);
-    TS_GOTO(measure_sampler(bench, sampler, settings, steps > 0 ? steps : SAMPLER_STEPS, x, state, result),
-            end);
+    TS_GOTO(
+        measure_sampler(bench, sampler, settings, steps > 0 ? steps : SAMPLER_STEPS, noise, state, x, result),
+        end);
     figures->images_per_second = result->evaluations_per_second / result->nfe;
     figures->flops = result->evaluations_per_second * result->evaluation_flops;
     ts_bench_memory(bench, figures);
+    TS_GOTO(ts_bench_copy_ceiling(bench, figures), end);
     TS_GOTO(ts_bench_ceiling(bench, figures), end);
     ts_progress_report(progress, "bench sample", 1, 1, "runs", NULL);
 end:
     device->k->release(device, state);
     device->k->release(device, x);
     ts_sampler_destroy(sampler);
+    ts_density_destroy(noise);
     ts_score_destroy(score);
     return status;
 }

@@ -25,6 +25,8 @@ typedef struct ts_bench_figures {
     double images_per_second;
     double flops;              /* matrix work a second, a multiply-add counted as two */
     double ceiling;            /* the same of a large matrix product, measured before and after; 0: unknown */
+    double copy_ceiling;       /* bytes a second, read and written, of a large copy on the device */
+    double host_seconds;       /* until all of a training step (median) or evaluation (mean) is queued */
     size_t process_peak_bytes; /* largest resident size of the process so far */
     size_t device_peak_bytes;  /* most that the device had allocated, the data set included */
     uint64_t late_allocations; /* on the device, after the first step or evaluation */
@@ -38,6 +40,7 @@ typedef struct ts_bench_train {
     double step_seconds;   /* of one step: median, */
     double least, most;    /* smallest, largest */
     double step_flops;     /* of one step, forward and backward */
+    int64_t launches;      /* of one step; 0: the device does not count them */
     size_t plan_bytes;     /* the graph's arena */
     size_t no_reuse_bytes; /* what it would be if no two tensors shared memory */
 } ts_bench_train;

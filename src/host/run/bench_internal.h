@@ -9,6 +9,8 @@ int ts_bench_compare(const void *a, const void *b); /* of doubles, for qsort */
 
 /* Measures the ceiling; a second call averages the two. */
 ts_status ts_bench_ceiling(const ts_bench *bench, ts_bench_figures *figures);
+/* Measures a large copy; takes memory for it, so after what ts_bench_memory tells of. */
+ts_status ts_bench_copy_ceiling(const ts_bench *bench, ts_bench_figures *figures);
 void ts_bench_memory(const ts_bench *bench, ts_bench_figures *figures);
 
 typedef struct ts_bench_ends {

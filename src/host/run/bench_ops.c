@@ -157,13 +157,27 @@ static ts_status fill(const ts_bench *bench, int64_t count, float scale, const t
     return bench->device->k->fill_random(bench->device, &noise);
 }
 
+static ts_status fill_time(const ts_bench *bench, int n, void *t)
+{
+    float *host = malloc((size_t)n * sizeof *host);
+    if (!host)
+        return ts_error(TS_NO_MEMORY, "cannot allocate %d times", n);
+    for (int i = 0; i < n; i++)
+        host[i] = (i + 0.5f) / n;
+    ts_status status = bench->device->k->upload(bench->device, t, host, (size_t)n * sizeof *host);
+    if (!status)
+        status = bench->device->k->synchronize(bench->device);
+    free(host);
+    return status;
+}
+
 /* Something other than zeros in front of every operation. */
 static ts_status fill_ends(const ts_bench *bench, ts_graph *graph, const ts_bench_ends *ends, int n,
                            const ts_step_state *state)
 {
     const int64_t count = (int64_t)n * ts_data_dim(&bench->dataset->train);
     TS_TRY(fill(bench, count, 1, state, ts_graph_data(graph, ends->x)));
-    TS_TRY(fill(bench, n, 0.1f, state, ts_graph_data(graph, ends->t)));
+    TS_TRY(fill_time(bench, n, ts_graph_data(graph, ends->t)));
     return fill(bench, count, 1e-3f, state, ts_graph_gradient(graph, ends->net));
 }
 
@@ -201,6 +215,7 @@ ts_status ts_bench_ops_run(const ts_bench *bench, int repeats, ts_progress *prog
     figures->images_per_second = bench->config->train.batch / result->seconds;
     figures->flops = (ts_graph_flops(graph, false) + ts_graph_flops(graph, true)) / result->seconds;
     ts_bench_memory(bench, figures);
+    TS_GOTO(ts_bench_copy_ceiling(bench, figures), end);
     TS_GOTO(ts_bench_ceiling(bench, figures), end);
 end:
     if (status) {

@@ -1,0 +1,348 @@
+/*
+ * Launch sequences: training and samplers on a device that records (recording_device.h) give the bits that
+ * they give on one that does not, whatever happens between their steps; and what may not be recorded fails.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "diffusion/recorded.h"
+#include "diffusion/sampler.h"
+#include "diffusion/training.h"
+#include "recording_device.h"
+
+enum { SIDE = 8, IMAGES = 40, LEVELS = 17, BATCH = 8, BINS = 4, D = SIDE * SIDE };
+
+static const ts_sde vp = {.kind = TS_SDE_VP, .beta_min = 0.1, .beta_max = 20.0};
+
+static void must(ts_status status)
+{
+    if (status)
+        fail_msg("%s", ts_status_message(status));
+}
+
+/* ---- a model on either device ---- */
+
+typedef struct model {
+    ts_device *device;
+    ts_data data;
+    ts_params *params;
+    ts_unet *unet;
+    ts_glow *glow;
+    ts_training *training;
+} model;
+
+static ts_tensor apply_unet(const void *unet, ts_graph *graph, ts_tensor x, ts_tensor t, bool training)
+{
+    return ts_unet_apply(unet, graph, x, t, training);
+}
+
+static void open_model(model *m, bool recording)
+{
+    uint8_t bytes[IMAGES][D];
+    void *memory;
+    *m = (model){0};
+    must(recording ? recording_device_open(1, &m->device)
+                   : ts_device_open("cpu", &(ts_device_options){.threads = 1}, &m->device));
+    for (int i = 0; i < IMAGES * D; i++)
+        bytes[i / D][i % D] = (uint8_t)(ts_philox(7, (uint32_t)i, 0, TS_STREAM_TEST, 0).v[0] % LEVELS);
+    must(m->device->k->allocate(m->device, sizeof bytes, &memory));
+    must(m->device->k->upload(m->device, memory, bytes, sizeof bytes));
+    m->data = (ts_data){.device = m->device,
+                        .h = SIDE,
+                        .w = SIDE,
+                        .c = 1,
+                        .count = IMAGES,
+                        .levels = LEVELS,
+                        .flip = true,
+                        .bytes = memory};
+    must(ts_params_create(m->device, &m->params));
+}
+
+static void open_unet(model *m, bool recording)
+{
+    const ts_unet_config shape = {.height = SIDE,
+                                  .width = SIDE,
+                                  .channels = 1,
+                                  .nf = 8,
+                                  .levels = 2,
+                                  .ch_mult = {1, 2},
+                                  .num_res_blocks = 1,
+                                  .attn_count = 1,
+                                  .attn_resolutions = {4},
+                                  .dropout = 0.1f};
+    open_model(m, recording);
+    must(ts_unet_create(&shape, m->params, &m->unet));
+    must(ts_params_commit(m->params, 3));
+}
+
+static void close_model(model *m)
+{
+    ts_training_destroy(m->training);
+    ts_unet_destroy(m->unet);
+    ts_glow_destroy(m->glow);
+    ts_params_destroy(m->params);
+    ts_data_release(&m->data);
+    ts_device_close(m->device);
+}
+
+/* Every buffer of the parameters, bit for bit. */
+static void assert_same(const model *a, const model *b)
+{
+    static const ts_param_buffer kept[] = {TS_BUFFER_VALUE, TS_BUFFER_FIRST, TS_BUFFER_SECOND, TS_BUFFER_EMA};
+    const size_t bytes = (size_t)ts_params_count(a->params) * sizeof(float);
+    float *x = malloc(bytes), *y = malloc(bytes);
+    assert_true(x && y);
+    for (int k = 0; k < 4; k++) {
+        must(a->device->k->download(a->device, x, ts_params_buffer(a->params, kept[k]), bytes));
+        must(b->device->k->download(b->device, y, ts_params_buffer(b->params, kept[k]), bytes));
+        assert_memory_equal(x, y, bytes);
+    }
+    free(x);
+    free(y);
+}
+
+static void assert_same_report(const model *a, const model *b)
+{
+    ts_training_report x, y;
+    must(ts_training_read(a->training, &x));
+    must(ts_training_read(b->training, &y));
+    assert_true(x.step == y.step && x.loss == y.loss && x.gradient_norm == y.gradient_norm);
+    assert_true(x.skipped == y.skipped && x.rollbacks == y.rollbacks && x.rate_scale == y.rate_scale);
+}
+
+/* ---- score training ---- */
+
+/* What else uses the device and the weights between two steps. */
+static void evaluate_average(model *m)
+{
+    ts_score *score;
+    void *x, *t;
+    const float *net;
+    const float times[BATCH] = {0.1f, 0.2f, 0.3f, 0.4f, 0.5f, 0.6f, 0.7f, 0.8f};
+    must(ts_params_swap_ema(m->params));
+    must(ts_score_network(m->device, m->params, apply_unet, m->unet, BATCH, SIDE, SIDE, 1, false, &score));
+    must(m->device->k->allocate(m->device, BATCH * D * sizeof(float), &x));
+    must(m->device->k->allocate(m->device, sizeof times, &t));
+    must(m->device->k->upload(m->device, t, times, sizeof times));
+    must(score->evaluate(score, x, t, &net));
+    m->device->k->release(m->device, x);
+    m->device->k->release(m->device, t);
+    ts_score_destroy(score);
+    must(ts_params_swap_ema(m->params));
+}
+
+static void train(model *m, bool recording)
+{
+    const ts_score_training_config config = {
+        .sde = vp,
+        .t_min = 1e-3,
+        .t_max = 0.6,
+        .sampling = TS_TIME_IMPORTANCE,
+        .low_discrepancy = true,
+        .batch = BATCH,
+        .profile_bins = BINS,
+        .seed = 21,
+        .optimizer = {.rate = 2e-3,
+                      .beta1 = 0.9,
+                      .beta2 = 0.999,
+                      .epsilon = 1e-8,
+                      .clip = 1,
+                      .ema = 0.99,
+                      .warmup = 6},
+    };
+    open_unet(m, recording);
+    must(ts_training_score(m->device, &config, &m->data, m->params, apply_unet, m->unet, &m->training));
+    for (int i = 0; i < 16; i++) {
+        if (i == 1 || i == 9)
+            evaluate_average(m);
+        if (i == 12)
+            must(ts_training_set_step(m->training, 1000)); /* as a resumed run does */
+        must(ts_training_step(m->training));
+    }
+}
+
+static void score_training(void **state)
+{
+    (void)state;
+    model direct, replayed;
+    double profile[2][BINS][2];
+    train(&direct, false);
+    train(&replayed, true);
+    const recording_counts *counts = recording_device_counts();
+    assert_int_equal(counts->recordings, 1);
+    assert_int_equal(counts->replays, 15);
+    assert_true(counts->recorded > 100);
+    assert_true(counts->announced >= counts->replays + 1); /* weights change unseen in each replay */
+    assert_same(&direct, &replayed);
+    must(ts_training_profile(direct.training, &profile[0][0][0]));
+    must(ts_training_profile(replayed.training, &profile[1][0][0]));
+    assert_memory_equal(profile[0], profile[1], sizeof profile[0]);
+    assert_same_report(&direct, &replayed);
+    const int operations = counts->operations;
+    must(ts_training_step(replayed.training));
+    assert_int_equal(counts->operations, operations); /* nothing of a step is outside of the recording */
+    close_model(&direct);
+    close_model(&replayed);
+    assert_int_equal(counts->alive, 0);
+}
+
+/* ---- the Glow ---- */
+
+/* At this rate the guard takes the fit back, which changes an argument of the optimiser. */
+static void fit(model *m, bool recording)
+{
+    const ts_glow_config shape = {SIDE, SIDE, 1, 2, 2, 8};
+    const ts_glow_training_config config = {
+        .sde = vp,
+        .T = 0.3,
+        .batch = BATCH,
+        .seed = 5,
+        .optimizer =
+            {.rate = 3, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .clip = 0, .ema = 0.9, .warmup = 0},
+    };
+    open_model(m, recording);
+    must(ts_glow_create(&shape, m->params, 11, &m->glow));
+    must(ts_params_commit(m->params, 11));
+    must(ts_training_glow(m->device, &config, &m->data, m->params, m->glow, &m->training));
+    for (int i = 0; i < 100; i++)
+        must(ts_training_step(m->training));
+}
+
+static void glow_training(void **state)
+{
+    (void)state;
+    model direct, replayed;
+    ts_training_report report;
+    fit(&direct, false);
+    fit(&replayed, true);
+    assert_same_report(&direct, &replayed);
+    assert_same(&direct, &replayed);
+    must(ts_training_read(replayed.training, &report));
+    const recording_counts *counts = recording_device_counts();
+    assert_true(report.rollbacks > 0);
+    assert_true(counts->recordings > 1 && counts->recordings <= 1 + report.rollbacks);
+    assert_int_equal(counts->replays, 98); /* the first step initialises, the second warms up */
+    close_model(&direct);
+    close_model(&replayed);
+    assert_int_equal(counts->alive, 0);
+}
+
+/* ---- samplers ---- */
+
+/* Two runs, the weights changed in between, then (RK45) a likelihood; everything in `out` [3][BATCH * D]. */
+static void sample(model *m, ts_sampler_kind kind, bool recording, float *out, double *delta, int *nfe)
+{
+    const ts_sampler_config config = {
+        .kind = kind, .T = 0.8, .eps = 1e-2, .steps = 7, .rtol = 1e-2, .atol = 1e-2, .denoise = true};
+    const size_t bytes = BATCH * D * sizeof *out;
+    ts_score *score;
+    ts_sampler *sampler;
+    void *x, *probe;
+    float noise[BATCH * D];
+    for (int i = 0; i < BATCH * D; i++)
+        noise[i] = (float)sin(i * 1.7) + (float)cos(i * 0.31);
+    open_unet(m, recording);
+    ts_device *device = m->device;
+    must(ts_score_network(device, m->params, apply_unet, m->unet, BATCH, SIDE, SIDE, 1, true, &score));
+    must(ts_sampler_create(score, &vp, &sampler));
+    must(device->k->allocate(device, bytes, &x));
+    must(device->k->allocate(device, bytes, &probe));
+    must(device->k->upload(device, probe, noise, bytes));
+    for (int run = 0; run < 2; run++) {
+        must(device->k->upload(device, x, noise, bytes));
+        must(ts_sampler_run(sampler, &config, 3, (uint32_t)run, x, &nfe[run]));
+        must(device->k->download(device, out + run * BATCH * D, x, bytes));
+        float *weights = malloc((size_t)ts_params_count(m->params) * sizeof *weights);
+        assert_non_null(weights);
+        void *values = ts_params_buffer(m->params, TS_BUFFER_VALUE);
+        const size_t all = (size_t)ts_params_count(m->params) * sizeof *weights;
+        must(device->k->download(device, weights, values, all));
+        for (int64_t i = 0; i < ts_params_count(m->params); i++)
+            weights[i] = 1.5f * weights[i] + 0.01f;
+        must(device->k->upload(device, values, weights, all));
+        device->k->weights_changed(device);
+        free(weights);
+    }
+    must(ts_sampler_flow(sampler, 0.01, 0.5, 1e-2, 1e-2, x, probe, delta, &nfe[2]));
+    must(device->k->download(device, out + 2 * BATCH * D, x, bytes));
+    device->k->release(device, x);
+    device->k->release(device, probe);
+    ts_sampler_destroy(sampler);
+    ts_score_destroy(score);
+    close_model(m);
+}
+
+static void samplers(void **state)
+{
+    (void)state;
+    static const ts_sampler_kind kinds[] = {TS_SAMPLER_EULER_MARUYAMA, TS_SAMPLER_HEUN, TS_SAMPLER_DPMPP2M,
+                                            TS_SAMPLER_RK45};
+    static float direct[3 * BATCH * D], replayed[3 * BATCH * D];
+    const recording_counts *counts = recording_device_counts();
+    for (int i = 0; i < 4; i++) {
+        model m;
+        double delta[2][BATCH];
+        int nfe[2][3];
+        sample(&m, kinds[i], false, direct, delta[0], nfe[0]);
+        sample(&m, kinds[i], true, replayed, delta[1], nfe[1]);
+        assert_memory_equal(direct, replayed, sizeof direct);
+        assert_memory_equal(delta[0], delta[1], sizeof delta[0]);
+        assert_memory_equal(nfe[0], nfe[1], sizeof nfe[0]);
+        assert_true(memcmp(direct, direct + BATCH * D, BATCH * D * sizeof *direct) != 0);
+        assert_int_equal(counts->alive, 0);
+        /* of each run all evaluations but one or two of every place */
+        assert_true(counts->replays >= nfe[0][0] + nfe[0][1] + nfe[0][2] - 8);
+    }
+}
+
+/* ---- what may not be recorded ---- */
+
+static ts_status upload_one(void *context)
+{
+    ts_device *device = context;
+    static float here, there;
+    return device->k->upload(device, &there, &here, sizeof here);
+}
+
+static ts_status fail_inside(void *context)
+{
+    int *calls = context;
+    return (*calls)++ ? ts_error(TS_DEVICE, "as asked") : NULL;
+}
+
+static void failures(void **state)
+{
+    (void)state;
+    ts_device *device;
+    int calls = 0;
+    must(recording_device_open(1, &device));
+    ts_recorded recorded = {.device = device};
+    must(ts_recorded_run(&recorded, upload_one, device));
+    ts_status status = ts_recorded_run(&recorded, upload_one, device);
+    assert_int_equal(ts_status_code(status), TS_INVALID);
+    ts_status_free(status);
+    recorded = (ts_recorded){.device = device};
+    must(ts_recorded_run(&recorded, fail_inside, &calls));
+    status = ts_recorded_run(&recorded, fail_inside, &calls);
+    assert_int_equal(ts_status_code(status), TS_DEVICE);
+    ts_status_free(status);
+    ts_recorded_forget(&recorded);
+    assert_int_equal(recording_device_counts()->alive, 0);
+    ts_device_close(device);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(score_training),
+        cmocka_unit_test(glow_training),
+        cmocka_unit_test(samplers),
+        cmocka_unit_test(failures),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
