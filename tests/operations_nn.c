@@ -147,8 +147,8 @@ static void dense_rows(ot *t)
         r.bias = bias ? ot_normal(t, TS_F32, r.out, 0, 1) : NULL;
         r.residual = residual ? ot_normal(t, OT_ACTIVATION, r.y->count, 0, 1) : NULL;
         ts_dense_forward a = {
-            r.rows,          r.in,          r.out, silu,       ot_in(r.x), ot_in(r.residual),
-            ot_in(r.weight), ot_in(r.bias), scale, ot_out(r.y)};
+            r.rows,          r.in,          r.out, silu,        ot_in(r.x), ot_in(r.residual),
+            ot_in(r.weight), ot_in(r.bias), scale, ot_out(r.y), i % 4 == 2};
         ot_run(t, dense_forward, a);
         ot_check(t, dense_reference, &r, 1e-6);
     }
@@ -172,7 +172,8 @@ static void dense_gradient_rows(ot *t)
                 m[1] ? " dw" : "", m[2] ? " db" : "");
         dense_row r = dense_make(t, s, silu);
         r.bias = ot_normal(t, TS_F32, r.out, 0, 1);
-        ts_dense_backward a = {.rows = r.rows, .in = r.in, .out = r.out, .silu_input = silu};
+        ts_dense_backward a = {
+            .rows = r.rows, .in = r.in, .out = r.out, .silu_input = silu, .computed_weight = i % 8 == 5};
         a.x = ot_in(r.x), a.weight = ot_in(r.weight), a.dy = ot_cotangent(t, r.y);
         a.dx = ot_gradient(t, r.x, m[0]), a.accumulate = m[0] == OT_ADD;
         a.dweight = ot_gradient(t, r.weight, m[1]), a.dbias = ot_gradient(t, r.bias, m[2]);

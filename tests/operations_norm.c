@@ -173,9 +173,9 @@ static void attention_reference(void *p)
     }
 }
 
-static attention_row attention_make(ot *t, const int *s, double spread)
+static attention_row attention_make(ot *t, const int *s, double spread, const char *variant)
 {
-    ot_case(t, "%d images, %d tokens, %d channels, spread %g", s[0], s[1], s[2], spread);
+    ot_case(t, "%d images, %d tokens, %d channels, spread %g%s", s[0], s[1], s[2], spread, variant);
     attention_row r = {.n = s[0], .tokens = s[1], .c = s[2]};
     r.qkv = ot_normal(t, OT_ACTIVATION, r.n * r.tokens * 3 * r.c, 0, spread);
     r.probabilities = ot_output(t, OT_ACTIVATION, r.n * r.tokens * r.tokens);
@@ -186,14 +186,16 @@ static attention_row attention_make(ot *t, const int *s, double spread)
 static void attention_rows(ot *t)
 {
     static const int shapes[][3] = {{1, 1, 1}, {3, 16, 64}, {1, 49, 17}, {5, 9, 3}, {2, 64, 32}};
-    for (int i = 0; i < 10; i++) {
-        attention_row r = attention_make(t, shapes[i / 2], i % 2 ? 4 : 1);
-        ts_attention_forward a = {r.n, r.tokens, r.c, ot_in(r.qkv), ot_out(r.probabilities), ot_out(r.y)};
+    for (int i = 0; i < 15; i++) {
+        const bool spread = i % 3 == 1, kept = i % 3 < 2;
+        attention_row r = attention_make(t, shapes[i / 3], spread ? 4 : 1, kept ? "" : ", nothing kept");
+        ts_attention_forward a = {
+            r.n, r.tokens, r.c, ot_in(r.qkv), kept ? ot_out(r.probabilities) : NULL, ot_out(r.y)};
         ot_run(t, attention_forward, a);
-        ot_check(t, attention_reference, &r, i % 2 ? 5e-6 : 1e-6);
+        ot_check(t, attention_reference, &r, spread ? 5e-6 : 1e-6);
     }
     for (int i = 0; i < 5; i++) {
-        attention_row r = attention_make(t, shapes[i], 1);
+        attention_row r = attention_make(t, shapes[i], 1, "");
         attention_reference(&r);
         ot_buffer *kept = ot_values(t, OT_ACTIVATION, r.probabilities->count, r.probabilities->want);
         ts_attention_backward b = {r.n,

@@ -56,6 +56,7 @@ typedef struct ts_dense_forward {
     const float *weight, *bias;
     float scale;
     void *y;
+    bool computed_weight; /* another operation computes the weight: no packed copy of it can be kept */
 } ts_dense_forward;
 
 /* dy is the gradient of the bracket. */
@@ -67,11 +68,12 @@ typedef struct ts_dense_backward {
     void *dx;
     bool accumulate;
     float *dweight, *dbias;
+    bool computed_weight;
 } ts_dense_backward;
 
 /* Single-head self-attention over `tokens` positions: y = softmax(q k^T / sqrt(c)) v, with q, k, v the three
  * thirds of the last axis of qkv [n,tokens,3c]; y [n,tokens,c]; probabilities [n,tokens,tokens] are kept for
- * the backward pass (device's activation type). */
+ * the backward pass (device's activation type), NULL where there is none. */
 typedef struct ts_attention_forward {
     int n, tokens, c;
     const void *qkv;

@@ -193,7 +193,8 @@ ts_tensor ts_dense_matrix(ts_graph *graph, ts_tensor x, ts_tensor weight)
     }
     const ts_tensor y = tape_tensor_add(graph, s[0], s[1], s[2], s[3], false);
     tape_open(graph, OPERATION_DENSE_MATRIX, (ts_tensor[]){x, weight}, 2, y);
-    STEP(graph, dense_forward, .rows = s[0] * s[1] * s[2], .in = s[3], .out = s[3], .scale = 1.0f);
+    STEP(graph, dense_forward, .rows = s[0] * s[1] * s[2], .in = s[3], .out = s[3], .scale = 1.0f,
+         .computed_weight = true);
     READ(graph, dense_forward, x, tape_buffer_of(graph, x));
     READ(graph, dense_forward, weight, tape_buffer_of(graph, weight));
     WRITE(graph, dense_forward, y, tape_buffer_of(graph, y));

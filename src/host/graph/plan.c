@@ -52,6 +52,25 @@ static int reads_of(const ts_graph *graph, const tape_step *step, int buffer)
     return reads;
 }
 
+/* Probabilities that no backward step reads are not kept. */
+static void drop_unread_probabilities(ts_graph *graph)
+{
+    for (int i = 0; i < graph->step_count; i++) {
+        tape_step *step = &graph->steps[i];
+        for (int k = 0; step->kernel == KERNEL_attention_forward && k < step->operands; k++) {
+            tape_operand *o = &graph->operands[step->first_operand + k];
+            if (o->field != offsetof(ts_attention_forward, probabilities))
+                continue;
+            int reads = 0;
+            for (int j = i + 1; j < graph->step_count; j++)
+                reads += reads_of(graph, &graph->steps[j], o->index);
+            if (reads == 0)
+                *o = graph->operands[step->first_operand + --step->operands];
+            break;
+        }
+    }
+}
+
 /* Lets outputs take the memory of inputs that die with the step. */
 static void merge_in_place(ts_graph *graph)
 {
@@ -177,6 +196,7 @@ static ts_status plan(ts_graph *graph)
         return status ? status : ts_error(TS_INVALID, "the graph was built with errors");
     }
     TS_TRY(check_kernels(graph));
+    drop_unread_probabilities(graph);
     find_lifetimes(graph);
     if (!(graph->flags & TS_PLAN_NO_REUSE))
         merge_in_place(graph);

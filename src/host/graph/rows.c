@@ -108,7 +108,8 @@ static void dense_matrix_backward(ts_graph *graph, const tape_node *node)
     const ts_tensor x = node->in[0], weight = node->in[1];
     bool accumulate;
     const int dx = tape_target(graph, x, &accumulate), dweight = tape_accumulator(graph, weight);
-    STEP(graph, dense_backward, .rows = f.rows, .in = f.in, .out = f.out, .accumulate = accumulate);
+    STEP(graph, dense_backward, .rows = f.rows, .in = f.in, .out = f.out, .accumulate = accumulate,
+         .computed_weight = true);
     READ(graph, dense_backward, x, tape_buffer_of(graph, x));
     READ(graph, dense_backward, dy, tape_gradient(graph, node->out[0]));
     READ(graph, dense_backward, weight, tape_buffer_of(graph, weight));

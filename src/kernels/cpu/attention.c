@@ -32,12 +32,12 @@ static void softmax_row(float *restrict p, int count)
         p[j] *= factor;
 }
 
-static dnnl_status_t image_forward(const ts_attention_forward *a, int image)
+/* p [tokens,tokens]: where the probabilities go. */
+static dnnl_status_t image_forward(const ts_attention_forward *a, int image, float *p)
 {
     const int tokens = a->tokens, c = a->c;
     const float *const q = (const float *)a->qkv + (int64_t)image * tokens * 3 * c, *const k = q + c;
     const float *const v = k + c;
-    float *const p = (float *)a->probabilities + (int64_t)image * tokens * tokens;
     float *const y = (float *)a->y + (int64_t)image * tokens * c;
     dnnl_status_t status =
         multiply('N', 'T', tokens, tokens, c, 1.0f / sqrtf((float)c), q, 3 * c, k, 3 * c, p, tokens);
@@ -92,11 +92,17 @@ static ts_status report(dnnl_status_t status, int n, int tokens, int c)
 ts_status ts_cpu_attention_forward(ts_device *device, const ts_attention_forward *a)
 {
     const bool by_image = a->n >= device->threads;
+    const size_t square = (size_t)a->tokens * (size_t)a->tokens, room = (square + 15) / 16 * 16;
     int failed = dnnl_success;
+    void *memory = NULL;
+    if (!a->probabilities)
+        TS_TRY(ts_cpu_scratch(device, 0, (size_t)device->threads * room * sizeof(float), &memory));
     omp_set_num_threads(device->threads);
 #pragma omp parallel for num_threads(by_image ? device->threads : 1) schedule(static) reduction(max : failed)
     for (int i = 0; i < a->n; i++) {
-        const int status = (int)image_forward(a, i);
+        float *const p = a->probabilities ? (float *)a->probabilities + (size_t)i * square
+                                          : (float *)memory + (size_t)omp_get_thread_num() * room;
+        const int status = (int)image_forward(a, i, p);
         failed = status > failed ? status : failed;
     }
     return report((dnnl_status_t)failed, a->n, a->tokens, a->c);
