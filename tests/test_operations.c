@@ -529,6 +529,7 @@ static void open_device(ot *t, const char *name, bool fast)
     ts_status status = ts_device_open(name, &options, &t->device);
     if (ts_status_code(status) == TS_UNSUPPORTED && strcmp(name, "cpu") != 0) {
         printf("skipped: %s\n", ts_status_message(status));
+        ts_status_free(status);
         exit(77);
     }
     must(status);

@@ -1,0 +1,404 @@
+/*
+ * The CUDA device: its table, its memory with exact accounting, its errors, recorded launch sequences.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include "kernels/cuda/cuda.h"
+
+/* ---- errors ---- */
+
+/* Some errors end the context: everything afterwards fails.  Those show in the next query as well. */
+static bool lasting(const ts_cuda_device *d)
+{
+    cudaGetLastError();
+    if (d->recording) /* a query would spoil the capture; its end tells */
+        return false;
+    const cudaError_t now = cudaStreamQuery(d->stream);
+    cudaGetLastError();
+    return now != cudaSuccess && now != cudaErrorNotReady;
+}
+
+static ts_status latched(const ts_cuda_device *d)
+{
+    return d->latched == TS_OK ? NULL : ts_error(d->latched, "%s", d->latched_message);
+}
+
+static ts_status no_memory(const ts_cuda_device *d)
+{
+    size_t unused = 0, total = 0;
+    cudaGetLastError();
+    cudaMemGetInfo(&unused, &total);
+    return ts_error(TS_NO_MEMORY, "not enough memory on %s: %zu bytes (%.1f MiB) of %.1f MiB are free",
+                    d->base.description, unused, (double)unused / 0x1p20, (double)total / 0x1p20);
+}
+
+ts_status ts_cuda_check(ts_device *device, cudaError_t error, const char *what)
+{
+    ts_cuda_device *const d = ts_cuda(device);
+    if (d->latched != TS_OK)
+        return latched(d);
+    if (error == cudaSuccess)
+        return NULL;
+    if (error == cudaErrorMemoryAllocation)
+        return ts_context(no_memory(d), "%s", what);
+    if (lasting(d)) {
+        d->latched = TS_DEVICE;
+        snprintf(d->latched_message, sizeof d->latched_message,
+                 "%s: %s: %s (%s); the GPU is lost to this process", d->base.description, what,
+                 cudaGetErrorString(error), cudaGetErrorName(error));
+        return latched(d);
+    }
+    return ts_error(TS_DEVICE, "%s: %s: %s (%s)", d->base.description, what, cudaGetErrorString(error),
+                    cudaGetErrorName(error));
+}
+
+ts_status ts_cuda_launched(ts_device *device, const void *kernel)
+{
+    const ts_cuda_device *const d = ts_cuda(device);
+    const cudaError_t error = cudaGetLastError();
+    if (error == cudaSuccess && d->latched == TS_OK)
+        return NULL;
+    const char *name = NULL;
+    if (cudaFuncGetName(&name, kernel) != cudaSuccess)
+        name = "kernel";
+    return ts_cuda_check(device, error, name);
+}
+
+static ts_status not_recording(const ts_cuda_device *d, const char *what)
+{
+    return d->recording ? ts_error(TS_INVALID, "%s while a launch sequence is recorded", what) : NULL;
+}
+
+/* ---- memory ---- */
+
+/* Room for one more entry of the list of allocations. */
+static bool make_room(ts_cuda_device *d)
+{
+    if (d->allocation_count < d->allocation_room)
+        return true;
+    const size_t room = d->allocation_room ? 2 * d->allocation_room : 64;
+    void *const list = realloc(d->allocations, room * sizeof *d->allocations);
+    if (!list)
+        return false;
+    d->allocations = (ts_cuda_allocation *)list;
+    d->allocation_room = room;
+    return true;
+}
+
+static ts_status cuda_allocate(ts_device *device, size_t bytes, void **memory)
+{
+    ts_cuda_device *const d = ts_cuda(device);
+    *memory = NULL;
+    TS_TRY(latched(d));
+    TS_TRY(not_recording(d, "memory is allocated"));
+    if (!make_room(d))
+        return ts_error(TS_NO_MEMORY, "cannot allocate a list entry");
+    void *start = NULL;
+    const cudaError_t error = cudaMalloc(&start, bytes ? bytes : 1);
+    if (error)
+        return ts_context(ts_cuda_check(device, error, "allocating memory"),
+                          "%zu bytes (%.1f MiB) are needed", bytes, (double)bytes / 0x1p20);
+    ts_status status = ts_cuda_check(device, cudaMemsetAsync(start, 0, bytes, d->stream), "zeroing memory");
+    if (status) {
+        cudaFree(start);
+        return status;
+    }
+    d->allocations[d->allocation_count++] = {start, bytes};
+    device->bytes += bytes;
+    if (device->peak_bytes < device->bytes)
+        device->peak_bytes = device->bytes;
+    device->allocations++;
+    *memory = start;
+    return NULL;
+}
+
+static void cuda_release(ts_device *device, void *memory)
+{
+    ts_cuda_device *const d = ts_cuda(device);
+    for (size_t i = 0; memory && i < d->allocation_count; i++)
+        if (d->allocations[i].memory == memory) {
+            device->bytes -= d->allocations[i].bytes;
+            d->allocations[i] = d->allocations[--d->allocation_count];
+            cudaFree(memory); /* waits for what uses it */
+            return;
+        }
+}
+
+static ts_status cuda_synchronize(ts_device *device)
+{
+    ts_cuda_device *const d = ts_cuda(device);
+    TS_TRY(latched(d));
+    TS_TRY(not_recording(d, "a wait"));
+    return ts_cuda_check(device, cudaStreamSynchronize(d->stream), "waiting for the GPU");
+}
+
+/* Waits, so that the host's memory is free again: what moves by the step stays on the device. */
+static ts_status transfer(ts_device *device, void *to, const void *from, size_t bytes, cudaMemcpyKind kind)
+{
+    ts_cuda_device *const d = ts_cuda(device);
+    const char *const what = kind == cudaMemcpyHostToDevice ? "upload" : "download";
+    TS_TRY(latched(d));
+    TS_TRY(not_recording(d, what));
+    if (bytes == 0)
+        return NULL;
+    TS_TRY(ts_cuda_check(device, cudaMemcpyAsync(to, from, bytes, kind, d->stream), what));
+    return cuda_synchronize(device);
+}
+
+static ts_status cuda_upload(ts_device *device, void *to, const void *host, size_t bytes)
+{
+    return transfer(device, to, host, bytes, cudaMemcpyHostToDevice);
+}
+
+static ts_status cuda_download(ts_device *device, void *host, const void *from, size_t bytes)
+{
+    return transfer(device, host, from, bytes, cudaMemcpyDeviceToHost);
+}
+
+static ts_status cuda_copy(ts_device *device, void *to, const void *from, size_t bytes)
+{
+    ts_cuda_device *const d = ts_cuda(device);
+    TS_TRY(latched(d));
+    if (bytes == 0 || to == from)
+        return NULL;
+    return ts_cuda_check(device, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, d->stream),
+                         "copy");
+}
+
+static ts_status cuda_zero(ts_device *device, void *memory, size_t bytes)
+{
+    ts_cuda_device *const d = ts_cuda(device);
+    TS_TRY(latched(d));
+    if (bytes == 0)
+        return NULL;
+    return ts_cuda_check(device, cudaMemsetAsync(memory, 0, bytes, d->stream), "zeroing memory");
+}
+
+static void cuda_weights_changed(ts_device *device)
+{
+    ts_cuda(device)->epoch++;
+}
+
+/* ---- scratch ---- */
+
+static void free_retired(ts_device *device)
+{
+    ts_cuda_device *const d = ts_cuda(device);
+    for (size_t i = 0; i < d->retired_count; i++)
+        cuda_release(device, d->retired[i]);
+    free(d->retired);
+    d->retired = NULL;
+    d->retired_count = 0;
+}
+
+/* Gives up the memory of a slot: at once, or when the last recording is gone. */
+static ts_status outgrow(ts_device *device, int slot)
+{
+    ts_cuda_device *const d = ts_cuda(device);
+    if (d->recordings > 0 && d->scratch[slot]) {
+        void *const list = realloc(d->retired, (d->retired_count + 1) * sizeof *d->retired);
+        if (!list)
+            return ts_error(TS_NO_MEMORY, "cannot allocate a list entry");
+        d->retired = (void **)list;
+        d->retired[d->retired_count++] = d->scratch[slot];
+    } else {
+        cuda_release(device, d->scratch[slot]);
+    }
+    d->scratch[slot] = NULL;
+    d->scratch_bytes[slot] = 0;
+    return NULL;
+}
+
+ts_status ts_cuda_scratch(ts_device *device, int slot, size_t bytes, void **memory)
+{
+    ts_cuda_device *const d = ts_cuda(device);
+    if (slot < 0 || slot >= TS_CUDA_SLOTS)
+        return ts_error(TS_INVALID, "scratch slot %d: there are %d", slot, TS_CUDA_SLOTS);
+    if (bytes > d->scratch_bytes[slot]) {
+        TS_TRY(not_recording(d, "scratch grows"));
+        TS_TRY(outgrow(device, slot));
+        TS_TRY(ts_context(cuda_allocate(device, bytes, &d->scratch[slot]), "scratch"));
+        d->scratch_bytes[slot] = bytes;
+    }
+    *memory = d->scratch[slot];
+    return NULL;
+}
+
+/* ---- recorded launch sequences ---- */
+
+static ts_status cuda_record_begin(ts_device *device)
+{
+    ts_cuda_device *const d = ts_cuda(device);
+    TS_TRY(latched(d));
+    TS_TRY(not_recording(d, "another recording begins"));
+    TS_TRY(ts_cuda_check(device, cudaStreamBeginCapture(d->stream, cudaStreamCaptureModeThreadLocal),
+                         "recording launches"));
+    d->recording = true;
+    return NULL;
+}
+
+static ts_status cuda_record_end(ts_device *device, void **recording)
+{
+    ts_cuda_device *const d = ts_cuda(device);
+    cudaGraph_t graph = NULL;
+    cudaGraphExec_t executable = NULL;
+    *recording = NULL;
+    if (!d->recording)
+        return ts_error(TS_INVALID, "no launch sequence is being recorded");
+    const cudaError_t error = cudaStreamEndCapture(d->stream, &graph);
+    d->recording = false;
+    ts_status status = ts_cuda_check(device, error, "recording launches");
+    if (!status)
+        status = ts_cuda_check(device, cudaGraphInstantiateWithFlags(&executable, graph, 0),
+                               "preparing recorded launches");
+    if (graph)
+        cudaGraphDestroy(graph);
+    if (status)
+        return status;
+    d->recordings++;
+    *recording = executable;
+    return NULL;
+}
+
+static ts_status cuda_replay(ts_device *device, void *recording)
+{
+    ts_cuda_device *const d = ts_cuda(device);
+    TS_TRY(latched(d));
+    TS_TRY(not_recording(d, "a replay"));
+    return ts_cuda_check(device, cudaGraphLaunch((cudaGraphExec_t)recording, d->stream), "recorded launches");
+}
+
+static void cuda_recording_free(ts_device *device, void *recording)
+{
+    ts_cuda_device *const d = ts_cuda(device);
+    if (!recording)
+        return;
+    cudaStreamSynchronize(d->stream);
+    cudaGraphExecDestroy((cudaGraphExec_t)recording);
+    if (--d->recordings == 0)
+        free_retired(device);
+}
+
+/* ---- opening and closing ---- */
+
+static __global__ void probe() {}
+
+static ts_status unsupported(cudaError_t error)
+{
+    return ts_error(TS_UNSUPPORTED, "no usable NVIDIA GPU: %s (%s)", cudaGetErrorString(error),
+                    cudaGetErrorName(error));
+}
+
+/* Which card it is, and whether this build runs on it. */
+static ts_status examine(ts_cuda_device *d)
+{
+    cudaDeviceProp properties;
+    cudaFuncAttributes attributes;
+    cudaError_t error = cudaSetDevice(d->index);
+    if (!error)
+        error = cudaGetDeviceProperties(&properties, d->index);
+    if (error)
+        return unsupported(error);
+    d->capability = 10 * properties.major + properties.minor;
+    d->multiprocessors = properties.multiProcessorCount;
+    d->block_shared = properties.sharedMemPerBlockOptin;
+    snprintf(d->base.description, sizeof d->base.description, "%.80s, %.0f GiB", properties.name,
+             (double)properties.totalGlobalMem / 0x1p30);
+    if (d->capability < 80)
+        return ts_error(TS_UNSUPPORTED, "%s has compute capability %d.%d; 8.0 or newer is needed",
+                        d->base.description, properties.major, properties.minor);
+    error = cudaFuncGetAttributes(&attributes, probe);
+    if (error == cudaErrorNoKernelImageForDevice)
+        return ts_error(TS_UNSUPPORTED,
+                        "this build has no code for %s (compute capability %d.%d): name it in "
+                        "TSTAR_CUDA_ARCHITECTURES",
+                        d->base.description, properties.major, properties.minor);
+    return error ? unsupported(error) : NULL;
+}
+
+__attribute__((weak)) void ts_cuda_libraries_free(ts_device *);
+
+static void cuda_close(ts_device *device)
+{
+    ts_cuda_device *const d = ts_cuda(device);
+    if (d->stream)
+        cudaStreamSynchronize(d->stream);
+    if (ts_cuda_libraries_free)
+        ts_cuda_libraries_free(device);
+    while (d->allocation_count > 0)
+        cuda_release(device, d->allocations[d->allocation_count - 1].memory);
+    if (d->stream)
+        cudaStreamDestroy(d->stream);
+    free(d->retired);
+    free(d->allocations);
+    free(d);
+}
+
+static ts_status cuda_open(const ts_device_options *options, ts_device **device)
+{
+    int count = 0;
+    const cudaError_t error = cudaGetDeviceCount(&count);
+    if (error)
+        return unsupported(error);
+    if (options->index >= count)
+        return ts_error(TS_UNSUPPORTED, "there is no GPU %d: this machine has %d", options->index, count);
+    ts_cuda_device *const d = (ts_cuda_device *)calloc(1, sizeof *d);
+    if (!d)
+        return ts_error(TS_NO_MEMORY, "cannot allocate a device");
+    d->base.k = ts_cuda_kernels();
+    d->base.activation = options->fast ? TS_BF16 : TS_F32;
+    d->base.threads = 1;
+    d->index = options->index;
+    d->epoch = 1;
+    ts_status status = examine(d);
+    if (!status)
+        status = ts_cuda_check(&d->base, cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking),
+                               "making a stream");
+    if (status) {
+        cuda_close(&d->base);
+        return status;
+    }
+    *device = &d->base;
+    return NULL;
+}
+
+/* ---- the table ---- */
+
+/* What is not written yet is NULL in the table. */
+extern "C" {
+#define X(name) __attribute__((weak)) ts_status ts_cuda_##name(ts_device *, const ts_##name *);
+TS_OPERATIONS(X)
+#undef X
+__attribute__((weak)) ts_status ts_cuda_ceiling(ts_device *, double *);
+}
+
+static ts_kernels make_table(void)
+{
+    ts_kernels k = {};
+    k.name = "cuda";
+    k.open = cuda_open;
+    k.close = cuda_close;
+    k.allocate = cuda_allocate;
+    k.release = cuda_release;
+    k.upload = cuda_upload;
+    k.download = cuda_download;
+    k.copy = cuda_copy;
+    k.zero = cuda_zero;
+    k.synchronize = cuda_synchronize;
+    k.weights_changed = cuda_weights_changed;
+    k.ceiling = ts_cuda_ceiling;
+    k.record_begin = cuda_record_begin;
+    k.record_end = cuda_record_end;
+    k.replay = cuda_replay;
+    k.recording_free = cuda_recording_free;
+#define X(name) k.name = ts_cuda_##name;
+    TS_OPERATIONS(X)
+#undef X
+    return k;
+}
+
+__attribute__((visibility("default"))) const ts_kernels *ts_cuda_kernels(void)
+{
+    static const ts_kernels table = make_table();
+    return &table;
+}
