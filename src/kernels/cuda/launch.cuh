@@ -170,13 +170,24 @@ static __device__ __forceinline__ void ts_load(const __nv_bfloat16 *p, float (&v
     ts_unpack(u.y, v[2], v[3]);
 }
 
-static __device__ __forceinline__ void ts_load(const __nv_bfloat16 *p, float (&v)[8])
+/* Sixteen bytes of bfloat16 or float. */
+static __device__ __forceinline__ void ts_unpack(uint4 u, float (&v)[8])
 {
-    const uint4 u = *reinterpret_cast<const uint4 *>(p);
     ts_unpack(u.x, v[0], v[1]);
     ts_unpack(u.y, v[2], v[3]);
     ts_unpack(u.z, v[4], v[5]);
     ts_unpack(u.w, v[6], v[7]);
+}
+
+static __device__ __forceinline__ void ts_unpack(uint4 u, float (&v)[4])
+{
+    v[0] = __uint_as_float(u.x), v[1] = __uint_as_float(u.y);
+    v[2] = __uint_as_float(u.z), v[3] = __uint_as_float(u.w);
+}
+
+static __device__ __forceinline__ void ts_load(const __nv_bfloat16 *p, float (&v)[8])
+{
+    ts_unpack(*reinterpret_cast<const uint4 *>(p), v);
 }
 
 /* The same the other way, rounded to nearest. */

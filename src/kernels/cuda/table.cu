@@ -285,6 +285,9 @@ static __global__ void probe() {}
 
 static ts_status unsupported(cudaError_t error)
 {
+    int driver = 0;
+    if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0)
+        return ts_error(TS_UNSUPPORTED, "no NVIDIA driver on this machine");
     return ts_error(TS_UNSUPPORTED, "no usable NVIDIA GPU: %s (%s)", cudaGetErrorString(error),
                     cudaGetErrorName(error));
 }
