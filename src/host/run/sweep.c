@@ -168,6 +168,8 @@ static ts_status prepare(ts_sweep *s)
     s->count = wanted > 0 && wanted < test->count ? wanted : test->count;
     s->eps = ts_evaluate_eps(s->config, test);
     TS_TRY(check_times(s));
+    if (!mixture)
+        TS_TRY(ts_fit_check(s->run));
     s->priors[s->prior_count++] = "normal";
     /* a Glow is for images; the auxiliary density of a mixture is the exact one */
     s->priors[s->prior_count++] = mixture ? "mixture" : "glow";
