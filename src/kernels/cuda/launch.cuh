@@ -40,6 +40,7 @@ template <class... P, class... A>
 static inline ts_status ts_launch(ts_device *device, void (*kernel)(P...), dim3 grid, dim3 block,
                                   size_t shared, A... arguments)
 {
+    device->launches++;
 #ifdef __CUDACC__
     if (shared > 48 << 10)
         TS_TRY(ts_cuda_check(device,
@@ -49,7 +50,6 @@ static inline ts_status ts_launch(ts_device *device, void (*kernel)(P...), dim3 
     kernel<<<grid, block, shared, ts_cuda(device)->stream>>>(static_cast<P>(arguments)...);
     return ts_cuda_launched(device, reinterpret_cast<const void *>(kernel));
 #else
-    (void)device;
     simt::launch(grid, block, shared, [&] { kernel(static_cast<P>(arguments)...); });
     return NULL;
 #endif

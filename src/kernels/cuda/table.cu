@@ -3,6 +3,10 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#if __has_include(<nvtx3/nvToolsExt.h>)
+#include <nvtx3/nvToolsExt.h>
+#define HAVE_NVTX
+#endif
 #include "kernels/cuda/cuda.h"
 
 /* ---- errors ---- */
@@ -141,6 +145,7 @@ static ts_status transfer(ts_device *device, void *to, const void *from, size_t 
     TS_TRY(not_recording(d, what));
     if (bytes == 0)
         return NULL;
+    device->launches++;
     TS_TRY(ts_cuda_check(device, cudaMemcpyAsync(to, from, bytes, kind, d->stream), what));
     return cuda_synchronize(device);
 }
@@ -161,6 +166,7 @@ static ts_status cuda_copy(ts_device *device, void *to, const void *from, size_t
     TS_TRY(latched(d));
     if (bytes == 0 || to == from)
         return NULL;
+    device->launches++;
     return ts_cuda_check(device, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, d->stream),
                          "copy");
 }
@@ -171,6 +177,7 @@ static ts_status cuda_zero(ts_device *device, void *memory, size_t bytes)
     TS_TRY(latched(d));
     if (bytes == 0)
         return NULL;
+    device->launches++;
     return ts_cuda_check(device, cudaMemsetAsync(memory, 0, bytes, d->stream), "zeroing memory");
 }
 
@@ -278,6 +285,20 @@ static void cuda_recording_free(ts_device *device, void *recording)
     if (--d->recordings == 0)
         free_retired(device);
 }
+
+/* ---- ranges for profilers ---- */
+
+#ifdef HAVE_NVTX
+static void cuda_range_push(ts_device *, const char *name)
+{
+    nvtxRangePushA(name);
+}
+
+static void cuda_range_pop(ts_device *)
+{
+    nvtxRangePop();
+}
+#endif
 
 /* ---- opening and closing ---- */
 
@@ -394,6 +415,10 @@ static ts_kernels make_table(void)
     k.record_end = cuda_record_end;
     k.replay = cuda_replay;
     k.recording_free = cuda_recording_free;
+#ifdef HAVE_NVTX
+    k.range_push = cuda_range_push;
+    k.range_pop = cuda_range_pop;
+#endif
 #define X(name) k.name = ts_cuda_##name;
     TS_OPERATIONS(X)
 #undef X
