@@ -21,7 +21,7 @@ done
 if [ -z "$format" ]; then
     fail "clang-format 14 is not here (other versions format differently); tools/install.sh check brings it"
 else
-    git ls-files '*.c' '*.h' | xargs "$format" --dry-run -Werror || fail "run: git ls-files '*.c' '*.h' | xargs $format -i"
+    git ls-files '*.c' '*.h' '*.cu' '*.cuh' '*.cpp' '*.hpp' | xargs "$format" --dry-run -Werror || fail "run: git ls-files '*.c' '*.h' '*.cu' '*.cuh' '*.cpp' '*.hpp' | xargs $format -i"
 fi
 
 # A file of the floor `$1` may not include the floors named after it.

@@ -1,0 +1,1 @@
+/* Nothing: the services have no use for the type. */
