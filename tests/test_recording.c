@@ -1,5 +1,5 @@
 /*
- * Launch sequences: training and samplers on a device that records (recording_device.h) give the bits that
+ * Launch sequences: training and samplers on a device that records (foreign_device.h) give the bits that
  * they give on one that does not, whatever happens between their steps; and what may not be recorded fails.
  */
 #include <math.h>
@@ -13,10 +13,11 @@
 #include "diffusion/recorded.h"
 #include "diffusion/sampler.h"
 #include "diffusion/training.h"
-#include "recording_device.h"
+#include "foreign_device.h"
 
 enum { SIDE = 8, IMAGES = 40, LEVELS = 17, BATCH = 8, BINS = 4, D = SIDE * SIDE };
 
+static const ts_device_options one_thread = {.threads = 1};
 static const ts_sde vp = {.kind = TS_SDE_VP, .beta_min = 0.1, .beta_max = 20.0};
 
 static void must(ts_status status)
@@ -46,8 +47,8 @@ static void open_model(model *m, bool recording)
     uint8_t bytes[IMAGES][D];
     void *memory;
     *m = (model){0};
-    must(recording ? recording_device_open(1, &m->device)
-                   : ts_device_open("cpu", &(ts_device_options){.threads = 1}, &m->device));
+    must(recording ? foreign_device_open(&one_thread, &m->device)
+                   : ts_device_open("cpu", &one_thread, &m->device));
     for (int i = 0; i < IMAGES * D; i++)
         bytes[i / D][i % D] = (uint8_t)(ts_philox(7, (uint32_t)i, 0, TS_STREAM_TEST, 0).v[0] % LEVELS);
     must(m->device->k->allocate(m->device, sizeof bytes, &memory));
@@ -173,7 +174,7 @@ static void score_training(void **state)
     double profile[2][BINS][2];
     train(&direct, false);
     train(&replayed, true);
-    const recording_counts *counts = recording_device_counts();
+    const foreign_counts *counts = foreign_device_counts();
     assert_int_equal(counts->recordings, 1);
     assert_int_equal(counts->replays, 15);
     assert_true(counts->recorded > 100);
@@ -223,7 +224,7 @@ static void glow_training(void **state)
     assert_same_report(&direct, &replayed);
     assert_same(&direct, &replayed);
     must(ts_training_read(replayed.training, &report));
-    const recording_counts *counts = recording_device_counts();
+    const foreign_counts *counts = foreign_device_counts();
     assert_true(report.rollbacks > 0);
     assert_true(counts->recordings > 1 && counts->recordings <= 1 + report.rollbacks);
     assert_int_equal(counts->replays, 98); /* the first step initialises, the second warms up */
@@ -283,7 +284,7 @@ static void samplers(void **state)
     static const ts_sampler_kind kinds[] = {TS_SAMPLER_EULER_MARUYAMA, TS_SAMPLER_HEUN, TS_SAMPLER_DPMPP2M,
                                             TS_SAMPLER_RK45};
     static float direct[3 * BATCH * D], replayed[3 * BATCH * D];
-    const recording_counts *counts = recording_device_counts();
+    const foreign_counts *counts = foreign_device_counts();
     for (int i = 0; i < 4; i++) {
         model m;
         double delta[2][BATCH];
@@ -302,11 +303,16 @@ static void samplers(void **state)
 
 /* ---- what may not be recorded ---- */
 
+typedef struct upload {
+    ts_device *device;
+    void *to;
+} upload;
+
 static ts_status upload_one(void *context)
 {
-    ts_device *device = context;
-    static float here, there;
-    return device->k->upload(device, &there, &here, sizeof here);
+    const upload *u = context;
+    const float one = 1;
+    return u->device->k->upload(u->device, u->to, &one, sizeof one);
 }
 
 static ts_status fail_inside(void *context)
@@ -320,10 +326,12 @@ static void failures(void **state)
     (void)state;
     ts_device *device;
     int calls = 0;
-    must(recording_device_open(1, &device));
+    must(foreign_device_open(&one_thread, &device));
+    upload u = {.device = device};
+    must(device->k->allocate(device, sizeof(float), &u.to));
     ts_recorded recorded = {.device = device};
-    must(ts_recorded_run(&recorded, upload_one, device));
-    ts_status status = ts_recorded_run(&recorded, upload_one, device);
+    must(ts_recorded_run(&recorded, upload_one, &u));
+    ts_status status = ts_recorded_run(&recorded, upload_one, &u);
     assert_int_equal(ts_status_code(status), TS_INVALID);
     ts_status_free(status);
     recorded = (ts_recorded){.device = device};
@@ -332,7 +340,8 @@ static void failures(void **state)
     assert_int_equal(ts_status_code(status), TS_DEVICE);
     ts_status_free(status);
     ts_recorded_forget(&recorded);
-    assert_int_equal(recording_device_counts()->alive, 0);
+    assert_int_equal(foreign_device_counts()->alive, 0);
+    device->k->release(device, u.to);
     ts_device_close(device);
 }
 

@@ -1,7 +1,50 @@
-/* The CPU device with recordings. */
+/* The CPU device with memory out of the host's reach, and with recordings. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "recording_device.h"
+#include <sys/mman.h>
+#include "foreign_device.h"
+
+/* ---- memory ---- */
+
+/* Addresses are used once, so one that outlives its memory never points to something else. */
+enum { PAGE = 4096 };
+static const size_t arena_bytes = (size_t)1 << 38;
+static char *arena;
+static size_t arena_used;
+static int unlocked; /* depth */
+
+static void protect(int protection)
+{
+    if (arena_used && mprotect(arena, arena_used, protection)) {
+        perror("mprotect");
+        abort();
+    }
+}
+
+static void unlock(void)
+{
+    if (unlocked++ == 0)
+        protect(PROT_READ | PROT_WRITE);
+}
+
+static void lock(void)
+{
+    if (--unlocked == 0)
+        protect(PROT_NONE);
+}
+
+static bool on_device(const void *address, size_t bytes)
+{
+    const char *a = address;
+    return arena && a >= arena && a + bytes <= arena + arena_used;
+}
+
+static bool on_host(const void *address)
+{
+    const char *a = address;
+    return a && !(arena && a >= arena && a < arena + arena_bytes);
+}
 
 typedef struct transfer_call {
     void *to;
@@ -24,9 +67,18 @@ typedef struct recording {
     call *calls;
 } recording;
 
-static recording_counts counts;
+static foreign_counts counts;
 static recording *open_recording;
 static bool spoilt; /* the open recording saw what a recording may not hold */
+
+static ts_status run_unlocked(ts_device *device, ts_status (*run)(ts_device *, const void *),
+                              const void *arguments)
+{
+    unlock();
+    ts_status status = run(device, arguments);
+    lock();
+    return status;
+}
 
 static ts_status queue(ts_device *device, ts_status (*run)(ts_device *, const void *), const void *arguments,
                        size_t size)
@@ -34,7 +86,7 @@ static ts_status queue(ts_device *device, ts_status (*run)(ts_device *, const vo
     recording *r = open_recording;
     if (!r) {
         counts.operations++;
-        return run(device, arguments);
+        return run_unlocked(device, run, arguments);
     }
     if (r->count == r->room) {
         r->room = r->room ? 2 * r->room : 64;
@@ -69,33 +121,81 @@ static ts_status run_transfer(ts_device *device, const void *arguments)
 static ts_status queue_copy(ts_device *device, void *to, const void *from, size_t bytes)
 {
     const transfer_call t = {to, from, bytes};
+    if (!on_device(to, bytes) || !on_device(from, bytes))
+        return ts_error(TS_INVALID, "copy: an address is not the device's");
     return queue(device, run_transfer, &t, sizeof t);
 }
 
 static ts_status queue_zero(ts_device *device, void *to, size_t bytes)
 {
     const transfer_call t = {to, NULL, bytes};
+    if (!on_device(to, bytes))
+        return ts_error(TS_INVALID, "zero: the address is not the device's");
     return queue(device, run_transfer, &t, sizeof t);
 }
 
 /* ---- what a recording may not hold ---- */
 
-static ts_status transfer(ts_device *device, void *to, const void *from, size_t bytes)
+static ts_status transfer(ts_device *device, void *to, const void *from, size_t bytes, bool right)
 {
     spoilt = spoilt || open_recording;
-    return ts_cpu_kernels.copy(device, to, from, bytes);
+    if (!right)
+        return ts_error(TS_INVALID, "a transfer has host and device the wrong way round");
+    unlock();
+    ts_status status = ts_cpu_kernels.copy(device, to, from, bytes);
+    lock();
+    return status;
 }
 
+static ts_status upload(ts_device *device, void *to, const void *host, size_t bytes)
+{
+    return transfer(device, to, host, bytes, on_device(to, bytes) && on_host(host));
+}
+
+static ts_status download(ts_device *device, void *host, const void *from, size_t bytes)
+{
+    return transfer(device, host, from, bytes, on_host(host) && on_device(from, bytes));
+}
+
+/* The size stands before what is handed out. */
 static ts_status allocate(ts_device *device, size_t bytes, void **memory)
 {
     spoilt = spoilt || open_recording;
-    return ts_cpu_kernels.allocate(device, bytes, memory);
+    if (!arena) {
+        arena = mmap(NULL, arena_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (arena == MAP_FAILED)
+            return arena = NULL, ts_error(TS_NO_MEMORY, "no addresses for device memory");
+    }
+    if (bytes > arena_bytes - arena_used - 2 * PAGE)
+        return ts_error(TS_NO_MEMORY, "%zu bytes of device memory are not there", bytes);
+    unlock();
+    char *start = arena + arena_used;
+    const size_t whole = (bytes + 64 + PAGE - 1) / PAGE * PAGE;
+    if (mprotect(start, whole, PROT_READ | PROT_WRITE))
+        abort();
+    arena_used += whole;
+    memcpy(start, &bytes, sizeof bytes);
+    *memory = start + 64;
+    lock();
+    device->bytes += bytes;
+    if (device->peak_bytes < device->bytes)
+        device->peak_bytes = device->bytes;
+    device->allocations++;
+    return NULL;
 }
 
 static void release(ts_device *device, void *memory)
 {
+    size_t bytes;
     spoilt = spoilt || open_recording;
-    ts_cpu_kernels.release(device, memory);
+    if (!memory)
+        return;
+    char *start = (char *)memory - 64;
+    unlock();
+    memcpy(&bytes, start, sizeof bytes);
+    madvise(start, (bytes + 64 + PAGE - 1) / PAGE * PAGE, MADV_DONTNEED);
+    lock();
+    device->bytes -= bytes;
 }
 
 static ts_status synchronize(ts_device *device)
@@ -151,7 +251,7 @@ static ts_status replay(ts_device *device, void *made)
     const recording *r = made;
     counts.replays++;
     for (int i = 0; i < r->count; i++)
-        TS_TRY(r->calls[i].run(device, &r->calls[i].a));
+        TS_TRY(run_unlocked(device, r->calls[i].run, &r->calls[i].a));
     return NULL;
 }
 
@@ -162,11 +262,11 @@ static void recording_free(ts_device *device, void *made)
     discard(made);
 }
 
-static const ts_kernels table = {.name = "recording",
+static const ts_kernels table = {.name = "foreign",
                                  .allocate = allocate,
                                  .release = release,
-                                 .upload = transfer,
-                                 .download = transfer,
+                                 .upload = upload,
+                                 .download = download,
                                  .copy = queue_copy,
                                  .zero = queue_zero,
                                  .synchronize = synchronize,
@@ -182,17 +282,18 @@ static const ts_kernels table = {.name = "recording",
 
 static ts_kernels complete;
 
-ts_status recording_device_open(int threads, ts_device **device)
+ts_status foreign_device_open(const ts_device_options *options, ts_device **device)
 {
-    counts = (recording_counts){0};
-    TS_TRY(ts_cpu_kernels.open(&(ts_device_options){.threads = threads}, device));
+    counts = (foreign_counts){0};
+    TS_TRY(ts_cpu_kernels.open(options, device));
     complete = table;
     complete.close = ts_cpu_kernels.close;
+    complete.ceiling = ts_cpu_kernels.ceiling;
     (*device)->k = &complete;
     return NULL;
 }
 
-recording_counts *recording_device_counts(void)
+foreign_counts *foreign_device_counts(void)
 {
     return &counts;
 }
