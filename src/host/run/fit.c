@@ -96,8 +96,37 @@ static ts_status create_flow(const ts_run *run, ts_params **params, ts_glow **gl
 
 /* ---- saving ---- */
 
+/* The outcome of a fit in its file's metadata, and back. */
+static void declare_result(ts_safetensors_writer *writer, const ts_fit_result *result)
+{
+    const double numbers[] = {(double)result->steps, (double)result->skipped, (double)result->rollbacks,
+                              result->loss, result->seconds};
+    static const char *const keys[] = {"steps", "skipped", "rollbacks", "loss", "seconds"};
+    for (int i = 0; i < 5; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "%.17g", numbers[i]);
+        ts_safetensors_declare_metadata(writer, keys[i], text);
+    }
+}
+
+static double stored_number(const ts_safetensors *file, const char *key)
+{
+    const char *text = ts_safetensors_metadata(file, key);
+    return text ? strtod(text, NULL) : NAN;
+}
+
+static ts_fit_result stored_result(const ts_safetensors *file)
+{
+    return (ts_fit_result){.steps = llrint(fmax(0, stored_number(file, "steps"))),
+                           .skipped = llrint(fmax(0, stored_number(file, "skipped"))),
+                           .rollbacks = llrint(fmax(0, stored_number(file, "rollbacks"))),
+                           .loss = stored_number(file, "loss"),
+                           .seconds = fmax(0, stored_number(file, "seconds")),
+                           .reused = true};
+}
+
 static ts_status write_flow(ts_safetensors_writer *writer, const ts_run *run, const ts_params *params,
-                            double T, float *scratch)
+                            double T, const ts_fit_result *result, float *scratch)
 {
     char text[32], *config;
     TS_TRY(dependencies(run->config, &config));
@@ -105,8 +134,7 @@ static ts_status write_flow(ts_safetensors_writer *writer, const ts_run *run, co
     ts_safetensors_declare_metadata(writer, "format", FORMAT_NAME);
     ts_safetensors_declare_metadata(writer, "version", TSTAR_VERSION);
     ts_safetensors_declare_metadata(writer, "T", text);
-    snprintf(text, sizeof text, "%d", run->config->glow.steps);
-    ts_safetensors_declare_metadata(writer, "steps", text);
+    declare_result(writer, result);
     ts_safetensors_declare_metadata(writer, "config", config);
     free(config);
     const int count = ts_params_table_size(params);
@@ -122,14 +150,15 @@ static ts_status write_flow(ts_safetensors_writer *writer, const ts_run *run, co
     return NULL;
 }
 
-static ts_status save_flow(const ts_run *run, const ts_params *params, double T, const char *path)
+static ts_status save_flow(const ts_run *run, const ts_params *params, double T, const ts_fit_result *result,
+                           const char *path)
 {
     ts_safetensors_writer *writer = NULL;
     float *scratch = NULL;
     ts_status status;
     TS_GOTO(scratch_for(params, &scratch), done);
     TS_GOTO(ts_safetensors_create(path, &writer), done);
-    TS_GOTO(write_flow(writer, run, params, T, scratch), done);
+    TS_GOTO(write_flow(writer, run, params, T, result, scratch), done);
     status = ts_safetensors_commit(writer);
     writer = NULL;
 done:
@@ -140,8 +169,9 @@ done:
 
 /* ---- fitting ---- */
 
-/* Whether `path` holds a finished fit of this configuration.  A file that cannot be read is none. */
-static ts_status is_fitted(const ts_run *run, double T, const char *path, bool *fitted)
+/* Whether `path` holds a finished fit of this configuration, and its outcome.  A file that cannot be read is
+ * none. */
+static ts_status is_fitted(const ts_run *run, double T, const char *path, bool *fitted, ts_fit_result *result)
 {
     ts_safetensors *file;
     char *config, T_text[32];
@@ -161,6 +191,8 @@ static ts_status is_fitted(const ts_run *run, double T, const char *path, bool *
         *fitted = stored_T && stored && !strcmp(stored_T, T_text) && !strcmp(stored, config);
         free(config);
     }
+    if (*fitted)
+        *result = stored_result(file);
     ts_safetensors_close(file);
     return status;
 }
@@ -238,7 +270,7 @@ static ts_status fit(ts_run *run, double T, const char *path, ts_progress *progr
     TS_GOTO(ts_training_glow(run->device, &config, &run->dataset->train, params, glow, &training), done);
     TS_GOTO(ts_log_open(log_path, 0, &log), done);
     TS_GOTO(run_steps(run, T, training, log, progress, result), done);
-    status = save_flow(run, params, T, path);
+    status = save_flow(run, params, T, result, path);
 done:
     ts_log_close(log);
     ts_training_destroy(training);
@@ -262,10 +294,8 @@ ts_status ts_fit_glow(ts_run *run, double T, ts_progress *progress, ts_fit_resul
     char *path = file_path(run, T, "safetensors");
     if (!path)
         return ts_error(TS_NO_MEMORY, "no memory for a path");
-    ts_status status = is_fitted(run, T, path, &fitted);
-    if (!status && fitted)
-        result->reused = true;
-    else if (!status)
+    ts_status status = is_fitted(run, T, path, &fitted, result);
+    if (!status && !fitted)
         status = ts_context(fit(run, T, path, progress, result), "Glow at T = %g", T);
     free(path);
     return status;

@@ -17,24 +17,14 @@ ts_status ts_sweep_fits(ts_sweep *s)
     if (!r->fits)
         return ts_error(TS_NO_MEMORY, "sweep: no memory");
     for (int i = 0; i < s->T_count; i++) {
-        char text[32], name[64], fingerprint[17];
-        double values[5]; /* T, steps, skipped, loss, seconds */
-        bool found;
+        char text[32];
+        ts_fit_result fit;
         ts_run_T_text(s->T[i], text);
-        snprintf(name, sizeof name, "fit_T%s", text);
         ts_sweep_part_begin(s, "Glow at T = %s", text);
-        ts_sweep_fingerprint(s, "data sde glow", name, fingerprint);
-        const ts_part_tensor tensor = {"T_steps_skipped_loss_seconds", TS_ST_F64, 1, {5}, values};
-        TS_TRY(ts_sweep_part_load(s, "parts", name, fingerprint, &tensor, 1, &found));
-        if (!found) {
-            ts_fit_result fit;
-            TS_TRY(ts_fit_glow(s->run, s->T[i], &s->progress, &fit));
-            const double made[] = {s->T[i], (double)fit.steps, (double)fit.skipped, fit.loss, fit.seconds};
-            memcpy(values, made, sizeof made);
-            TS_TRY(ts_sweep_part_save(s, "parts", name, fingerprint, &tensor, 1));
-        }
-        r->fits[r->fit_count++] = (ts_fit_summary){values[0], values[1], values[2], values[3]};
-        s->seconds[TS_SWEEP_FIT] += values[4];
+        /* the file of the fit is its own finished part */
+        TS_TRY(ts_fit_glow(s->run, s->T[i], &s->progress, &fit));
+        r->fits[r->fit_count++] = (ts_fit_summary){s->T[i], (double)fit.steps, (double)fit.skipped, fit.loss};
+        s->seconds[TS_SWEEP_FIT] += fit.seconds;
     }
     return NULL;
 }
