@@ -1,7 +1,7 @@
 # The CUDA device is a module that the program loads when asked for it; without it the program is the same.
-set(TSTAR_CUDA OFF CACHE STRING "Build the CUDA device: AUTO (where nvcc is found), ON or OFF")
+set(TSTAR_CUDA AUTO CACHE STRING "Build the CUDA device: AUTO (where nvcc and cuDNN are found), ON or OFF")
 set_property(CACHE TSTAR_CUDA PROPERTY STRINGS AUTO ON OFF)
-set(TSTAR_CUDA_ARCHITECTURES "" CACHE STRING
+set(TSTAR_CUDA_ARCHITECTURES "$ENV{TSTAR_CUDA_ARCHITECTURES}" CACHE STRING
   "Compute capabilities to compile for, such as 90; empty: the card found, else 80, 86, 89, 90 and 120")
 
 # The tests run the kernels on the CPU, compiled as C++.
@@ -18,14 +18,25 @@ endif()
 if(TSTAR_CUDA STREQUAL "OFF")
   return()
 endif()
-find_program(TSTAR_NVCC nvcc HINTS $ENV{CUDACXX} $ENV{CUDA_PATH}/bin PATHS /usr/local/cuda/bin)
-if(NOT TSTAR_NVCC OR NOT CMAKE_CXX_COMPILER)
-  if(TSTAR_CUDA STREQUAL "ON")
-    message(FATAL_ERROR "TSTAR_CUDA=ON: nvcc or a C++ compiler is not found")
-  endif()
-  message(STATUS "No nvcc: built without the CUDA device")
+if(TSTAR_CUDA STREQUAL "AUTO" AND TSTAR_SANITIZE)
+  message(STATUS "Sanitizers see nothing of a GPU: built without the CUDA device")
   return()
 endif()
+find_program(TSTAR_NVCC nvcc HINTS $ENV{CUDACXX} $ENV{CUDA_PATH}/bin PATHS /usr/local/cuda/bin)
+get_filename_component(toolkit "${TSTAR_NVCC}" REALPATH)
+get_filename_component(toolkit "${toolkit}" DIRECTORY)
+find_path(CUDNN_INCLUDE cudnn.h HINTS ${toolkit}/../include)
+find_library(CUDNN_LIBRARY cudnn HINTS ${toolkit}/../lib64 ${toolkit}/../lib)
+find_library(CUBLASLT_LIBRARY cublasLt HINTS ${toolkit}/../lib64 ${toolkit}/../lib)
+foreach(need TSTAR_NVCC CUDNN_INCLUDE CUDNN_LIBRARY CUBLASLT_LIBRARY CMAKE_CXX_COMPILER)
+  if(NOT ${need})
+    if(TSTAR_CUDA STREQUAL "ON")
+      message(FATAL_ERROR "TSTAR_CUDA=ON: ${need} is not found")
+    endif()
+    message(STATUS "${need} is not found: built without the CUDA device")
+    return()
+  endif()
+endforeach()
 
 execute_process(COMMAND ${TSTAR_NVCC} --version OUTPUT_VARIABLE version)
 string(REGEX MATCH "release ([0-9]+\\.[0-9]+)" version "${version}")
@@ -58,14 +69,20 @@ set(CMAKE_CUDA_ARCHITECTURES ${architectures})
 enable_language(CUDA)
 message(STATUS "CUDA ${version}, compute capabilities: ${architectures}")
 
-file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/cuda/*.cu)
+file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/cuda/*.cu
+  ${CMAKE_SOURCE_DIR}/src/kernels/cuda/*.c)
 add_library(tstar_cuda MODULE ${cuda_sources})
-set_target_properties(tstar_cuda PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON
+set_target_properties(tstar_cuda PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON C_VISIBILITY_PRESET hidden
   CUDA_VISIBILITY_PRESET hidden CUDA_RUNTIME_LIBRARY Static LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 target_include_directories(tstar_cuda PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/src/host)
-target_compile_options(tstar_cuda PRIVATE -lineinfo -Xcompiler=-Wall,-Wextra)
+target_include_directories(tstar_cuda SYSTEM PRIVATE ${CUDNN_INCLUDE})
+target_compile_options(tstar_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-lineinfo -Xcompiler=-Wall,-Wextra>
+  $<$<COMPILE_LANGUAGE:C>:-Wall -Wextra>)
+target_link_libraries(tstar_cuda PRIVATE ${CUDNN_LIBRARY} ${CUBLASLT_LIBRARY} dl)
+target_link_options(tstar_cuda PRIVATE -Wl,--as-needed)
 if(TSTAR_WERROR)
-  target_compile_options(tstar_cuda PRIVATE -Werror=all-warnings -Xcompiler=-Werror)
+  target_compile_options(tstar_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings -Xcompiler=-Werror>
+    $<$<COMPILE_LANGUAGE:C>:-Werror>)
 endif()
 
 # Errors are made and freed by the program's functions, not by copies of them.

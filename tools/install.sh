@@ -5,7 +5,7 @@ set -eu
 
 build="gcc libc6-dev cmake ninja-build pkgconf|pkg-config libdnnl-dev libopenblas-dev liblapacke-dev
   libyaml-dev libjansson-dev zlib1g-dev libpng-dev gnuplot-nox|gnuplot-qt|gnuplot-x11"
-test="libcmocka-dev"
+test="libcmocka-dev g++"
 check="clang-format-14 git"
 data="curl ca-certificates gzip tar xz-utils"
 

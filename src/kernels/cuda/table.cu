@@ -358,9 +358,21 @@ static void cuda_close(ts_device *device)
     free(d);
 }
 
+/* That this build has every operation. */
+static ts_status complete(const ts_kernels *k)
+{
+#define X(name)                                                                                              \
+    if (!k->name)                                                                                            \
+        return ts_error(TS_UNSUPPORTED, "this build lacks the operation " #name);
+    TS_OPERATIONS(X)
+#undef X
+    return NULL;
+}
+
 static ts_status cuda_open(const ts_device_options *options, ts_device **device)
 {
     int count = 0;
+    TS_TRY(complete(ts_cuda_kernels()));
     const cudaError_t error = cudaGetDeviceCount(&count);
     if (error)
         return unsupported(error);
