@@ -17,11 +17,11 @@ typedef struct golden {
 } golden;
 
 typedef enum golden_kind {
-    GOLDEN_FORWARD,  /* relative 1e-4: outputs, losses */
-    GOLDEN_GRADIENT, /* relative 1e-3, per tensor; a tensor whose true gradient is (next to) zero is judged
-                        against golden.gradient_scale, see golden.c */
-    GOLDEN_ODE,      /* relative 1e-3: ODE end points */
-    GOLDEN_BITS      /* absolute 1e-3: bits per dimension */
+    GOLDEN_FORWARD,  /* outputs, losses */
+    GOLDEN_GRADIENT, /* per tensor; a tensor whose true gradient is (next to) zero is judged against
+                        golden.gradient_scale */
+    GOLDEN_ODE,      /* ODE end points */
+    GOLDEN_BITS      /* bits per dimension */
 } golden_kind;
 
 /* Metadata: a missing or malformed key is a fatal error of the test that names it. */
@@ -34,12 +34,19 @@ int golden_integers(const golden *g, const char *key, int limit, int *values); /
 bool golden_has(const golden *g, const char *name);
 int64_t golden_read(golden *g, const char *name, double **values, int64_t *shape);
 
+/* Marks the tensors whose names begin so as read: they are not compared. */
+void golden_leave(golden *g, const char *prefix);
+
 /* Compares values (the file's layout) with the tensor `name`, prints one line, counts a failure.  Marks it as
  * read. */
 void golden_check(golden *g, const char *name, const double *values, int64_t count, golden_kind kind);
 
 /* Loads every "model.NAME" of the file into parameter NAME; names and shapes must match both ways. */
 void golden_load_params(golden *g, ts_params *params);
+
+/* Float32 of the host <-> activations of the device, whatever their type. */
+void golden_upload(golden *g, void *activations, const float *host, int64_t count);
+void golden_download(golden *g, float *host, const void *activations, int64_t count);
 
 /* Images [n,c,h,w] <-> [n,h,w,c]. */
 void golden_to_nhwc(const double *nchw, int n, int c, int h, int w, float *nhwc);

@@ -66,6 +66,17 @@ static double *download(const golden *g, const void *from, int64_t count)
     return values;
 }
 
+static double *download_activations(golden *g, const void *from, int64_t count)
+{
+    float *host = must_allocate((size_t)count, sizeof *host);
+    double *values = must_allocate((size_t)count, sizeof *values);
+    golden_download(g, host, from, count);
+    for (int64_t i = 0; i < count; i++)
+        values[i] = (double)host[i];
+    free(host);
+    return values;
+}
+
 /* Compares an image tensor on the device. */
 static void check_images(golden *g, const char *name, const void *device, int n, int c, int h, int w,
                          golden_kind kind)
@@ -73,7 +84,7 @@ static void check_images(golden *g, const char *name, const void *device, int n,
     const int64_t count = (int64_t)n * c * h * w;
     float *nhwc = must_allocate((size_t)count, sizeof *nhwc);
     double *nchw = must_allocate((size_t)count, sizeof *nchw);
-    golden_must(g->device->k->download(g->device, nhwc, device, (size_t)count * sizeof *nhwc));
+    golden_download(g, nhwc, device, count);
     golden_to_nchw(nhwc, n, c, h, w, nchw);
     golden_check(g, name, nchw, count, kind);
     free(nhwc);
@@ -190,13 +201,13 @@ static void check_density(golden *g, const ts_glow *glow, const ts_glow_config *
     ts_graph_output(graph, z, false);
     ts_graph_output(graph, log_prob, true);
     golden_must(ts_graph_plan(graph, TS_PLAN_PARAM_GRADIENTS | TS_PLAN_INPUT_GRADIENTS));
-    golden_must(g->device->k->upload(g->device, ts_graph_data(graph, input), x, (size_t)count * sizeof *x));
+    golden_upload(g, ts_graph_data(graph, input), x, count);
     golden_must(ts_graph_forward(graph));
     golden_must(g->device->k->synchronize(g->device));
 
     ts_graph_shape(graph, z, top);
     double *density = download(g, ts_graph_data(graph, log_prob), n);
-    double *latent = download(g, ts_graph_data(graph, z), (int64_t)n * top[1] * top[2] * top[3]);
+    double *latent = download_activations(g, ts_graph_data(graph, z), (int64_t)n * top[1] * top[2] * top[3]);
     check_images(g, "z_top", ts_graph_data(graph, z), n, top[3], top[1], top[2], GOLDEN_FORWARD);
     golden_check(g, "log_prob", density, n, GOLDEN_FORWARD);
     subtract_prior(params, latent, n, top[1] * top[2], top[3], density);
@@ -225,8 +236,7 @@ static void check_decoding(golden *g, const ts_glow *glow, const ts_glow_config 
     ts_tensor x = ts_glow_sample(glow, graph, n, input, 0, state, TS_STREAM_TEST);
     ts_graph_output(graph, x, false);
     golden_must(ts_graph_plan(graph, TS_PLAN_FORWARD));
-    golden_must(g->device->k->upload(g->device, ts_graph_data(graph, input), z,
-                                     (size_t)n * h * w * channels * sizeof *z));
+    golden_upload(g, ts_graph_data(graph, input), z, (int64_t)n * h * w * channels);
     golden_must(ts_graph_forward(graph));
     golden_must(g->device->k->synchronize(g->device));
     check_images(g, "decode.x_temperature0", ts_graph_data(graph, x), n, c->channels, c->height, c->width,
