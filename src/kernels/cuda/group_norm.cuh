@@ -90,6 +90,28 @@ static inline ts_status ts_gn_plan(ts_device *device, int n, int hw, int c, int 
 
 /* ---- within a block ---- */
 
+/* Where a thread is: its column and the positions it takes, end = 0 where it has none. */
+typedef struct ts_gn_place {
+    int image, first; /* channel of the block */
+    int column;       /* channel of the thread, from `first` */
+    int row, end;
+    int64_t offset; /* of position 0 of the column */
+} ts_gn_place;
+
+template <int N>
+static __device__ __forceinline__ ts_gn_place ts_gn_find(const ts_gn_layout &l, int hw, int c)
+{
+    const int blocks = c / l.channels;
+    ts_gn_place p;
+    p.image = (int)blockIdx.x / blocks;
+    p.first = ((int)blockIdx.x - p.image * blocks) * l.channels;
+    p.row = (int)threadIdx.x / l.columns;
+    p.column = ((int)threadIdx.x - p.row * l.columns) * N;
+    p.end = p.row < l.rows ? hw : 0;
+    p.offset = (int64_t)p.image * hw * c + p.first + p.column;
+    return p;
+}
+
 /* Loads N elements and keeps a copy of them. */
 template <bool held, class T>
 static __device__ __forceinline__ void ts_gn_take(const T *from, T *copy, float (&v)[1])
@@ -117,10 +139,25 @@ static __device__ __forceinline__ void ts_gn_add(float a, float b, float &sum, f
     rest = (a - (sum - part)) + (b - part);
 }
 
-/* result[i] = the sum of parts[i count .. i count + count) [0 .. rows), i < items; begins and ends with a
+/* group[j] = the group of channel first + j, counted like `first`; one division for all. */
+template <int N> static __device__ __forceinline__ void ts_gn_groups(int first, int width, int (&group)[N])
+{
+    int g = first / width, next = (g + 1) * width - first;
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+        if (j == next) {
+            g++;
+            next += width;
+        }
+        group[j] = g;
+    }
+}
+
+/* result[i] = f(the sum of parts[i count .. i count + count) [0 .. rows)), i < items; begins and ends with a
  * barrier. */
+template <class F>
 static __device__ __forceinline__ void ts_gn_finish(const ts_gn_layout &l, const float *parts, int items,
-                                                    int count, float *result)
+                                                    int count, float *result, F f)
 {
     const int lane = (int)threadIdx.x % TS_CUDA_WARP;
     __syncthreads();
@@ -130,7 +167,7 @@ static __device__ __forceinline__ void ts_gn_finish(const ts_gn_layout &l, const
             for (int k = i * count; k < (i + 1) * count; k++)
                 for (int row = 0; row < l.rows; row++)
                     sum += parts[k * l.stride + row];
-            result[i] = sum;
+            result[i] = f(sum);
         }
     } else {
         for (int i = (int)threadIdx.x / TS_CUDA_WARP; i < items; i += (int)blockDim.x / TS_CUDA_WARP) {
@@ -140,40 +177,41 @@ static __device__ __forceinline__ void ts_gn_finish(const ts_gn_layout &l, const
                     sum += parts[k * l.stride + row];
             sum = ts_warp_sum(sum);
             if (lane == 0)
-                result[i] = sum;
+                result[i] = f(sum);
         }
     }
     __syncthreads();
 }
 
-/* result[g] = the sum over the block of what threads have for the channels of group g. */
-template <int N>
-static __device__ __forceinline__ void ts_gn_sum_groups(const ts_gn_layout &l, int column, int row,
-                                                        const float (&v)[N], float *parts, float *result)
+/* result[g] = f(the sum over the block of what threads have for the channels of group g). */
+template <int N, class F>
+static __device__ __forceinline__ void ts_gn_sum_groups(const ts_gn_layout &l, const ts_gn_place &p,
+                                                        const float (&v)[N], float *parts, float *result, F f)
 {
-    float sum = 0;
-    if (row < l.rows)
+    float sum = 0, *part = parts + p.column / l.cell * l.stride + p.row;
+    if (p.row < l.rows)
 #pragma unroll
         for (int k = 0; k < N; k++) {
             sum += v[k];
-            if ((k + 1) % l.cell == 0) {
-                parts[(column * N + k) / l.cell * l.stride + row] = sum;
+            if (((k + 1) & (l.cell - 1)) == 0) { /* a cell divides N: it is a power of two */
+                *part = sum;
+                part += l.stride;
                 sum = 0;
             }
         }
-    ts_gn_finish(l, parts, l.channels / l.width, l.width / l.cell, result);
+    ts_gn_finish(l, parts, l.channels / l.width, l.width / l.cell, result, f);
 }
 
-/* result[k] = the same of every channel. */
+/* result[k] = the sum over the block for every channel. */
 template <int N>
-static __device__ __forceinline__ void ts_gn_sum_channels(const ts_gn_layout &l, int column, int row,
+static __device__ __forceinline__ void ts_gn_sum_channels(const ts_gn_layout &l, const ts_gn_place &p,
                                                           const float (&v)[N], float *parts, float *result)
 {
-    if (row < l.rows)
+    if (p.row < l.rows)
 #pragma unroll
         for (int k = 0; k < N; k++)
-            parts[(column * N + k) * l.stride + row] = v[k];
-    ts_gn_finish(l, parts, l.channels, 1, result);
+            parts[(p.column + k) * l.stride + p.row] = v[k];
+    ts_gn_finish(l, parts, l.channels, 1, result, [](float sum) { return sum; });
 }
 
 /* Multiplies v with the dropout factors of elements i .. i + N; i is a multiple of 4 unless N is 1. */

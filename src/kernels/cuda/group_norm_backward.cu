@@ -17,9 +17,11 @@ static __device__ __forceinline__ void prepare(const ts_group_norm_backward &a, 
                                                int width, column<N> &k)
 {
     const T *const shift = (const T *)a.shift + (int64_t)image * a.c;
+    int groups[N];
+    ts_gn_groups(channel, width, groups);
 #pragma unroll
     for (int j = 0; j < N; j++) {
-        const int64_t group = (int64_t)image * a.groups + (channel + j) / width;
+        const int64_t group = (int64_t)image * a.groups + groups[j];
         ts_gn_add(a.mean[group], a.shift ? -ts_float(shift[channel + j]) : 0.0f, k.centre[j], k.rest[j]);
         k.scale[j] = a.rstd[group] * a.gamma[channel + j];
         k.beta[j] = a.beta[channel + j];
@@ -42,77 +44,60 @@ static __device__ __forceinline__ void differentiate(const ts_group_norm_backwar
         ts_gn_drop(state, a.layer, a.dropout, i, d);
 }
 
-/* From the sums of a block's channels those of its groups, weighted with gamma. */
+/* From the sums of a block's channels what its groups add to dx = scale du + pull (x' - mean) + constant. */
 static __device__ __forceinline__ void weigh(const ts_group_norm_backward &a, const ts_gn_layout &l,
-                                             int first, const float *sum, const float *product,
-                                             float *group_sum, float *group_product)
+                                             const ts_gn_place &p, const float *sum, const float *product,
+                                             float *pull, float *constant)
 {
+    const float size = (float)a.hw * (float)l.width;
     for (int g = (int)threadIdx.x; g < l.channels / l.width; g += (int)blockDim.x) {
-        float s = 0, p = 0;
+        const float rstd = a.rstd[(int64_t)p.image * a.groups + p.first / l.width + g];
+        float s = 0, t = 0;
         for (int k = g * l.width; k < (g + 1) * l.width; k++) {
-            s += a.gamma[first + k] * sum[k];
-            p += a.gamma[first + k] * product[k];
+            s += a.gamma[p.first + k] * sum[k];
+            t += a.gamma[p.first + k] * product[k];
         }
-        group_sum[g] = s;
-        group_product[g] = p;
+        pull[g] = -rstd * rstd * rstd * t / size;
+        constant[g] = -rstd * s / size;
     }
     __syncthreads();
 }
 
-/* What the channels of a block pass on: the gradient of the shift and the image's parts [2][c] of the
- * gradients of gamma and beta.. */
+/* What the channels of a block pass on: the gradient of the shift, which is the sum of dx, and the image's
+ * parts [2][c] of the gradients of gamma and beta. */
 template <class T>
-static __device__ __forceinline__ void pass_on(const ts_group_norm_backward &a, const ts_gn_layout &l,
-                                               int image, int first, const float *sum, const float *product,
-                                               const float *input, const float *group_sum,
-                                               const float *group_product, float *partial)
+static __device__ __forceinline__ void
+pass_on(const ts_group_norm_backward &a, const ts_gn_layout &l, const ts_gn_place &p, const float *sum,
+        const float *product, const float *input, const float *pull, const float *constant, float *partial)
 {
-    const float size = (float)a.hw * (float)l.width;
     for (int k = (int)threadIdx.x; k < l.channels; k += (int)blockDim.x) {
-        const int channel = first + k, g = k / l.width;
-        const float rstd = a.rstd[(int64_t)image * a.groups + channel / l.width];
+        const int channel = p.first + k, g = k / l.width;
+        const float rstd = a.rstd[(int64_t)p.image * a.groups + p.first / l.width + g];
         if (partial) {
-            partial[(int64_t)image * 2 * a.c + channel] = rstd * product[k];
-            partial[(int64_t)image * 2 * a.c + a.c + channel] = sum[k];
+            partial[(int64_t)p.image * 2 * a.c + channel] = rstd * product[k];
+            partial[(int64_t)p.image * 2 * a.c + a.c + channel] = sum[k];
         }
         if (a.dshift)
-            ((T *)a.dshift)[(int64_t)image * a.c + channel] = ts_cast<T>(
-                rstd * (a.gamma[channel] * sum[k] -
-                        (group_sum[g] * (float)a.hw + rstd * rstd * group_product[g] * input[k]) / size));
+            ((T *)a.dshift)[(int64_t)p.image * a.c + channel] =
+                ts_cast<T>(rstd * a.gamma[channel] * sum[k] + pull[g] * input[k] + constant[g] * (float)a.hw);
     }
 }
 
-template <class T, int N, bool held>
-static __global__ void __launch_bounds__(ts_gn_block<N>::threads, N == 1 ? 1 : 2)
-    backward(const ts_group_norm_backward a, const ts_gn_layout l, float *partial)
+/* First walk: x and dy are read, x and du kept; the sums of the channels. */
+template <bool held, class T, int N>
+static __device__ __forceinline__ void find_sums(const ts_group_norm_backward &a, const ts_gn_layout &l,
+                                                 const ts_gn_place &p, const ts_step_state &state,
+                                                 const column<N> &k, T *kept, T *kept_du, float *parts,
+                                                 float *sums, float *products, float *inputs)
 {
-    TS_DYNAMIC_SHARED(unsigned char, memory);
-    T *const slice = reinterpret_cast<T *>(memory);
-    const size_t bytes = held ? ((size_t)2 * a.hw * l.channels * sizeof(T) + 15) / 16 * 16 : 0;
-    float *const parts = reinterpret_cast<float *>(memory + bytes);
-    float *const sums = parts + l.channels * l.stride; /* [channels] of du */
-    float *const products = sums + l.channels;         /* of du (x' - mean) */
-    float *const inputs = products + l.channels;       /* of x' - mean */
-    float *const group_sums = inputs + l.channels;
-    float *const group_products = group_sums + l.channels;
-
-    const int blocks = a.c / l.channels, image = (int)blockIdx.x / blocks;
-    const int first = (int)blockIdx.x % blocks * l.channels;
-    const int at = (int)threadIdx.x % l.columns, start = (int)threadIdx.x / l.columns;
-    const int channel = first + at * N, end = start < l.rows ? a.hw : 0;
-    const int64_t offset = (int64_t)image * a.hw * a.c + channel;
-    const T *const x = (const T *)a.x + offset, *const dy = (const T *)a.dy + offset;
-    T *const kept = slice + at * N, *const kept_du = kept + a.hw * l.channels;
-    const ts_step_state state = a.dropout > 0 ? *a.state : ts_step_state();
-
-    column<N> k;
-    float sum[N] = {}, product[N] = {}, input[N] = {}, v[N], d[N];
-    prepare<T>(a, image, channel, l.width, k);
+    const T *const x = (const T *)a.x + p.offset, *const dy = (const T *)a.dy + p.offset;
+    float sum[N] = {}, product[N] = {}, input[N] = {};
 #pragma unroll 2
-    for (int row = start; row < end; row += l.rows) {
+    for (int row = p.row; row < p.end; row += l.rows) {
+        float v[N], d[N];
         ts_gn_take<held>(x + (int64_t)row * a.c, kept + row * l.channels, v);
         ts_load(dy + (int64_t)row * a.c, d);
-        differentiate<T>(a, state, k, offset + (int64_t)row * a.c, v, d);
+        differentiate<T>(a, state, k, p.offset + (int64_t)row * a.c, v, d);
         if (held)
             ts_store(kept_du + row * l.channels, d);
 #pragma unroll
@@ -122,29 +107,26 @@ static __global__ void __launch_bounds__(ts_gn_block<N>::threads, N == 1 ? 1 : 2
             input[j] += v[j];
         }
     }
-    ts_gn_sum_channels(l, at, start, sum, parts, sums);
-    ts_gn_sum_channels(l, at, start, product, parts, products);
+    ts_gn_sum_channels(l, p, sum, parts, sums);
+    ts_gn_sum_channels(l, p, product, parts, products);
     if (a.dshift)
-        ts_gn_sum_channels(l, at, start, input, parts, inputs);
-    weigh(a, l, first, sums, products, group_sums, group_products);
-    pass_on<T>(a, l, image, first, sums, products, inputs, group_sums, group_products, partial);
-    if (!a.dx)
-        return;
+        ts_gn_sum_channels(l, p, input, parts, inputs);
+}
 
-    /* dx = scale du + pull (x' - mean) + constant */
-    const float size = (float)a.hw * (float)l.width;
-    float pull[N], constant[N];
-#pragma unroll
-    for (int j = 0; j < N; j++) {
-        const int g = (at * N + j) / l.width;
-        const float rstd = a.rstd[(int64_t)image * a.groups + first / l.width + g];
-        pull[j] = -rstd * rstd * rstd * group_products[g] / size;
-        constant[j] = -rstd * group_sums[g] / size;
-    }
-    T *const dx = (T *)a.dx + offset;
+/* Second walk: dx. */
+template <bool held, class T, int N>
+static __device__ __forceinline__ void write_dx(const ts_group_norm_backward &a, const ts_gn_layout &l,
+                                                const ts_gn_place &p, const ts_step_state &state,
+                                                const column<N> &k, const T *kept, const T *kept_du,
+                                                const float *pulls, const float *constants)
+{
+    const T *const x = (const T *)a.x + p.offset, *const dy = (const T *)a.dy + p.offset;
+    T *const dx = (T *)a.dx + p.offset;
+    int group[N];
+    ts_gn_groups(p.column, l.width, group);
 #pragma unroll 2
-    for (int row = start; row < end; row += l.rows) {
-        float out[N] = {};
+    for (int row = p.row; row < p.end; row += l.rows) {
+        float v[N], d[N], out[N] = {};
         if (held) {
             ts_load(kept + row * l.channels, v);
             ts_load(kept_du + row * l.channels, d);
@@ -154,15 +136,40 @@ static __global__ void __launch_bounds__(ts_gn_block<N>::threads, N == 1 ? 1 : 2
         } else {
             ts_load(x + (int64_t)row * a.c, v);
             ts_load(dy + (int64_t)row * a.c, d);
-            differentiate<T>(a, state, k, offset + (int64_t)row * a.c, v, d);
+            differentiate<T>(a, state, k, p.offset + (int64_t)row * a.c, v, d);
         }
         if (a.accumulate)
             ts_load(dx + (int64_t)row * a.c, out);
 #pragma unroll
         for (int j = 0; j < N; j++)
-            out[j] += k.scale[j] * d[j] + (pull[j] * v[j] + constant[j]);
+            out[j] += k.scale[j] * d[j] + (pulls[group[j]] * v[j] + constants[group[j]]);
         ts_store(dx + (int64_t)row * a.c, out);
     }
+}
+
+template <class T, int N, bool held>
+static __global__ void __launch_bounds__(ts_gn_block<N>::threads, N == 1 ? 1 : 2)
+    backward(const ts_group_norm_backward a, const ts_gn_layout l, float *partial)
+{
+    TS_DYNAMIC_SHARED(unsigned char, memory);
+    const size_t bytes = held ? ((size_t)2 * a.hw * l.channels * sizeof(T) + 15) / 16 * 16 : 0;
+    float *const parts = reinterpret_cast<float *>(memory + bytes);
+    float *const sums = parts + l.channels * l.stride; /* [channels] of du */
+    float *const products = sums + l.channels;         /* of du (x' - mean) */
+    float *const inputs = products + l.channels;       /* of x' - mean */
+    float *const pulls = inputs + l.channels;          /* [groups] */
+    float *const constants = pulls + l.channels;
+    const ts_gn_place p = ts_gn_find<N>(l, a.hw, a.c);
+    T *const kept = reinterpret_cast<T *>(memory) + p.column, *const kept_du = kept + a.hw * l.channels;
+    const ts_step_state state = a.dropout > 0 ? *a.state : ts_step_state();
+
+    column<N> k;
+    prepare<T>(a, p.image, p.first + p.column, l.width, k);
+    find_sums<held>(a, l, p, state, k, kept, kept_du, parts, sums, products, inputs);
+    weigh(a, l, p, sums, products, pulls, constants);
+    pass_on<T>(a, l, p, sums, products, inputs, pulls, constants, partial);
+    if (a.dx)
+        write_dx<held>(a, l, p, state, k, kept, kept_du, pulls, constants);
 }
 
 /* dgamma and dbeta += the images' parts [n][2][c], in their order within each of the block's 32 rows. */
