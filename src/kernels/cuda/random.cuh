@@ -33,6 +33,52 @@ static __device__ __forceinline__ void ts_normal4(const ts_step_state *state, ui
     }
 }
 
+/* One of four, without an index that would put them into memory. */
+static __device__ __forceinline__ float ts_pick(const float (&v)[4], int i)
+{
+    return i < 2 ? i == 0 ? v[0] : v[1] : i == 2 ? v[2] : v[3];
+}
+
+/* Elements element .. element + N, standard normal: N = 1, or N and element multiples of 4. */
+template <int N>
+static __device__ __forceinline__ void ts_normals(const ts_step_state *state, uint32_t stream,
+                                                  uint64_t element, float (&z)[N])
+{
+    float four[4];
+    if constexpr (N == 1) {
+        ts_normal4(state, stream, (uint32_t)(element / 4), four);
+        z[0] = ts_pick(four, (int)(element % 4));
+    } else {
+#pragma unroll
+        for (int k = 0; k < N; k += 4) {
+            ts_normal4(state, stream, (uint32_t)(element / 4 + k / 4), four);
+#pragma unroll
+            for (int q = 0; q < 4; q++)
+                z[k + q] = four[q];
+        }
+    }
+}
+
+/* The same, uniform in (0, 1]. */
+template <int N>
+static __device__ __forceinline__ void ts_uniforms(const ts_step_state *state, uint32_t stream,
+                                                   uint64_t element, float (&u)[N])
+{
+    float four[4];
+    if constexpr (N == 1) {
+        ts_uniform4(state, stream, (uint32_t)(element / 4), four);
+        u[0] = ts_pick(four, (int)(element % 4));
+    } else {
+#pragma unroll
+        for (int k = 0; k < N; k += 4) {
+            ts_uniform4(state, stream, (uint32_t)(element / 4 + k / 4), four);
+#pragma unroll
+            for (int q = 0; q < 4; q++)
+                u[k + q] = four[q];
+        }
+    }
+}
+
 /* Factors of inverted dropout, 0 or 1/(1-p), of elements 4 block .. 4 block + 3. */
 static __device__ __forceinline__ void ts_dropout4(const ts_step_state *state, uint32_t layer, float p,
                                                    uint32_t block, float (&factor)[4])
