@@ -372,7 +372,8 @@ static void test_fit(void **state)
     assert_string_equal(fit.density->name, "glow");
     assert_int_equal(fit.density->d, 64);
     ts_fit_release(&fit);
-    must_fail(ts_fit_glow(run, 1.5, NULL, NULL), TS_INVALID, "T must lie in (0, 1]");
+    must_fail(ts_fit_glow(run, 1.5, NULL, NULL), TS_INVALID, "T must lie in (1e-05, 1]");
+    must_fail(ts_fit_glow(run, 1e-7, NULL, NULL), TS_INVALID, "T must lie in (1e-05, 1]");
     ts_run_close(run);
 
     run = reopen(FOLDER, "glow.steps=5"); /* another configuration: fitted anew */

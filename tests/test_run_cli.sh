@@ -106,6 +106,14 @@ refused 2 'not enough memory: ' \
     train small.yaml --set model.hidden=65536 --set model.blocks=256 --threads 1 --out none
 [ -e none ] && rm -r none
 
+# too little memory to start in: OpenBLAS's threads then never end, the program must all the same
+if command -v timeout >/dev/null && (ulimit -v 180000) 2>/dev/null; then
+    checks=$((checks + 1))
+    (ulimit -v 180000; timeout 60 "$program" train small.yaml --set model.hidden=8192 --threads 1 --out none) >out 2>err
+    [ $? != 124 ] || fail "hangs where memory is short: $(cat err)"
+    rm -rf none
+fi
+
 # ---- training, the same again, resume ----
 works train small.yaml --threads 1 --out whole --json
 grep -q '"step": 40' out || fail "train --json: $(cat out)"
@@ -161,6 +169,34 @@ for signal in KILL INT TERM; do
         fail "stopped_$signal/log.jsonl lost lines"
     fi
 done
+
+# ---- what a killed writer leaves behind goes when the run is opened again; a living one's stays ----
+checks=$((checks + 1))
+: >whole/checkpoint.safetensors.999999999.tmp
+: >whole/checkpoint.safetensors.$$.tmp
+works train small.yaml --threads 1 --out whole --resume
+if [ -e whole/checkpoint.safetensors.999999999.tmp ] || [ ! -e whole/checkpoint.safetensors.$$.tmp ]; then
+    fail "leftovers: $(ls whole)"
+fi
+rm whole/checkpoint.safetensors.$$.tmp
+
+# ---- results that cannot be written are known before they are made, or end with an error ----
+refused 2 'samples.bmp: should end in .png or .safetensors' sample whole --T 0.4 -n 8 --out samples.bmp
+refused 2 'vectors have no picture' sample whole --T 0.4 -n 8 --out samples.png
+refused 2 'nowhere/samples.safetensors: cannot write' sample whole --T 0.4 -n 8 --out nowhere/samples.safetensors
+if [ -c /dev/full ]; then
+    checks=$((checks + 1))
+    "$program" info >/dev/full 2>err
+    status=$?
+    [ $status = 2 ] && grep -q 'standard output: cannot write' err || fail "output lost: exit status $status: $(cat err)"
+fi
+
+# ---- divergence: the last good checkpoint stays ----
+cp whole/checkpoint.safetensors before.safetensors
+refused 2 'is not finite; the checkpoint of step 40 stays' \
+    train small.yaml --set train.steps=80 --set train.lr=1e30 --threads 1 --out whole --resume
+same whole/checkpoint.safetensors before.safetensors
+works train small.yaml --threads 1 --out whole --resume
 
 # ---- a damaged checkpoint ----
 for bytes in 0 7 200 5000; do

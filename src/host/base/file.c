@@ -1,7 +1,10 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,6 +220,32 @@ ts_status ts_file_write(const char *path, const void *data, size_t bytes)
         return ts_file_commit(writer);
     ts_file_abandon(writer);
     return status;
+}
+
+/* The process number in "NAME.NUMBER.tmp"; 0: another name. */
+static long writer_of(const char *name)
+{
+    const size_t length = strlen(name);
+    if (length < 7 || strcmp(name + length - 4, ".tmp") != 0)
+        return 0;
+    const char *digits = name + length - 4;
+    while (digits > name && digits[-1] >= '0' && digits[-1] <= '9')
+        digits--;
+    const long process = strtol(digits, NULL, 10);
+    return digits > name && digits[-1] == '.' && process <= INT_MAX ? process : 0;
+}
+
+void ts_file_remove_leftovers(const char *folder)
+{
+    DIR *entries = opendir(folder);
+    if (!entries)
+        return;
+    for (const struct dirent *entry; (entry = readdir(entries));) {
+        const long process = writer_of(entry->d_name);
+        if (process && kill((pid_t)process, 0) && errno == ESRCH)
+            unlinkat(dirfd(entries), entry->d_name, 0);
+    }
+    closedir(entries);
 }
 
 /* ---- folders ---- */

@@ -33,6 +33,10 @@ void ts_file_abandon(ts_file_writer *writer);
 /* All of the above for content in memory. */
 ts_status ts_file_write(const char *path, const void *data, size_t bytes);
 
+/* Removes from a folder the temporary files of writers that died.  A folder that cannot be read is left
+ * alone. */
+void ts_file_remove_leftovers(const char *folder);
+
 /* Creates a folder and those above it; one that exists is fine. */
 ts_status ts_file_make_folder(const char *path);
 

@@ -18,7 +18,7 @@
     X(TS_NO_MEMORY, 2, "not enough memory")                                                                  \
     X(TS_NO_SPACE, 2, "no space left on the file system")                                                    \
     X(TS_IO, 1, "input or output failed")                                                                    \
-    X(TS_NOT_FINITE, 1, "a value is not finite")                                                             \
+    X(TS_NOT_FINITE, 2, "a value is not finite")                                                             \
     X(TS_INTERRUPTED, 1, "interrupted")                                                                      \
     X(TS_DEVICE, 1, "the device failed")
 

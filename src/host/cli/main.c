@@ -1,6 +1,7 @@
 /*
  * tstar: score-based diffusion with a short diffusion time.  Finds the command and hands over.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include "cli/cli.h"
@@ -33,7 +34,7 @@ static void print_help(void)
     printf("\nA first chart in a few minutes: tstar sweep configs/digits.yaml\n");
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
     if (argc == 1 || !strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
@@ -49,4 +50,15 @@ int main(int argc, char **argv)
             return commands[i].run(argc - 1, argv + 1);
     fprintf(stderr, "tstar: unknown command %s (see tstar --help)\n", name);
     return 2;
+}
+
+/* A result that did not reach its file, on a full disk say, must not pass for one that did. */
+int main(int argc, char **argv)
+{
+    const int status = run(argc, argv);
+    errno = 0;
+    if (!fflush(stdout) && !ferror(stdout))
+        return status;
+    fprintf(stderr, "tstar: standard output: cannot write: %s\n", errno ? strerror(errno) : "write error");
+    return status ? status : 2;
 }

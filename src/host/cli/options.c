@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "cli/cli.h"
 
 enum {
@@ -320,6 +321,10 @@ int cli_finish(ts_status status)
         return 0;
     const int exit_status = ts_status_code(status) == TS_INTERRUPTED ? 130 : ts_status_exit(status);
     fprintf(stderr, "tstar: %s\n", ts_status_message(status));
+    const bool no_memory = ts_status_code(status) == TS_NO_MEMORY;
     ts_status_free(status);
+    /* OpenBLAS's threads try for ever to allocate their buffers, and its shutdown waits for them */
+    if (no_memory && !fflush(NULL))
+        _exit(exit_status);
     return exit_status;
 }

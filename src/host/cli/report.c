@@ -9,7 +9,7 @@
 
 static const cli_usage usage = {
     .name = "report",
-    .arguments = "RUN",
+    .arguments = "RUN ",
     .about = "Makes charts, sample grids and report.html again from the results that a sweep stored in RUN.",
     .least = 1,
     .most = 1,

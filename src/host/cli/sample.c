@@ -1,10 +1,12 @@
 /*
  * tstar sample RUN --T 0.4 --start glow -n 64 --out samples.png
  */
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/safetensors.h"
 #include "cli/cli.h"
 #include "run/evaluate.h"
@@ -46,9 +48,24 @@ static ts_status write_out(const char *path, const ts_samples *s)
 {
     if (ends_with(path, ".safetensors"))
         return write_values(path, s);
-    if (s->h == 1 || s->w == 1)
-        return ts_error(TS_INVALID, "sample: %s: vectors have no picture; use --out NAME.safetensors", path);
     return ts_png_grid(path, s->x, s->n, s->h, s->w, s->c, 0, 0);
+}
+
+/* Whether the samples can be written there; worth knowing before they are drawn. */
+static ts_status check_path(const char *path, bool image)
+{
+    const bool picture = ends_with(path, ".png");
+    if (!picture && !ends_with(path, ".safetensors"))
+        return ts_error(TS_INVALID, "sample: --out %s: should end in .png or .safetensors", path);
+    if (picture && !image)
+        return ts_error(TS_INVALID, "sample: %s: vectors have no picture; use --out NAME.safetensors", path);
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    if (!folder)
+        return ts_error(TS_NO_MEMORY, "sample: out of memory");
+    const bool writable = !access(folder, W_OK | X_OK);
+    free(folder);
+    return writable ? NULL : ts_error(TS_INVALID, "%s: cannot write: %s", path, strerror(errno));
 }
 
 /* Where --out leaves it open. */
@@ -82,6 +99,8 @@ static ts_status draw(const cli_options *o, ts_run *run, ts_progress *progress)
     ts_samples samples = {0};
     char *path = o->out ? strdup(o->out) : default_path(run, o->T[0], start, image);
     ts_status status = path ? NULL : ts_error(TS_NO_MEMORY, "sample: out of memory");
+    if (!status)
+        status = check_path(path, image);
     if (!status)
         status = ts_evaluate_sampler(run->config, o->sampler, o->T[0], &sampler);
     if (!status)

@@ -10,12 +10,12 @@
 
 static const cli_usage usage = {
     .name = "sweep",
-    .arguments = "CONFIG",
+    .arguments = "CONFIG ",
     .about = "Trains a score network, fits the auxiliary density at each T of sweep.T, measures the bound "
-             "and draws "
-             "samples from both starts, and writes sweep.csv, sweep.json, charts and report.html.  Run again "
-             "after "
-             "an interruption, it continues and ends with the same numbers.",
+             "and draws\n"
+             "samples from both starts, and writes sweep.csv, sweep.json, charts and report.html to --out "
+             "(runs/NAME\n"
+             "unless given).  Run again after an interruption, it continues and ends with the same numbers.",
     .least = 1,
     .most = 1,
     .takes = CLI_SET | CLI_DEVICE | CLI_OUT | CLI_JSON,

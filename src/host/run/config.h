@@ -57,7 +57,7 @@
     X(CHOICE, loss, "simple", "simple|likelihood", 0, "weight of the loss: 1, or g^2/s^2 (the bound)")                           \
     X(CHOICE, t_sampling, "auto", "auto|uniform|importance", 0, "density of t; auto: importance for likelihood (the weight is then 1), else uniform") \
     X(BOOL, low_discrepancy, true, 0, 0, "spread the t of a batch evenly")                                                       \
-    X(REAL, lr, 2e-4, 0, 10, "Adam's rate")                                                                                      \
+    X(REAL, lr, 2e-4, 0, 1e30, "Adam's rate")                                                                                      \
     X(REAL, beta1, 0.9, 0, 0.999999, "Adam's first decay")                                                                       \
     X(REAL, beta2, 0.999, 0, 0.999999, "Adam's second decay")                                                                    \
     X(REAL, adam_eps, 1e-8, 0, 1, "Adam's epsilon")                                                                              \
@@ -73,7 +73,7 @@
     X(INT, hidden, 64, 1, 4096, "channels of the coupling networks")                                                             \
     X(INT, steps, 2000, 1, 2147483647, "optimiser steps of one fit")                                                             \
     X(INT, batch, 128, 2, 65536, "images a step")                                                                                \
-    X(REAL, lr, 1e-3, 0, 10, "Adam's rate")                                                                                      \
+    X(REAL, lr, 1e-3, 0, 1e30, "Adam's rate")                                                                                      \
     X(INT, warmup, 100, 0, 2147483647, "steps of linear warm-up")                                                                \
     X(REAL, clip, 10, 0, 1e9, "largest global norm of the gradient")                                                             \
     X(REAL, ema, 0.99, 0, 0.99999999, "decay of the averaged weights")

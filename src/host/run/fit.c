@@ -287,8 +287,9 @@ ts_status ts_fit_glow(ts_run *run, double T, ts_progress *progress, ts_fit_resul
     if (!result)
         result = &unused;
     *result = (ts_fit_result){0};
-    if (!(T > 0 && T <= 1))
-        return ts_error(TS_INVALID, "T must lie in (0, 1], not %g", T);
+    if (!(T > run->config->train.eps && T <= 1))
+        return ts_error(TS_INVALID, "T must lie in (%g, 1], above train.eps = %g, not %g",
+                        run->config->train.eps, run->config->train.eps, T);
     if (!run->dir)
         return ts_error(TS_INVALID, "a fit needs a run directory to be stored in");
     char *path = file_path(run, T, "safetensors");

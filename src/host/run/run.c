@@ -59,8 +59,10 @@ static ts_status lock(ts_run *run)
     run->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (run->lock < 0)
         return ts_error(errno == ENOSPC ? TS_NO_SPACE : TS_IO, "%s: %s", path, strerror(errno));
-    if (!flock(run->lock, LOCK_EX | LOCK_NB))
+    if (!flock(run->lock, LOCK_EX | LOCK_NB)) {
+        ts_file_remove_leftovers(run->dir); /* a checkpoint half written when its process was killed */
         return NULL;
+    }
     if (errno == EWOULDBLOCK)
         return ts_error(TS_BUSY,
                         "%s: another process is writing this run; wait for it, or use another directory",
