@@ -76,7 +76,7 @@ static const struct style {
 } styles[] = {
     {"normal", "{/:Italic N}(0, {/:Italic I})", "#D55E00", 7, 6},
     {"glow", "Glow", "#0072B2", 5, 4},
-    {"mixture", "exact {/:Italic p}({/:Italic x}, {/:Italic T})", "#009E73", 9, 8},
+    {"mixture", "exact {/:Italic p_T}", "#009E73", 9, 8},
 };
 
 static bool is_new(const ts_chart_series *series, int count, const ts_result_row *row)
@@ -159,7 +159,7 @@ void ts_chart_block(FILE *data, const char *name, const char *columns)
     fprintf(data, "%s# columns: %s\n# %s\n", ftell(data) > 0 ? "\n\n" : "", columns, name);
 }
 
-void ts_chart_log_tics(FILE *script, char axis, double low, double high)
+void ts_chart_log_tics(FILE *script, char axis, double low, double high, bool labels)
 {
     const bool narrow = high / low < 200;
     const char *separator = "";
@@ -169,7 +169,10 @@ void ts_chart_log_tics(FILE *script, char axis, double low, double high)
             const double value = (k == 0 ? 1 : k == 1 ? 2 : 5) * pow(10, power);
             if (value < low || value > high)
                 continue;
-            fprintf(script, "%s%g", separator, value);
+            if (labels)
+                fprintf(script, "%s\"%g\" %g", separator, value, value);
+            else
+                fprintf(script, "%s\"\" %g", separator, value);
             separator = ", ";
         }
     fputs(")\n", script);

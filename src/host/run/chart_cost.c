@@ -81,10 +81,11 @@ static void floor_band(double low, double high, double middle, FILE *script)
             low, high, middle, middle);
 }
 
-static void panel(const ts_chart_series *series, int count, const axis *x, const axis *y, FILE *script)
+static void panel(const ts_chart_series *series, int count, const axis *x, const axis *y, bool x_labels,
+                  FILE *script)
 {
-    ts_chart_log_tics(script, 'x', x->low, x->high);
-    ts_chart_log_tics(script, 'y', y->low, y->high);
+    ts_chart_log_tics(script, 'x', x->low, x->high, x_labels);
+    ts_chart_log_tics(script, 'y', y->low, y->high, true);
     fprintf(script, "set xrange [%.6g:%.6g]\nset yrange [%.6g:%.6g]\nplot ", x->low, x->high, y->low,
             y->high);
     for (int i = 0; i < count; i++)
@@ -113,11 +114,15 @@ bool ts_chart_cost(const ts_results *results, const ts_chart_samples *samples, F
     (void)samples;
     ts_chart_series series[TS_CHART_SERIES];
     const int count = ts_chart_starts_of(results, series);
+    if (count == 0)
+        return false;
     const ts_floor *f = &results->floor;
     axis nfe = {2, INFINITY, 0}, seconds = {3, INFINITY, 0}, sliced = {4, INFINITY, 0},
          frechet = {6, INFINITY, 0};
     for (int i = 0; i < results->row_count; i++) {
         const ts_result_row *row = &results->rows[i];
+        if (strcmp(row->score, series[0].score) != 0)
+            continue; /* not drawn */
         widen(&nfe, row->nfe);
         widen(&seconds, row->seconds_per_image);
         widen(&sliced, row->sliced_wasserstein.mean);
@@ -133,23 +138,22 @@ bool ts_chart_cost(const ts_results *results, const ts_chart_samples *samples, F
     finish(&frechet, 0.14, 0.12);
     cost_data(results, series, count, data);
     fputs(
-        "set multiplot layout 2,2 margins 0.085,0.985,0.1,0.885 spacing 0.085,0.045\nset logscale xy\n"
-        "set format x ''\n"
-        "set key at screen 0.53, screen 0.99 center top vertical maxrows 2 width 1 samplen 3 spacing 1.05\n",
+        "set multiplot layout 2,2 margins 0.1,0.985,0.1,0.885 spacing 0.085,0.045\nset logscale xy\n"
+        "set key at screen 0.53, screen 0.99 center top vertical maxrows 2 width -3 samplen 3 spacing 1.05\n",
         script);
-    ts_chart_y_label(script, "sliced Wasserstein distance", 0.17);
+    ts_chart_y_label(script, "sliced Wasserstein distance", 0.2);
     floor_band(f->sliced_wasserstein_low, f->sliced_wasserstein_high, f->sliced_wasserstein, script);
-    panel(series, count, &nfe, &sliced, script);
+    panel(series, count, &nfe, &sliced, false, script);
     fputs("unset key\nunset label 99\n", script);
-    panel(series, count, &seconds, &sliced, script);
+    panel(series, count, &seconds, &sliced, false, script);
     char text[64];
     snprintf(text, sizeof text, "Fréchet distance (%s)", results->rows[0].frechet_features);
-    fputs("set format x '%g'\nset xlabel 'network evaluations (NFE)'\n", script);
-    ts_chart_y_label(script, text, 0.17);
+    fputs("set xlabel 'network evaluations (NFE)'\n", script);
+    ts_chart_y_label(script, text, 0.2);
     floor_band(f->frechet_low, f->frechet_high, f->frechet, script);
-    panel(series, count, &nfe, &frechet, script);
+    panel(series, count, &nfe, &frechet, true, script);
     fputs("unset label 99\nset xlabel 'seconds per image'\n", script);
-    panel(series, count, &seconds, &frechet, script);
+    panel(series, count, &seconds, &frechet, true, script);
     fputs("unset multiplot\n", script);
     return true;
 }

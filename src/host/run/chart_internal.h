@@ -29,8 +29,9 @@ int ts_chart_times_of(const ts_results *results, double times[TS_CHART_TIMES]);
 /* Starts a named block of data; `columns` is a comment. */
 void ts_chart_block(FILE *data, const char *name, const char *columns);
 
-/* Labels at 1, 2 and 5 times the powers of ten within a logarithmic axis' range: "set xtics (...)". */
-void ts_chart_log_tics(FILE *script, char axis, double low, double high);
+/* Labels at 1, 2 and 5 times the powers of ten within a logarithmic axis' range: "set xtics (...)";
+ * without `labels`, the marks alone. */
+void ts_chart_log_tics(FILE *script, char axis, double low, double high, bool labels);
 
 /* The label of the vertical axis, `at` panel widths left of it: gnuplot's own place depends on the tics'
  * widths. */
