@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 #include "kernels/cuda/cuda.h"
+#include "kernels/cuda/weights_pack.h"
 
 namespace
 {
@@ -40,6 +41,7 @@ void release(ts_device *device, void *memory)
     if (!memory)
         return;
     header *const start = static_cast<header *>(memory) - 1;
+    ts_cuda_packs_forget(device, memory, start->bytes);
     device->bytes -= start->bytes;
     free(start);
 }
@@ -71,6 +73,7 @@ void weights_changed(ts_device *device)
 
 void close(ts_device *device)
 {
+    ts_cuda_packs_free(device);
     for (void *memory : ts_cuda(device)->scratch)
         release(device, memory);
     delete reinterpret_cast<emulated *>(device);

@@ -59,6 +59,7 @@ typedef struct ts_cuda_device {
     ts_code latched; /* an error the card does not recover from: every later call returns it */
     char latched_message[224];
     ts_cuda_libraries *libraries;
+    struct ts_cuda_packs *packs; /* see weights_pack.h */
 } ts_cuda_device;
 
 static inline ts_cuda_device *ts_cuda(ts_device *device)
