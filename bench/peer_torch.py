@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The peer of `tstar bench train`: the same DDPM++ network, loss and optimiser in PyTorch, on the CPU.
+"""The peer of `tstar bench train`: the same DDPM++ network, loss and optimiser in PyTorch.
 
     bench/peer_torch.py CONFIG [--json] [--threads N] [--seconds S] [--layout L] [--attention A]
-                        [--malloc M] [--compile]
+                        [--malloc M] [--compile] [--device cpu|cuda] [--fast] [--batch N] [--serve]
 
 One training step is what tstar's is: a batch of images, t and noise drawn, x_t, forward, mean squared error of
 the predicted noise, backward, clipping at a global norm, Adam, and an exponential moving average of the
@@ -11,6 +11,10 @@ attention whichever variant a short trial finds fastest, unless the options fix 
 output.  Written from the architecture in Song et al., "Score-Based Generative Modeling through Stochastic
 Differential Equations" (2021): BigGAN residual blocks, skips scaled by sqrt(1/2).  Images are synthetic: their
 values do not change the work.
+
+On a GPU it is channels-last, with bfloat16 autocast under --fast and float32 without TF32 otherwise; --compile is
+torch.compile in its mode max-autotune.  --serve builds and warms up, prints "ready", and measures once for every
+line on its input, so that bench/compare.py can alternate programs without compiling again.
 """
 import argparse
 import ctypes
@@ -208,7 +212,7 @@ class UNet(nn.Module):
 
     def forward(self, x, t):
         half = self.nf // 2
-        w = torch.exp(torch.arange(half, dtype=torch.float32) * (-math.log(10000) / (half - 1)))
+        w = torch.exp(torch.arange(half, dtype=torch.float32, device=t.device) * (-math.log(10000) / (half - 1)))
         angles = 999 * t[:, None] * w[None]
         embedded = self.embed0(torch.cat([angles.sin(), angles.cos()], 1))
         embedded = F.silu(self.embed1(F.silu(embedded)))
@@ -254,7 +258,8 @@ def count_flops(net, batch, shape):
     kinds = {nn.Conv2d: conv, nn.Linear: dense, Attention: attention}
     hooks = [m.register_forward_hook(kinds[type(m)]) for m in net.modules() if type(m) in kinds]
     with torch.no_grad():
-        net(torch.zeros(batch, shape[2], shape[0], shape[1]), torch.full((batch,), 0.5))
+        where = next(net.parameters()).device
+        net(torch.zeros(batch, shape[2], shape[0], shape[1], device=where), torch.full((batch,), 0.5, device=where))
     for hook in hooks:
         hook.remove()
     return 3 * sum(forward) - sum(unasked)
@@ -264,10 +269,12 @@ def count_flops(net, batch, shape):
 
 
 class Trainer:
-    def __init__(self, net, shape, train, sde, channels_last, compiled):
+    def __init__(self, net, shape, train, sde, channels_last, compiled, device="cpu", fast=False):
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.net = net.train().to(memory_format=self.layout)
-        self.call = torch.compile(self.net) if compiled else self.net
+        self.device, self.fast = torch.device(device), fast
+        self.net = net.train().to(self.device).to(memory_format=self.layout)
+        mode = "max-autotune" if self.device.type == "cuda" else "default"
+        self.call = torch.compile(self.net, mode=mode) if compiled else self.net
         self.parameters = list(self.net.parameters())
         self.average = [p.detach().clone() for p in self.parameters]
         self.adam = torch.optim.Adam(self.parameters, lr=train.get("lr", 2e-4), fused=True,
@@ -279,17 +286,24 @@ class Trainer:
         self.batch, self.steps = train["batch"], 0
         generator = torch.Generator().manual_seed(1)
         self.data = torch.randint(0, 256, (1024, shape[2], shape[0], shape[1]), generator=generator,
-                                  dtype=torch.uint8)
+                                  dtype=torch.uint8).to(self.device)
+
+    def wait(self):
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
 
     def step(self):
-        chosen = torch.randint(0, len(self.data), (self.batch,))
+        chosen = torch.randint(0, len(self.data), (self.batch,), device=self.device)
         x0 = self.data[chosen].float().mul_(2 / 255).sub_(1).contiguous(memory_format=self.layout)
-        t = (torch.rand(()) + torch.arange(self.batch) / self.batch) % 1 * (1 - 1e-5) + 1e-5
+        places = torch.arange(self.batch, device=self.device) / self.batch
+        t = (torch.rand((), device=self.device) + places) % 1 * (1 - 1e-5) + 1e-5
         integral = self.beta[0] * t + 0.5 * (self.beta[1] - self.beta[0]) * t * t
         z = torch.randn_like(x0)
         mean, std = torch.exp(-0.5 * integral), torch.sqrt(-torch.expm1(-integral))
         xt = mean[:, None, None, None] * x0 + std[:, None, None, None] * z
-        loss = F.mse_loss(self.call(xt, t), z)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.fast):
+            net = self.call(xt, t)
+        loss = F.mse_loss(net.float(), z)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, self.clip, foreach=True)
         for group in self.adam.param_groups:
@@ -306,10 +320,12 @@ class Trainer:
         """Seconds of each of at least `least` steps, over `seconds` at most after that."""
         self.step()
         self.step()
+        self.wait()
         times, start = [], time.perf_counter()
         while len(times) < least or time.perf_counter() - start < seconds:
             before = time.perf_counter()
             self.step()
+            self.wait()
             times.append(time.perf_counter() - before)
         return times
 
@@ -322,13 +338,13 @@ def keep_memory():
         libc.mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, at its largest
 
 
-def build(shape, config, flash, channels_last, compiled):
+def build(shape, config, flash, channels_last, compiled, device="cpu", fast=False):
     torch.manual_seed(1)
     net = UNet(shape, config["model"])
     for module in net.modules():
         if isinstance(module, Attention):
             module.flash = flash
-    return Trainer(net, shape, config["train"], config.get("sde", {}), channels_last, compiled)
+    return Trainer(net, shape, config["train"], config.get("sde", {}), channels_last, compiled, device, fast)
 
 
 def choose(options, shape, config):
@@ -338,6 +354,8 @@ def choose(options, shape, config):
         return min(trainer.measure(options.seconds / 8, 3))
 
     layout, attention = options.layout, options.attention
+    if options.device != "cpu":
+        return ("channels_last" if layout == "auto" else layout, "flash" if attention == "auto" else attention)
     if layout == "auto":
         layout = min(("contiguous", "channels_last"),
                      key=lambda name: trial(name, "bmm" if attention == "auto" else attention))
@@ -357,8 +375,15 @@ def main():
     parser.add_argument("--malloc", choices=["keep", "default"], default="default",
                         help="keep: glibc holds on to freed memory, which PyTorch leaves to its users")
     parser.add_argument("--compile", action="store_true", help="torch.compile (takes minutes at the start)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda[:i]")
+    parser.add_argument("--fast", action="store_true", help="bfloat16 autocast")
+    parser.add_argument("--batch", type=int, help="instead of the configuration's train.batch")
+    parser.add_argument("--serve", action="store_true", help="measure once for every line on the input")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.device != "cpu" and not torch.cuda.is_available():
+        fail(f"--device {options.device}: PyTorch sees no GPU")
+    torch.backends.cudnn.benchmark = True
     config = read_config(options.config)
     for section, key in (("data", "kind"), ("model", "nf"), ("model", "ch_mult"), ("model", "num_res_blocks"),
                          ("model", "dropout"), ("train", "batch")):
@@ -367,13 +392,26 @@ def main():
     if config["data"]["kind"] not in SHAPES or config["model"].get("kind", "ddpmpp") != "ddpmpp":
         fail(f"{options.config}: this benchmark trains the ddpmpp network on images")
     shape = SHAPES[config["data"]["kind"]]
+    if options.batch:
+        config["train"]["batch"] = options.batch
     if options.malloc == "keep":
         keep_memory()
 
     layout, attention = choose(options, shape, config)
-    trainer = build(shape, config, attention == "flash", layout == "channels_last", options.compile)
+    trainer = build(shape, config, attention == "flash", layout == "channels_last", options.compile,
+                    options.device, options.fast)
+    flops = count_flops(trainer.net, 1, shape) * config["train"]["batch"]
+    if not options.serve:
+        report(options, config, trainer, layout, attention, flops)
+        return
+    trainer.measure(0, 3)
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        report(options, config, trainer, layout, attention, flops)
+
+
+def report(options, config, trainer, layout, attention, flops):
     batch = config["train"]["batch"]
-    flops = count_flops(trainer.net, batch, shape)
     times = trainer.measure(options.seconds, 3)
     median = statistics.median(times)
     result = {
@@ -384,6 +422,8 @@ def main():
         "attention": attention,
         "malloc": options.malloc,
         "compiled": options.compile,
+        "device": options.device,
+        "activations": "bfloat16 autocast" if options.fast else "float32",
         "optimizer": "fused Adam, foreach clipping and EMA",
         "parameters": sum(p.numel() for p in trainer.parameters),
         "batch": batch,
@@ -396,8 +436,11 @@ def main():
         "gflops": flops / median * 1e-9,
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
+    if trainer.device.type == "cuda":
+        result["card"] = torch.cuda.get_device_name(trainer.device)
+        result["device_peak_bytes"] = torch.cuda.max_memory_allocated(trainer.device)
     if options.json:
-        print(json.dumps(result, indent=2))
+        print(json.dumps(result, indent=None if options.serve else 2), flush=True)
     else:
         for key, value in result.items():
             print(f"{key:22} {value}")
