@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "operations.h"
+#include "operations_loop.h"
 
 /* ---- row reductions ---- */
 
@@ -139,7 +139,7 @@ static void reconstruction_rows(ot *t)
 
 /* ---- mixtures ---- */
 
-enum { DIMENSIONS = 6 };
+enum { DIMENSIONS = 10 };
 
 typedef struct mixture_row {
     int n, k, d;
@@ -300,6 +300,42 @@ static void far_away(ot *t)
               "log p %.6g, net %.6g", p->got[0], net->got[0]);
 }
 
+/* One component of so many dimensions that they are independent normals to the reference too. */
+static mixture_row one_component(ot *t, int n, int d)
+{
+    ot_case(t, "n %d, one component, d %d", n, d);
+    mixture_row r = make_mixture(t, TS_SDE_VP, n, 1, d, false);
+    r.x = ot_normal(t, TS_F32, (int64_t)n * d, 0, 1);
+    r.t = ot_uniform(t, TS_F32, n, 0.05, 1);
+    r.net = ot_output(t, TS_F32, (int64_t)n * d);
+    r.log_prob = ot_output(t, TS_F64, n);
+    return r;
+}
+
+static void one_component_reference(void *row)
+{
+    mixture_row *r = row;
+    for (int i = 0; i < r->n; i++) {
+        const double a = ts_sde_mean(&r->sde, r->t->v[i]), s = ts_sde_std(&r->sde, r->t->v[i]);
+        r->log_prob->want[i] = 0;
+        for (int j = 0; j < r->d; j++) {
+            const double variance = a * a * r->values->v[j] + s * s;
+            const double e = r->x->v[i * r->d + j] - a * r->means->v[j];
+            r->log_prob->want[i] -= 0.5 * (e * e / variance + log(2 * M_PI * variance));
+            r->net->want[i * r->d + j] = s * e / variance;
+        }
+    }
+}
+
+static void many_dimensions(ot *t)
+{
+    mixture_row r = one_component(t, 5, 500);
+    const ts_mixture_evaluate a = {r.n,  r.sde,         view_of(&r), ot_in(r.x),        ot_in(r.t),
+                                   NULL, ot_out(r.net), NULL,        ot_out(r.log_prob)};
+    ot_run(t, mixture_evaluate, a);
+    ot_check(t, one_component_reference, &r, 1e-6);
+}
+
 /* ---- draws from mixtures ---- */
 
 static double normal_cdf(double x)
@@ -364,6 +400,29 @@ static void sample_case(ot *t, ts_sde_kind kind, double time, int d, bool full)
     free(all);
 }
 
+/* The normals of a row follow its block of four words that chooses the component. */
+static void sample_reference(void *row)
+{
+    mixture_row *r = row;
+    const uint64_t blocks = 1 + (uint64_t)(r->d + 3) / 4;
+    for (int i = 0; i < r->n; i++)
+        for (int j = 0; j < r->d; j++)
+            r->x->want[i * r->d + j] =
+                r->means->v[j] + sqrt(r->values->v[j]) * normal_of(&state5, TS_STREAM_MIXTURE,
+                                                                   4 * (i * blocks + 1) + (uint64_t)j);
+}
+
+static void sample_many_dimensions(ot *t)
+{
+    ot_case(t, "one component, d 1601");
+    mixture_row r = make_mixture(t, TS_SDE_VP, 6, 1, 1601, false);
+    r.x = ot_output(t, TS_F32, (int64_t)r.n * r.d);
+    const ts_mixture_sample a = {
+        r.n, 0, r.sde, 0, view_of(&r), device_state(t, &state5), TS_STREAM_MIXTURE, ot_out(r.x)};
+    ot_run(t, mixture_sample, a);
+    ot_check(t, sample_reference, &r, 1e-6);
+}
+
 static void mixture_rows(ot *t)
 {
     evaluate_case(t, TS_SDE_VP, 1, 1, 1, false);
@@ -372,12 +431,17 @@ static void mixture_rows(ot *t)
     evaluate_case(t, TS_SDE_VP, 70, 3, 2, true);
     evaluate_case(t, TS_SDE_SUBVP, 9, 2, 6, true);
     evaluate_case(t, TS_SDE_VE, 9, 2, 3, true);
+    evaluate_case(t, TS_SDE_VP, 6, 3, 9, true);
+    evaluate_case(t, TS_SDE_VP, 6, 2, 10, false);
+    many_dimensions(t);
     far_away(t);
     sample_case(t, TS_SDE_VP, 0, 1, false);
     sample_case(t, TS_SDE_VE, 0, 2, true);
     sample_case(t, TS_SDE_VP, 0.3, 5, true);
     sample_case(t, TS_SDE_SUBVP, 0.2, 2, false);
     sample_case(t, TS_SDE_VE, 0.4, 4, true);
+    sample_case(t, TS_SDE_VP, 0.2, 9, true);
+    sample_many_dimensions(t);
 }
 
 void operations_bound(ot *t)

@@ -139,8 +139,8 @@ static void initialize_reference(void *p)
 
 static void actnorm_rows(ot *t)
 {
-    static const int shapes[][2] = {{1, 1}, {37, 4}, {128, 12}, {5, 67}, {2048, 64}, {9001, 5}};
-    for (int i = 0; i < 6; i++) {
+    static const int shapes[][2] = {{1, 1}, {37, 4}, {128, 12}, {5, 67}, {2048, 64}, {9001, 5}, {7, 301}};
+    for (int i = 0; i < 7; i++) {
         const int rows = shapes[i][0], c = shapes[i][1];
         actnorm_forward(t, actnorm_make(t, rows, c, 1, true, false, false));
         actnorm_forward(t, actnorm_make(t, rows, c, 1, true, true, false));
@@ -152,7 +152,7 @@ static void actnorm_rows(ot *t)
         actnorm_backward(t, actnorm_make(t, rows, c, 1, true, true, false), OT_NONE, true);
         actnorm_backward(t, actnorm_make(t, rows, c, 1, true, true, false), OT_ASSIGN, false);
     }
-    for (int i = 1; i < 6; i++) {
+    for (int i = 1; i < 7; i++) {
         ot_case(t, "%dx%d", shapes[i][0], shapes[i][1]);
         initialize_row r = {shapes[i][0], shapes[i][1], i == 2 ? 3 : 1, NULL, NULL, NULL};
         r.x = ot_normal(t, OT_ACTIVATION, (int64_t)r.rows * r.c, -2, 0.4);

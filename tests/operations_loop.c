@@ -311,9 +311,9 @@ static void loss_reference(void *p)
 
 static void loss_rows(ot *t)
 {
-    static const int shapes[][2] = {{1, 1}, {5, 3}, {128, 64}, {30, 3072}};
+    static const int shapes[][2] = {{1, 1}, {5, 3}, {128, 64}, {30, 3072}, {600, 2}};
     const ts_sde sdes[] = {vp, subvp, ve};
-    for (int k = 0; k < 24; k++) {
+    for (int k = 0; k < 30; k++) {
         loss_row r = {.n = shapes[k / 6][0],
                       .d = shapes[k / 6][1],
                       .bins = 10,
