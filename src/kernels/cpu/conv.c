@@ -1,13 +1,14 @@
 /*
- * 3x3 convolutions by oneDNN.  Activations stay NHWC, which its kernels read as fast as blocked layouts;
- * weights are packed, see convolution.c.
+ * 3x3 convolutions: by Winograd's algorithm where it pays, see winograd.h, else by oneDNN.  Activations stay
+ * NHWC, which oneDNN's kernels read as fast as blocked layouts; it packs weights, see convolution.c.
  */
 #include <string.h>
 #include "kernels/cpu/convolution.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/reduce.h"
+#include "kernels/cpu/winograd.h"
 
-/* Scratch slots; convolution.c uses those from 4 on. */
+/* Scratch slots; winograd.c uses 2 and 3, convolution.c those from 4 on. */
 enum { SLOT_SUMS, SLOT_GRADIENT };
 
 static ts_cpu_convolution_key key_of(ts_dnnl_pass pass, int n, int h, int w, int ci, int co)
@@ -26,6 +27,8 @@ static ts_cpu_convolution_key key_of(ts_dnnl_pass pass, int n, int h, int w, int
 
 ts_status ts_cpu_conv_forward(ts_device *device, const ts_conv_forward *a)
 {
+    if (ts_cpu_winograd_forward_pays(a->n, a->h, a->w, a->ci, a->co))
+        return ts_cpu_winograd_forward(device, a);
     ts_cpu_convolution_key key = key_of(TS_DNNL_FORWARD, a->n, a->h, a->w, a->ci, a->co);
     key.scale = a->scale;
     key.bias = a->bias != NULL;
@@ -47,6 +50,8 @@ ts_status ts_cpu_conv_forward(ts_device *device, const ts_conv_forward *a)
 
 static ts_status input_gradient(ts_device *device, const ts_conv_backward *a)
 {
+    if (ts_cpu_winograd_forward_pays(a->n, a->h, a->w, a->co, a->ci))
+        return ts_cpu_winograd_input_gradient(device, a);
     const ts_cpu_convolution_key key = key_of(TS_DNNL_BACKWARD_DATA, a->n, a->h, a->w, a->ci, a->co);
     const int64_t count = (int64_t)a->n * a->h * a->w * a->ci;
     void *dx = a->dx;
@@ -77,8 +82,11 @@ ts_status ts_cpu_conv_backward(ts_device *device, const ts_conv_backward *a)
 {
     if (a->dx)
         TS_TRY(input_gradient(device, a));
-    if (a->dweight)
+    const bool winograd = ts_cpu_winograd_weights_pay(a->n, a->h, a->w, a->ci, a->co);
+    if (a->dweight && !winograd)
         return weight_gradient(device, a);
+    if (a->dweight)
+        TS_TRY(ts_cpu_winograd_weight_gradient(device, a));
     if (a->dbias)
         return ts_cpu_add_column_sums(device, SLOT_SUMS, (int64_t)a->n * a->h * a->w, a->co, a->dy, a->dbias);
     return NULL;
