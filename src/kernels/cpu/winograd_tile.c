@@ -108,7 +108,7 @@ static bool fits(const ts_wg_grid *g, int64_t pixels, int ci, int co)
 bool ts_cpu_winograd_forward_pays(int n, int h, int w, int ci, int co)
 {
     const ts_wg_grid g = ts_wg_grid_of(n, h, w);
-    return fits(&g, (int64_t)n * h * w, ci, co) && 8 * g.tiles >= ci + co;
+    return fits(&g, (int64_t)n * h * w, ci, co) && 16 * g.tiles >= ci + co;
 }
 
 bool ts_cpu_winograd_weights_pay(int n, int h, int w, int ci, int co)
