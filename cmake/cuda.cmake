@@ -77,9 +77,6 @@ message(STATUS "CUDA ${version}, compute capabilities: ${architectures}")
 
 file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/cuda/*.cu
   ${CMAKE_SOURCE_DIR}/src/kernels/cuda/*.c)
-if(NOT EXISTS ${CMAKE_SOURCE_DIR}/src/kernels/cuda/cudnn_graph.c)
-  list(FILTER cuda_sources EXCLUDE REGEX "/(conv|dense|attention).cu$")
-endif()
 add_library(tstar_cuda MODULE ${cuda_sources})
 set_target_properties(tstar_cuda PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON C_VISIBILITY_PRESET hidden
   CUDA_VISIBILITY_PRESET hidden CUDA_RUNTIME_LIBRARY Static LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})

@@ -650,6 +650,12 @@ typedef struct ts_kernels {
      * none. */
     void (*range_push)(ts_device *device, const char *name);
     void (*range_pop)(ts_device *device);
+    /* What the device chose by timing so far (algorithms that round differently), as text of lines for
+     * itself: a device that gets it by choices_import before it runs operations chooses the same and computes
+     * the same bits.  Text of another card or library version changes nothing.  The caller frees *text.  Both
+     * are NULL where nothing is chosen. */
+    ts_status (*choices_export)(ts_device *device, char **text);
+    ts_status (*choices_import)(ts_device *device, const char *text);
 #define X(name) ts_status (*name)(ts_device *, const ts_##name *);
     TS_OPERATIONS(X)
 #undef X

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "base/file.h"
 #include "run/checkpoint.h"
+#include "run/choices.h"
 
 char *ts_run_path(const ts_run *run, const char *name)
 {
@@ -132,6 +133,7 @@ static ts_status open_parts(ts_run *run, const ts_run_options *options)
                               &run->device));
         run->owns_device = true;
     }
+    TS_TRY(ts_choices_load(run));
     if (!run->dataset) {
         TS_TRY(ts_dataset_open(run->config, run->device, &run->dataset));
         run->owns_dataset = true;
@@ -217,6 +219,8 @@ void ts_run_close(ts_run *run)
 {
     if (!run)
         return;
+    if (run->lock >= 0 && run->device)
+        ts_status_free(ts_choices_save(run)); /* those since the last checkpoint */
     ts_model_destroy(run->model);
     if (run->owns_dataset)
         ts_dataset_close(run->dataset);

@@ -6,6 +6,7 @@
  *   DIR/lock                     held (flock) by the process that writes here
  *   DIR/log.jsonl                one JSON object a log line of training
  *   DIR/checkpoint.safetensors   weights, averaged weights, optimiser state (checkpoint.h)
+ *   DIR/choices.txt              what the device chose by timing, where it does (choices.h)
  *   DIR/glow_T0.4.safetensors    the density fitted at T = 0.4 (fit.h)
  */
 #ifndef TS_RUN_RUN_H

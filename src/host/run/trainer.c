@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "run/checkpoint.h"
+#include "run/choices.h"
 #include "run/log.h"
 
 enum { BINS = TS_TRAINER_PROFILE_BINS };
@@ -83,6 +84,7 @@ static ts_status save(trainer *t)
                                       .t_min = t->run->config->train.eps,
                                       .bins = BINS,
                                       .profile = profile};
+    TS_TRY(ts_choices_save(t->run));
     TS_TRY(ts_checkpoint_save(t->run, &checkpoint));
     t->saved = t->step;
     return NULL;

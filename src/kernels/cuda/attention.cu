@@ -37,7 +37,7 @@ ts_status ts_cuda_attention_forward(ts_device *device, const ts_attention_forwar
 {
     const int tokens = a->tokens, c = a->c;
     void *probabilities = a->probabilities, *scores;
-    if (!probabilities && device->activation == TS_BF16) {
+    if (!probabilities && device->activation == TS_BF16 && c % 8 == 0) {
         const ts_cuda_graph_key key = ts_cuda_attention_key(device->activation, a->n, tokens, c);
         bool supported = false;
         TS_TRY(ts_cuda_graph_supported(device, &key, &supported));

@@ -26,6 +26,10 @@ TS_OPERATIONS(X)
 /* The table's `ceiling`, by the library that computes dense layers. */
 ts_status ts_cuda_ceiling(ts_device *device, double *flops);
 
+/* The table's choices: those of the libraries. */
+ts_status ts_cuda_choices_export(ts_device *device, char **text);
+ts_status ts_cuda_choices_import(ts_device *device, const char *text);
+
 /* The entry of the module. */
 const ts_kernels *ts_cuda_kernels(void);
 }
@@ -35,6 +39,10 @@ enum { TS_CUDA_SLOTS = 32, TS_CUDA_WARP = 32 };
 /* cuDNN and cuBLASLt handles with their plan caches: made on first use, private to the files that use them.
  */
 typedef struct ts_cuda_libraries ts_cuda_libraries;
+
+/* What a recording does about the copies of weights: nothing yet, makes them before their first use, takes
+ * them as they are. */
+typedef enum ts_cuda_recorded { TS_CUDA_UNUSED, TS_CUDA_MADE, TS_CUDA_TAKEN } ts_cuda_recorded;
 
 typedef struct ts_cuda_allocation {
     void *memory;
@@ -59,7 +67,8 @@ typedef struct ts_cuda_device {
     ts_code latched; /* an error the card does not recover from: every later call returns it */
     char latched_message[224];
     ts_cuda_libraries *libraries;
-    struct ts_cuda_packs *packs; /* see weights_pack.h */
+    struct ts_cuda_packs *packs;     /* see weights_pack.h */
+    ts_cuda_recorded recorded_packs; /* in the sequence that is being captured */
 } ts_cuda_device;
 
 static inline ts_cuda_device *ts_cuda(ts_device *device)

@@ -8,6 +8,13 @@
 #define HAVE_NVTX
 #endif
 #include "kernels/cuda/cuda.h"
+#include "kernels/cuda/weights_pack.h"
+
+/* The test of the services has them alone. */
+__attribute__((weak)) void ts_cuda_libraries_free(ts_device *);
+__attribute__((weak)) ts_status ts_cuda_packs_refresh(ts_device *);
+__attribute__((weak)) void ts_cuda_packs_forget(ts_device *, const void *, size_t);
+__attribute__((weak)) void ts_cuda_packs_free(ts_device *);
 
 /* ---- errors ---- */
 
@@ -121,8 +128,11 @@ static void cuda_release(ts_device *device, void *memory)
     ts_cuda_device *const d = ts_cuda(device);
     for (size_t i = 0; memory && i < d->allocation_count; i++)
         if (d->allocations[i].memory == memory) {
-            device->bytes -= d->allocations[i].bytes;
+            const size_t bytes = d->allocations[i].bytes;
+            device->bytes -= bytes;
             d->allocations[i] = d->allocations[--d->allocation_count];
+            if (ts_cuda_packs_forget) /* the next allocation may get these addresses for other weights */
+                ts_cuda_packs_forget(device, memory, bytes);
             cudaFree(memory); /* waits for what uses it */
             return;
         }
@@ -233,6 +243,13 @@ ts_status ts_cuda_scratch(ts_device *device, int slot, size_t bytes, void **memo
 
 /* ---- recorded launch sequences ---- */
 
+/* The copies of weights that a recording uses are made by it, where they were stale when it began, or before
+ * each replay. */
+typedef struct recording {
+    cudaGraphExec_t launches;
+    bool packs;
+} recording;
+
 static ts_status cuda_record_begin(ts_device *device)
 {
     ts_cuda_device *const d = ts_cuda(device);
@@ -241,19 +258,21 @@ static ts_status cuda_record_begin(ts_device *device)
     TS_TRY(ts_cuda_check(device, cudaStreamBeginCapture(d->stream, cudaStreamCaptureModeThreadLocal),
                          "recording launches"));
     d->recording = true;
+    d->recorded_packs = TS_CUDA_UNUSED;
     return NULL;
 }
 
-static ts_status cuda_record_end(ts_device *device, void **recording)
+static ts_status cuda_record_end(ts_device *device, void **made)
 {
     ts_cuda_device *const d = ts_cuda(device);
     cudaGraph_t graph = NULL;
     cudaGraphExec_t executable = NULL;
-    *recording = NULL;
+    *made = NULL;
     if (!d->recording)
         return ts_error(TS_INVALID, "no launch sequence is being recorded");
     const cudaError_t error = cudaStreamEndCapture(d->stream, &graph);
     d->recording = false;
+    d->epoch++; /* nothing has run: copies of weights that were recorded do not exist */
     ts_status status = ts_cuda_check(device, error, "recording launches");
     if (!status)
         status = ts_cuda_check(device, cudaGraphInstantiateWithFlags(&executable, graph, 0),
@@ -262,26 +281,37 @@ static ts_status cuda_record_end(ts_device *device, void **recording)
         cudaGraphDestroy(graph);
     if (status)
         return status;
+    recording *const r = (recording *)malloc(sizeof *r);
+    if (!r) {
+        cudaGraphExecDestroy(executable);
+        return ts_error(TS_NO_MEMORY, "cannot allocate a recording");
+    }
+    *r = {executable, d->recorded_packs == TS_CUDA_MADE};
     d->recordings++;
-    *recording = executable;
+    *made = r;
     return NULL;
 }
 
-static ts_status cuda_replay(ts_device *device, void *recording)
+static ts_status cuda_replay(ts_device *device, void *made)
 {
     ts_cuda_device *const d = ts_cuda(device);
+    const recording *const r = (const recording *)made;
     TS_TRY(latched(d));
     TS_TRY(not_recording(d, "a replay"));
-    return ts_cuda_check(device, cudaGraphLaunch((cudaGraphExec_t)recording, d->stream), "recorded launches");
+    if (ts_cuda_packs_refresh && !r->packs)
+        TS_TRY(ts_cuda_packs_refresh(device));
+    return ts_cuda_check(device, cudaGraphLaunch(r->launches, d->stream), "recorded launches");
 }
 
-static void cuda_recording_free(ts_device *device, void *recording)
+static void cuda_recording_free(ts_device *device, void *made)
 {
     ts_cuda_device *const d = ts_cuda(device);
-    if (!recording)
+    recording *const r = (recording *)made;
+    if (!r)
         return;
     cudaStreamSynchronize(d->stream);
-    cudaGraphExecDestroy((cudaGraphExec_t)recording);
+    cudaGraphExecDestroy(r->launches);
+    free(r);
     if (--d->recordings == 0)
         free_retired(device);
 }
@@ -340,8 +370,6 @@ static ts_status examine(ts_cuda_device *d)
     return error ? unsupported(error) : NULL;
 }
 
-__attribute__((weak)) void ts_cuda_libraries_free(ts_device *);
-
 static void cuda_close(ts_device *device)
 {
     ts_cuda_device *const d = ts_cuda(device);
@@ -349,6 +377,8 @@ static void cuda_close(ts_device *device)
         cudaStreamSynchronize(d->stream);
     if (ts_cuda_libraries_free)
         ts_cuda_libraries_free(device);
+    if (ts_cuda_packs_free)
+        ts_cuda_packs_free(device);
     while (d->allocation_count > 0)
         cuda_release(device, d->allocations[d->allocation_count - 1].memory);
     if (d->stream)
@@ -406,6 +436,8 @@ extern "C" {
 TS_OPERATIONS(X)
 #undef X
 __attribute__((weak)) ts_status ts_cuda_ceiling(ts_device *, double *);
+__attribute__((weak)) ts_status ts_cuda_choices_export(ts_device *, char **);
+__attribute__((weak)) ts_status ts_cuda_choices_import(ts_device *, const char *);
 }
 
 static ts_kernels make_table(void)
@@ -423,6 +455,8 @@ static ts_kernels make_table(void)
     k.synchronize = cuda_synchronize;
     k.weights_changed = cuda_weights_changed;
     k.ceiling = ts_cuda_ceiling;
+    k.choices_export = ts_cuda_choices_export;
+    k.choices_import = ts_cuda_choices_import;
     k.record_begin = cuda_record_begin;
     k.record_end = cuda_record_end;
     k.replay = cuda_replay;

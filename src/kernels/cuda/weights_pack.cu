@@ -148,6 +148,8 @@ ts_status ts_cuda_packed(ts_device *device, const ts_cuda_pack *wanted, const vo
             return ts_error(TS_NO_MEMORY, "cannot allocate the list of packed weights");
         d->packs->epoch = d->epoch;
     }
+    if (d->recording && d->recorded_packs == TS_CUDA_UNUSED)
+        d->recorded_packs = d->packs->epoch == d->epoch ? TS_CUDA_TAKEN : TS_CUDA_MADE;
     TS_TRY(ts_cuda_packs_refresh(device));
     for (const chunk *c = d->packs->chunks; c; c = c->next)
         for (int i = 0; i < c->count; i++)
