@@ -258,9 +258,9 @@ static void test_own_files(void **state)
 }
 
 static void count_key(void *context, const char *section, const char *key, const char *kind,
-                      const char *fallback, const char *range, const char *help)
+                      const char *fallback, const char *range, const char *change, const char *help)
 {
-    assert_true(*key && *kind && *help);
+    assert_true(*key && *kind && *change && *help);
     assert_non_null(section);
     assert_non_null(fallback);
     assert_non_null(range);

@@ -1,5 +1,6 @@
-/* Runs: the directory and its lock, training with resume, what checkpoints refuse, fits, the bound, samples.
- */
+/* Runs: the directory and its lock, training with resume, fits, the bound, samples. */
+#define FOLDER "test_run_files"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,77 +16,7 @@
 #include "run/checkpoint.h"
 #include "run/evaluate.h"
 #include "run/trainer.h"
-
-#define FOLDER "test_run_files"
-
-static const ts_run_options cpu = {.device = "cpu", .device_options = {.threads = 1}};
-
-/* A network so small that a step takes no time, on a mixture and on the digits. */
-static const char *const on_mixture[] = {
-    "data={kind: mixture, mixture: {weights: [1, 1], means: [-1, 1], stds: [.3, .2], count: 64}}",
-    "model={kind: mlp, hidden: 8, blocks: 1}",
-    "train={batch: 16, log_every: 4, checkpoint_every: 5, steps: 20, warmup: 3, lr: 1e-2}", "sweep.T=[1, .5]",
-    "bound={draws: 8, prior_draws: 8}"};
-static const char *const on_digits[] = {
-    "data.kind=digits", "model={nf: 8, ch_mult: [1, 1], num_res_blocks: 1, dropout: 0.1}",
-    "train={batch: 4, log_every: 4, checkpoint_every: 5, steps: 8, warmup: 3}",
-    "glow={levels: 1, steps_per_level: 1, hidden: 8, steps: 6, batch: 8}",
-    "bound={draws: 1, prior_draws: 1, count: 16, batch: 16}"};
-enum { KEYS = 5 };
-
-/* ---- helpers ---- */
-
-static void must(ts_status status)
-{
-    if (status)
-        fail_msg("%s", ts_status_message(status));
-}
-
-static void must_fail(ts_status status, ts_code code, const char *message)
-{
-    assert_non_null(status);
-    if (!strstr(ts_status_message(status), message))
-        fail_msg("\"%s\" does not contain \"%s\"", ts_status_message(status), message);
-    assert_int_equal(ts_status_code(status), code);
-    ts_status_free(status);
-}
-
-static int start_clean(void **state)
-{
-    (void)state;
-    return system("rm -rf " FOLDER);
-}
-
-static ts_config *config_of(const char *const *keys, const char *extra)
-{
-    const char *overrides[KEYS + 1];
-    ts_config *config;
-    memcpy(overrides, keys, KEYS * sizeof *keys);
-    overrides[KEYS] = extra ? extra : "seed=1";
-    must(ts_config_load(NULL, overrides, KEYS + 1, &config));
-    return config;
-}
-
-static ts_run *create(const char *dir, const char *const *keys, const char *extra, bool resume)
-{
-    ts_run *run;
-    must(ts_run_create(dir, config_of(keys, extra), resume, &cpu, &run));
-    return run;
-}
-
-static ts_run *reopen(const char *dir, const char *override)
-{
-    ts_run *run;
-    must(ts_run_open(dir, &override, override != NULL, false, &cpu, &run));
-    return run;
-}
-
-static void train(const char *dir, const char *const *keys, const char *extra, bool resume)
-{
-    ts_run *run = create(dir, keys, extra, resume);
-    must(ts_trainer_run(run, &(ts_trainer_options){.resume = resume}, NULL));
-    ts_run_close(run);
-}
+#include "run_test.h"
 
 static void same_files(const char *a, const char *b)
 {
@@ -302,57 +233,6 @@ static void test_not_finite(void **state)
     ts_run_close(never);
 }
 
-static void test_refused_checkpoints(void **state)
-{
-    (void)state;
-    train(FOLDER, on_mixture, NULL, false);
-    ts_run *run;
-    must_fail(ts_run_create(FOLDER, config_of(on_mixture, NULL), false, &cpu, &run), TS_INVALID,
-              FOLDER ": holds a run already; continue it with --resume");
-    /* resuming with another architecture fails and leaves the run's configuration alone */
-    must_fail(ts_run_create(FOLDER, config_of(on_mixture, "model.hidden=12"), true, &cpu, &run), TS_INVALID,
-              "a checkpoint of another architecture");
-    must_fail(ts_run_create(FOLDER, config_of(on_mixture, "model.blocks=2"), true, &cpu, &run), TS_INVALID,
-              "a checkpoint of another architecture");
-    run = reopen(FOLDER, NULL);
-    assert_int_equal(run->config->model.hidden, 8);
-    assert_int_equal(run->config->model.blocks, 1);
-    ts_run_close(run);
-    const char *const other[] = {"model.hidden=12", "model.blocks=2"};
-    ts_checkpoint checkpoint;
-    for (int i = 0; i < 2; i++) {
-        run = reopen(FOLDER, other[i]);
-        must_fail(ts_checkpoint_load(run, &checkpoint), TS_INVALID, "a checkpoint of another architecture");
-        ts_run_close(run);
-    }
-    train(FOLDER "/deep", on_mixture, "model.blocks=2", false); /* a larger one into a smaller model */
-    run = reopen(FOLDER "/deep", "model.blocks=1");
-    must_fail(ts_checkpoint_load(run, &checkpoint), TS_INVALID, "is not one of this model");
-    ts_run_close(run);
-    run = reopen(FOLDER, "model.kind=exact");
-    must_fail(ts_checkpoint_load(run, &checkpoint), TS_INVALID, "exact");
-    must_fail(ts_trainer_run(run, &(ts_trainer_options){0}, NULL), TS_INVALID, "nothing to train");
-    ts_run_close(run);
-    run = create(FOLDER "/new", on_mixture, NULL, false);
-    must_fail(ts_checkpoint_load_weights(run, true, &checkpoint), TS_NOT_FOUND,
-              FOLDER "/new/" TS_CHECKPOINT_FILE);
-    ts_run_close(run);
-
-    char *content;
-    size_t bytes;
-    must(ts_file_read(FOLDER "/" TS_CHECKPOINT_FILE, 1 << 24, &content, &bytes));
-    const size_t lengths[] = {0, 7, 100, bytes / 2, bytes - 1};
-    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
-        must(ts_file_write(FOLDER "/" TS_CHECKPOINT_FILE, content, lengths[i]));
-        run = reopen(FOLDER, NULL);
-        must_fail(ts_checkpoint_load(run, &checkpoint), TS_FORMAT, FOLDER "/" TS_CHECKPOINT_FILE);
-        must_fail(ts_checkpoint_load_weights(run, true, &checkpoint), TS_FORMAT,
-                  FOLDER "/" TS_CHECKPOINT_FILE);
-        ts_run_close(run);
-    }
-    free(content);
-}
-
 /* ---- fits ---- */
 
 static void test_fit(void **state)
@@ -374,6 +254,11 @@ static void test_fit(void **state)
     ts_fit_release(&fit);
     must_fail(ts_fit_glow(run, 1.5, NULL, NULL), TS_INVALID, "T must lie in (1e-05, 1]");
     must_fail(ts_fit_glow(run, 1e-7, NULL, NULL), TS_INVALID, "T must lie in (1e-05, 1]");
+    ts_run_close(run);
+    run = create(FOLDER "/other", on_digits, "sde.kind=subvp", false);
+    assert_int_equal(system("cp " FOLDER "/glow_T0.4.safetensors " FOLDER "/other"), 0);
+    must_fail(ts_fit_load(run, 0.4, 4, &fit), TS_INVALID,
+              "is of another configuration: sde.kind is vp there, subvp in this run");
     ts_run_close(run);
 
     run = reopen(FOLDER, "glow.steps=5"); /* another configuration: fitted anew */
@@ -510,7 +395,6 @@ int main(void)
         cmocka_unit_test_setup(test_resume_on_digits, start_clean),
         cmocka_unit_test_setup(test_log_after_a_crash, start_clean),
         cmocka_unit_test_setup(test_not_finite, start_clean),
-        cmocka_unit_test_setup(test_refused_checkpoints, start_clean),
         cmocka_unit_test_setup(test_fit, start_clean),
         cmocka_unit_test(test_bound_eps),
         cmocka_unit_test(test_exact_bound),

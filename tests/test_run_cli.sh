@@ -124,8 +124,15 @@ works train small.yaml --threads 1 --set train.steps=25 --out longer
 works train small.yaml --threads 1 --out longer --resume
 same whole/checkpoint.safetensors longer/checkpoint.safetensors
 cp whole/config.yaml before.yaml
-refused 2 'a checkpoint of another architecture' train small.yaml --set model.hidden=24 --out whole --resume
+refused 2 'whole: this run has model.hidden = 16, not 24' train small.yaml --set model.hidden=24 --out whole --resume
+refused 2 'whole: this run has seed = 1, not 2' train small.yaml --seed 2 --out whole --resume
+refused 2 'whole: this run has sde.kind = vp, not subvp' train small.yaml --set sde.kind=subvp --out whole --resume
 same whole/config.yaml before.yaml
+refused 2 'whole: this run has sde.kind = vp, not subvp' elbo whole --T 0.4 --set sde.kind=subvp
+refused 2 'whole: this run has model.blocks = 1, not 2' sample whole --T 0.4 --set model.blocks=2
+refused 2 'whole: this run has seed = 1, not 2' fit whole --T 0.4 --seed 2
+works sample whole --T 0.4 -n 4 --seed 2 --out other_seed.safetensors
+works elbo whole --T 0.4 --set model.kind=exact
 works elbo whole --T 1.0,0.4 --start normal,mixture --json
 if command -v python3 >/dev/null; then
     python3 - <<'END' 2>/dev/null || fail "elbo --json is not as promised: $(cat out)"

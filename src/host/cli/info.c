@@ -16,23 +16,23 @@ static const cli_usage usage = {.name = "info",
                                 .takes = CLI_DEVICE | CLI_JSON | CLI_KEYS | CLI_MARKDOWN};
 
 static void print_key(void *context, const char *section, const char *key, const char *kind,
-                      const char *fallback, const char *range, const char *help)
+                      const char *fallback, const char *range, const char *change, const char *help)
 {
     const bool markdown = *(const bool *)context;
     char name[96];
     snprintf(name, sizeof name, "%s%s%s", section, *section ? "." : "", key);
     if (markdown)
-        printf("| `%s` | %s | %s | %s | %s |\n", name, kind, *fallback ? fallback : " ", *range ? range : " ",
-               help);
+        printf("| `%s` | %s | %s | %s | %s | %s |\n", name, kind, *fallback ? fallback : " ",
+               *range ? range : " ", change, help);
     else
-        printf("%-28s %-7s %-20s %-28s %s\n", name, kind, *fallback ? fallback : "-", *range ? range : "-",
-               help);
+        printf("%-28s %-7s %-20s %-28s %-12s %s\n", name, kind, *fallback ? fallback : "-",
+               *range ? range : "-", change, help);
 }
 
 static void print_keys(bool markdown)
 {
     if (markdown)
-        puts("| key | kind | default | range | meaning |\n|---|---|---|---|---|");
+        puts("| key | kind | default | range | in a trained run | meaning |\n|---|---|---|---|---|---|");
     ts_config_visit(print_key, &markdown);
 }
 

@@ -192,16 +192,36 @@ static ts_status read_real(const ts_safetensors *file, const char *key, double *
     return NULL;
 }
 
+ts_status ts_checkpoint_same_config(const ts_run *run, const ts_safetensors *file, const char *sections)
+{
+    const char *text = ts_safetensors_metadata(file, "config"),
+               *version = ts_safetensors_metadata(file, "version"), *name = ts_safetensors_path(file);
+    ts_config *config;
+    ts_config_difference d;
+    if (!text || !version)
+        return ts_error(TS_FORMAT, "%s: its metadata lack \"%s\"", name, text ? "version" : "config");
+    TS_TRY(ts_context(ts_config_parse(text, name, &config), "the configuration in the metadata, of tstar %s",
+                      version));
+    ts_status status = ts_config_compare(config, run->own, TS_USE_WRITE, sections, &d);
+    ts_config_free(config);
+    if (!status && d.key)
+        status = ts_error(TS_INVALID, "%s: is of another configuration: %s is %s there, %s in this run", name,
+                          d.key, d.a, d.b);
+    return status;
+}
+
 static ts_status read_header(const ts_run *run, const ts_safetensors *file, ts_checkpoint *checkpoint)
 {
-    const char *format = ts_safetensors_metadata(file, "format"),
-               *kind = ts_safetensors_metadata(file, "kind");
+    const char *format = ts_safetensors_metadata(file, "format");
     if (!format || strcmp(format, FORMAT_NAME))
         return ts_error(TS_FORMAT, "%s: not a checkpoint of a score network: its metadata say format \"%s\"",
                         ts_safetensors_path(file), format ? format : "");
-    if (!kind || strcmp(kind, run->config->model.kind))
-        return ts_error(TS_INVALID, "%s: holds a model of kind %s where the configuration asks for %s",
-                        ts_safetensors_path(file), kind ? kind : "unknown", run->config->model.kind);
+    int64_t seed;
+    TS_TRY(ts_checkpoint_same_config(run, file, NULL));
+    TS_TRY(read_integer(file, "seed", &seed));
+    if (seed != run->own->run.seed)
+        return ts_error(TS_FORMAT, "%s: its metadata say seed %" PRId64 " and, in the configuration, %d",
+                        ts_safetensors_path(file), seed, run->own->run.seed);
     TS_TRY(read_integer(file, "step", &checkpoint->step));
     TS_TRY(read_real(file, "T", &checkpoint->T));
     TS_TRY(read_real(file, "t_min", &checkpoint->t_min));

@@ -6,6 +6,7 @@
 #ifndef TS_RUN_CHECKPOINT_H
 #define TS_RUN_CHECKPOINT_H
 
+#include "base/safetensors.h"
 #include "run/run.h"
 
 typedef struct ts_checkpoint {
@@ -26,8 +27,13 @@ bool ts_checkpoint_exists(const ts_run *run);
  * ts_checkpoint_load. */
 ts_status ts_checkpoint_check(const ts_run *run);
 
+/* That the configuration in the metadata of a stored network or density is the run's, but for keys that may
+ * change (config.h); `sections` as for ts_config_compare. */
+ts_status ts_checkpoint_same_config(const ts_run *run, const ts_safetensors *file, const char *sections);
+
 /* Everything back into run->model->params (training enabled).  Errors: TS_FORMAT for a file cut short,
- * TS_INVALID for one of another architecture; both name the file and the first tensor that differs. */
+ * TS_INVALID for one of another configuration or with other tensors; both name the file and the first key or
+ * tensor that differs. */
 ts_status ts_checkpoint_load(ts_run *run, ts_checkpoint *checkpoint);
 
 /* Only weights, as the parameters' values: the averaged ones with `ema`. */

@@ -9,31 +9,40 @@
 
 /* ---- the tables of config.h as data ---- */
 
-#define KEY(section, path, prefix, kind, key, fallback, minimum, maximum, choices, help)                     \
-    {section, #key,    prefix #key, TS_KEY_##kind, offsetof(ts_config, path key),                            \
-     minimum, maximum, choices,     fallback,      help},
+/* clang-format off */
+#define KEY(section, path, prefix, kind, change, key, fallback, minimum, maximum, choices, help)             \
+    {section, #key, prefix #key, TS_KEY_##kind, TS_CHANGE_##change, offsetof(ts_config, path key),           \
+     minimum, maximum, choices, fallback, help},
+/* clang-format on */
 
-#define KEY_INT(s, p, x, key, def, lo, hi, help)  KEY(s, p, x, INT, key, #def, lo, hi, NULL, help)
-#define KEY_REAL(s, p, x, key, def, lo, hi, help) KEY(s, p, x, REAL, key, #def, lo, hi, NULL, help)
-#define KEY_BOOL(s, p, x, key, def, lo, hi, help)                                                            \
-    KEY(s, p, x, BOOL, key, (def) ? "true" : "false", lo, hi, NULL, help)
-#define KEY_STRING(s, p, x, key, def, lo, hi, help)    KEY(s, p, x, STRING, key, def, lo, hi, NULL, help)
-#define KEY_CHOICE(s, p, x, key, def, words, hi, help) KEY(s, p, x, CHOICE, key, def, 0, hi, words, help)
-#define KEY_INTS(s, p, x, key, def, lo, hi, help)      KEY(s, p, x, INTS, key, "[" def "]", lo, hi, NULL, help)
-#define KEY_REALS(s, p, x, key, def, lo, hi, help)     KEY(s, p, x, REALS, key, "[" def "]", lo, hi, NULL, help)
-#define KEY_MATRIX(s, p, x, key, def, lo, hi, help)    KEY(s, p, x, MATRIX, key, "[" def "]", lo, hi, NULL, help)
+#define KEY_INT(s, p, x, change, key, def, lo, hi, help)                                                     \
+    KEY(s, p, x, INT, change, key, #def, lo, hi, NULL, help)
+#define KEY_REAL(s, p, x, change, key, def, lo, hi, help)                                                    \
+    KEY(s, p, x, REAL, change, key, #def, lo, hi, NULL, help)
+#define KEY_BOOL(s, p, x, change, key, def, lo, hi, help)                                                    \
+    KEY(s, p, x, BOOL, change, key, (def) ? "true" : "false", lo, hi, NULL, help)
+#define KEY_STRING(s, p, x, change, key, def, lo, hi, help)                                                  \
+    KEY(s, p, x, STRING, change, key, def, lo, hi, NULL, help)
+#define KEY_CHOICE(s, p, x, change, key, def, words, hi, help)                                               \
+    KEY(s, p, x, CHOICE, change, key, def, 0, hi, words, help)
+#define KEY_INTS(s, p, x, change, key, def, lo, hi, help)                                                    \
+    KEY(s, p, x, INTS, change, key, "[" def "]", lo, hi, NULL, help)
+#define KEY_REALS(s, p, x, change, key, def, lo, hi, help)                                                   \
+    KEY(s, p, x, REALS, change, key, "[" def "]", lo, hi, NULL, help)
+#define KEY_MATRIX(s, p, x, change, key, def, lo, hi, help)                                                  \
+    KEY(s, p, x, MATRIX, change, key, "[" def "]", lo, hi, NULL, help)
 
-#define RUN_KEY(kind, key, ...)  KEY_##kind("", run., "", key, __VA_ARGS__)
-#define DATA_KEY(kind, key, ...) KEY_##kind("data", data., "data.", key, __VA_ARGS__)
-#define MIXTURE_KEY(kind, key, ...)                                                                          \
-    KEY_##kind("data.mixture", data.mixture., "data.mixture.", key, __VA_ARGS__)
-#define SDE_KEY(kind, key, ...)    KEY_##kind("sde", sde., "sde.", key, __VA_ARGS__)
-#define MODEL_KEY(kind, key, ...)  KEY_##kind("model", model., "model.", key, __VA_ARGS__)
-#define TRAIN_KEY(kind, key, ...)  KEY_##kind("train", train., "train.", key, __VA_ARGS__)
-#define GLOW_KEY(kind, key, ...)   KEY_##kind("glow", glow., "glow.", key, __VA_ARGS__)
-#define BOUND_KEY(kind, key, ...)  KEY_##kind("bound", bound., "bound.", key, __VA_ARGS__)
-#define SAMPLE_KEY(kind, key, ...) KEY_##kind("sample", sample., "sample.", key, __VA_ARGS__)
-#define SWEEP_KEY(kind, key, ...)  KEY_##kind("sweep", sweep., "sweep.", key, __VA_ARGS__)
+#define RUN_KEY(kind, change, key, ...)  KEY_##kind("", run., "", change, key, __VA_ARGS__)
+#define DATA_KEY(kind, change, key, ...) KEY_##kind("data", data., "data.", change, key, __VA_ARGS__)
+#define MIXTURE_KEY(kind, change, key, ...)                                                                  \
+    KEY_##kind("data.mixture", data.mixture., "data.mixture.", change, key, __VA_ARGS__)
+#define SDE_KEY(kind, change, key, ...)    KEY_##kind("sde", sde., "sde.", change, key, __VA_ARGS__)
+#define MODEL_KEY(kind, change, key, ...)  KEY_##kind("model", model., "model.", change, key, __VA_ARGS__)
+#define TRAIN_KEY(kind, change, key, ...)  KEY_##kind("train", train., "train.", change, key, __VA_ARGS__)
+#define GLOW_KEY(kind, change, key, ...)   KEY_##kind("glow", glow., "glow.", change, key, __VA_ARGS__)
+#define BOUND_KEY(kind, change, key, ...)  KEY_##kind("bound", bound., "bound.", change, key, __VA_ARGS__)
+#define SAMPLE_KEY(kind, change, key, ...) KEY_##kind("sample", sample., "sample.", change, key, __VA_ARGS__)
+#define SWEEP_KEY(kind, change, key, ...)  KEY_##kind("sweep", sweep., "sweep.", change, key, __VA_ARGS__)
 
 const ts_config_key ts_config_keys[] = {
     TS_CONFIG_RUN(RUN_KEY) TS_CONFIG_DATA(DATA_KEY) TS_CONFIG_MIXTURE(MIXTURE_KEY) TS_CONFIG_SDE(SDE_KEY)
@@ -144,6 +153,23 @@ ts_status ts_config_load(const char *path, const char *const *overrides, int cou
     if (!c)
         return ts_error(TS_NO_MEMORY, "no memory for the configuration");
     ts_status status = read_all(c, path, overrides, count);
+    if (status)
+        ts_config_free(c);
+    else
+        *config = c;
+    return status;
+}
+
+ts_status ts_config_parse(const char *text, const char *name, ts_config **config)
+{
+    ts_config_origin origins[TS_CONFIG_KEY_LIMIT] = {{0}};
+    *config = NULL;
+    ts_config *c = calloc(1, sizeof *c);
+    if (!c)
+        return ts_error(TS_NO_MEMORY, "no memory for the configuration");
+    ts_status status = read_defaults(c, origins);
+    if (!status)
+        status = ts_config_read_text(c, text, strlen(text), name, origins);
     if (status)
         ts_config_free(c);
     else

@@ -89,6 +89,20 @@ static void print_value(FILE *out, const ts_config *config, const ts_config_key 
     }
 }
 
+ts_status ts_config_value_text(const ts_config *config, const ts_config_key *key, char **text)
+{
+    size_t size;
+    *text = NULL;
+    FILE *out = open_memstream(text, &size);
+    if (out)
+        print_value(out, config, key);
+    if (out && !fclose(out))
+        return NULL;
+    free(*text);
+    *text = NULL;
+    return ts_error(TS_NO_MEMORY, "no memory for the value of %s", key->name);
+}
+
 ts_status ts_config_print(const ts_config *config, char **text)
 {
     size_t size;
@@ -128,6 +142,13 @@ static const char *kind_name(ts_config_kind kind)
     return names[kind];
 }
 
+static const char *change_name(ts_config_change change)
+{
+    static const char *const names[] = {
+        [TS_CHANGE_FREE] = "free", [TS_CHANGE_TRAIN] = "free to read", [TS_CHANGE_FIXED] = "fixed"};
+    return names[change];
+}
+
 /* "a|b" as "a, b". */
 static void print_choices(const char *choices, char *text, size_t size)
 {
@@ -151,6 +172,7 @@ void ts_config_visit(ts_config_visitor *visitor, void *context)
             print_choices(key->choices, range, sizeof range);
         else if (key->minimum != key->maximum)
             snprintf(range, sizeof range, "%s to %s", low, high);
-        visitor(context, key->section, key->key, kind_name(key->kind), key->fallback, range, key->help);
+        visitor(context, key->section, key->key, kind_name(key->kind), key->fallback, range,
+                change_name(key->change), key->help);
     }
 }

@@ -18,11 +18,14 @@ typedef enum ts_config_kind {
     TS_KEY_MATRIX
 } ts_config_kind;
 
+typedef enum ts_config_change { TS_CHANGE_FREE, TS_CHANGE_TRAIN, TS_CHANGE_FIXED } ts_config_change;
+
 typedef struct ts_config_key {
     const char *section; /* "" for keys at the top level of the file */
     const char *key;
     const char *name; /* "train.steps" */
     ts_config_kind kind;
+    ts_config_change change;
     size_t offset; /* in ts_config */
     double minimum, maximum;
     const char *choices;  /* CHOICE: words separated by '|' */
@@ -65,6 +68,9 @@ ts_status ts_config_read_override(ts_config *config, const char *override, ts_co
 
 /* What keys demand of each other. */
 ts_status ts_config_check(const ts_config *config, const ts_config_origin *origins);
+
+/* The value of a key as YAML, on one line; the caller frees *text. */
+ts_status ts_config_value_text(const ts_config *config, const ts_config_key *key, char **text);
 
 /* The shortest decimal that reads back as `value`. */
 void ts_config_real_text(double value, char text[32]);

@@ -8,9 +8,11 @@
 #include <unistd.h>
 #include "base/safetensors.h"
 #include "diffusion/training.h"
+#include "run/checkpoint.h"
 #include "run/log.h"
 
-#define FORMAT_NAME "tstar-glow"
+#define FORMAT_NAME  "tstar-glow"
+#define FIT_SECTIONS "run data sde" /* besides glow, what a fit depends on */
 
 /* ---- names and contents of the file ---- */
 
@@ -313,6 +315,7 @@ static ts_status read_flow(const ts_run *run, double T, ts_safetensors *file, ts
     if (!format || strcmp(format, FORMAT_NAME) || !stored_T || strcmp(stored_T, T_text))
         return ts_error(TS_FORMAT, "%s: not a Glow fitted at T = %s; fit again: tstar fit %s --T %s",
                         ts_safetensors_path(file), T_text, run->dir, T_text);
+    TS_TRY(ts_checkpoint_same_config(run, file, FIT_SECTIONS));
     float *scratch;
     TS_TRY(scratch_for(params, &scratch));
     ts_status status = NULL;

@@ -122,6 +122,35 @@ static ts_status claim_directory(ts_run *run, bool resume)
     return NULL;
 }
 
+/* ---- one run, one configuration ---- */
+
+/* That `asked` leaves of the run's own configuration what `use` demands. */
+static ts_status check_same(const char *dir, const ts_config *own, const ts_config *asked, ts_config_use use)
+{
+    /* nothing that was trained is used */
+    const char *const sections = strcmp(asked->model.kind, "exact") ? NULL : "run data sde train";
+    ts_config_difference d;
+    TS_TRY(ts_config_compare(own, asked, use, sections, &d));
+    return d.key ? ts_error(TS_INVALID,
+                            "%s: this run has %s = %s, not %s, and cannot change it: make another run", dir,
+                            d.key, d.a, d.b)
+                 : NULL;
+}
+
+/* The same for what a run that goes on says in its config.yaml. */
+static ts_status check_stored(const ts_run *run)
+{
+    char path[PATH_MAX];
+    ts_config *own;
+    TS_TRY(path_in(run->dir, "config.yaml", path));
+    if (!ts_run_exists(run->dir))
+        return NULL;
+    TS_TRY(ts_config_load(path, NULL, 0, &own));
+    ts_status status = check_same(run->dir, own, run->config, TS_USE_WRITE);
+    ts_config_free(own);
+    return status;
+}
+
 /* ---- opening ---- */
 
 static ts_status open_parts(ts_run *run, const ts_run_options *options)
@@ -153,7 +182,7 @@ static ts_status new_run(const char *dir, ts_config *config, ts_run **run)
         ts_config_free(config);
         return ts_error(TS_NO_MEMORY, "no memory for a run");
     }
-    *r = (ts_run){.dir = copy, .config = config, .lock = -1};
+    *r = (ts_run){.dir = copy, .config = config, .own = config, .lock = -1};
     *run = r;
     return NULL;
 }
@@ -167,8 +196,10 @@ static ts_status create(ts_run *run, bool resume, const ts_run_options *options)
         return NULL;
     TS_TRY(claim_directory(run, resume));
     /* a configuration that does not fit what is there must not replace the one that does */
-    if (run->model && run->model->params && ts_checkpoint_exists(run))
+    if (run->model && run->model->params && ts_checkpoint_exists(run)) {
+        TS_TRY(check_stored(run));
         TS_TRY(ts_checkpoint_check(run));
+    }
     TS_TRY(store_config(run));
     return options->command ? record_command(run, options->command) : NULL;
 }
@@ -195,19 +226,39 @@ static ts_status open_existing(ts_run *run, bool write, const ts_run_options *op
     return write && options->command ? record_command(run, options->command) : NULL;
 }
 
-ts_status ts_run_open(const char *dir, const char *const *overrides, int count, bool write,
-                      const ts_run_options *options, ts_run **run)
+/* The configuration in the folder, and with the overrides. */
+static ts_status load_configs(const char *dir, const char *const *overrides, int count, bool write,
+                              ts_config **own, ts_config **config)
 {
-    *run = NULL;
     char path[PATH_MAX];
     TS_TRY(path_in(dir, "config.yaml", path));
     if (!ts_run_exists(dir))
         return ts_error(TS_NOT_FOUND, "%s: not a run directory: there is no %s", dir, path);
-    ts_config *config;
-    TS_TRY(ts_config_load(path, overrides, count, &config));
+    TS_TRY(ts_config_load(path, NULL, 0, own));
+    ts_status status = ts_config_load(path, overrides, count, config);
+    if (!status)
+        status = check_same(dir, *own, *config, write ? TS_USE_WRITE : TS_USE_READ);
+    if (!status)
+        return NULL;
+    ts_config_free(*own);
+    ts_config_free(*config);
+    return status;
+}
+
+ts_status ts_run_open(const char *dir, const char *const *overrides, int count, bool write,
+                      const ts_run_options *options, ts_run **run)
+{
+    *run = NULL;
+    ts_config *own, *config;
     ts_run *r;
-    TS_TRY(new_run(dir, config, &r));
-    ts_status status = open_existing(r, write, options);
+    TS_TRY(load_configs(dir, overrides, count, write, &own, &config));
+    ts_status status = new_run(dir, config, &r);
+    if (status) {
+        ts_config_free(own);
+        return status;
+    }
+    r->own = own;
+    status = open_existing(r, write, options);
     if (status)
         ts_run_close(r);
     else
@@ -226,6 +277,8 @@ void ts_run_close(ts_run *run)
         ts_dataset_close(run->dataset);
     if (run->owns_device)
         ts_device_close(run->device);
+    if (run->own != run->config)
+        ts_config_free(run->own);
     ts_config_free(run->config);
     if (run->lock >= 0)
         close(run->lock);

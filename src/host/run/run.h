@@ -17,8 +17,8 @@
 #include "run/model.h"
 
 typedef struct ts_run {
-    char *dir; /* NULL: a run without a directory; nothing is stored */
-    ts_config *config;
+    char *dir;               /* NULL: a run without a directory; nothing is stored */
+    ts_config *config, *own; /* own: as it stands in the directory; config: with what overrides it */
     ts_device *device;
     ts_dataset *dataset;
     ts_model *model;
@@ -36,13 +36,15 @@ typedef struct ts_run_options {
 } ts_run_options;
 
 /* A run to be written in `dir` (created if need be; NULL: without a directory), locked until it is closed.
- * Takes over `config`, also when it fails.  A directory with a checkpoint is refused unless `resume` is set;
- * config.yaml is written anew.  Errors: TS_BUSY when another process holds the lock. */
+ * Takes over `config`, also when it fails.  A directory with a checkpoint is refused unless `resume` is set,
+ * and then unless `config` is the run's but for keys that may change (config.h); config.yaml is written anew.
+ * Errors: TS_BUSY when another process holds the lock. */
 ts_status ts_run_create(const char *dir, ts_config *config, bool resume, const ts_run_options *options,
                         ts_run **run);
 
-/* The run in `dir` with its own configuration and `overrides` on top; config.yaml stays as it is.  With
- * `write` the directory is locked as above; without, it may be in use (files appear there atomically). */
+/* The run in `dir` with its own configuration and `overrides` on top, of keys that may change (config.h);
+ * config.yaml stays as it is.  With `write` the directory is locked as above; without, it may be in use
+ * (files appear there atomically). */
 ts_status ts_run_open(const char *dir, const char *const *overrides, int count, bool write,
                       const ts_run_options *options, ts_run **run);
 
