@@ -264,8 +264,7 @@ static void test_damaged_gzip(void **state)
     expect_error(IDX, NULL, TS_FORMAT, TRAIN ".gz: cut short: the gzip data have no end");
     packed[bytes - 7] ^= 0x55; /* the check sum */
     write_file(TRAIN ".gz", packed, bytes);
-    expect_error(IDX, NULL, TS_FORMAT,
-                 TRAIN ".gz: damaged or cut short gzip data: " TRAIN ".gz: incorrect data check");
+    expect_error(IDX, NULL, TS_FORMAT, TRAIN ".gz: damaged or cut short gzip data: incorrect data check");
 }
 
 /* ---- CIFAR-10 ---- */

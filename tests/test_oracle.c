@@ -444,6 +444,34 @@ static void refuses(void **state)
     rig_close(&r);
 }
 
+/* Weights near the end of the range of numbers, where their sum has none. */
+static void extreme_weights(void **state)
+{
+    (void)state;
+    const double means[] = {-1, 1}, stds[] = {0.1, 0.1};
+    const struct {
+        double weights[2], first; /* first: its share of the whole, 0 where the pair is refused */
+    } cases[] = {
+        {{1e308, 1e308}, 0.5}, {{1.5e308, 0.5e308}, 0.75}, {{4e-324, 4e-324}, 0.5}, {{1e300, 1e-300}, 0}};
+    ts_device *device = open_cpu();
+    for (int i = 0; i < 4; i++) {
+        ts_mixture *mixture;
+        ts_status status = ts_mixture_create(device, 2, 1, cases[i].weights, means, stds, NULL, &mixture);
+        if (cases[i].first == 0) {
+            assert_non_null(
+                strstr(ts_status_message(status), "weight 1, 1e-300, is nothing beside the largest"));
+            ts_status_free(status);
+            continue;
+        }
+        double shares[2];
+        MUST(status);
+        MUST(device->k->download(device, shares, mixture->view.weights, sizeof shares));
+        assert_true(fabs(shares[0] - cases[i].first) < 1e-15 && fabs(shares[0] + shares[1] - 1) < 1e-15);
+        ts_mixture_destroy(mixture);
+    }
+    ts_device_close(device);
+}
+
 static void refuses_mixtures(void **state)
 {
     (void)state;
@@ -549,6 +577,7 @@ int main(void)
         cmocka_unit_test(intervals_cover),
         cmocka_unit_test(repeats),
         cmocka_unit_test(refuses),
+        cmocka_unit_test(extreme_weights),
         cmocka_unit_test(refuses_mixtures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

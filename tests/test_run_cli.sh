@@ -114,6 +114,13 @@ if command -v timeout >/dev/null && (ulimit -v 180000) 2>/dev/null; then
     rm -rf none
 fi
 
+# and where no work needs them, at its end
+if command -v timeout >/dev/null && (ulimit -v 180000) 2>/dev/null; then
+    checks=$((checks + 1))
+    (ulimit -v 180000; timeout 60 "$program" info) >out 2>err || fail "info where memory is short: $? $(cat err)"
+    grep -q '^cpu' out || fail "info where memory is short: $(cat out)"
+fi
+
 # ---- training, the same again, resume ----
 works train small.yaml --threads 1 --out whole --json
 grep -q '"step": 40' out || fail "train --json: $(cat out)"
@@ -121,7 +128,12 @@ refused 2 'whole: holds a run already; continue it with --resume' train small.ya
 works train small.yaml --threads 1 --out again
 same whole/checkpoint.safetensors again/checkpoint.safetensors
 works train small.yaml --threads 1 --set train.steps=25 --out longer
-works train small.yaml --threads 1 --out longer --resume
+works train small.yaml --threads 1 --out longer --resume --json
+grep -q '"loss": [0-9]' out || fail "train --resume --json: $(cat out)"
+works train small.yaml --threads 1 --out longer --resume --json
+for key in loss gradient_norm images_per_second; do
+    grep -q "\"$key\": null" out || fail "train --resume --json with nothing to do: $(cat out)"
+done
 same whole/checkpoint.safetensors longer/checkpoint.safetensors
 cp whole/config.yaml before.yaml
 refused 2 'whole: this run has model.hidden = 16, not 24' train small.yaml --set model.hidden=24 --out whole --resume
@@ -145,6 +157,8 @@ for r in rows:
     assert abs(r["elbo_nats"] - (r["reconstruction_nats"] - r["prior_nats"] - r["diffusion_nats"])) < 1e-9
 END
 fi
+works elbo whole --T 0.4 --set data.mixture.count=1 --json
+grep -q '"elbo_ci95_nats": null' out || fail "elbo --json of one datum: $(cat out)"
 works sample whole --T 0.4 --start mixture -n 8 --out samples.safetensors
 [ -s samples.safetensors ] || fail "sample wrote nothing"
 refused 2 'tstar fit whole --T 0.4' elbo whole --T 0.4 --start glow

@@ -1,7 +1,6 @@
 /*
  * tstar bench train|sample|ops CONFIG
  */
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,24 +33,17 @@ static json_t *common_json(const cli_options *o, const ts_bench *bench, const ts
     json_t *json = json_pack("{s:s, s:s, s:s, s:i, s:s}", "program", "tstar " TSTAR_VERSION, "config",
                              o->arguments[1], "device", bench->device->k->name, "threads",
                              bench->device->threads, "data", bench->synthetic ? "synthetic" : "files");
-    json_object_set_new(json, "images_per_second", json_real(f->images_per_second));
-    json_object_set_new(json, "gflops", json_real(1e-9 * f->flops));
-    json_object_set_new(json, "sgemm_gflops", json_real(1e-9 * f->ceiling));
-    json_object_set_new(json, "share_of_sgemm", json_real(share_of_ceiling(f)));
+    json_object_set_new(json, "images_per_second", cli_json_real(f->images_per_second));
+    json_object_set_new(json, "gflops", cli_json_real(1e-9 * f->flops));
+    json_object_set_new(json, "sgemm_gflops", cli_json_real(1e-9 * f->ceiling));
+    json_object_set_new(json, "share_of_sgemm", cli_json_real(share_of_ceiling(f)));
     json_object_set_new(json, "card", json_string(bench->device->description));
     json_object_set_new(json, "activations",
                         json_string(bench->device->activation == TS_BF16 ? "bfloat16" : "float32"));
-    json_object_set_new(json, "copy_gbytes_per_second", json_real(1e-9 * f->copy_ceiling));
+    json_object_set_new(json, "copy_gbytes_per_second", cli_json_real(1e-9 * f->copy_ceiling));
     json_object_set_new(json, "peak_bytes", json_integer((json_int_t)f->process_peak_bytes));
     json_object_set_new(json, "device_peak_bytes", json_integer((json_int_t)f->device_peak_bytes));
     return json;
-}
-
-static void finish_json(json_t *json)
-{
-    json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    putchar('\n');
-    json_decref(json);
 }
 
 static void print_common(const ts_bench *bench, const ts_bench_figures *f)
@@ -75,18 +67,18 @@ static ts_status bench_train(const cli_options *o, const ts_bench *bench, ts_pro
         json_object_set_new(json, "parameters", json_integer(r.parameters));
         json_object_set_new(json, "batch", json_integer(r.batch));
         json_object_set_new(json, "steps_measured", json_integer(r.steps));
-        json_object_set_new(json, "seconds_per_step", json_real(r.step_seconds));
-        json_object_set_new(json, "seconds_per_step_min", json_real(r.least));
-        json_object_set_new(json, "seconds_per_step_max", json_real(r.most));
-        json_object_set_new(json, "seconds_first_step", json_real(r.first_seconds));
-        json_object_set_new(json, "host_seconds_per_step", json_real(r.figures.host_seconds));
+        json_object_set_new(json, "seconds_per_step", cli_json_real(r.step_seconds));
+        json_object_set_new(json, "seconds_per_step_min", cli_json_real(r.least));
+        json_object_set_new(json, "seconds_per_step_max", cli_json_real(r.most));
+        json_object_set_new(json, "seconds_first_step", cli_json_real(r.first_seconds));
+        json_object_set_new(json, "host_seconds_per_step", cli_json_real(r.figures.host_seconds));
         json_object_set_new(json, "launches_per_step", json_integer(r.launches));
-        json_object_set_new(json, "flops_per_step", json_real(r.step_flops));
+        json_object_set_new(json, "flops_per_step", cli_json_real(r.step_flops));
         json_object_set_new(json, "plan_bytes", json_integer((json_int_t)r.plan_bytes));
         json_object_set_new(json, "no_reuse_bytes", json_integer((json_int_t)r.no_reuse_bytes));
         json_object_set_new(json, "allocations_after_first_step",
                             json_integer((json_int_t)r.figures.late_allocations));
-        finish_json(json);
+        cli_print_json(json);
         return NULL;
     }
     print_common(bench, &r.figures);
@@ -113,14 +105,14 @@ static ts_status bench_sample(const cli_options *o, const ts_bench *bench, ts_pr
         json_t *json = common_json(o, bench, &r.figures);
         json_object_set_new(json, "sampler", json_string(bench->config->sample.sampler));
         json_object_set_new(json, "batch", json_integer(r.batch));
-        json_object_set_new(json, "nfe", json_real(r.nfe));
+        json_object_set_new(json, "nfe", cli_json_real(r.nfe));
         json_object_set_new(json, "evaluations_measured", json_integer(r.evaluations));
-        json_object_set_new(json, "evaluations_per_second", json_real(r.evaluations_per_second));
-        json_object_set_new(json, "flops_per_evaluation", json_real(r.evaluation_flops));
-        json_object_set_new(json, "host_seconds_per_evaluation", json_real(r.figures.host_seconds));
+        json_object_set_new(json, "evaluations_per_second", cli_json_real(r.evaluations_per_second));
+        json_object_set_new(json, "flops_per_evaluation", cli_json_real(r.evaluation_flops));
+        json_object_set_new(json, "host_seconds_per_evaluation", cli_json_real(r.figures.host_seconds));
         json_object_set_new(json, "allocations_after_first_evaluation",
                             json_integer((json_int_t)r.figures.late_allocations));
-        finish_json(json);
+        cli_print_json(json);
         return NULL;
     }
     print_common(bench, &r.figures);
@@ -133,10 +125,11 @@ static ts_status bench_sample(const cli_options *o, const ts_bench *bench, ts_pr
 
 static json_t *operation_json(const ts_bench_operation *p, double total)
 {
-    return json_pack("{s:s, s:[i,i,i,i], s:i, s:f, s:f, s:f, s:f, s:f, s:f}", "operation", p->name, "shape",
+    return json_pack("{s:s, s:[i,i,i,i], s:i, s:f, s:o, s:f, s:f, s:o, s:o}", "operation", p->name, "shape",
                      p->shape[0], p->shape[1], p->shape[2], p->shape[3], "calls", p->calls, "seconds",
-                     p->seconds, "share", p->seconds / total, "flops", p->flops, "bytes", p->bytes, "gflops",
-                     1e-9 * p->flops / p->seconds, "gbytes_per_second", 1e-9 * p->bytes / p->seconds);
+                     p->seconds, "share", cli_json_real(p->seconds / total), "flops", p->flops, "bytes",
+                     p->bytes, "gflops", cli_json_real(1e-9 * p->flops / p->seconds), "gbytes_per_second",
+                     cli_json_real(1e-9 * p->bytes / p->seconds));
 }
 
 static void print_operation(const ts_bench_operation *p, double total)
@@ -155,11 +148,11 @@ static ts_status bench_ops(const cli_options *o, const ts_bench *bench, ts_progr
     if (o->json) {
         json_t *json = common_json(o, bench, &r.figures), *list = json_array();
         json_object_set_new(json, "batch", json_integer(bench->config->train.batch));
-        json_object_set_new(json, "seconds_per_step", json_real(r.seconds));
+        json_object_set_new(json, "seconds_per_step", cli_json_real(r.seconds));
         for (int i = 0; i < r.count; i++)
             json_array_append_new(list, operation_json(&r.operations[i], r.seconds));
         json_object_set_new(json, "operations", list);
-        finish_json(json);
+        cli_print_json(json);
     } else {
         print_common(bench, &r.figures);
         printf("%-26s %-18s %6s %10s %7s %10s %10s %9s %9s\n", "operation", "output", "calls", "ms", "%",

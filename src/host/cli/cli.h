@@ -4,6 +4,7 @@
 #ifndef TS_CLI_CLI_H
 #define TS_CLI_CLI_H
 
+#include <jansson.h>
 #include <signal.h>
 #include "run/progress.h"
 #include "run/run.h"
@@ -75,6 +76,11 @@ ts_run_options cli_run_options(const cli_options *options);
 /* Prints "tstar: message" to stderr, frees the status; returns the exit status (0 for NULL; 130 when
  * interrupted). */
 int cli_finish(ts_status status);
+
+/* A number of a result: null where it is not finite, which JSON cannot say. */
+json_t *cli_json_real(double value);
+/* Prints to stdout, and frees. */
+void cli_print_json(json_t *json);
 
 /* A whole command: parses, watches for Ctrl-C, runs `body`, prints what went wrong.  Returns the exit status.
  */

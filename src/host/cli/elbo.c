@@ -1,7 +1,6 @@
 /*
  * tstar elbo RUN|CONFIG --T 0.4 --start glow
  */
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "cli/cli.h"
@@ -21,8 +20,8 @@ static const cli_usage usage = {
 
 static void set_interval(json_t *json, const char *key, const char *half_key, ts_interval i)
 {
-    json_object_set_new(json, key, json_real(i.mean));
-    json_object_set_new(json, half_key, json_real(i.half));
+    json_object_set_new(json, key, cli_json_real(i.mean));
+    json_object_set_new(json, half_key, cli_json_real(i.half));
 }
 
 static json_t *as_json(const ts_evaluate_row *row)
@@ -46,9 +45,7 @@ static void print_json(const ts_evaluate_row *rows, int count)
     json_t *array = json_array();
     for (int i = 0; i < count; i++)
         json_array_append_new(array, as_json(&rows[i]));
-    json_dumpf(count == 1 ? json_array_get(array, 0) : array, stdout,
-               JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-    putchar('\n');
+    cli_print_json(json_incref(count == 1 ? json_array_get(array, 0) : array));
     json_decref(array);
 }
 

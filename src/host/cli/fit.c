@@ -1,7 +1,6 @@
 /*
  * tstar fit RUN --T 0.4
  */
-#include <jansson.h>
 #include <stdio.h>
 #include "cli/cli.h"
 #include "run/fit.h"
@@ -18,9 +17,9 @@ static const cli_usage usage = {
 
 static json_t *as_json(double T, const ts_fit_result *r)
 {
-    return json_pack("{s:f, s:I, s:I, s:I, s:f, s:f, s:b}", "T", T, "steps", (json_int_t)r->steps, "skipped",
-                     (json_int_t)r->skipped, "rollbacks", (json_int_t)r->rollbacks, "nats_per_dim", r->loss,
-                     "seconds", r->seconds, "reused", r->reused);
+    return json_pack("{s:f, s:I, s:I, s:I, s:o, s:f, s:b}", "T", T, "steps", (json_int_t)r->steps, "skipped",
+                     (json_int_t)r->skipped, "rollbacks", (json_int_t)r->rollbacks, "nats_per_dim",
+                     cli_json_real(r->loss), "seconds", r->seconds, "reused", r->reused);
 }
 
 static void print_line(double T, const ts_fit_result *r)
@@ -51,11 +50,8 @@ static ts_status fit(const cli_options *o, ts_progress *progress)
         else if (!status)
             print_line(o->T[i], &result);
     }
-    if (!status && o->json) {
-        json_dumpf(o->T_count == 1 ? json_array_get(array, 0) : array, stdout,
-                   JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-        putchar('\n');
-    }
+    if (!status && o->json)
+        cli_print_json(json_incref(o->T_count == 1 ? json_array_get(array, 0) : array));
     json_decref(array);
     ts_run_close(run);
     return status;

@@ -1,7 +1,6 @@
 /*
  * tstar info [--keys [--markdown]]
  */
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include "cli/cli.h"
@@ -63,9 +62,7 @@ static ts_status info(const cli_options *o, ts_progress *progress)
     if (o->json) {
         json_t *json = json_pack("{s:s, s:s, s:s, s:b}", "version", TSTAR_VERSION, "cpu", cpu, "cuda", cuda,
                                  "cuda_available", has_cuda);
-        json_dumpf(json, stdout, JSON_INDENT(2));
-        putchar('\n');
-        json_decref(json);
+        cli_print_json(json);
     } else
         printf("tstar %s\ncpu   %s\ncuda  %s\n", TSTAR_VERSION, cpu, cuda);
     return NULL;

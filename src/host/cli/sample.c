@@ -2,7 +2,6 @@
  * tstar sample RUN --T 0.4 --start glow -n 64 --out samples.png
  */
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,12 +79,10 @@ static char *default_path(const ts_run *run, double T, const char *start, bool i
 static void print_result(const cli_options *o, const ts_samples *s, const char *start, const char *path)
 {
     if (o->json) {
-        json_t *json =
-            json_pack("{s:f, s:s, s:i, s:f, s:f, s:s}", "T", o->T[0], "prior", start, "count", s->n, "nfe",
-                      s->nfe, "seconds_per_image", s->seconds_per_image, "path", path);
-        json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-        putchar('\n');
-        json_decref(json);
+        json_t *json = json_pack("{s:f, s:s, s:i, s:o, s:o, s:s}", "T", o->T[0], "prior", start, "count",
+                                 s->n, "nfe", cli_json_real(s->nfe), "seconds_per_image",
+                                 cli_json_real(s->seconds_per_image), "path", path);
+        cli_print_json(json);
     } else
         printf("%d samples, %.0f network evaluations and %.4g s each: %s\n", s->n, s->nfe,
                s->seconds_per_image, path);

@@ -1,7 +1,7 @@
 /*
  * tstar train CONFIG --out RUN [--resume]
  */
-#include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include "cli/cli.h"
 #include "run/checkpoint.h"
@@ -22,15 +22,18 @@ static const cli_usage usage = {
 static void print_result(const cli_options *o, const ts_trainer_result *r)
 {
     if (o->json) {
-        json_t *json =
-            json_pack("{s:I, s:f, s:f, s:I, s:f, s:f, s:I, s:I, s:I, s:s}", "step", (json_int_t)r->step,
-                      "loss", r->loss, "gradient_norm", r->gradient_norm, "skipped", (json_int_t)r->skipped,
-                      "images_per_second", r->images_per_second, "seconds", r->seconds, "parameters",
-                      (json_int_t)r->parameters, "plan_bytes", (json_int_t)r->plan_bytes, "no_reuse_bytes",
-                      (json_int_t)r->no_reuse_bytes, "run", o->out);
-        json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-        putchar('\n');
-        json_decref(json);
+        json_t *json = json_pack(
+            "{s:I, s:o, s:o, s:I, s:o, s:f, s:I, s:I, s:I, s:s}", "step", (json_int_t)r->step, "loss",
+            cli_json_real(r->loss), "gradient_norm", cli_json_real(r->gradient_norm), "skipped",
+            (json_int_t)r->skipped, "images_per_second", cli_json_real(r->images_per_second), "seconds",
+            r->seconds, "parameters", (json_int_t)r->parameters, "plan_bytes", (json_int_t)r->plan_bytes,
+            "no_reuse_bytes", (json_int_t)r->no_reuse_bytes, "run", o->out);
+        cli_print_json(json);
+        return;
+    }
+    if (isnan(r->loss)) {
+        printf("%lld steps: trained already\ncheckpoint: %s/" TS_CHECKPOINT_FILE "\n", (long long)r->step,
+               o->out);
         return;
     }
     printf("%lld steps, loss %.5f, %.4g images/s, %lld parameters, plan %.1f MiB (%.1f MiB without reuse)\n"

@@ -1,6 +1,7 @@
 /*
  * Gaussian mixtures: from host arrays to the device's view, covariances by their eigenvectors.
  */
+#include <float.h>
 #include <lapacke.h>
 #include <math.h>
 #include <stdlib.h>
@@ -9,14 +10,23 @@
 
 static ts_status normalise_weights(int k, const double *weights, double *normalised)
 {
-    double sum = 0.0;
+    double largest = 0.0, sum = 0.0;
+    int exponent;
     for (int i = 0; i < k; i++) {
         if (!(weights[i] > 0.0) || !isfinite(weights[i]))
             return ts_error(TS_INVALID, "mixture: weight %d is %g; weights must be positive", i, weights[i]);
-        sum += weights[i];
+        largest = fmax(largest, weights[i]);
     }
+    /* by a power of two, which rounds nothing, so that the sum neither overflows nor vanishes */
+    frexp(largest, &exponent);
     for (int i = 0; i < k; i++)
-        normalised[i] = weights[i] / sum;
+        sum += normalised[i] = ldexp(weights[i], -exponent);
+    for (int i = 0; i < k; i++) {
+        normalised[i] /= sum;
+        if (!(normalised[i] >= DBL_MIN))
+            return ts_error(TS_INVALID, "mixture: weight %d, %g, is nothing beside the largest, %g", i,
+                            weights[i], largest);
+    }
     return NULL;
 }
 

@@ -101,6 +101,8 @@ void *ts_graph_gradient(const ts_graph *graph, ts_tensor tensor);
 void ts_graph_shape(const ts_graph *graph, ts_tensor tensor, int shape[4]);
 
 ts_status ts_graph_forward(ts_graph *graph);
+/* Once after each forward: it overwrites activations that nothing after it reads, and gradients that it was
+ * given where nothing keeps them. */
 ts_status ts_graph_backward(ts_graph *graph);
 ts_status ts_graph_check_guards(const ts_graph *graph);
 

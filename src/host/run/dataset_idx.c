@@ -100,7 +100,10 @@ static ts_status read_some(gzFile file, const char *name, uint8_t **buffer, size
         int got = gzread(file, larger + *bytes, (unsigned)chunk);
         if (got < 0) {
             int code;
-            const char *message = gzerror(file, &code);
+            const char *message = gzerror(file, &code); /* "PATH: what happened" */
+            const size_t path = strlen(name);
+            if (!strncmp(message, name, path) && !strncmp(message + path, ": ", 2))
+                message += path + 2;
             return code == Z_ERRNO
                        ? ts_error(TS_IO, "%s: %s", name, strerror(errno))
                        : ts_error(TS_FORMAT, "%s: damaged or cut short gzip data: %s", name, message);

@@ -84,6 +84,8 @@ ts_status ts_sliced_wasserstein(const float *a, int64_t n, const float *b, int64
                         "sliced Wasserstein distance: needs at least one point in each set and one direction "
                         "(has %lld, %lld, %d)",
                         (long long)n, (long long)m, projections);
+    if (d == 1)
+        projections = 1;
     double *squares;
     TS_TRY(allocate(projections, &squares));
     bool short_of_memory = false;
@@ -118,8 +120,8 @@ ts_status ts_sliced_wasserstein(const float *a, int64_t n, const float *b, int64
     *distance = sqrt(mean);
     if (half) {
         /* delta method: d sqrt(m) = dm / (2 sqrt(m)) */
-        const double error = projections > 1 ? sqrt(variance / (projections - 1) / projections) : 0;
-        *half = mean > 0 ? 1.96 * error / (2 * sqrt(mean)) : 0;
+        const double error = sqrt(variance / (projections - 1) / projections);
+        *half = projections == 1 ? NAN : mean > 0 ? 1.96 * error / (2 * sqrt(mean)) : 0;
     }
     return NULL;
 }

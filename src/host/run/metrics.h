@@ -17,9 +17,10 @@ double ts_wasserstein2_sorted(const double *a, int64_t n, const double *b, int64
 /*
  * Sliced 2-Wasserstein distance (Bonneel, Rabin, Peyre, Pfister 2015): the square root of the mean, over
  * `projections` random unit directions, of the squared 1-D distance above, in the units of the data.
- * Directions depend on (seed, TS_STREAM_PROJECT) alone, so distances of several sets are comparable.  `half`
- * (or NULL) gets the half width of the 95 % interval over directions.  It does not contain the noise of the
- * finite sets: compare with the distance between two sets of real data of the same sizes.
+ * Directions depend on (seed, TS_STREAM_PROJECT) alone, so distances of several sets are comparable.  On the
+ * line (d = 1) there is one direction, and the distance is the exact 2-Wasserstein distance.  `half` (or
+ * NULL) gets the half width of the 95 % interval over directions, NaN of one alone.  It does not contain the
+ * noise of the finite sets: compare with the distance between two sets of real data of the same sizes.
  */
 ts_status ts_sliced_wasserstein(const float *a, int64_t n, const float *b, int64_t m, int d, int projections,
                                 uint64_t seed, double *distance, double *half);

@@ -342,9 +342,12 @@ static void how_it_was_made(const ts_results *results, FILE *page)
     snprintf(text, sizeof text, "%.0f parameters, %.0f training steps", results->parameters,
              results->train_steps);
     entry(page, "score network", text);
-    snprintf(text, sizeof text,
-             "sliced 2-Wasserstein over %.0f directions; Frechet distance on %s (this is not FID)",
-             results->projections, results->rows[0].frechet_features);
+    char directions[64] = "2-Wasserstein on the line";
+    if (results->projections > 1)
+        snprintf(directions, sizeof directions, "sliced 2-Wasserstein over %.0f directions",
+                 results->projections);
+    snprintf(text, sizeof text, "%s; Frechet distance on %s (this is not FID)", directions,
+             results->rows[0].frechet_features);
     entry(page, "distances", text);
     fputs("</dl>\n<h3>Time</h3>\n<div class=\"scroll\"><table>\n", page);
     for (int i = 0; i < results->phase_count; i++) {

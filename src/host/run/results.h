@@ -52,7 +52,7 @@ typedef struct ts_result_row {
     X(NUMBER, seconds_per_image, seconds_per_image, "wall time of sampling, the draw from the start density included, divided by the images, s") \
     X(NUMBER, images, images, "samples drawn")                                                                                   \
     X(NUMBER, sliced_wasserstein, sliced_wasserstein.mean, "sliced 2-Wasserstein distance between samples and held-out data, units of the data in [-1, 1]") \
-    X(NUMBER, sliced_wasserstein_ci95, sliced_wasserstein.half, "half width of its 95 % interval over random directions")        \
+    X(NUMBER, sliced_wasserstein_ci95, sliced_wasserstein.half, "half width of its 95 % interval over random directions; none for d = 1")        \
     X(NUMBER, frechet, frechet, "squared Frechet distance between Gaussians fitted to features of samples and of held-out data; not FID") \
     X(TEXT, frechet_features, frechet_features, "what these features are: pixels, coordinates (of vectors), pca64 (leading principal components of the training data)")
 /* clang-format on */

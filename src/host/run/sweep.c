@@ -233,7 +233,7 @@ static ts_status describe(const ts_sweep *s, const char *command)
     r->parameters = params ? (double)ts_params_count(params) : 0;
     r->steps_per_unit = s->config->sample.steps_per_unit;
     r->train_steps = params ? s->config->train.steps : 0;
-    r->projections = s->config->sweep.projections;
+    r->projections = s->d == 1 ? 1 : s->config->sweep.projections;
     for (int i = 0; i < TS_SWEEP_PHASE_COUNT; i++) {
         ts_phase *phase = &r->phases[r->phase_count++];
         snprintf(phase->name, sizeof phase->name, "%s", phases[i]);

@@ -167,13 +167,14 @@ static ts_status begin(trainer *t, bool continues)
 static void fill_result(const trainer *t, ts_trainer_result *result)
 {
     const double seconds = ts_seconds() - t->began;
+    const int64_t steps = t->step - t->begin;
     const ts_graph *graph = ts_training_graph(t->training);
     *result = (ts_trainer_result){
         .step = t->step,
         .skipped = t->skipped_before + t->report.skipped,
         .loss = t->logged_loss,
         .gradient_norm = t->report.gradient_norm,
-        .images_per_second = (double)(t->step - t->begin) * t->run->config->train.batch / fmax(seconds, 1e-9),
+        .images_per_second = steps ? (double)steps * t->run->config->train.batch / fmax(seconds, 1e-9) : NAN,
         .seconds = seconds,
         .parameters = ts_params_count(t->run->model->params),
         .plan_bytes = ts_graph_arena_bytes(graph),
@@ -185,7 +186,11 @@ ts_status ts_trainer_run(ts_run *run, const ts_trainer_options *options, ts_trai
 {
     if (!run->model || !run->model->params)
         return ts_error(TS_INVALID, "model.kind exact has nothing to train");
-    trainer t = {.run = run, .progress = options->progress, .saved = -1};
+    trainer t = {.run = run,
+                 .progress = options->progress,
+                 .saved = -1,
+                 .logged_loss = NAN,
+                 .report.gradient_norm = NAN};
     ts_status status = begin(&t, options->resume);
     t.began = t.line_began = ts_seconds();
     if (!status)

@@ -15,8 +15,9 @@ typedef struct ts_trainer_options {
 
 typedef struct ts_trainer_result {
     int64_t step, skipped;
+    /* of this call's steps; NaN if there were none */
     double loss, gradient_norm; /* of the last log line */
-    double images_per_second;   /* of this call's steps; 0 if there were none */
+    double images_per_second;
     double seconds;
     int64_t parameters;
     size_t plan_bytes, no_reuse_bytes;

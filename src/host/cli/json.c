@@ -1,0 +1,16 @@
+/* Results as JSON. */
+#include <math.h>
+#include <stdio.h>
+#include "cli/cli.h"
+
+json_t *cli_json_real(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+void cli_print_json(json_t *json)
+{
+    json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    putchar('\n');
+    json_decref(json);
+}
