@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <oneapi/dnnl/dnnl_version.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -51,6 +52,24 @@ static void test_names(void **state)
     }
     ts_device_close(device);
     ts_device_close(NULL);
+}
+
+static void test_libraries(void **state)
+{
+    (void)state;
+    char text[256], onednn[64];
+    ts_status status = ts_device_libraries("cpu", text, sizeof text);
+    assert_null(status);
+    snprintf(onednn, sizeof onednn, "oneDNN %d.%d.", DNNL_VERSION_MAJOR, DNNL_VERSION_MINOR);
+    assert_non_null(strstr(text, onednn));
+    assert_non_null(strstr(text, "OpenBLAS 0."));
+    assert_null(strchr(text, '\n'));
+    status = ts_device_libraries("cuda", text, sizeof text);
+    if (status)
+        assert_int_equal(ts_status_code(status), TS_UNSUPPORTED);
+    else
+        assert_non_null(strstr(text, "cuDNN "));
+    ts_status_free(status);
 }
 
 static void test_memory(void **state)
@@ -186,8 +205,8 @@ static void test_short_of_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_names), cmocka_unit_test(test_memory),
-                                       cmocka_unit_test(test_short_of_memory),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_names), cmocka_unit_test(test_libraries),
+                                       cmocka_unit_test(test_memory), cmocka_unit_test(test_short_of_memory),
                                        cmocka_unit_test(test_packed_weights)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

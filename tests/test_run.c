@@ -53,7 +53,8 @@ static void test_directory(void **state)
     free(after);
     ts_run_close(run);
     must(ts_file_read(FOLDER "/deep/run/command.txt", 4096, &text, &bytes));
-    assert_string_equal(text, "tstar train 'a b.yaml'\n");
+    assert_int_equal(strncmp(text, "tstar train 'a b.yaml' # ", 25), 0); /* and the device */
+    assert_non_null(strstr(text, "1 thread\n"));
     free(text);
     must_fail(ts_run_open(FOLDER "/deep", NULL, 0, false, &cpu, &run), TS_NOT_FOUND,
               FOLDER "/deep: not a run");

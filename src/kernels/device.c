@@ -14,36 +14,65 @@
 
 typedef const ts_kernels *module_entry(void);
 
-/* Loads the module beside the program, or else from the library path.  It stays loaded for the life of the
- * process: devices hold its table. */
-static void *load_cuda_module(void)
+/* "FOLDER OF THE PROGRAM/libtstar_cuda.so" where that is a file, else "": the library path decides. */
+static void module_beside(char path[PATH_MAX])
 {
-    char path[PATH_MAX];
-    const ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (length > 0) {
-        path[length] = '\0';
-        char *slash = strrchr(path, '/');
-        const size_t room = sizeof path - (size_t)(slash + 1 - path);
-        if ((size_t)snprintf(slash + 1, room, CUDA_MODULE) < room)
-            /* One that is there but does not load is the error to report. */
-            if (access(path, F_OK) == 0)
-                return dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    }
-    return dlopen(CUDA_MODULE, RTLD_NOW | RTLD_LOCAL);
+    const ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - 1);
+    path[length > 0 ? length : 0] = '\0';
+    char *slash = strrchr(path, '/');
+    const size_t room = slash ? PATH_MAX - (size_t)(slash + 1 - path) : 0;
+    if (!slash || (size_t)snprintf(slash + 1, room, CUDA_MODULE) >= room || access(path, F_OK))
+        *path = '\0';
 }
 
-static ts_status open_cuda(const char *name, const ts_device_options *options, ts_device **device)
+/* Whether dlopen failed for want of the module itself, not of a library that it needs. */
+static bool is_absent(const char *message)
 {
-    void *module = load_cuda_module();
-    if (!module)
-        return ts_error(TS_UNSUPPORTED, "--device %s: no CUDA device in this installation (%s)", name,
-                        dlerror());
+    return !strncmp(message, CUDA_MODULE ": cannot open", strlen(CUDA_MODULE ": cannot open"));
+}
+
+/* The module's table.  It stays loaded for the life of the process: devices hold its table.  `here` tells
+ * whether there is a module at all. */
+static ts_status load_cuda(const ts_kernels **kernels, bool *here)
+{
+    char path[PATH_MAX];
+    module_beside(path);
+    *here = true;
+    /* One that is there but does not load is the error to report. */
+    void *module = dlopen(*path ? path : CUDA_MODULE, RTLD_NOW | RTLD_LOCAL);
+    if (!module) {
+        const char *message = dlerror();
+        *here = !is_absent(message);
+        return *here ? ts_error(TS_UNSUPPORTED, "the CUDA device does not load: %s", message)
+                     : ts_error(TS_UNSUPPORTED, "this build has no CUDA device: there is no " CUDA_MODULE
+                                                " (cmake -D TSTAR_CUDA=ON)");
+    }
     module_entry *entry;
     *(void **)&entry = dlsym(module, "ts_cuda_kernels");
-    const ts_kernels *kernels = entry ? entry() : NULL;
-    if (!kernels)
-        return ts_error(TS_UNSUPPORTED, "--device %s: " CUDA_MODULE " is not a module of this program", name);
-    return ts_context(kernels->open(options, device), "--device %s", name);
+    *kernels = entry ? entry() : NULL;
+    return *kernels ? NULL : ts_error(TS_UNSUPPORTED, CUDA_MODULE " is not a module of this program");
+}
+
+static ts_status open_cuda(const ts_device_options *options, ts_device **device, bool *here)
+{
+    const ts_kernels *kernels;
+    TS_TRY(load_cuda(&kernels, here));
+    return kernels->open(options, device);
+}
+
+/* A GPU, or else the CPU, which says why where a GPU could have been expected: there is a module, or a card.
+ */
+static ts_status open_auto(const ts_device_options *options, ts_device **device)
+{
+    bool here;
+    ts_status why = open_cuda(options, device, &here);
+    if (!why)
+        return NULL;
+    ts_status status = ts_cpu_kernels.open(options, device);
+    if (!status && (here || !access("/dev/nvidiactl", F_OK)))
+        snprintf((*device)->instead, sizeof(*device)->instead, "%s", ts_status_message(why));
+    ts_status_free(why);
+    return status;
 }
 
 /* The i of "cuda:i"; -1 unless it is a plain decimal number. */
@@ -59,21 +88,29 @@ static int parse_index(const char *text)
 ts_status ts_device_open(const char *name, const ts_device_options *options, ts_device **device)
 {
     ts_device_options wanted = *options;
+    bool here;
     *device = NULL;
     if (strcmp(name, "cpu") == 0)
         return ts_cpu_kernels.open(&wanted, device);
-    if (strcmp(name, "auto") == 0) {
-        ts_status status = open_cuda("cuda", &wanted, device);
-        if (!status)
-            return NULL;
-        ts_status_free(status);
-        return ts_cpu_kernels.open(&wanted, device);
-    }
+    if (strcmp(name, "auto") == 0)
+        return open_auto(&wanted, device);
     if (strncmp(name, "cuda:", 5) == 0)
         wanted.index = parse_index(name + 5);
     if ((strcmp(name, "cuda") == 0 || strncmp(name, "cuda:", 5) == 0) && wanted.index >= 0)
-        return open_cuda(name, &wanted, device);
+        return ts_context(open_cuda(&wanted, device, &here), "--device %s", name);
     return ts_error(TS_INVALID, "--device %s: unknown device, expected cpu, cuda, cuda:INDEX or auto", name);
+}
+
+ts_status ts_device_libraries(const char *name, char *text, size_t size)
+{
+    const ts_kernels *kernels = &ts_cpu_kernels;
+    bool here;
+    if (strcmp(name, "cpu"))
+        TS_TRY(load_cuda(&kernels, &here));
+    *text = '\0';
+    if (kernels->libraries)
+        kernels->libraries(text, size);
+    return NULL;
 }
 
 void ts_device_close(ts_device *device)

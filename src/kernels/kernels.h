@@ -621,6 +621,9 @@ typedef struct ts_kernels {
     const char *name; /* "cpu", "cuda" */
     ts_status (*open)(const ts_device_options *options, ts_device **device);
     void (*close)(ts_device *device);
+    /* The names and versions of the libraries underneath, such as "oneDNN 2.6.3, OpenBLAS 0.3.21"; needs no
+     * open device.  NULL where there are none. */
+    void (*libraries)(char *text, size_t size);
     /* Memory from `allocate` is 64-byte aligned and zeroed.  Failure is TS_NO_MEMORY and says how much was
      * asked. */
     ts_status (*allocate)(ts_device *device, size_t bytes, void **memory);
@@ -667,6 +670,7 @@ struct ts_device {
     ts_dtype activation;
     int threads;
     char description[128];    /* for people: model name, threads or memory */
+    char instead[256];        /* "auto" alone: why this is not the GPU that seems to be there; else empty */
     size_t bytes, peak_bytes; /* allocated now and at most, the device's own caches included */
     uint64_t
         allocations;   /* calls of allocate and growths of own caches so far: constant after the first step */
@@ -719,6 +723,9 @@ TS_FN int64_t ts_shuffle_index(const ts_step_state *s, uint32_t epoch, int64_t i
 /* The device that `name` asks for: "cpu", "cuda", "cuda:1" or "auto" (a GPU if there is one, else the CPU).
  */
 ts_status ts_device_open(const char *name, const ts_device_options *options, ts_device **device);
+/* The libraries under the devices called "cpu" or "cuda", of which none need be there; errors as for opening
+ * one. */
+ts_status ts_device_libraries(const char *name, char *text, size_t size);
 void ts_device_close(ts_device *device);
 
 extern const ts_kernels ts_cpu_kernels;

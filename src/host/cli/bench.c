@@ -186,6 +186,8 @@ static ts_status bench(const cli_options *o, ts_progress *progress)
     const ts_run_options options = cli_run_options(o);
     TS_TRY(ts_config_load(o->arguments[1], o->overrides, o->override_count, &config));
     TS_GOTO(ts_device_open(options.device, &options.device_options, &device), end);
+    if (*device->instead)
+        cli_on_cpu(device->instead);
     TS_GOTO(ts_bench_open(config, device, &b), end);
     TS_GOTO(kinds[kind].run(o, &b, progress), end);
 end:

@@ -73,6 +73,9 @@ void cli_options_free(cli_options *options);
 /* What ts_run_create and ts_run_open want, from the options. */
 ts_run_options cli_run_options(const cli_options *options);
 
+/* Says on stderr that "auto" took the CPU, and why. */
+void cli_on_cpu(const char *why);
+
 /* Prints "tstar: message" to stderr, frees the status; returns the exit status (0 for NULL; 130 when
  * interrupted). */
 int cli_finish(ts_status status);

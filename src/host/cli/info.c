@@ -1,18 +1,23 @@
 /*
  * tstar info [--keys [--markdown]]
  */
+#include <png.h>
 #include <stdio.h>
 #include <string.h>
+#include <yaml.h>
+#include <zlib.h>
 #include "cli/cli.h"
 
-static const cli_usage usage = {.name = "info",
-                                .arguments = "",
-                                .about = "Prints the version and the devices at hand; with --keys every key "
-                                         "of a configuration with its default,\n"
-                                         "range and meaning.",
-                                .least = 0,
-                                .most = 0,
-                                .takes = CLI_DEVICE | CLI_JSON | CLI_KEYS | CLI_MARKDOWN};
+static const cli_usage usage = {
+    .name = "info",
+    .arguments = "",
+    .about = "Prints the version, the devices at hand, or why they cannot be "
+             "used, and the libraries; with --keys\nevery key of a configuration with "
+             "its kind, default, range, meaning, and whether a trained run may\nchange it: "
+             "free, free to read (sample and elbo may, train --resume and fit not), fixed.",
+    .least = 0,
+    .most = 0,
+    .takes = CLI_DEVICE | CLI_JSON | CLI_KEYS | CLI_MARKDOWN};
 
 static void print_key(void *context, const char *section, const char *key, const char *kind,
                       const char *fallback, const char *range, const char *change, const char *help)
@@ -35,16 +40,36 @@ static void print_keys(bool markdown)
     ts_config_visit(print_key, &markdown);
 }
 
-/* What opening `name` says: a description, or why there is none. */
-static void describe(const char *name, const ts_device_options *options, char *text, size_t size,
-                     bool *present)
+/* A device as a user meets it. */
+typedef struct found {
+    bool present;
+    char what[320];      /* its description, or why it cannot be used */
+    char libraries[256]; /* "" where they cannot be asked */
+} found;
+
+static found look(const char *name, const ts_device_options *options)
 {
+    found f = {.libraries = ""};
     ts_device *device = NULL;
-    ts_status status = ts_device_open(name, options, &device);
-    *present = !status;
-    snprintf(text, size, "%s", status ? ts_status_message(status) : device->description);
+    ts_status status = ts_device_open(name, options, &device), none;
+    f.present = !status;
+    const char *message = status ? ts_status_message(status) : device->description;
+    const char *colon = status ? strstr(message, ": ") : NULL; /* after "--device NAME" */
+    snprintf(f.what, sizeof f.what, "%s%s", status ? "not usable: " : "", colon ? colon + 2 : message);
     ts_status_free(status);
     ts_device_close(device);
+    none = ts_device_libraries(name, f.libraries, sizeof f.libraries);
+    if (none)
+        *f.libraries = '\0';
+    ts_status_free(none);
+    return f;
+}
+
+static void print_device(const char *name, const found *f)
+{
+    printf("%-9s  %s\n", name, f->what);
+    if (*f->libraries)
+        printf("%-9s  %s\n", "", f->libraries);
 }
 
 static ts_status info(const cli_options *o, ts_progress *progress)
@@ -55,16 +80,21 @@ static ts_status info(const cli_options *o, ts_progress *progress)
         return NULL;
     }
     const ts_device_options options = {.threads = o->threads};
-    char cpu[256], cuda[256];
-    bool has_cpu, has_cuda;
-    describe("cpu", &options, cpu, sizeof cpu, &has_cpu);
-    describe("cuda", &options, cuda, sizeof cuda, &has_cuda);
+    const found cpu = look("cpu", &options), cuda = look("cuda", &options);
+    char others[160];
+    snprintf(others, sizeof others, "libyaml %s, jansson %s, zlib %s, libpng %s", yaml_get_version_string(),
+             jansson_version_str(), zlibVersion(), png_get_libpng_ver(NULL));
     if (o->json) {
-        json_t *json = json_pack("{s:s, s:s, s:s, s:b}", "version", TSTAR_VERSION, "cpu", cpu, "cuda", cuda,
-                                 "cuda_available", has_cuda);
-        cli_print_json(json);
-    } else
-        printf("tstar %s\ncpu   %s\ncuda  %s\n", TSTAR_VERSION, cpu, cuda);
+        cli_print_json(json_pack("{s:s, s:s, s:s, s:b, s:{s:s, s:s?, s:s}}", "version", TSTAR_VERSION, "cpu",
+                                 cpu.what, "cuda", cuda.what, "cuda_available", cuda.present, "libraries",
+                                 "cpu", cpu.libraries, "cuda", *cuda.libraries ? cuda.libraries : NULL,
+                                 "others", others));
+        return NULL;
+    }
+    printf("tstar %s\n", TSTAR_VERSION);
+    print_device("cpu", &cpu);
+    print_device("cuda", &cuda);
+    printf("%-9s  %s\n", "libraries", others);
     return NULL;
 }
 

@@ -308,11 +308,17 @@ void cli_options_free(cli_options *options)
     *options = (cli_options){0};
 }
 
+void cli_on_cpu(const char *why)
+{
+    fprintf(stderr, "tstar: running on the CPU: %s\n", why);
+}
+
 ts_run_options cli_run_options(const cli_options *options)
 {
     return (ts_run_options){.device = options->device,
                             .device_options = {.threads = options->threads, .fast = options->fast},
-                            .command = options->command};
+                            .command = options->command,
+                            .instead = cli_on_cpu};
 }
 
 int cli_finish(ts_status status)

@@ -19,15 +19,15 @@ static const cli_usage usage = {
     .most = 1,
     .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_OUT | CLI_RESUME};
 
-static void print_result(const cli_options *o, const ts_trainer_result *r)
+static void print_result(const cli_options *o, const char *device, const ts_trainer_result *r)
 {
     if (o->json) {
         json_t *json = json_pack(
-            "{s:I, s:o, s:o, s:I, s:o, s:f, s:I, s:I, s:I, s:s}", "step", (json_int_t)r->step, "loss",
+            "{s:I, s:o, s:o, s:I, s:o, s:f, s:I, s:I, s:I, s:s, s:s}", "step", (json_int_t)r->step, "loss",
             cli_json_real(r->loss), "gradient_norm", cli_json_real(r->gradient_norm), "skipped",
             (json_int_t)r->skipped, "images_per_second", cli_json_real(r->images_per_second), "seconds",
             r->seconds, "parameters", (json_int_t)r->parameters, "plan_bytes", (json_int_t)r->plan_bytes,
-            "no_reuse_bytes", (json_int_t)r->no_reuse_bytes, "run", o->out);
+            "no_reuse_bytes", (json_int_t)r->no_reuse_bytes, "run", o->out, "device", device);
         cli_print_json(json);
         return;
     }
@@ -53,9 +53,9 @@ static ts_status train(const cli_options *o, ts_progress *progress)
     const ts_run_options options = cli_run_options(o);
     TS_TRY(ts_run_create(o->out, config, o->resume, &options, &run));
     ts_status status = ts_trainer_run(run, &(ts_trainer_options){o->resume, progress}, &result);
-    ts_run_close(run);
     if (!status)
-        print_result(o, &result);
+        print_result(o, run->device->description, &result);
+    ts_run_close(run);
     return status;
 }
 

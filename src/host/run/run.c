@@ -104,7 +104,7 @@ static ts_status record_command(const ts_run *run, const char *command)
     FILE *file = fopen(path, "a");
     if (!file)
         return ts_error(errno == ENOSPC ? TS_NO_SPACE : TS_IO, "%s: %s", path, strerror(errno));
-    bool failed = fprintf(file, "%s\n", command) < 0;
+    bool failed = fprintf(file, "%s # %s\n", command, run->device->description) < 0;
     failed |= fclose(file) != 0;
     return failed ? ts_error(errno == ENOSPC ? TS_NO_SPACE : TS_IO, "%s: %s", path, strerror(errno)) : NULL;
 }
@@ -161,6 +161,8 @@ static ts_status open_parts(ts_run *run, const ts_run_options *options)
         TS_TRY(ts_device_open(options->device ? options->device : "auto", &options->device_options,
                               &run->device));
         run->owns_device = true;
+        if (*run->device->instead && options->instead)
+            options->instead(run->device->instead);
     }
     TS_TRY(ts_choices_load(run));
     if (!run->dataset) {

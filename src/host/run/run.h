@@ -2,7 +2,7 @@
  * A run: its directory, configuration, device, data and model.
  *
  *   DIR/config.yaml              the resolved configuration
- *   DIR/command.txt              the command lines that made the run, one a line
+ *   DIR/command.txt              the command lines that made the run, one a line, each with its device
  *   DIR/lock                     held (flock) by the process that writes here
  *   DIR/log.jsonl                one JSON object a log line of training
  *   DIR/checkpoint.safetensors   weights, averaged weights, optimiser state (checkpoint.h)
@@ -29,7 +29,9 @@ typedef struct ts_run {
 typedef struct ts_run_options {
     const char *device; /* "cpu", "cuda", "cuda:1", "auto"; NULL: "auto" */
     ts_device_options device_options;
-    const char *command;        /* recorded in command.txt; NULL: nothing */
+    const char *command; /* recorded in command.txt, the device behind it; NULL: nothing */
+    void (*instead)(
+        const char *why);       /* told why "auto" did not take the GPU that seems there; NULL: nobody */
     ts_device *borrowed_device; /* use this device and this data set instead of opening them: the runs of a */
     ts_dataset *borrowed_dataset; /* sweep share theirs; NULL: open */
     bool without_model;           /* config and data only; model stays NULL */

@@ -3,6 +3,7 @@
  */
 #include <omp.h>
 #include <cblas.h>
+#include <oneapi/dnnl/dnnl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,11 +187,22 @@ static void cpu_close(ts_device *device)
     free(d);
 }
 
+/* OpenBLAS begins the text about itself with its name and version. */
+static void cpu_libraries(char *text, size_t size)
+{
+    const dnnl_version_t *v = dnnl_version();
+    const char *blas = openblas_get_config();
+    const size_t name = strcspn(blas, " ");
+    const size_t length = blas[name] ? name + 1 + strcspn(blas + name + 1, " ") : name;
+    snprintf(text, size, "oneDNN %d.%d.%d, %.*s", v->major, v->minor, v->patch, (int)length, blas);
+}
+
 /* ---- the table ---- */
 
 const ts_kernels ts_cpu_kernels = {.name = "cpu",
                                    .open = cpu_open,
                                    .close = cpu_close,
+                                   .libraries = cpu_libraries,
                                    .allocate = cpu_allocate,
                                    .release = cpu_release,
                                    .upload = cpu_copy,

@@ -26,6 +26,9 @@ TS_OPERATIONS(X)
 /* The table's `ceiling`, by the library that computes dense layers. */
 ts_status ts_cuda_ceiling(ts_device *device, double *flops);
 
+/* The table's `libraries`. */
+void ts_cuda_versions(char *text, size_t size);
+
 /* The table's choices: those of the libraries. */
 ts_status ts_cuda_choices_export(ts_device *device, char **text);
 ts_status ts_cuda_choices_import(ts_device *device, const char *text);

@@ -66,6 +66,26 @@ void ts_cuda_libraries_free(ts_device *device)
     free(l);
 }
 
+/* ---- versions ---- */
+
+void ts_cuda_versions(char *text, size_t size)
+{
+    const size_t cudnn = cudnnGetVersion(), cublas = cublasLtGetVersion();
+    int runtime = 0, driver = 0;
+    cudaRuntimeGetVersion(&runtime);
+    cudaDriverGetVersion(&driver);
+    const int length = snprintf(text, size, "cuDNN %zu.%zu.%zu, cuBLASLt %zu.%zu.%zu, CUDA %d.%d, ",
+                                cudnn / 10000, cudnn / 100 % 100, cudnn % 100, cublas / 10000,
+                                cublas / 100 % 100, cublas % 100, runtime / 1000, runtime / 10 % 100);
+    if (length < 0 || (size_t)length >= size)
+        return;
+    if (driver)
+        snprintf(text + length, size - (size_t)length, "driver for CUDA %d.%d", driver / 1000,
+                 driver / 10 % 100);
+    else
+        snprintf(text + length, size - (size_t)length, "no driver");
+}
+
 /* ---- timing ---- */
 
 ts_status ts_cuda_time(ts_device *device, ts_cuda_timed *call, void *context, float *microseconds)

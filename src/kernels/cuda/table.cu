@@ -436,6 +436,7 @@ extern "C" {
 TS_OPERATIONS(X)
 #undef X
 __attribute__((weak)) ts_status ts_cuda_ceiling(ts_device *, double *);
+__attribute__((weak)) void ts_cuda_versions(char *, size_t);
 __attribute__((weak)) ts_status ts_cuda_choices_export(ts_device *, char **);
 __attribute__((weak)) ts_status ts_cuda_choices_import(ts_device *, const char *);
 }
@@ -446,6 +447,7 @@ static ts_kernels make_table(void)
     k.name = "cuda";
     k.open = cuda_open;
     k.close = cuda_close;
+    k.libraries = ts_cuda_versions;
     k.allocate = cuda_allocate;
     k.release = cuda_release;
     k.upload = cuda_upload;
