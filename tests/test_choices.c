@@ -11,11 +11,13 @@
 
 static char told[64]; /* by the latest import */
 static const char *chosen = "";
+static bool merges; /* what was told is exported after what was chosen */
 
 static ts_status export(ts_device *device, char **text)
 {
     (void)device;
-    *text = strdup(chosen);
+    if (asprintf(text, "%s%s", chosen, merges ? told : "") < 0)
+        *text = NULL;
     return *text ? NULL : ts_error(TS_NO_MEMORY, "no memory");
 }
 
@@ -57,6 +59,30 @@ static void stored_and_told(void **state)
     good(ts_choices_load(&run));
     assert_string_equal(told, chosen);
     chosen = "heading\n";
+    good(ts_choices_save(&run));
+    good(ts_choices_load(&run));
+    assert_string_equal(told, chosen);
+
+    /* what another process stored meanwhile stays */
+    merges = true;
+    chosen = "one\n";
+    FILE *other = fopen(path, "w");
+    assert_non_null(other);
+    fputs("two\n", other);
+    fclose(other);
+    good(ts_choices_save(&run));
+    good(ts_choices_load(&run));
+    assert_string_equal(told, "one\ntwo\n");
+    merges = false;
+
+    /* what is no file of choices at all is as good as none, and gives way */
+    other = fopen(path, "w");
+    assert_non_null(other);
+    assert_int_equal(ftruncate(fileno(other), 17 << 20), 0);
+    fclose(other);
+    strcpy(told, "nothing");
+    good(ts_choices_load(&run));
+    assert_string_equal(told, "nothing");
     good(ts_choices_save(&run));
     good(ts_choices_load(&run));
     assert_string_equal(told, chosen);

@@ -55,17 +55,28 @@ static void must(ts_status status, const char *what)
 
 /* ---- one graph ---- */
 
-/* A plan must come back from the text of its choice. */
-static void check_restored(const ts_cudnn_graph *graph, const ts_cudnn_plan *plan, const char *name)
+/* A configuration must be found by the text of its plan's choice, also in another process; by text that is
+ * none of these, none may be. */
+static void check_found(const ts_cudnn_graph *graph, int i, const ts_cudnn_plan *plan, const char *name)
 {
-    ts_cudnn_plan again;
-    const cudnnStatus_t status = ts_cudnn_plan_restore(&test.target, graph, plan->choice, &again);
-    if (status || again.workspace != plan->workspace)
-        fail("%s: engine %s does not come back: %s", name, plan->choice, cudnnGetErrorString(status));
-    if (!status)
-        ts_cudnn_plan_free(&again);
-    if (!ts_cudnn_plan_restore(&test.target, graph, "no engine", &again))
-        fail("%s: a plan from words that are none", name);
+    static const char *const mangled[] = {
+        "", " ", "no engine", "-1", "99999999999999999999999", "1 2=", "1 =3", "1 2=3 2=3 2=3", "41 99999=1"};
+    ts_cudnn_graph *again = NULL;
+    char longer[TS_CUDNN_TEXT + 2];
+    const size_t length = strlen(plan->choice);
+    must(ts_cudnn_graph_make(&test.target, &graph->key, &again), name);
+    if (ts_cudnn_configuration_of(again, plan->choice, length) != i)
+        fail("%s: engine %s does not come back", name, plan->choice);
+    for (size_t k = 0; k < sizeof mangled / sizeof *mangled; k++)
+        if (ts_cudnn_configuration_of(again, mangled[k], strlen(mangled[k])) >= 0)
+            fail("%s: a plan from '%s'", name, mangled[k]);
+    snprintf(longer, sizeof longer, "%s ", plan->choice);
+    if (ts_cudnn_configuration_of(again, longer, length + 1) >= 0)
+        fail("%s: a plan from a choice with more behind it", name);
+    const int shorter = ts_cudnn_configuration_of(again, plan->choice, length - 1);
+    if (shorter == i)
+        fail("%s: a plan from a choice that is cut off", name);
+    ts_cudnn_graph_free(again);
 }
 
 /* How many configurations lead to plans: 1 suffices, so the first that does ends it. */
@@ -84,7 +95,7 @@ static bool planned(const ts_cudnn_graph *graph, const char *name)
         if (!status) {
             printf("ok   %s: engine %s, workspace %lld of %d configurations\n", name, plan.choice,
                    (long long)plan.workspace, graph->count);
-            check_restored(graph, &plan, name);
+            check_found(graph, i, &plan, name);
             ts_cudnn_plan_free(&plan);
             return true;
         }

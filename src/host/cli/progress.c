@@ -60,7 +60,9 @@ static void show(cli_progress *p, double done, double total, const char *note, d
     if (rate > 0)
         snprintf(speed, sizeof speed, ", %.3g %s/s", rate, p->unit);
     draw_bar(share, bar);
-    if (p->terminal)
+    if (!p->terminal && done <= 0 && note)
+        fprintf(stderr, "%s: %s\n", p->phase, note);
+    else if (p->terminal)
         fprintf(stderr, "\r\033[K%-18s [%s] %3.0f%%%s, %s %s%s%s", p->phase, bar, 100 * share, speed,
                 done < total ? "left" : "took", left, note ? "  " : "", note ? note : "");
     else
@@ -85,7 +87,8 @@ static void update(ts_progress *progress, const char *phase, double done, double
         p->began = p->shown = time;
         p->first = done;
     }
-    if (done >= total || time - p->shown >= (p->terminal ? 0.1 : 5.0) || (fresh && p->terminal))
+    const bool says = note && *note;
+    if (done >= total || time - p->shown >= (p->terminal ? 0.1 : 5.0) || (fresh && (p->terminal || says)))
         show(p, done, total, note, time);
 }
 

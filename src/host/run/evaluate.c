@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "run/choices.h"
 
 static int smaller(int a, int64_t b)
 {
@@ -119,6 +120,7 @@ static ts_status run_pass(bound_pass *p, int start_count, const char *const *sta
     ts_score *score;
     TS_TRY(ts_model_score(run->model, smaller(run->config->bound.batch, count * p->config.draws), false,
                           &score));
+    ts_choices_announce(run->device, p->progress);
     ts_status status = ts_bound_measure(&p->config, &run->dataset->test, score, report_bound, p, &p->bound);
     ts_score_destroy(score);
     TS_TRY(status);

@@ -213,6 +213,7 @@ ts_status ts_run_create(const char *dir, ts_config *config, bool resume, const t
     ts_run *r;
     TS_TRY(new_run(dir, config, &r));
     ts_status status = create(r, resume, options);
+    r->open = !status;
     if (status)
         ts_run_close(r);
     else
@@ -272,8 +273,8 @@ void ts_run_close(ts_run *run)
 {
     if (!run)
         return;
-    if (run->lock >= 0 && run->device)
-        ts_status_free(ts_choices_save(run)); /* those since the last checkpoint */
+    if (run->open)
+        ts_status_free(ts_choices_save(run)); /* a folder that cannot be written goes without */
     ts_model_destroy(run->model);
     if (run->owns_dataset)
         ts_dataset_close(run->dataset);

@@ -24,6 +24,7 @@ typedef struct ts_run {
     ts_model *model;
     int lock; /* file descriptor; -1: none */
     bool owns_device, owns_dataset;
+    bool open; /* nothing was refused: what the device chooses is kept when the run is closed */
 } ts_run;
 
 typedef struct ts_run_options {

@@ -105,6 +105,8 @@ static ts_status run_steps(trainer *t)
     const ts_config *config = t->run->config;
     const int64_t steps = config->train.steps;
     show(t);
+    if (t->step < steps)
+        ts_choices_announce(t->run->device, t->progress);
     while (t->step < steps) {
         TS_TRY(ts_context(ts_training_step(t->training), "step %lld", (long long)t->step + 1));
         t->step++;

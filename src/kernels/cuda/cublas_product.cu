@@ -179,30 +179,28 @@ static cublasStatus_t ask(cublasLtHandle_t handle, ts_cuda_product_entry *e)
     return status;
 }
 
-/* What an earlier run chose, if the library still takes it: sixteen hexadecimal digits a word. */
+/* An algorithm as it stands in the text of choices: sixteen hexadecimal digits a word. */
+static void algorithm_text(const cublasLtMatmulAlgo_t *algorithm, char text[16 * WORDS + 1])
+{
+    for (int i = 0; i < (int)WORDS; i++)
+        snprintf(text + 16 * i, 17, "%016llx", (unsigned long long)algorithm->data[i]);
+}
+
+/* What an earlier run chose, if it is among what the library advises now. */
 static void restore(const ts_cuda_libraries *l, ts_cuda_product_entry *e)
 {
-    char text[NAME];
+    char text[NAME], algorithm[16 * WORDS + 1];
     size_t length = 0;
     key_text(&e->key, text, sizeof text);
     const char *const earlier = ts_cuda_earlier_choice(l, text, &length);
-    if (!earlier || length != 16 * WORDS)
-        return;
-    cublasLtMatmulAlgo_t algorithm;
-    for (int i = 0; i < (int)WORDS; i++) {
-        unsigned long long word = 0;
-        if (sscanf(earlier + 16 * i, "%16llx", &word) != 1)
-            return;
-        algorithm.data[i] = word;
+    for (int i = 0; earlier && length == 16 * WORDS && i < e->count && !e->chosen; i++) {
+        algorithm_text(&e->offered[i].algo, algorithm);
+        if (memcmp(algorithm, earlier, length) == 0) {
+            e->algorithm = e->offered[i].algo;
+            e->workspace = e->offered[i].workspaceSize;
+            e->chosen = true;
+        }
     }
-    cublasLtMatmulHeuristicResult_t result;
-    memset(&result, 0, sizeof result);
-    if (cublasLtMatmulAlgoCheck(l->cublas, e->operation, e->b, e->a, e->d, e->d, &algorithm, &result) ||
-        result.workspaceSize > WORKSPACE)
-        return;
-    e->algorithm = algorithm;
-    e->workspace = result.workspaceSize;
-    e->chosen = true;
 }
 
 static void free_entry(ts_cuda_product_entry *e)
@@ -260,17 +258,14 @@ void ts_cuda_products_free(ts_cuda_libraries *l)
 
 void ts_cuda_products_export(const ts_cuda_libraries *l, ts_cuda_text *text)
 {
-    char key[NAME];
+    char key[NAME], algorithm[16 * WORDS + 1];
     for (int i = 0; i < TS_CUDA_BUCKETS; i++)
-        for (const ts_cuda_product_entry *e = l->products[i]; e; e = e->next) {
-            if (!e->chosen)
-                continue;
-            key_text(&e->key, key, sizeof key);
-            ts_cuda_append(text, "%s: ", key);
-            for (int j = 0; j < (int)WORDS; j++)
-                ts_cuda_append(text, "%016llx", (unsigned long long)e->algorithm.data[j]);
-            ts_cuda_append(text, "\n");
-        }
+        for (const ts_cuda_product_entry *e = l->products[i]; e; e = e->next)
+            if (e->chosen) {
+                key_text(&e->key, key, sizeof key);
+                algorithm_text(&e->algorithm, algorithm);
+                ts_cuda_append(text, "%s: %s\n", key, algorithm);
+            }
 }
 
 /* ---- running ---- */
@@ -312,12 +307,18 @@ static ts_status choose(ts_device *device, ts_cuda_product_entry *e, const ts_cu
         (size_t)std::max<int64_t>(k->step_d, 0) * (size_t)(k->batch - 1) + (size_t)k->row_d * (size_t)k->m;
     void *d = NULL;
     float best = INFINITY;
-    TS_TRY(ts_cuda_scratch(device, TS_CUDA_SLOT_TUNING, count * ts_dtype_size(p->type_d), &d));
-    for (int i = 0; i < e->count && e->count > 1; i++) {
+    ts_status status =
+        e->count < 2 ? NULL
+                     : ts_cuda_scratch(device, TS_CUDA_SLOT_TUNING, count * ts_dtype_size(p->type_d), &d);
+    const bool race = d != NULL; /* without a choice or room for one the likely algorithm has to do */
+    if (status && ts_status_code(status) != TS_NO_MEMORY)
+        return status;
+    ts_status_free(status);
+    for (int i = 0; race && i < e->count; i++) {
         const cublasLtMatmulHeuristicResult_t *const o = &e->offered[i];
         run r = {e, p, &o->algo, o->workspaceSize, d};
         float time = INFINITY;
-        ts_status status = ts_cuda_time(device, run_algorithm, &r, &time);
+        status = ts_cuda_time(device, run_algorithm, &r, best, &time);
         if (ts_cuda(device)->latched != TS_OK)
             return status;
         if (!status && time < best) {
@@ -395,7 +396,7 @@ ts_status ts_cuda_ceiling(ts_device *device, double *flops)
         p.alpha = 1.0f;
         p.a = memory[0], p.b = memory[1], p.d = memory[2];
         for (int i = 0; i < TIMES && !status; i++)
-            status = ts_cuda_time(device, multiply, &p, &microseconds[i]);
+            status = ts_cuda_time(device, multiply, &p, INFINITY, &microseconds[i]);
     }
     for (void *m : memory)
         k->release(device, m);

@@ -1,4 +1,4 @@
-/* Execution plans of a graph: made from a configuration, written as text, read back, run. */
+/* Execution plans of a graph: made from a configuration, named by a text, run. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,74 +100,29 @@ static cudnnStatus_t plan_of(const ts_cudnn_target *target, descriptor configura
     return status;
 }
 
+static cudnnStatus_t describe(const ts_cudnn_configuration *c, char text[TS_CUDNN_TEXT])
+{
+    snprintf(text, TS_CUDNN_TEXT, "%lld", (long long)c->engine);
+    return describe_knobs(c->descriptor, text);
+}
+
 cudnnStatus_t ts_cudnn_plan_make(const ts_cudnn_target *target, const ts_cudnn_graph *graph,
                                  int configuration, ts_cudnn_plan *plan)
 {
     const ts_cudnn_configuration *c = &graph->configurations[configuration];
     memset(plan, 0, sizeof *plan);
-    snprintf(plan->choice, sizeof plan->choice, "%lld", (long long)c->engine);
-    const cudnnStatus_t status = describe_knobs(c->descriptor, plan->choice);
+    const cudnnStatus_t status = describe(c, plan->choice);
     return status ? status : plan_of(target, c->descriptor, plan);
 }
 
-/* Reads " type=value" and makes the knob; CUDNN_STATUS_BAD_PARAM where the text is none. */
-static cudnnStatus_t read_knob(const char **text, descriptor *knob)
+int ts_cudnn_configuration_of(const ts_cudnn_graph *graph, const char *choice, size_t length)
 {
-    char *end;
-    const long type = strtol(*text, &end, 10);
-    if (end == *text || *end != '=')
-        return CUDNN_STATUS_BAD_PARAM;
-    const char *const number = end + 1;
-    const int64_t value = strtoll(number, &end, 10);
-    if (end == number)
-        return CUDNN_STATUS_BAD_PARAM;
-    *text = end;
-    const cudnnBackendKnobType_t kind = (cudnnBackendKnobType_t)type;
-    const attribute attributes[] = {{CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, 1, &kind},
-                                    {CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, CUDNN_TYPE_INT64, 1, &value}};
-    return make(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, attributes, 2, knob);
-}
-
-cudnnStatus_t ts_cudnn_plan_restore(const ts_cudnn_target *target, const ts_cudnn_graph *graph,
-                                    const char *choice, ts_cudnn_plan *plan)
-{
-    descriptor knobs[KNOBS], engine = NULL, configuration = NULL;
-    char *end;
-    int count = 0;
-    const int64_t index = strtoll(choice, &end, 10);
-    const char *rest = end;
-    cudnnStatus_t status = end == choice ? CUDNN_STATUS_BAD_PARAM : CUDNN_STATUS_SUCCESS;
-    memset(plan, 0, sizeof *plan);
-    while (!status && rest[strspn(rest, " ")]) {
-        status = count < KNOBS ? read_knob(&rest, &knobs[count]) : CUDNN_STATUS_BAD_PARAM;
-        count += !status;
-    }
-    const attribute of_engine[] = {
-        {CUDNN_ATTR_ENGINE_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
-         &graph->descriptors[graph->descriptor_count - 1]},
-        {CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &index},
-#if CUDNN_VERSION >= 90800
-        {CUDNN_ATTR_ENGINE_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &target->properties}
-#endif
-    };
-    if (!status)
-        status = make(CUDNN_BACKEND_ENGINE_DESCRIPTOR, of_engine, target->properties ? 3 : 2, &engine);
-    const attribute of_configuration[] = {
-        {CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &engine},
-        {CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, knobs}};
-    if (!status)
-        status = make(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, of_configuration, count ? 2 : 1, &configuration);
-    if (!status)
-        status = plan_of(target, configuration, plan);
-    if (!status)
-        snprintf(plan->choice, sizeof plan->choice, "%s", choice);
-    if (configuration)
-        cudnnBackendDestroyDescriptor(configuration);
-    if (engine)
-        cudnnBackendDestroyDescriptor(engine);
-    while (count > 0)
-        cudnnBackendDestroyDescriptor(knobs[--count]);
-    return status;
+    char text[TS_CUDNN_TEXT];
+    for (int i = 0; i < graph->count; i++)
+        if (!describe(&graph->configurations[i], text) && strlen(text) == length &&
+            memcmp(text, choice, length) == 0)
+            return i;
+    return -1;
 }
 
 void ts_cudnn_plan_free(ts_cudnn_plan *plan)

@@ -7,8 +7,9 @@
 #include <string.h>
 #include "kernels/cuda/libraries.h"
 
-/* Configurations that are timed; those compiled at run time take a second each before. */
-enum { TIMED = 8, TIMED_COMPILED = 3 };
+/* Configurations that are timed, and how many of them may be kernels that have to be compiled first, which
+ * takes a second or two each; the second and third only for calls that take this many microseconds. */
+enum { TIMED = 8, TIMED_COMPILED = 3, WORTH_COMPILING = 200 };
 
 struct ts_cuda_graph_entry {
     ts_cuda_graph_key key;
@@ -55,26 +56,30 @@ static void key_text(const ts_cuda_graph_key *k, char *text, size_t room)
 
 /* ---- entries ---- */
 
+/* The plan of a configuration, if cuDNN can make it with the workspace that there may be. */
+static bool make_plan(const ts_cuda_libraries *l, const ts_cuda_graph_entry *e, int configuration,
+                      ts_cudnn_plan *plan)
+{
+    const ts_cudnn_target target = {l->cudnn, NULL};
+    if (ts_cudnn_plan_make(&target, e->graph, configuration, plan))
+        return false;
+    if ((size_t)plan->workspace > l->workspace_limit)
+        ts_cudnn_plan_free(plan);
+    return plan->descriptor != NULL;
+}
+
 /* The plan of an earlier run, or the first that cuDNN can make. */
 static void plan_entry(const ts_cuda_libraries *l, ts_cuda_graph_entry *e)
 {
-    const ts_cudnn_target target = {l->cudnn, NULL};
-    char text[TS_CUDNN_TEXT], choice[TS_CUDNN_TEXT];
+    char text[TS_CUDNN_TEXT];
     size_t length = 0;
     key_text(&e->key, text, sizeof text);
     const char *const earlier = ts_cuda_earlier_choice(l, text, &length);
-    if (earlier && length < sizeof choice) {
-        memcpy(choice, earlier, length);
-        choice[length] = '\0';
-        e->chosen = !ts_cudnn_plan_restore(&target, e->graph, choice, &e->plan);
-    }
-    for (int i = 0; i < e->graph->count && !e->plan.descriptor; i++) {
-        if (ts_cudnn_plan_make(&target, e->graph, i, &e->plan))
-            continue;
-        if ((size_t)e->plan.workspace > l->workspace_limit)
-            ts_cudnn_plan_free(&e->plan);
-        e->first = i;
-    }
+    const int configuration = earlier ? ts_cudnn_configuration_of(e->graph, earlier, length) : -1;
+    e->chosen = configuration >= 0 && make_plan(l, e, configuration, &e->plan);
+    for (int i = 0; i < e->graph->count && !e->plan.descriptor; i++)
+        if (make_plan(l, e, i, &e->plan))
+            e->first = i;
 }
 
 static ts_status entry_of(ts_device *device, const ts_cuda_graph_key *key, ts_cuda_graph_entry **entry)
@@ -160,43 +165,69 @@ static ts_status redirect(ts_device *device, const ts_cuda_graph_key *k, ts_cuda
                            weights ? &data->weight : &data->x);
 }
 
-/* Keeps the fastest of the first configurations; one that does not run is out of the race. */
+/* The race for a key so far. */
+typedef struct race {
+    float best; /* microseconds */
+    int timed, compiled, precompiled;
+} race;
+
+/* cuDNN's order is its prediction, so nothing is compiled once a kernel that comes with it stands ahead; of
+ * what there is to compile the first serves, unless a call takes so long that a better one pays for it. */
+static bool may_start(const race *r, const ts_cudnn_configuration *c)
+{
+    if (r->timed == TIMED)
+        return false;
+    return !c->compiled || (!r->precompiled && r->compiled < TIMED_COMPILED && r->best > WORTH_COMPILING);
+}
+
+/* Times a plan, which takes the entry's place where it is faster; one that does not run is out. */
+static ts_status start(ts_device *device, ts_cuda_graph_entry *e, const ts_cudnn_configuration *c,
+                       ts_cudnn_plan *plan, const ts_cuda_graph_data *data, race *r)
+{
+    run one = {&e->key, plan, *data};
+    float time = INFINITY;
+    ts_status status = ts_cuda_time(device, run_plan, &one, r->best, &time);
+    if (ts_cuda(device)->latched != TS_OK)
+        return status;
+    const bool ran = !status;
+    ts_status_free(status);
+    r->timed++;
+    r->compiled += c->compiled;
+    r->precompiled += ran && !c->compiled;
+    if (ran && time < r->best) {
+        const ts_cudnn_plan slower = e->plan;
+        e->plan = *plan;
+        *plan = slower;
+        r->best = time;
+    }
+    return NULL;
+}
+
+/* Keeps the fastest of the likely configurations. */
 static ts_status choose(ts_device *device, ts_cuda_graph_entry *e, const ts_cuda_graph_data *data)
 {
     const ts_cuda_libraries *const l = ts_cuda(device)->libraries;
-    const ts_cudnn_target target = {l->cudnn, NULL};
-    float best = INFINITY;
-    int timed = 0, compiled = 0;
-    run r = {&e->key, &e->plan, *data};
-    TS_TRY(redirect(device, &e->key, &r.data));
-    for (int i = e->first; i < e->graph->count && timed < TIMED && compiled < TIMED_COMPILED; i++) {
-        ts_cudnn_plan plan = e->plan;
-        float time = INFINITY;
-        if (i != e->first && (ts_cudnn_plan_make(&target, e->graph, i, &plan) ||
-                              (size_t)plan.workspace > l->workspace_limit)) {
-            ts_cudnn_plan_free(&plan);
-            continue;
-        }
-        timed++;
-        compiled += e->graph->configurations[i].compiled;
-        r.plan = &plan;
-        ts_status status = ts_cuda_time(device, run_plan, &r, &time);
-        if (ts_cuda(device)->latched != TS_OK)
-            return status;
-        const bool better = !status && time < best;
+    ts_cuda_graph_data scratch = *data;
+    race r = {INFINITY, 0, 0, 0};
+    ts_status status = redirect(device, &e->key, &scratch);
+    if (ts_status_code(status) == TS_NO_MEMORY) { /* then the likely one has to do */
         ts_status_free(status);
-        if (i == e->first) {
-            best = better ? time : INFINITY;
-        } else if (better) {
-            ts_cudnn_plan_free(&e->plan);
-            e->plan = plan;
-            best = time;
-        } else {
-            ts_cudnn_plan_free(&plan);
-        }
+        e->chosen = true;
+        return NULL;
     }
-    e->chosen = true;
-    return NULL;
+    if (!status) {
+        ts_cudnn_plan first = e->plan;
+        status = start(device, e, &e->graph->configurations[e->first], &first, &scratch, &r);
+    }
+    for (int i = e->first + 1; i < e->graph->count && !status; i++) {
+        ts_cudnn_plan plan = {};
+        if (!may_start(&r, &e->graph->configurations[i]) || !make_plan(l, e, i, &plan))
+            continue;
+        status = start(device, e, &e->graph->configurations[i], &plan, &scratch, &r);
+        ts_cudnn_plan_free(&plan); /* whichever lost */
+    }
+    e->chosen = !status;
+    return status;
 }
 
 ts_status ts_cuda_graph_supported(ts_device *device, const ts_cuda_graph_key *key, bool *supported)

@@ -28,9 +28,11 @@ ts_status ts_cuda_libraries_of(ts_device *device, ts_cuda_libraries **libraries)
 /* The bucket of a key that was made in zeroed memory. */
 size_t ts_cuda_bucket(const void *key, size_t bytes);
 
-/* The least time of a call, in microseconds, of several rounds on a warm device. */
+/* The least time of a call, in microseconds, of several rounds of recorded calls.  One that takes much longer
+ * than `bound` alone is not timed further. */
 typedef ts_status ts_cuda_timed(ts_device *device, void *context);
-ts_status ts_cuda_time(ts_device *device, ts_cuda_timed *call, void *context, float *microseconds);
+ts_status ts_cuda_time(ts_device *device, ts_cuda_timed *call, void *context, float bound,
+                       float *microseconds);
 
 /* What an earlier run chose for `name`, one line without its end; NULL: nothing. */
 const char *ts_cuda_earlier_choice(const ts_cuda_libraries *libraries, const char *name, size_t *length);

@@ -1,0 +1,574 @@
+/*
+ * Which algorithms are chosen, at what cost, and that what is kept of them is never trusted: the real
+ * choosing against made-up libraries whose kernels take a known time on a made-up clock.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <map>
+#include <string>
+#include <vector>
+#include "kernels/cuda/libraries.h"
+
+static int failures;
+
+static void expect(bool condition, const char *what)
+{
+    if (!condition)
+        printf("FAIL %s\n", what);
+    failures += !condition;
+}
+
+static void must(ts_status status, const char *what)
+{
+    if (status)
+        printf("FAIL %s: %s\n", what, ts_status_message(status));
+    failures += status != NULL;
+    ts_status_free(status);
+}
+
+/* ---- the card ---- */
+
+typedef struct algorithm {
+    float microseconds;
+    bool compiled, made, runs, records;
+    int64_t workspace;
+} algorithm;
+
+static struct {
+    double clock; /* microseconds */
+    bool capturing, no_tuning_memory;
+    std::vector<float> captured;
+    std::vector<algorithm> algorithms; /* of every graph and product */
+    std::map<int, int> runs;           /* of each, recorded ones at their replay */
+    int compiled, plans, graphs;       /* plans and recordings that are alive */
+    void *added_to;                    /* by the latest run */
+} card;
+
+static const float launch = 8, compile = 1.5e6f;
+
+static algorithm good(float microseconds, bool compiled = false)
+{
+    return {microseconds, compiled, true, true, true, 256};
+}
+
+static void set(const std::vector<algorithm> &algorithms)
+{
+    card.clock = 0;
+    card.algorithms = algorithms;
+    card.runs.clear();
+    card.compiled = 0;
+}
+
+static int run_count()
+{
+    int count = 0;
+    for (const auto &r : card.runs)
+        count += r.second;
+    return count;
+}
+
+/* Whether the algorithm could be queued. */
+static bool queue(int which)
+{
+    const algorithm &a = card.algorithms[(size_t)which];
+    if (!a.runs || (card.capturing && !a.records))
+        return false;
+    card.runs[which]++;
+    if (card.capturing)
+        card.captured.push_back(a.microseconds);
+    else
+        card.clock += a.microseconds + launch;
+    return true;
+}
+
+struct CUgraph_st {
+    double microseconds;
+};
+struct CUevent_st {
+    double at;
+};
+
+extern "C" {
+cudaError_t cudaEventCreate(cudaEvent_t *e)
+{
+    *e = new CUevent_st();
+    return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t e)
+{
+    delete e;
+    return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t)
+{
+    e->at = card.clock;
+    return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t)
+{
+    return cudaSuccess;
+}
+cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t stop)
+{
+    *ms = (float)((stop->at - start->at) / 1000);
+    return cudaSuccess;
+}
+cudaError_t cudaMemGetInfo(size_t *unused, size_t *total)
+{
+    *unused = *total = (size_t)16 << 20;
+    return cudaSuccess;
+}
+cudaError_t cudaGetLastError(void)
+{
+    return cudaSuccess;
+}
+cudaError_t cudaStreamBeginCapture(cudaStream_t, enum cudaStreamCaptureMode)
+{
+    card.capturing = true;
+    card.captured.clear();
+    return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t *graph)
+{
+    card.capturing = false;
+    *graph = new CUgraph_st();
+    card.graphs++;
+    for (const float t : card.captured)
+        (*graph)->microseconds += t;
+    return cudaSuccess;
+}
+cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *e, cudaGraph_t graph, unsigned long long)
+{
+    *e = reinterpret_cast<cudaGraphExec_t>(new CUgraph_st(*graph));
+    card.graphs++;
+    return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph)
+{
+    delete graph;
+    card.graphs--;
+    return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t e)
+{
+    return cudaGraphDestroy(reinterpret_cast<cudaGraph_t>(e));
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t e, cudaStream_t)
+{
+    card.clock += reinterpret_cast<cudaGraph_t>(e)->microseconds + launch;
+    return cudaSuccess;
+}
+}
+
+/* ---- cuDNN, above its plans ---- */
+
+extern "C" {
+cudnnStatus_t cudnnCreate(cudnnHandle_t *handle)
+{
+    *handle = reinterpret_cast<cudnnHandle_t>(&card);
+    return CUDNN_STATUS_SUCCESS;
+}
+cudnnStatus_t cudnnDestroy(cudnnHandle_t)
+{
+    return CUDNN_STATUS_SUCCESS;
+}
+cudnnStatus_t cudnnSetStream(cudnnHandle_t, cudaStream_t)
+{
+    return CUDNN_STATUS_SUCCESS;
+}
+size_t cudnnGetVersion(void)
+{
+    return 91900;
+}
+const char *cudnnGetErrorString(cudnnStatus_t)
+{
+    return "made-up";
+}
+void cudnnGetLastErrorString(char *text, size_t room)
+{
+    snprintf(text, room, "because");
+}
+
+ts_status ts_cudnn_graph_make(const ts_cudnn_target *, const ts_cuda_graph_key *key, ts_cudnn_graph **graph)
+{
+    *graph = static_cast<ts_cudnn_graph *>(calloc(1, sizeof **graph));
+    (*graph)->key = *key;
+    for (const algorithm &a : card.algorithms)
+        (*graph)->configurations[(*graph)->count++].compiled = a.compiled;
+    return NULL;
+}
+void ts_cudnn_graph_free(ts_cudnn_graph *graph)
+{
+    free(graph);
+}
+void ts_cudnn_graph_name(const ts_cuda_graph_key *, char *text)
+{
+    strcpy(text, "a graph");
+}
+cudnnStatus_t ts_cudnn_plan_make(const ts_cudnn_target *, const ts_cudnn_graph *, int i, ts_cudnn_plan *plan)
+{
+    const algorithm &a = card.algorithms[(size_t)i];
+    memset(plan, 0, sizeof *plan);
+    card.compiled += a.compiled;
+    card.clock += a.compiled ? compile : 0;
+    if (!a.made)
+        return CUDNN_STATUS_NOT_SUPPORTED;
+    card.plans++;
+    plan->descriptor = &card.algorithms[(size_t)i];
+    plan->workspace = a.workspace;
+    snprintf(plan->choice, sizeof plan->choice, "%d 2=7", 40 + i);
+    return CUDNN_STATUS_SUCCESS;
+}
+int ts_cudnn_configuration_of(const ts_cudnn_graph *graph, const char *choice, size_t length)
+{
+    char text[TS_CUDNN_TEXT];
+    for (int i = 0; i < graph->count; i++) {
+        snprintf(text, sizeof text, "%d 2=7", 40 + i);
+        if (std::string(choice, length) == text)
+            return i;
+    }
+    return -1;
+}
+void ts_cudnn_plan_free(ts_cudnn_plan *plan)
+{
+    card.plans -= plan->descriptor != NULL;
+    plan->descriptor = NULL;
+}
+cudnnStatus_t ts_cudnn_plan_run(cudnnHandle_t, const ts_cuda_graph_key *, const ts_cudnn_plan *plan,
+                                const ts_cuda_graph_data *data, void *)
+{
+    card.added_to = data->weight;
+    const int which = (int)(static_cast<algorithm *>(plan->descriptor) - card.algorithms.data());
+    return queue(which) ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_EXECUTION_FAILED;
+}
+}
+
+/* ---- cuBLASLt ---- */
+
+extern "C" {
+cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
+{
+    *handle = reinterpret_cast<cublasLtHandle_t>(&card);
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtDestroy(cublasLtHandle_t)
+{
+    return CUBLAS_STATUS_SUCCESS;
+}
+size_t cublasLtGetVersion(void)
+{
+    return 130000;
+}
+const char *cublasLtGetStatusString(cublasStatus_t)
+{
+    return "made-up";
+}
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *d, cublasComputeType_t, cudaDataType_t)
+{
+    *d = static_cast<cublasLtMatmulDesc_t>(calloc(1, 8));
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t d)
+{
+    free(d);
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t, cublasLtMatmulDescAttributes_t,
+                                              const void *, size_t)
+{
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *l, cudaDataType, uint64_t, uint64_t,
+                                          int64_t)
+{
+    *l = static_cast<cublasLtMatrixLayout_t>(calloc(1, 8));
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t l)
+{
+    free(l);
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t, cublasLtMatrixLayoutAttribute_t,
+                                                const void *, size_t)
+{
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *p)
+{
+    *p = static_cast<cublasLtMatmulPreference_t>(calloc(1, 8));
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t p)
+{
+    free(p);
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t,
+                                                    cublasLtMatmulPreferenceAttributes_t, const void *,
+                                                    size_t)
+{
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t,
+                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+                                              cublasLtMatrixLayout_t, cublasLtMatmulPreference_t, int wanted,
+                                              cublasLtMatmulHeuristicResult_t results[], int *count)
+{
+    *count = 0;
+    for (size_t i = 0; i < card.algorithms.size() && *count < wanted; i++) {
+        memset(&results[i], 0, sizeof results[i]);
+        results[i].algo.data[0] = 0xABCD00 + i;
+        results[i].workspaceSize = 64;
+        ++*count;
+    }
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t, const void *, const void *,
+                              cublasLtMatrixLayout_t, const void *, cublasLtMatrixLayout_t, const void *,
+                              const void *, cublasLtMatrixLayout_t, void *d, cublasLtMatrixLayout_t,
+                              const cublasLtMatmulAlgo_t *algo, void *, size_t, cudaStream_t)
+{
+    card.added_to = d;
+    const uint64_t which = algo->data[0] - 0xABCD00;
+    expect(which < card.algorithms.size(), "the library is given an algorithm that it did not offer");
+    return which < card.algorithms.size() && queue((int)which) ? CUBLAS_STATUS_SUCCESS
+                                                               : CUBLAS_STATUS_EXECUTION_FAILED;
+}
+}
+
+/* ---- the device ---- */
+
+ts_status ts_cuda_check(ts_device *, cudaError_t error, const char *what)
+{
+    return error ? ts_error(TS_DEVICE, "%s", what) : NULL;
+}
+
+ts_status ts_cuda_scratch(ts_device *device, int slot, size_t bytes, void **memory)
+{
+    ts_cuda_device *const d = ts_cuda(device);
+    if (slot == TS_CUDA_SLOT_TUNING && card.no_tuning_memory)
+        return ts_error(TS_NO_MEMORY, "no memory");
+    if (bytes > d->scratch_bytes[slot]) {
+        free(d->scratch[slot]);
+        d->scratch[slot] = malloc(bytes);
+        d->scratch_bytes[slot] = bytes;
+    }
+    *memory = d->scratch[slot];
+    return NULL;
+}
+
+static ts_device *open_device()
+{
+    ts_cuda_device *const d = static_cast<ts_cuda_device *>(calloc(1, sizeof *d));
+    strcpy(d->base.description, "Made-up card, 16 MiB");
+    d->base.activation = TS_BF16;
+    return &d->base;
+}
+
+static void close_device(ts_device *device)
+{
+    ts_cuda_libraries_free(device);
+    for (void *s : ts_cuda(device)->scratch)
+        free(s);
+    free(device);
+    expect(card.plans == 0, "plans are left");
+    expect(card.graphs == 0, "recordings are left");
+}
+
+static const ts_cuda_graph_key key = {TS_CUDA_CONV_WEIGHTS, 2, 4, 4, 8, 8, 1, 0, 0, 1, 0, 1.0f};
+static char tensor[4];
+static const ts_cuda_graph_data data = {tensor, tensor + 1, NULL, NULL, tensor + 2};
+
+static std::string choices_of(ts_device *device)
+{
+    char *text = NULL;
+    must(ts_cuda_choices_export(device, &text), "export");
+    const std::string copy = text ? text : "";
+    free(text);
+    return copy;
+}
+
+/* The algorithm that the first run of a key on a new device ends with, -1 where it fails. */
+static int chosen(const char *what, const std::string &import = "", std::string *kept = NULL)
+{
+    ts_device *device = open_device();
+    if (!import.empty())
+        must(ts_cuda_choices_import(device, import.c_str()), what);
+    ts_status status = ts_cuda_graph_run(device, &key, &data);
+    expect(status || card.added_to == tensor + 1, "the run itself does not add to what it should");
+    const bool ran = !status;
+    ts_status_free(status);
+    int which = -1;
+    const std::map<int, int> before = card.runs;
+    if (ran)
+        must(ts_cuda_graph_run(device, &key, &data), what);
+    for (const auto &r : card.runs)
+        if (!before.count(r.first) || before.at(r.first) != r.second)
+            which = r.first;
+    if (kept)
+        *kept = choices_of(device);
+    close_device(device);
+    return which;
+}
+
+/* ---- the tests ---- */
+
+static void costs()
+{
+    std::vector<algorithm> many;
+    for (int i = 0; i < 12; i++)
+        many.push_back(good(100.0f - (float)(i < 6 ? i : i == 11 ? 50 : 0)));
+    set(many);
+    expect(chosen("the fastest of many") == 5, "not the fastest of the first eight");
+    expect(!card.runs.count(8), "more than eight were timed");
+
+    set({good(50, true), good(20, true), good(10, true)});
+    expect(chosen("short calls") == 0 && card.compiled == 1, "more was compiled than short calls are worth");
+    set({good(1000, true), good(900, true), good(800, true), good(100, true)});
+    expect(chosen("long calls") == 2 && card.compiled == 3, "not the best of three compiled for long calls");
+    set({good(1000), good(10, true), good(900)});
+    expect(chosen("one at hand") == 2 && card.compiled == 0, "compiled though there is one at hand");
+    set({good(1000, true), good(800, true), good(900), good(10, true)});
+    expect(chosen("a better one predicted") == 1 && card.compiled == 2, "not what is predicted to be better");
+
+    set({good(100), good(30000), good(90)});
+    expect(chosen("a slow one") == 2 && card.runs[1] <= 2, "a slow one was run more than twice");
+    set({good(5000), good(5100), good(5200), good(5300), good(5400), good(5500), good(5600), good(5700)});
+    chosen("long ones");
+    expect(card.clock < 8 * 35e3, "more than 35 ms for a candidate");
+    set({good(5), good(6), good(4)});
+    expect(chosen("shorter than a launch") == 2, "what the host adds decides");
+    expect(run_count() < 3 * 40, "more than 40 runs of a short one");
+}
+
+static void failing_ones()
+{
+    algorithm out = good(1), unmade = good(1), greedy = good(1), unrecorded = good(1);
+    out.runs = false;
+    unmade.made = false;
+    greedy.workspace = 2 << 20; /* of 16 */
+    unrecorded.records = false;
+    set({out, good(40), good(30)});
+    expect(chosen("the first does not run") == 2, "one that does not run was in the way");
+    set({good(30), out, unmade, greedy, unrecorded, good(20)});
+    expect(chosen("some that are out") == 5, "not the fastest that can be recorded");
+    set({unmade, greedy, good(30), good(20)});
+    expect(chosen("the first two are out") == 3, "the rest was not looked at");
+    set({out, out});
+    expect(chosen("none runs") == -1, "a run without an algorithm");
+    card.no_tuning_memory = true;
+    set({good(40), good(30)});
+    expect(chosen("no memory to time in") == 0, "without memory to time in, not the likely one");
+    card.no_tuning_memory = false;
+
+    /* what is recorded before it ever ran takes the likely one as it is */
+    set({good(40), good(30)});
+    ts_device *device = open_device();
+    ts_cuda(device)->recording = true;
+    must(ts_cuda_graph_run(device, &key, &data), "while recording");
+    expect(run_count() == 1 && card.runs[0] == 1, "timed while recording");
+    ts_cuda(device)->recording = false;
+    expect(choices_of(device).find("graph") == std::string::npos, "what was not chosen is kept");
+    close_device(device);
+}
+
+static ts_cuda_product product()
+{
+    ts_cuda_product p = {};
+    p.m = p.n = p.k = 8;
+    p.batch = 1;
+    p.type = p.type_d = TS_BF16;
+    p.row_a = p.row_b = p.row_d = 8;
+    p.alpha = 1;
+    p.a = tensor, p.b = tensor, p.d = tensor + 3;
+    return p;
+}
+
+static int chosen_product(const std::string &import, std::string *kept)
+{
+    const ts_cuda_product p = product();
+    ts_device *device = open_device();
+    must(ts_cuda_choices_import(device, import.c_str()), "import");
+    must(ts_cuda_multiply(device, &p), "product");
+    expect(card.added_to == tensor + 3, "the product is not where it should be");
+    const std::map<int, int> before = card.runs;
+    must(ts_cuda_multiply(device, &p), "product again");
+    int which = -1;
+    for (const auto &r : card.runs)
+        if (!before.count(r.first) || before.at(r.first) != r.second)
+            which = r.first;
+    if (kept)
+        *kept = choices_of(device);
+    close_device(device);
+    return which;
+}
+
+static std::string with(const std::string &text, const std::string &from, const std::string &to)
+{
+    std::string changed = text;
+    const size_t at = changed.find(from);
+    expect(at != std::string::npos, "the choices do not read as expected");
+    return at == std::string::npos ? text : changed.replace(at, from.size(), to);
+}
+
+/* A kept choice holds although another is faster by now; mangled, it is as if nothing were kept. */
+static void kept_ones()
+{
+    const std::vector<algorithm> first = {good(40), good(20), good(30)}, now = {good(10), good(20), good(30)};
+    std::string graph, products;
+    set(first);
+    expect(chosen("to be kept", "", &graph) == 1, "not the fastest");
+    set(first);
+    expect(chosen_product("", &products) == 1, "not the fastest product");
+    set(now);
+    expect(chosen("kept", graph) == 1 && run_count() == 2, "a kept choice is timed again");
+    set(now);
+    expect(chosen_product(products, NULL) == 1 && run_count() == 2, "a kept product is timed again");
+
+    const std::string heading = graph.substr(0, graph.find('\n') + 1);
+    std::vector<std::string> mangled = {heading,
+                                        "graph",
+                                        with(graph, "41 2=7", ""),
+                                        with(graph, "41 2=7", "41 2="),
+                                        with(graph, "41 2=7", "77777777777777777777777 1=1"),
+                                        with(graph, "41 2=7", "41 2=7 3=1"),
+                                        with(graph, "41 2=7", "\xff\x01"),
+                                        with(graph, ": 41", " 41"),
+                                        with(graph, "91900", "91901"),
+                                        with(graph, "bfloat16", "float32")};
+    for (const std::string &text : mangled) {
+        set(now);
+        expect(chosen("mangled", text) == 0, "a mangled choice is believed");
+    }
+    for (size_t cut = 1; cut < graph.size() - 1; cut++) {
+        set(now);
+        chosen("cut off", graph.substr(0, cut));
+    }
+    const std::string word = "0000000000abcd01";
+    for (const char *other :
+         {"ffffffffffffffff", "-000000000abcd01", "0x00000000abcd01", "000000000000000g", ""}) {
+        set(now);
+        expect(chosen_product(with(products, word, other), NULL) == 0, "a mangled product is believed");
+    }
+
+    /* what this process did not ask for stays in the text */
+    std::string both;
+    set(now);
+    chosen_product(graph, &both);
+    expect(both.find("graph ") != std::string::npos && both.find("product ") != std::string::npos,
+           "an earlier choice is lost");
+    set(now);
+    expect(chosen("kept through another process", both) == 1, "an earlier choice is changed");
+}
+
+int main()
+{
+    costs();
+    failing_ones();
+    kept_ones();
+    printf("%d failures\n", failures);
+    return failures > 0;
+}
