@@ -85,6 +85,23 @@ typedef struct tangle {
     ts_tensor x, mid, out, scalar;
 } tangle;
 
+/* Convolutions before a shifted normalisation: read by that alone, also by something later, also by something
+ * earlier.  Only the first may take its bias' gradient from the shift's. */
+static ts_tensor shifted(ts_graph *g, const graph_model *m, ts_tensor x)
+{
+    const ts_tensor shift =
+        ts_dense(g, ts_zeros(g, 2, 1, 1, 8), false, m->dense[0], m->dense[1], 4, -1, 1.0f);
+    ts_tensor y[3];
+    for (int i = 0; i < 3; i++) {
+        const ts_tensor h = ts_conv(g, x, m->conv[0], m->conv[1], 4, -1, 1.0f);
+        const ts_tensor earlier = i == 2 ? ts_silu(g, h) : -1;
+        y[i] = ts_group_norm(g, h, shift, m->gamma, m->beta, 2, 1e-6f, true, 0);
+        if (i > 0)
+            y[i] = ts_add_scaled(g, y[i], i == 1 ? h : earlier, 0.8f);
+    }
+    return ts_add_scaled(g, ts_add_scaled(g, y[0], y[1], 0.6f), y[2], 0.7f);
+}
+
 /* Residuals and sums of a tensor with itself, one gradient handed to several, a matrix used twice, an output
  * that is consumed as well, an operation on constants alone. */
 static tangle build(const graph_model *m, unsigned flags)
@@ -98,6 +115,7 @@ static tangle build(const graph_model *m, unsigned flags)
     ts_tensor s = ts_silu(g, a);
     ts_tensor c = ts_add_scaled(g, b, s, 1.0f);
     ts_tensor d = ts_dense(g, ts_concat(g, c, c), true, m->dense[0], m->dense[1], 4, b, 0.7f);
+    d = shifted(g, m, d);
     t.mid = ts_conv(g, d, m->conv[0], m->conv[1], 4, c, 0.6f); /* shared weights */
     ts_tensor n = ts_group_norm(g, t.mid, -1, m->gamma, m->beta, 2, 1e-6f, true, 0);
     ts_tensor w =

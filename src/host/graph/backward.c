@@ -69,7 +69,14 @@ int tape_target(ts_graph *graph, ts_tensor tensor, bool *accumulate)
     if (t->gradient < 0)
         return t->gradient = tape_buffer_add(graph, tape_bytes(graph, tensor));
     *accumulate = true;
+    t->image_sums = -1;
     return own_gradient(graph, tensor);
+}
+
+void tape_know_sums(ts_graph *graph, ts_tensor tensor, int buffer)
+{
+    if (!graph->failed && tensor >= 0)
+        graph->tensors[tensor].image_sums = buffer;
 }
 
 int tape_accumulator(ts_graph *graph, ts_tensor tensor)

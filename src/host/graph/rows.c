@@ -55,11 +55,25 @@ static void bind_target(ts_graph *graph, size_t field, int target, bool accumula
     tape_bind(graph, field, accumulate ? ACCESS_UPDATE : ACCESS_WRITE, target);
 }
 
+/* The gradient of the bias, where what came before has left the sums over each image: returns the parameter
+ * if it is still to be done. */
+static ts_param bias_from_sums(ts_graph *graph, const tape_node *node, const ts_conv_forward *f)
+{
+    const ts_param bias = tape_wants_param(graph, node->param[1]);
+    const int sums = graph->failed ? -1 : graph->tensors[node->out[0]].image_sums;
+    if (bias < 0 || sums < 0 || f->scale != 1.0f)
+        return bias;
+    STEP(graph, dense_backward, .rows = f->n, .in = 1, .out = f->co);
+    READ(graph, dense_backward, dy, sums);
+    GRADIENT(graph, dense_backward, dbias, bias);
+    return -1;
+}
+
 static void conv_backward(ts_graph *graph, const tape_node *node)
 {
     const ts_conv_forward f = FORWARD(graph, node, conv_forward);
     const ts_param weight = tape_wants_param(graph, node->param[0]);
-    const ts_param bias = tape_wants_param(graph, node->param[1]);
+    const ts_param bias = bias_from_sums(graph, node, &f);
     const ts_tensor x = node->in[0], residual = node->in[1];
     const bool wants_x = tape_wants(graph, x);
     bool shared, accumulate;
@@ -153,7 +167,10 @@ static void group_norm_backward(ts_graph *graph, const tape_node *node)
     WRITE(graph, group_norm_backward, dshift, dshift);
     GRADIENT(graph, group_norm_backward, dgamma, tape_wants_param(graph, node->param[0]));
     GRADIENT(graph, group_norm_backward, dbeta, tape_wants_param(graph, node->param[1]));
-    tape_give(graph, shift, dshift, 1.0f, false);
+    /* The shift is added at every position, so its gradient is the sum of dx over each image. */
+    if (dshift >= 0 && !accumulate)
+        tape_know_sums(graph, x, dshift);
+    tape_give(graph, shift, dshift, 1.0f, dshift >= 0 && !accumulate);
 }
 
 static void silu_backward(ts_graph *graph, const tape_node *node)

@@ -61,8 +61,12 @@ ts_tensor tape_tensor_add(ts_graph *graph, int n, int h, int w, int c, bool is_f
     int buffer = tape_buffer_add(graph, (size_t)count * size);
     if (buffer < 0)
         return -1;
-    graph->tensors[graph->tensor_count] = (tape_tensor){
-        .shape = {n, h, w, c}, .is_float = is_float, .buffer = buffer, .seed = -1, .gradient = -1};
+    graph->tensors[graph->tensor_count] = (tape_tensor){.shape = {n, h, w, c},
+                                                        .is_float = is_float,
+                                                        .buffer = buffer,
+                                                        .seed = -1,
+                                                        .gradient = -1,
+                                                        .image_sums = -1};
     return graph->tensor_count++;
 }
 

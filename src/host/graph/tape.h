@@ -90,6 +90,7 @@ typedef struct tape_tensor {
     int seed;             /* the gradient that the caller writes: a buffer; -1: none */
     int gradient;         /* buffer; -1: none (yet) */
     bool gradient_shared; /* others read the same buffer: copy before adding to it */
+    int image_sums;       /* buffer [n,c] with the sums of that gradient over each image; -1: none */
 } tape_tensor;
 
 /* ---- nodes ---- */
@@ -217,6 +218,9 @@ bool tape_wants(const ts_graph *graph, ts_tensor tensor);
 ts_param tape_wants_param(const ts_graph *graph, ts_param param);
 /* Where a step that honours `accumulate` puts the gradient of `tensor`; -1 where none is wanted. */
 int tape_target(ts_graph *graph, ts_tensor tensor, bool *accumulate);
+/* After a step that assigned it: the sums over each image of the gradient of `tensor` are in `buffer` [n,c],
+ * until somebody adds to the gradient. */
+void tape_know_sums(ts_graph *graph, ts_tensor tensor, int buffer);
 /* Where a step that always adds puts it: zeroed by an extra step if nothing is there yet. */
 int tape_accumulator(ts_graph *graph, ts_tensor tensor);
 /* Where a step that always assigns puts it, to be handed to tape_give afterwards; -1 where none is wanted. */
