@@ -95,18 +95,18 @@ bool ts_chart_bound(const ts_results *results, const ts_chart_samples *samples, 
     if (count == 0)
         return false;
     bound_data(results, series, count, data);
-    fputs("set multiplot layout 1,2 margins 0.085,0.985,0.185,0.955 spacing 0.125,0\n"
+    fputs("set multiplot layout 1,2 margins 0.095,0.985,0.185,0.955 spacing 0.15,0\n"
           "set xrange [0:1.04]\nset xtics 0.2\n"
           "set xlabel \"diffusion time {/:Italic T}\"\n"
           "set key top right\n",
           script);
-    ts_chart_y_label(script, "bits per dimension", 0.165);
+    ts_chart_y_label(script, "bits per dimension", 0.185);
     plot_series(series, count, "", "bound.dat", script);
     const int starts = ts_chart_starts_of(results, series);
     const double top = deficit_range(results, series, starts);
     fprintf(script, "set yrange [%.6g:%.6g]\nset xzeroaxis linetype 1 linecolor '#444444'\nunset key\n",
             -0.12 * top, top);
-    ts_chart_y_label(script, "bits/dim lost against the best {/:Italic T}", 0.2);
+    ts_chart_y_label(script, "bits/dim lost against the best {/:Italic T}", 0.225);
     mark_best(results, series, starts, script);
     plot_series(series, starts, "deficit-", "bound.dat", script);
     fputs("unset multiplot\n", script);
@@ -197,15 +197,15 @@ bool ts_chart_profile(const ts_results *results, const ts_chart_samples *samples
     }
     if (results->profile_count == 0)
         return false;
-    fputs("set multiplot layout 1,2 margins 0.085,0.985,0.195,0.955 spacing 0.125,0\n"
+    fputs("set multiplot layout 1,2 margins 0.095,0.985,0.195,0.955 spacing 0.15,0\n"
           "set logscale x\nset format x '10^{%L}'\nset xlabel \"time {/:Italic t}\"\n"
           "set yrange [0:*]\n",
           script);
-    ts_chart_y_label(script, "mean squared error of the noise", 0.165);
+    ts_chart_y_label(script, "mean squared error of the noise", 0.195);
     fputs(results->profile_count > 1 ? "set key top right\n" : "unset key\n", script);
     profile_panel(results, "1:2:3", script);
     fputs("set logscale y\nset format y '10^{%L}'\nset yrange [*:*]\nunset key\n", script);
-    ts_chart_y_label(script, "integrand, nats per unit of time", 0.18);
+    ts_chart_y_label(script, "integrand, nats per unit of time", 0.185);
     profile_panel(results, "1:4:5", script);
     fputs("unset multiplot\n", script);
     return true;

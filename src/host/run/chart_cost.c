@@ -96,12 +96,12 @@ static void panel(const ts_chart_series *series, int count, const axis *x, const
                     i || k ? ", \\\n  " : "", series[i].block, samplers[k][0], x->column, y->column,
                     k ? "3" : series[i].dash, k ? series[i].hollow : series[i].point, series[i].color,
                     series[i].title, samplers[k][1]);
-            /* the first start lies above the others: so do its labels */
+            /* the first start lies above the others, and its labels so; so do RK45's */
             fprintf(
                 script,
                 ", \\\n  '' index '%s-%s' using %d:%d:7 with labels font @small offset 0,%s textcolor '%s' "
                 "notitle",
-                series[i].block, samplers[k][0], x->column, y->column, i == 0 ? "0.8" : "-0.8",
+                series[i].block, samplers[k][0], x->column, y->column, i == 0 || k == 1 ? "0.8" : "-0.8",
                 series[i].color);
         }
     fputs(

@@ -50,8 +50,8 @@ bool ts_chart_decomposition(const ts_results *results, const ts_chart_samples *s
         return false;
     decomposition_data(results, series, count, data);
     const bool exact = results->exact_count > 0;
-    ts_chart_y_label(script, "nats", 0.165);
-    fputs("set multiplot layout 1,2 margins 0.085,0.985,0.185,0.955 spacing 0.125,0\n"
+    ts_chart_y_label(script, "nats", 0.195);
+    fputs("set multiplot layout 1,2 margins 0.095,0.985,0.185,0.955 spacing 0.15,0\n"
           "set xrange [0:1.04]\nset xtics 0.2\nset xlabel \"diffusion time {/:Italic T}\"\n"
           "set logscale y\nset format y '10^{%L}'\n"
           "set yrange [1e-4:*]\nset key top right font @small spacing 1.05\nplot ",

@@ -33,13 +33,14 @@ static void best_times(const ts_results *results, const ts_best *best, FILE *pag
     if (!top || !star)
         return;
     fprintf(page,
-            "<p>Started from <b>%s</b>, the bound is best at <i>T</i> = %g (%.3f &plusmn; %.3f bits per "
+            "<p>Started from <b>%s</b>, the bound is best at <i>T</i>&nbsp;=&nbsp;%g (%.3f &plusmn; %.3f "
+            "bits per "
             "dimension), and <b><i>T</i>* = %g</b>",
             ts_report_prior(best->prior), best->T_best, top->terms.bpd.mean, top->terms.bpd.half,
             best->T_star);
     if (best->T_star != best->T_best)
         fprintf(page, " (%.3f &plusmn; %.3f)", star->terms.bpd.mean, star->terms.bpd.half);
-    fputs(". Not significantly worse than the best: <i>T</i> = ", page);
+    fputs(". Not significantly worse than the best: <i>T</i>&nbsp;=&nbsp;", page);
     list_not_worse(best, page);
     fputs(".</p>\n", page);
 }
@@ -67,7 +68,8 @@ static void cost_of_short_times(const ts_results *results, const ts_best *normal
         const double lost_normal = deficit_bits(results, normal, T, &half_normal);
         const double lost_aided = deficit_bits(results, aided, T, &half_aided);
         fprintf(page,
-                "%sat <i>T</i> = %g <b>%.3f</b> &plusmn; %.3f bits per dimension from %s and <b>%.3f</b> "
+                "%sat <i>T</i>&nbsp;=&nbsp;%g <b>%.3f</b> &plusmn; %.3f bits per dimension from %s and "
+                "<b>%.3f</b> "
                 "&plusmn; "
                 "%.3f from %s",
                 separator, T, lost_normal, half_normal, ts_report_prior("normal"), lost_aided, half_aided,

@@ -44,7 +44,8 @@ static const char style[] =
     "1rem;font-size:.78rem;"
     "line-height:1.45;overflow-x:auto}\n"
     "code{font-size:.92em}\n"
-    "@media (max-width:600px){body{padding:1.2rem .9rem 3rem}h1{font-size:1.45rem}"
+    "@media (max-width:600px){.time td.word{white-space:normal}body{padding:1.2rem .9rem "
+    "3rem}h1{font-size:1.45rem}"
     "dl{grid-template-columns:1fr}dt{margin-top:.4rem}}\n"
     "@media print{@page{margin:14mm}body{max-width:none;padding:0;font-size:10.5pt}"
     ".scroll{overflow:visible}figure,tr{break-inside:avoid}h2,h3{break-after:avoid}"
@@ -76,7 +77,7 @@ void ts_report_escape(FILE *page, const char *text)
 const char *ts_report_prior(const char *prior)
 {
     if (!strcmp(prior, "normal"))
-        return "<i>N</i>(0, <i>I</i>)";
+        return "<i>N</i>(0,&nbsp;<i>I</i>)";
     if (!strcmp(prior, "glow"))
         return "Glow";
     return "the exact <i>p</i>(<i>x</i>, <i>T</i>)";
@@ -105,7 +106,7 @@ static void key_figures(const ts_results *results, FILE *page)
     }
     if (normal) {
         snprintf(value, sizeof value, "<i>T</i>* = %g", normal->T_star);
-        figure_card(value, "from <i>N</i>(0, <i>I</i>) alone", page);
+        figure_card(value, "from <i>N</i>(0,&nbsp;<i>I</i>) alone", page);
     }
     const ts_result_row *star =
         aided ? ts_results_find(results, aided->T_star, aided->prior, score, "em") : NULL;
@@ -117,7 +118,7 @@ static void key_figures(const ts_results *results, FILE *page)
     }
     if (star && full && star != full && isfinite(star->seconds_per_image)) {
         snprintf(value, sizeof value, "%.1f&times;", full->seconds_per_image / star->seconds_per_image);
-        figure_card(value, "faster sampling at <i>T</i>* than at <i>T</i> = 1, measured", page);
+        figure_card(value, "faster sampling at <i>T</i>* than at <i>T</i>&nbsp;=&nbsp;1, measured", page);
     }
     fputs("</div>\n", page);
 }
@@ -238,7 +239,7 @@ static void grids(const ts_results *results, const char *dir, FILE *page)
         fprintf(page, "<h3>%s</h3>\n<div class=\"scroll\"><table class=\"grids\">\n<tr><th></th>",
                 samplers[s][1]);
         for (int k = 0; k < l.time_count; k++)
-            fprintf(page, "<th><i>T</i> = %g</th>", l.times[k]);
+            fprintf(page, "<th><i>T</i>&nbsp;=&nbsp;%g</th>", l.times[k]);
         fputs("<th>held-out data</th></tr>\n", page);
         grid_rows(results, &l, dir, samplers[s][0], page);
         fputs("</table></div>\n", page);
@@ -337,7 +338,8 @@ static void how_it_was_made(const ts_results *results, FILE *page)
     snprintf(text, sizeof text, "tstar %s", results->version ? results->version : "");
     entry(page, "program", text);
     entry(page, "device", results->device);
-    snprintf(text, sizeof text, "%.0f threads, seed %.0f", results->threads, results->seed);
+    snprintf(text, sizeof text, "%.0f thread%s, seed %.0f", results->threads,
+             results->threads == 1 ? "" : "s", results->seed);
     entry(page, "run with", text);
     snprintf(text, sizeof text, "%.0f parameters, %.0f training steps", results->parameters,
              results->train_steps);
@@ -346,10 +348,10 @@ static void how_it_was_made(const ts_results *results, FILE *page)
     if (results->projections > 1)
         snprintf(directions, sizeof directions, "sliced 2-Wasserstein over %.0f directions",
                  results->projections);
-    snprintf(text, sizeof text, "%s; Frechet distance on %s (this is not FID)", directions,
+    snprintf(text, sizeof text, "%s; Fréchet distance on %s (this is not FID)", directions,
              results->rows[0].frechet_features);
     entry(page, "distances", text);
-    fputs("</dl>\n<h3>Time</h3>\n<div class=\"scroll\"><table>\n", page);
+    fputs("</dl>\n<h3>Time</h3>\n<div class=\"scroll\"><table class=\"time\">\n", page);
     for (int i = 0; i < results->phase_count; i++) {
         fputs("<tr><td class=\"word\">", page);
         ts_report_escape(page, results->phases[i].name);
