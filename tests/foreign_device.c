@@ -139,6 +139,7 @@ static ts_status queue_zero(ts_device *device, void *to, size_t bytes)
 static ts_status transfer(ts_device *device, void *to, const void *from, size_t bytes, bool right)
 {
     spoilt = spoilt || open_recording;
+    counts.transfers++;
     if (!right)
         return ts_error(TS_INVALID, "a transfer has host and device the wrong way round");
     unlock();

@@ -17,6 +17,7 @@
 typedef struct foreign_counts {
     int recordings, alive, replays; /* made, not yet freed, run */
     int operations;                 /* called directly, outside of recordings and replays */
+    int transfers;                  /* uploads and downloads */
     int recorded;                   /* operations in the last recording */
     int announced;                  /* calls of weights_changed */
 } foreign_counts;

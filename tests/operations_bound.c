@@ -11,7 +11,7 @@
 typedef struct reduction_row {
     int n, d;
     double sigma;
-    ot_buffer *x, *y, *out;
+    ot_buffer *x, *y, *out, *affine, *rounded;
 } reduction_row;
 
 static void squared_error_reference(void *p)
@@ -31,6 +31,10 @@ static void row_dot_reference(void *p)
         r->out->want[i] = 0;
         for (int j = i * r->d; j < (i + 1) * r->d; j++)
             r->out->want[i] += r->x->v[j] * r->y->v[j];
+        if (r->affine)
+            r->out->want[i] = r->affine->v[0] + r->affine->v[1] * r->out->want[i];
+        if (r->rounded)
+            r->rounded->want[i] = r->out->want[i];
     }
 }
 
@@ -47,7 +51,7 @@ static void normal_reference(void *p)
 static reduction_row reduction_case(ot *t, int n, int d)
 {
     ot_case(t, "n %d d %d", n, d);
-    reduction_row r = {n, d, 1.7, NULL, NULL, NULL};
+    reduction_row r = {.n = n, .d = d, .sigma = 1.7};
     r.x = ot_normal(t, TS_F32, (int64_t)n * d, 0.3, 1);
     r.y = ot_normal(t, TS_F32, (int64_t)n * d, -0.1, 1);
     r.out = ot_output(t, TS_F64, n);
@@ -65,9 +69,17 @@ static void reduction_rows(ot *t)
         ot_check(t, squared_error_reference, &r, 1e-13);
 
         r = reduction_case(t, n, d);
-        const ts_row_dot dot = {n, d, ot_in(r.x), ot_in(r.y), ot_out(r.out)};
+        ts_row_dot dot = {.n = n, .d = d, .x = ot_in(r.x), .y = ot_in(r.y), .out = ot_out(r.out)};
         ot_run(t, row_dot, dot);
         ot_check(t, row_dot_reference, &r, 1e-13);
+
+        r = reduction_case(t, n, d);
+        r.affine = ot_values(t, TS_F64, 2, (double[]){-3.25, 0.1});
+        r.rounded = ot_output(t, TS_F32, n);
+        dot = (ts_row_dot){n, d, ot_in(r.x), ot_in(r.y), ot_out(r.out), ot_in(r.affine), ot_out(r.rounded)};
+        ot_run(t, row_dot, dot);
+        ot_check(t, row_dot_reference, &r, 1e-7);
+        ot_expect(t, ot_error(r.out, r.out->want) < 1e-13, "the sums are in double precision");
 
         r = reduction_case(t, n, d);
         const ts_normal_log_prob p = {n, d, r.sigma, ot_in(r.x), ot_out(r.out)};

@@ -480,7 +480,12 @@ static void gaussian_sample(ot *t, gaussian_row r, double temperature)
     r.temperature = temperature;
     if (temperature != 0) {
         ot_buffer *b = ot_output(t, OT_ACTIVATION, count);
-        ts_fill_random f = {count, 1, false, TS_STREAM_START, 40, state, ot_out(b)};
+        ts_fill_random f = {.count = count,
+                            .scale = 1,
+                            .stream = TS_STREAM_START,
+                            .element = 40,
+                            .state = state,
+                            .out = ot_out(b)};
         ot_run(t, fill_random, f);
         b->output = false;
         for (int64_t i = 0; i < count; i++)

@@ -182,7 +182,7 @@ static void advance_rows(ot *t)
 typedef struct pair_row {
     int64_t count, from;
     double scale;
-    bool rademacher;
+    bool rademacher, wide;
     ot_buffer *x, *y;
 } pair_row;
 
@@ -222,17 +222,35 @@ static void fill_rows(ot *t)
         ts_fill_time a = {(int)r.count, ot_in(r.x), device_state(t, &state5), ot_out(r.y)};
         ot_run(t, fill_time, a);
         ot_check(t, fill_time_reference, &r, 0);
+        ot_case(t, "n %ld, the first time", (long)r.count);
+        r.from = 0;
+        r.x = ot_uniform(t, TS_F32, 9, 0, 1);
+        r.y = ot_output(t, TS_F32, r.count);
+        ts_fill_time b = {(int)r.count, ot_in(r.x), NULL, ot_out(r.y)};
+        ot_run(t, fill_time, b);
+        ot_check(t, fill_time_reference, &r, 0);
     }
-    for (int k = 0; k < 8; k++) {
-        pair_row r = {
-            .count = counts[k / 2], .from = k & 2 ? 4 * 12345 : 0, .scale = 2.5, .rademacher = k & 1};
-        ot_case(t, "count %ld from %ld%s", (long)r.count, (long)r.from, r.rademacher ? " rademacher" : "");
-        r.y = ot_output(t, OT_ACTIVATION, r.count);
-        ts_fill_random a = {
-            r.count,    2.5f, r.rademacher, TS_STREAM_PROBE, (uint32_t)r.from, device_state(t, &state5),
-            ot_out(r.y)};
+    for (int k = 0; k < 16; k++) {
+        pair_row r = {.count = counts[k / 4],
+                      .from = k & 2 ? 4 * 12345 : 0,
+                      .scale = 2.5,
+                      .rademacher = k & 1,
+                      .wide = k / 4 == 1 || k / 4 == 3};
+        ot_case(t, "count %ld from %ld%s%s", (long)r.count, (long)r.from, r.rademacher ? " rademacher" : "",
+                r.wide ? " wide" : "");
+        r.y = ot_output(t, r.wide ? TS_F32 : OT_ACTIVATION, r.count);
+        ts_fill_random a = {.count = r.count,
+                            .scale = 2.5f,
+                            .rademacher = r.rademacher,
+                            .stream = TS_STREAM_PROBE,
+                            .element = (uint32_t)r.from,
+                            .state = device_state(t, &state5),
+                            .out = ot_out(r.y),
+                            .wide = r.wide};
         ot_run(t, fill_random, a);
         ot_check(t, fill_random_reference, &r, 2e-6);
+        if (r.wide)
+            ot_expect(t, ot_error(r.y, r.y->want) < 2e-6, "float32 whatever the activations are");
     }
     for (int k = 0; k < 8; k++) {
         pair_row r = {.count = counts[k / 2]};
@@ -249,7 +267,7 @@ static void fill_rows(ot *t)
 
 typedef struct step_row {
     int64_t count;
-    int terms, into;
+    int terms, into, first; /* first: of the table, in use */
     float c[8];
     double rtol, atol;
     ot_buffer *coefficients, *net, *x[8], *y, *y0, *y1;
@@ -268,7 +286,7 @@ static double combination(const step_row *r, int64_t i)
 {
     double sum = 0;
     for (int k = 0; k < r->terms; k++)
-        sum += (double)r->c[k] * r->x[k]->v[i];
+        sum += (r->coefficients ? r->coefficients->v[r->first + k] : (double)r->c[k]) * r->x[k]->v[i];
     return sum;
 }
 
@@ -291,12 +309,28 @@ static void error_reference(void *p)
     r->y->want[0] = sqrt(sum / (double)r->count);
 }
 
-static void step_terms(ot *t, step_row *r)
+enum { STRIDE = 11, OFFSET = 2 }; /* of a table's rows, and what is taken of them */
+
+/* Coefficients by value, from a table's row at the state's step, or from its first row; and what they
+ * multiply. */
+static ts_coefficients step_terms(ot *t, step_row *r, int variant)
 {
+    ts_coefficients c = {.value = {NAN}};
     for (int k = 0; k < r->terms; k++) {
         r->c[k] = (float)normal_of(&state5, TS_STREAM_TEST, (uint64_t)k);
         r->x[k] = ot_normal(t, TS_F32, r->count, 0, 1);
     }
+    r->coefficients = NULL;
+    if (variant == 0) {
+        memcpy(c.value, r->c, sizeof r->c);
+        return c;
+    }
+    r->coefficients = ot_normal(t, TS_F32, STRIDE * ((int64_t)state5.step + 1), 0, 1);
+    r->first = OFFSET + (variant == 1 ? STRIDE * (int)state5.step : 0);
+    c.table = (const float *)ot_in(r->coefficients) + OFFSET;
+    c.stride = STRIDE;
+    c.state = variant == 1 ? device_state(t, &state5) : NULL;
+    return c;
 }
 
 static void integrator_rows(ot *t)
@@ -312,23 +346,24 @@ static void integrator_rows(ot *t)
         ot_run(t, sde_step, a);
         ot_check(t, sde_step_reference, &r, 1e-6);
     }
-    for (int k = 0; k < 12; k++) {
+    static const char *const from[] = {"", ", of the step", ", of the first step"};
+    for (int k = 0; k < 36; k++) {
         static const int terms[] = {1, 2, 8}, into[] = {-1, 0, 7};
-        step_row r = {.count = counts[k / 3], .terms = terms[k % 3], .into = into[k % 3]};
-        ot_case(t, "count %ld, %d terms%s", (long)r.count, r.terms, r.into < 0 ? "" : " in place");
-        step_terms(t, &r);
+        const int variant = k % 3;
+        step_row r = {.count = counts[k / 9], .terms = terms[k / 3 % 3], .into = into[k / 3 % 3]};
+        ot_case(t, "count %ld, %d terms%s%s", (long)r.count, r.terms, r.into < 0 ? "" : " in place",
+                from[variant]);
+        ts_linear_combine a = {.count = r.count, .terms = r.terms, .c = step_terms(t, &r, variant)};
         r.y = r.into < 0 ? ot_output(t, TS_F32, r.count) : r.x[r.into];
-        ts_linear_combine a = {.count = r.count, .terms = r.terms, .y = ot_out(r.y)};
-        ts_error_norm b = {.count = r.count, .terms = r.terms, .rtol = 1e-3, .atol = 1e-4};
-        for (int j = 0; j < r.terms; j++) {
-            a.coefficient[j] = b.coefficient[j] = r.c[j];
+        a.y = ot_out(r.y);
+        for (int j = 0; j < r.terms; j++)
             a.x[j] = ot_in(r.x[j]);
-        }
         ot_run(t, linear_combine, a);
         ot_check(t, combine_reference, &r, 1e-6);
 
-        ot_case(t, "count %ld, %d terms", (long)r.count, r.terms);
-        step_terms(t, &r);
+        ot_case(t, "count %ld, %d terms%s", (long)r.count, r.terms, from[variant]);
+        ts_error_norm b = {.count = r.count, .terms = r.terms, .rtol = 1e-3, .atol = 1e-4};
+        b.c = step_terms(t, &r, variant);
         for (int j = 0; j < r.terms; j++)
             b.x[j] = ot_in(r.x[j]);
         r.rtol = b.rtol;

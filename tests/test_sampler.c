@@ -2,6 +2,7 @@
  * The samplers and the flow on exact scores: distributions, orders of convergence, evaluations, likelihoods.
  */
 #include <stdio.h>
+#include "diffusion/density.h"
 #include "diffusion/sampler.h"
 #include "oracle.h"
 
@@ -522,6 +523,44 @@ static void refuses(void **state)
     put(&b, x);
     bad.rtol = 1e-4;
     MUST_FAIL(ts_sampler_run(b.sampler, &bad, 1, 0, b.x, &nfe), TS_NOT_FINITE);
+    draw(&b, 0.5, 1); /* nothing of the failure is left behind */
+    MUST(ts_sampler_run(b.sampler, &bad, 1, 0, b.x, &nfe));
+    bench_close(&b);
+}
+
+/* ---- the start ---- */
+
+static const ts_kernels *real_kernels;
+static ts_fill_random asked;
+
+static ts_status note_fill(ts_device *device, const ts_fill_random *a)
+{
+    asked = *a;
+    return real_kernels->fill_random(device, a);
+}
+
+/* The state is float32 although activations are not: N(0, I) must not be drawn through them. */
+static void the_start_is_float32(void **state)
+{
+    (void)state;
+    const ts_step_state first = {5, 0, 0};
+    bench b = bench_line(&vp, POINTS);
+    ts_kernels kernels = *(real_kernels = b.device->k);
+    const ts_dtype activation = b.device->activation;
+    ts_density *normal;
+    void *at;
+    MUST(b.device->k->allocate(b.device, sizeof first, &at));
+    MUST(b.device->k->upload(b.device, at, &first, sizeof first));
+    kernels.fill_random = note_fill;
+    b.device->k = &kernels;
+    b.device->activation = TS_BF16;
+    MUST(ts_density_normal(b.device, POINTS, 1, 1.0, &normal));
+    MUST(normal->sample(normal, at, b.x));
+    assert_true(asked.wide && asked.out == b.x && asked.count == POINTS);
+    b.device->activation = activation;
+    b.device->k = real_kernels;
+    ts_density_destroy(normal);
+    b.device->k->release(b.device, at);
     bench_close(&b);
 }
 
@@ -539,6 +578,7 @@ int main(void)
         cmocka_unit_test(same_seed_same_bits),
         cmocka_unit_test(denoising),
         cmocka_unit_test(refuses),
+        cmocka_unit_test(the_start_is_float32),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -432,8 +432,8 @@ typedef struct ts_advance {
 /* ---- sampling --------------------------------------------------------------------------------------------
  */
 
-/* out[i] = scale * normal(state, stream, element + i), activation type; with `rademacher`, +1 where
- * uniform(...) > 0.5, else -1, unscaled.  element: multiple of 4. */
+/* out[i] = scale * normal(state, stream, element + i), activation type, or float32 with `wide`; with
+ * `rademacher`, +1 where uniform(...) > 0.5, else -1, unscaled.  element: multiple of 4. */
 typedef struct ts_fill_random {
     int64_t count;
     float scale;
@@ -441,9 +441,10 @@ typedef struct ts_fill_random {
     uint32_t stream, element;
     const ts_step_state *state;
     void *out;
+    bool wide;
 } ts_fill_random;
 
-/* t[i] = times[state->step] for all i. */
+/* t[i] = times[state->step] for all i; state NULL: times[0]. */
 typedef struct ts_fill_time {
     int n;
     const float *times;
@@ -461,20 +462,30 @@ typedef struct ts_sde_step {
     float *x;
 } ts_sde_step;
 
-/* y = sum_k coefficient[k] x[k], float32, terms <= 8; y may equal any x. */
+/* The coefficients of a linear combination: `value`, or, where `table` is set, its row state->step ([steps]
+ * rows `stride` apart in device memory; state NULL: the first), so that what changes by the step is not
+ * frozen. */
+typedef struct ts_coefficients {
+    float value[8];
+    const float *table;
+    int stride;
+    const ts_step_state *state;
+} ts_coefficients;
+
+/* y = sum_k c[k] x[k], float32, terms <= 8; y may equal any x. */
 typedef struct ts_linear_combine {
     int64_t count;
     int terms;
-    float coefficient[8];
+    ts_coefficients c;
     const float *x[8];
     float *y;
 } ts_linear_combine;
 
-/* error (one double) = sqrt(mean((e / (atol + rtol max(|y0|, |y1|)))^2)), e = sum coefficient[k] x[k]. */
+/* error (one double) = sqrt(mean((e / (atol + rtol max(|y0|, |y1|)))^2)), e = sum c[k] x[k]. */
 typedef struct ts_error_norm {
     int64_t count;
     int terms;
-    float coefficient[8];
+    ts_coefficients c;
     const float *x[8];
     const float *y0, *y1;
     double rtol, atol;
@@ -499,11 +510,14 @@ typedef struct ts_squared_error {
     double *out;
 } ts_squared_error;
 
-/* out[i] (double) = sum_d x y, both float32 [n,d]. */
+/* out[i] (double) = affine[0] + affine[1] sum_d x y, x and y float32 [n,d]; affine (device) NULL: 0 and 1.
+ * rounded[i] = out[i] as float32; may be NULL. */
 typedef struct ts_row_dot {
     int n, d;
     const float *x, *y;
     double *out;
+    const double *affine;
+    float *rounded;
 } ts_row_dot;
 
 /* out[i] (double) = sum_d ln p(x0 | x), p(k|x) proportional to N(x; a v_k, s^2) over `levels` levels
@@ -606,6 +620,12 @@ typedef struct ts_mixture_sample {
     X(mixture_evaluate)                                                                                      \
     X(mixture_sample)
 
+/* The row of the table, for devices; NULL: the values stand in the arguments. */
+TS_FN const float *ts_coefficient_row(const ts_coefficients *c)
+{
+    return c->table ? c->table + (int64_t)c->stride * (c->state ? c->state->step : 0) : NULL;
+}
+
 /* ---- devices ---------------------------------------------------------------------------------------------
  */
 
@@ -628,6 +648,7 @@ typedef struct ts_kernels {
      * asked. */
     ts_status (*allocate)(ts_device *device, size_t bytes, void **memory);
     void (*release)(ts_device *device, void *memory);
+    /* Both return when the bytes have arrived. */
     ts_status (*upload)(ts_device *device, void *to, const void *host, size_t bytes);
     ts_status (*download)(ts_device *device, void *host, const void *from, size_t bytes);
     ts_status (*copy)(ts_device *device, void *to, const void *from, size_t bytes);

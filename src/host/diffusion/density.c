@@ -14,7 +14,6 @@ void ts_density_destroy(ts_density *density)
 typedef struct normal_density {
     ts_density base;
     double sigma;
-    void *draws; /* where activations are not float32: device, [n,d] */
 } normal_density;
 
 static ts_status normal_sample(ts_density *density, const ts_step_state *state, float *x)
@@ -26,12 +25,9 @@ static ts_status normal_sample(ts_density *density, const ts_step_state *state, 
                         .scale = (float)m->sigma,
                         .stream = TS_STREAM_START,
                         .state = state,
-                        .out = m->draws ? m->draws : x};
-    TS_TRY(device->k->fill_random(device, &a));
-    if (!m->draws)
-        return NULL;
-    ts_convert c = {.count = count, .to_float = true, .x = m->draws, .y = x};
-    return device->k->convert(device, &c);
+                        .out = x,
+                        .wide = true};
+    return device->k->fill_random(device, &a);
 }
 
 static ts_status normal_log_prob(ts_density *density, const float *x, double *log_prob)
@@ -43,9 +39,7 @@ static ts_status normal_log_prob(ts_density *density, const float *x, double *lo
 
 static void normal_destroy(ts_density *density)
 {
-    normal_density *m = (normal_density *)density;
-    density->device->k->release(density->device, m->draws);
-    free(m);
+    free(density);
 }
 
 ts_status ts_density_normal(ts_device *device, int n, int d, double sigma, ts_density **density)
@@ -56,7 +50,7 @@ ts_status ts_density_normal(ts_device *device, int n, int d, double sigma, ts_de
     if (!(sigma > 0))
         return ts_error(TS_INVALID, "normal density: its standard deviation is %g; it must be positive",
                         sigma);
-    if (!device->k->fill_random || !device->k->normal_log_prob || !device->k->convert)
+    if (!device->k->fill_random || !device->k->normal_log_prob)
         return ts_error(TS_UNSUPPORTED, "normal density: the %s device lacks its operations",
                         device->k->name);
     normal_density *m = calloc(1, sizeof *m);
@@ -70,14 +64,6 @@ ts_status ts_density_normal(ts_device *device, int n, int d, double sigma, ts_de
                            .log_prob = normal_log_prob,
                            .destroy = normal_destroy};
     m->sigma = sigma;
-    if (device->activation != TS_F32) {
-        const size_t bytes = (size_t)n * (size_t)d * ts_dtype_size(device->activation);
-        ts_status status = device->k->allocate(device, bytes, &m->draws);
-        if (status) {
-            normal_destroy(&m->base);
-            return ts_context(status, "normal density");
-        }
-    }
     *density = &m->base;
     return NULL;
 }

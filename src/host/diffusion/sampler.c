@@ -1,5 +1,5 @@
 /*
- * The reverse process: buffers, time grids, Euler-Maruyama, the denoising step.
+ * The reverse process: buffers, time grids, runs of fixed steps, the denoising step.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -13,18 +13,14 @@ static ts_status allocate(ts_sampler *s)
     const size_t n = (size_t)s->n, joint = (size_t)s->count + n;
     TS_TRY(ts_buffer_state(s->device, &s->state));
     TS_TRY(ts_buffer_floats(s->device, n, &s->t));
-    TS_TRY(ts_buffer_doubles(s->device, n, &s->rows));
-    TS_TRY(ts_buffer_doubles(s->device, 1, &s->error));
+    TS_TRY(ts_buffer_doubles(s->device, 1 + 7 * n, &s->results));
     TS_TRY(ts_buffer_floats(s->device, joint, &s->current));
     TS_TRY(ts_buffer_floats(s->device, joint, &s->next));
     for (int i = 0; i < 7; i++)
         TS_TRY(ts_buffer_floats(s->device, joint, &s->stage[i]));
-    s->divergence_memory = calloc(7 * n, sizeof *s->divergence_memory);
-    s->host_rows = calloc(n, sizeof *s->host_rows);
-    if (!s->divergence_memory || !s->host_rows)
+    s->host_result = calloc(1 + 7 * n, sizeof *s->host_result);
+    if (!s->host_result)
         return ts_error(TS_NO_MEMORY, "cannot allocate rows of %d", s->n);
-    for (int i = 0; i < 7; i++)
-        s->divergence[i] = s->divergence_memory + (size_t)i * n;
     return NULL;
 }
 
@@ -54,124 +50,34 @@ void ts_sampler_destroy(ts_sampler *sampler)
     if (!sampler)
         return;
     ts_sampler *s = sampler;
-    ts_sampler_forget(s);
     void *memory[] = {s->state,    s->t,        s->coefficients, s->times,    s->current,
-                      s->next,     s->rows,     s->error,        s->stage[0], s->stage[1],
+                      s->next,     s->results,  s->block,        s->stage[0], s->stage[1],
                       s->stage[2], s->stage[3], s->stage[4],     s->stage[5], s->stage[6]};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         if (memory[i])
             s->k->release(s->device, memory[i]);
-    free(s->divergence_memory);
-    free(s->host_rows);
+    free(s->host_result);
     free(s->host_table);
     free(s);
 }
 
-ts_status ts_sampler_reserve(ts_sampler *sampler, int steps)
-{
-    ts_sampler *s = sampler;
-    if (steps <= s->steps)
-        return NULL;
-    s->steps = 0;
-    free(s->host_table);
-    s->host_table = malloc(((size_t)steps + 1) * 3 * sizeof *s->host_table);
-    if (!s->host_table)
-        return ts_error(TS_NO_MEMORY, "cannot allocate tables of %d steps", steps);
-    if (s->coefficients)
-        s->k->release(s->device, s->coefficients);
-    if (s->times)
-        s->k->release(s->device, s->times);
-    s->times = NULL;
-    TS_TRY(ts_buffer_floats(s->device, (size_t)steps * 3, &s->coefficients));
-    TS_TRY(ts_buffer_floats(s->device, (size_t)steps + 1, &s->times));
-    s->steps = steps;
-    return NULL;
-}
-
 /* ---- what the integrators share ---- */
 
-ts_status ts_sampler_begin(ts_sampler *sampler, const double *times, int steps, uint64_t seed,
-                           uint32_t instance)
+ts_status ts_sampler_evaluate(ts_sampler *sampler, const float *x, const float *times,
+                              const ts_step_state *state, const float **net)
 {
     ts_sampler *s = sampler;
-    const ts_step_state state = {seed, 0, instance};
-    for (int i = 0; i <= steps; i++)
-        s->host_table[i] = (float)times[i];
-    TS_TRY(s->k->upload(s->device, s->times, s->host_table, ((size_t)steps + 1) * sizeof *s->times));
-    return s->k->upload(s->device, s->state, &state, sizeof state);
+    const ts_fill_time a = {.n = s->n, .times = times, .state = state, .t = s->t};
+    TS_TRY(s->k->fill_time(s->device, &a));
+    return s->score->evaluate(s->score, x, s->t, net);
 }
 
-void ts_sampler_forget(ts_sampler *sampler)
-{
-    for (int i = 0; i < TS_SAMPLER_PLACES; i++) {
-        ts_sampler_place *p = &sampler->places[i];
-        p->recorded.device = sampler->device;
-        ts_recorded_forget(&p->recorded);
-        p->recorded.warm = false;
-        p->x = NULL;
-    }
-}
-
-typedef struct evaluation {
-    ts_sampler *s;
-    ts_sampler_place *place;
-} evaluation;
-
-static ts_status queue_evaluation(void *context)
-{
-    const evaluation *e = context;
-    return e->s->score->evaluate(e->s->score, e->place->x, e->s->t, &e->place->net);
-}
-
-/* net(x, s->t), replayed where x was before in this run. */
-static ts_status evaluate(ts_sampler *s, const float *x, const float **net)
-{
-    ts_sampler_place *place = s->places;
-    s->evaluations++;
-    while (place->x && place->x != x)
-        if (++place == s->places + TS_SAMPLER_PLACES)
-            return s->score->evaluate(s->score, x, s->t, net);
-    place->x = x;
-    TS_TRY(ts_recorded_run(&place->recorded, queue_evaluation, &(evaluation){s, place}));
-    *net = place->net;
-    return NULL;
-}
-
-static ts_status fill_time(ts_sampler *s)
-{
-    const ts_fill_time a = {.n = s->n, .times = s->times, .state = s->state, .t = s->t};
-    return s->k->fill_time(s->device, &a);
-}
-
-ts_status ts_sampler_evaluate(ts_sampler *sampler, const float *x, const float **net)
-{
-    TS_TRY(fill_time(sampler));
-    return evaluate(sampler, x, net);
-}
-
-ts_status ts_sampler_evaluate_at(ts_sampler *sampler, const float *x, double t, const float **net)
-{
-    ts_sampler *s = sampler;
-    for (int i = 0; i < s->n; i++)
-        s->host_rows[i] = (float)t;
-    TS_TRY(s->k->upload(s->device, s->t, s->host_rows, (size_t)s->n * sizeof *s->t));
-    return evaluate(s, x, net);
-}
-
-ts_status ts_sampler_advance(ts_sampler *sampler)
-{
-    const ts_advance a = {.state = sampler->state};
-    return sampler->k->advance(sampler->device, &a);
-}
-
-ts_status ts_sampler_combine(ts_sampler *sampler, int64_t count, int terms, const double *coefficient,
+ts_status ts_sampler_combine(ts_sampler *sampler, int64_t count, int terms, const ts_coefficients *c,
                              const float *const *x, float *y)
 {
-    ts_linear_combine a = {.count = count, .terms = terms, .y = y};
-    for (int i = 0; i < terms; i++) {
-        a.coefficient[i] = (float)coefficient[i];
+    ts_linear_combine a = {.count = count, .terms = terms, .c = *c, .y = y};
+    for (int i = 0; i < terms; i++)
         a.x[i] = x[i];
-    }
     return sampler->k->linear_combine(sampler->device, &a);
 }
 
@@ -180,49 +86,57 @@ double ts_sampler_flow_factor(const ts_sde *sde, double t)
     return 0.5 * ts_sde_diffusion2(sde, t) / ts_sde_std(sde, t);
 }
 
-/* ---- Euler-Maruyama ---- */
+/* ---- fixed steps ---- */
 
-typedef struct euler_step {
-    ts_sampler *s;
-    float *x;
-} euler_step;
-
-static ts_status queue_euler_step(void *context)
+/* Room for `steps` steps in the tables. */
+static ts_status reserve(ts_sampler *s, int steps)
 {
-    const euler_step *e = context;
-    ts_sampler *s = e->s;
-    const float *net;
-    TS_TRY(fill_time(s));
-    TS_TRY(s->score->evaluate(s->score, e->x, s->t, &net));
-    const ts_sde_step a = {
-        .count = s->count, .coefficients = s->coefficients, .state = s->state, .net = net, .x = e->x};
-    TS_TRY(s->k->sde_step(s->device, &a));
-    return ts_sampler_advance(s);
+    if (steps <= s->steps)
+        return NULL;
+    s->steps = 0;
+    free(s->host_table);
+    s->host_table = malloc(((size_t)steps + 1) * TS_SAMPLER_WIDTH * sizeof *s->host_table);
+    if (!s->host_table)
+        return ts_error(TS_NO_MEMORY, "cannot allocate tables of %d steps", steps);
+    if (s->coefficients)
+        s->k->release(s->device, s->coefficients);
+    if (s->times)
+        s->k->release(s->device, s->times);
+    s->times = NULL;
+    TS_TRY(ts_buffer_floats(s->device, (size_t)steps * TS_SAMPLER_WIDTH, &s->coefficients));
+    TS_TRY(ts_buffer_floats(s->device, (size_t)steps + 1, &s->times));
+    s->steps = steps;
+    return NULL;
 }
 
-/* x <- x - h (f - g^2 score) + g sqrt(h) z with everything taken at the step's own time. */
-static ts_status euler_maruyama(ts_sampler *s, int steps, const double *times, float *x)
+/* Uploads the tables and puts the state at the first step. */
+static ts_status begin(ts_sampler *s, const ts_integrator *integrator, const double *times, int steps,
+                       uint64_t seed, uint32_t instance)
 {
-    for (int i = 0; i < steps; i++) {
-        const double t = times[i], h = t - times[i + 1], g2 = ts_sde_diffusion2(&s->sde, t);
-        s->host_table[3 * i] = (float)(1.0 - h * ts_sde_drift(&s->sde, t));
-        s->host_table[3 * i + 1] = (float)(-h * g2 / ts_sde_std(&s->sde, t));
-        s->host_table[3 * i + 2] = (float)sqrt(g2 * h);
-    }
-    TS_TRY(s->k->upload(s->device, s->coefficients, s->host_table, (size_t)steps * 3 * sizeof(float)));
+    const ts_step_state state = {seed, 0, instance};
+    const size_t entries = (size_t)steps * (size_t)integrator->width;
+    integrator->coefficients(&s->sde, steps, times, s->host_table);
+    TS_TRY(s->k->upload(s->device, s->coefficients, s->host_table, entries * sizeof(float)));
+    for (int i = 0; i <= steps; i++)
+        s->host_table[i] = (float)times[i];
+    TS_TRY(s->k->upload(s->device, s->times, s->host_table, ((size_t)steps + 1) * sizeof *s->times));
+    TS_TRY(s->k->zero(s->device, s->stage[1], (size_t)s->count * sizeof(float)));
+    return s->k->upload(s->device, s->state, &state, sizeof state);
+}
+
+static ts_status run_steps(ts_sampler *s, const ts_integrator *integrator, int steps, float *x)
+{
     ts_recorded recorded = {.device = s->device};
     ts_status status = NULL;
     for (int i = 0; i < steps && !status; i++) {
         ts_range_push(s->device, "sample step");
-        status = ts_recorded_run(&recorded, queue_euler_step, &(euler_step){s, x});
+        status = ts_recorded_run(&recorded, integrator->queue, &(ts_sampler_step){s, x});
         ts_range_pop(s->device);
-        s->evaluations++;
+        s->evaluations += integrator->evaluations;
     }
     ts_recorded_forget(&recorded);
     return status;
 }
-
-/* ---- running ---- */
 
 /* Uniform steps in t, or in the log signal-to-noise ratio, which is linear in Lambda: for every SDE here
  * 2 log(a/s) = constant - Lambda. */
@@ -243,29 +157,34 @@ static void make_grid(const ts_sde *sde, const ts_sampler_config *config, double
 static ts_status run_fixed(ts_sampler *s, const ts_sampler_config *config, uint64_t seed, uint32_t instance,
                            float *x)
 {
-    TS_TRY(ts_sampler_reserve(s, config->steps));
+    const ts_integrator *integrator = config->kind == TS_SAMPLER_EULER_MARUYAMA ? &ts_euler_maruyama
+                                      : config->kind == TS_SAMPLER_HEUN         ? &ts_heun
+                                                                                : &ts_dpmpp2m;
+    TS_TRY(reserve(s, config->steps));
     double *times = malloc(((size_t)config->steps + 1) * sizeof *times);
     if (!times)
         return ts_error(TS_NO_MEMORY, "cannot allocate %d steps", config->steps);
     make_grid(&s->sde, config, times);
-    ts_status status = ts_sampler_begin(s, times, config->steps, seed, instance);
-    if (!status && config->kind == TS_SAMPLER_EULER_MARUYAMA)
-        status = euler_maruyama(s, config->steps, times, x);
-    else if (!status && config->kind == TS_SAMPLER_HEUN)
-        status = ts_sampler_heun(s, config->steps, times, x);
-    else if (!status)
-        status = ts_sampler_dpmpp2m(s, config->steps, times, x);
+    ts_status status = begin(s, integrator, times, config->steps, seed, instance);
+    if (!status)
+        status = run_steps(s, integrator, config->steps, x);
     free(times);
     return status;
 }
+
+/* ---- running ---- */
 
 /* x <- (x + s^2 score)/a, the posterior mean of x0 (Tweedie's formula). */
 static ts_status denoise(ts_sampler *s, double eps, float *x)
 {
     const double a = ts_sde_mean(&s->sde, eps), std = ts_sde_std(&s->sde, eps);
-    const float *net;
-    TS_TRY(ts_sampler_evaluate_at(s, x, eps, &net));
-    return ts_sampler_combine(s, s->count, 2, (double[]){1.0 / a, -std / a}, (const float *[]){x, net}, x);
+    const ts_coefficients c = {.value = {(float)(1.0 / a), (float)(-std / a)}};
+    const float time = (float)eps, *net;
+    TS_TRY(reserve(s, 1));
+    TS_TRY(s->k->upload(s->device, s->times, &time, sizeof time));
+    TS_TRY(ts_sampler_evaluate(s, x, s->times, NULL, &net));
+    s->evaluations++;
+    return ts_sampler_combine(s, s->count, 2, &c, (const float *[]){x, net}, x);
 }
 
 static ts_status check(const ts_sampler_config *config)
@@ -296,11 +215,9 @@ ts_status ts_sampler_run(ts_sampler *sampler, const ts_sampler_config *config, u
     *nfe = 0;
     TS_TRY(check(config));
     sampler->evaluations = 0;
-    ts_sampler_forget(sampler);
     ts_range_push(sampler->device, "sample");
     ts_status status = run(sampler, config, seed, instance, x);
     ts_range_pop(sampler->device);
-    ts_sampler_forget(sampler);
     if (!status)
         *nfe = sampler->evaluations;
     return status;

@@ -316,7 +316,7 @@ static void freeze(glow_training *g, const ts_glow_training_config *c)
     g->perturb.t = g->t;
     g->add_up = (ts_linear_combine){.count = g->batch,
                                     .terms = 2,
-                                    .coefficient = {1, 1},
+                                    .c.value = {1, 1},
                                     .x = {g->sums, ts_graph_data(g->base.graph, g->log_prob)},
                                     .y = g->sums};
     g->rate = g->base.optimizer.rate;

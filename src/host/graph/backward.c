@@ -103,7 +103,7 @@ static void append_scaled(ts_graph *graph, ts_tensor tensor, int from, int to, f
         tape_bind(graph, offsetof(ts_scale_add, y), accumulate ? ACCESS_UPDATE : ACCESS_WRITE, to);
         return;
     }
-    STEP(graph, linear_combine, .count = count, .terms = accumulate ? 2 : 1, .coefficient = {scale, 1.0f});
+    STEP(graph, linear_combine, .count = count, .terms = accumulate ? 2 : 1, .c.value = {scale, 1.0f});
     READ(graph, linear_combine, x[0], from);
     if (accumulate)
         READ(graph, linear_combine, x[1], to);

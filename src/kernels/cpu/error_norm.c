@@ -4,14 +4,14 @@
 
 enum { SHARE = 2048 }; /* elements a task: fixed, so that the sum does not depend on the thread count */
 
-static double sum_of_squares(const ts_error_norm *a, int64_t first, int64_t count)
+static double sum_of_squares(const ts_error_norm *a, const float *coefficient, int64_t first, int64_t count)
 {
     double error[SHARE], sum = 0.0;
     for (int64_t j = 0; j < count; j++)
         error[j] = 0.0;
     for (int k = 0; k < a->terms; k++) {
         const float *x = a->x[k] + first;
-        const double c = a->coefficient[k];
+        const double c = (double)coefficient[k];
         for (int64_t j = 0; j < count; j++)
             error[j] += c * (double)x[j];
     }
@@ -32,10 +32,11 @@ ts_status ts_cpu_error_norm(ts_device *device, const ts_error_norm *a)
     void *memory;
     TS_TRY(ts_cpu_scratch(device, 0, (size_t)tasks * sizeof(double), &memory));
     double *partial = memory, sum = 0.0;
+    const float *row = ts_coefficient_row(&a->c), *c = row ? row : a->c.value;
 #pragma omp parallel for schedule(static) num_threads(device->threads) if (tasks > 8)
     for (int64_t i = 0; i < tasks; i++) {
         int64_t first = i * SHARE;
-        partial[i] = sum_of_squares(a, first, a->count - first < SHARE ? a->count - first : SHARE);
+        partial[i] = sum_of_squares(a, c, first, a->count - first < SHARE ? a->count - first : SHARE);
     }
     for (int64_t i = 0; i < tasks; i++)
         sum += partial[i];

@@ -12,7 +12,9 @@ ts_status ts_cpu_row_dot(ts_device *device, const ts_row_dot *a)
 #pragma omp simd reduction(+ : sum)
         for (int j = 0; j < a->d; j++)
             sum += (double)x[j] * (double)y[j];
-        a->out[i] = sum;
+        a->out[i] = a->affine ? a->affine[0] + a->affine[1] * sum : sum;
+        if (a->rounded)
+            a->rounded[i] = (float)a->out[i];
     }
     return NULL;
 }

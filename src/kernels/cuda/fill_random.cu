@@ -33,5 +33,7 @@ template <class T, bool signs> static ts_status run(ts_device *device, const ts_
 
 ts_status ts_cuda_fill_random(ts_device *device, const ts_fill_random *a)
 {
+    if (a->wide)
+        return a->rademacher ? run<float, true>(device, a) : run<float, false>(device, a);
     TS_DISPATCH(device, T, return a->rademacher ? run<T, true>(device, a) : run<T, false>(device, a));
 }

@@ -3,7 +3,7 @@
 
 static __global__ void fill(const ts_fill_time a)
 {
-    const float t = a.times[a.state->step];
+    const float t = a.times[a.state ? a.state->step : 0];
     for (int64_t i = ts_thread(); i < a.n; i += ts_threads())
         a.t[i] = t;
 }

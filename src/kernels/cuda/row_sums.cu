@@ -33,6 +33,8 @@ struct dot {
     int d;
     const float *x, *y;
     double *out;
+    const double *affine;
+    float *rounded;
     template <int N> __device__ double part(int64_t row, int64_t j) const
     {
         float p[N], q[N];
@@ -46,7 +48,11 @@ struct dot {
     }
     __device__ void finish(int64_t row, double sum) const
     {
+        if (affine)
+            sum = affine[0] + affine[1] * sum;
         out[row] = sum;
+        if (rounded)
+            rounded[row] = (float)sum;
     }
 };
 
@@ -80,7 +86,7 @@ ts_status ts_cuda_squared_error(ts_device *device, const ts_squared_error *a)
 ts_status ts_cuda_row_dot(ts_device *device, const ts_row_dot *a)
 {
     return ts_row_sums<4>(device, a->n, a->d, a->d % 4 == 0 && ts_aligned(a->x) && ts_aligned(a->y),
-                          dot{a->d, a->x, a->y, a->out});
+                          dot{a->d, a->x, a->y, a->out, a->affine, a->rounded});
 }
 
 ts_status ts_cuda_normal_log_prob(ts_device *device, const ts_normal_log_prob *a)

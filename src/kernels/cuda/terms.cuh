@@ -4,7 +4,7 @@
 
 #include "kernels/cuda/launch.cuh"
 
-/* The arguments of an operation with `terms`, `coefficient` and `x`. */
+/* The arguments of an operation with `terms`, `c` and `x`. */
 template <class A> static inline bool ts_terms_aligned(const A *a)
 {
     bool aligned = true;
@@ -13,16 +13,19 @@ template <class A> static inline bool ts_terms_aligned(const A *a)
     return aligned;
 }
 
-/* sum_k coefficient[k] x[k][i .. i + N], in V.  The loop is unrolled so that all loads are under way together
+/* sum_k c[k] x[k][i .. i + N], in V.  The loop is unrolled so that all loads are under way together
  * and no index into the arguments is left. */
 template <class V, int N, class A>
 static __device__ __forceinline__ void ts_terms_sum(const A &a, int64_t i, V (&sum)[N])
 {
-    float x[8][N];
+    const float *const row = ts_coefficient_row(&a.c);
+    float x[8][N], c[8];
 #pragma unroll
     for (int k = 0; k < 8; k++)
-        if (k < a.terms)
+        if (k < a.terms) {
             ts_load(a.x[k] + i, x[k]);
+            c[k] = row ? row[k] : a.c.value[k];
+        }
 #pragma unroll
     for (int q = 0; q < N; q++)
         sum[q] = 0;
@@ -31,7 +34,7 @@ static __device__ __forceinline__ void ts_terms_sum(const A &a, int64_t i, V (&s
         if (k < a.terms)
 #pragma unroll
             for (int q = 0; q < N; q++)
-                sum[q] += (V)a.coefficient[k] * (V)x[k][q];
+                sum[q] += (V)c[k] * (V)x[k][q];
 }
 
 #endif
