@@ -38,7 +38,7 @@ def main():
     options = parser.parse_args()
 
     print(f"{'config':10} {'round':>5} {'tstar/s':>9} {'torch/s':>9} {'tuned/s':>9} {'ratio':>6} {'tuned':>6}"
-          f" {'tstar GFLOP/s':>14} {'of sgemm':>8}")
+          f" {'tstar GFLOP/s':>14} {'MFU':>6}")
     for config in options.configs:
         name = os.path.splitext(os.path.basename(config))[0]
         common = [os.path.normpath(config), "--json", "--threads", str(options.threads)]
@@ -55,7 +55,7 @@ def main():
             ratios.append(speed[0] / speed[1])
             tuned_ratios.append(speed[0] / speed[2])
             print(f"{name:10} {number:5d} {speed[0]:9.2f} {speed[1]:9.2f} {speed[2]:9.2f} {ratios[-1]:6.2f}"
-                  f" {tuned_ratios[-1]:6.2f} {ours['gflops']:14.1f} {ours['share_of_sgemm']:8.2f}", flush=True)
+                  f" {tuned_ratios[-1]:6.2f} {ours['gflops']:14.1f} {ours['model_flop_utilisation']:6.2f}", flush=True)
         print(f"{name:10} median of the ratios: {statistics.median(ratios):.2f}, tuned PyTorch"
               f" {statistics.median(tuned_ratios):.2f}  ({plain['program']}, {plain['layout']},"
               f" {plain['attention']} attention)", flush=True)

@@ -60,7 +60,8 @@ static void train_counts_the_work(void **state)
     assert_true(r.plan_bytes < r.no_reuse_bytes);
     assert_true(r.figures.device_peak_bytes > r.plan_bytes);
     assert_true(r.figures.process_peak_bytes > r.figures.device_peak_bytes);
-    assert_true(r.figures.ceiling > 0);
+    assert_true(r.figures.ceiling > 0 && r.figures.copy_ceiling > 0);
+    assert_true(r.stream_seconds > 0 && r.stream_seconds < 10 * r.step_seconds);
     assert_true(fabs(r.figures.images_per_second * r.step_seconds - 4) < 1e-9);
     close_fixture(&f);
 }

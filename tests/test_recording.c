@@ -385,6 +385,72 @@ static void failures(void **state)
     ts_device_close(device);
 }
 
+/* ---- timing ---- */
+
+static void count_call(void *context, const char *operation, const int shape[4], double flops, double bytes,
+                       double seconds)
+{
+    (void)operation, (void)shape, (void)flops, (void)bytes;
+    assert_true(seconds > 0);
+    ++*(int *)context;
+}
+
+/* Forward and backward, timed step by step or not; net and the gradient of x come back. */
+static void run_graph(model *m, bool timed, float net[BATCH * D], float dx[BATCH * D])
+{
+    ts_graph *graph;
+    void *state;
+    float ones[BATCH * D], times[BATCH];
+    int calls = 0;
+    must(ts_params_enable_gradients(m->params));
+    must(m->device->k->allocate(m->device, sizeof(ts_step_state), &state));
+    must(ts_graph_create(m->device, m->params, &graph));
+    ts_graph_set_state(graph, state);
+    const ts_tensor x = ts_graph_input(graph, "x", BATCH, SIDE, SIDE, 1);
+    const ts_tensor t = ts_graph_input_vector(graph, "t", BATCH);
+    const ts_tensor y = ts_unet_apply(m->unet, graph, x, t, true);
+    ts_graph_output(graph, y, true);
+    must(ts_graph_plan(graph, TS_PLAN_PARAM_GRADIENTS | TS_PLAN_INPUT_GRADIENTS));
+    for (int i = 0; i < BATCH * D; i++)
+        ones[i] = 1 - 0.01f * (float)(i % 7);
+    for (int i = 0; i < BATCH; i++)
+        times[i] = 0.1f * (float)(i + 1);
+    must(m->device->k->upload(m->device, ts_graph_data(graph, x), ones, sizeof ones));
+    must(m->device->k->upload(m->device, ts_graph_data(graph, t), times, sizeof times));
+    must(m->device->k->upload(m->device, ts_graph_gradient(graph, y), ones, sizeof ones));
+    if (timed) {
+        must(ts_graph_profile(graph, true, count_call, &calls));
+        assert_true(calls > 50);
+    } else {
+        must(ts_graph_forward(graph));
+        must(ts_graph_backward(graph));
+    }
+    must(m->device->k->download(m->device, net, ts_graph_data(graph, y), sizeof ones));
+    must(m->device->k->download(m->device, dx, ts_graph_gradient(graph, x), sizeof ones));
+    ts_graph_destroy(graph);
+    m->device->k->release(m->device, state);
+}
+
+/* Steps that are repeated to be timed leave what one call of each leaves. */
+static void timing_changes_nothing(void **unused)
+{
+    (void)unused;
+    model plain, timed;
+    static float net[2][BATCH * D], dx[2][BATCH * D];
+    open_unet(&plain, false);
+    open_unet(&timed, true);
+    run_graph(&plain, false, net[0], dx[0]);
+    run_graph(&timed, true, net[1], dx[1]);
+    assert_memory_equal(net[0], net[1], sizeof net[0]);
+    assert_memory_equal(dx[0], dx[1], sizeof dx[0]);
+    bool any = false;
+    for (int i = 0; i < BATCH * D; i++)
+        any |= dx[0][i] != 0;
+    assert_true(any);
+    close_model(&plain);
+    close_model(&timed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +458,7 @@ int main(void)
         cmocka_unit_test(glow_training),
         cmocka_unit_test(samplers),
         cmocka_unit_test(failures),
+        cmocka_unit_test(timing_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -131,6 +131,15 @@ cudaError_t cudaMemGetInfo(size_t *unused, size_t *total)
     *unused = *total = (size_t)16 << 20;
     return cudaSuccess;
 }
+cudaError_t cudaRuntimeGetVersion(int *version)
+{
+    *version = 13000;
+    return cudaSuccess;
+}
+cudaError_t cudaDriverGetVersion(int *version)
+{
+    return cudaRuntimeGetVersion(version);
+}
 cudaError_t cudaGetLastError(void)
 {
     return cudaSuccess;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "cli/cli.h"
 #include "run/bench.h"
+#include "run/choices.h"
 
 static const cli_usage usage = {
     .name = "bench",
@@ -19,11 +20,12 @@ static const cli_usage usage = {
         "stand in.",
     .least = 2,
     .most = 2,
-    .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_STEPS};
+    .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_STEPS | CLI_CHOICES};
 
 /* ---- what all three print ---- */
 
-static double share_of_ceiling(const ts_bench_figures *f)
+/* Of the matrix work, against the measured product. */
+static double flop_utilisation(const ts_bench_figures *f)
 {
     return f->ceiling > 0 ? f->flops / f->ceiling : 0;
 }
@@ -35,8 +37,8 @@ static json_t *common_json(const cli_options *o, const ts_bench *bench, const ts
                              bench->device->threads, "data", bench->synthetic ? "synthetic" : "files");
     json_object_set_new(json, "images_per_second", cli_json_real(f->images_per_second));
     json_object_set_new(json, "gflops", cli_json_real(1e-9 * f->flops));
-    json_object_set_new(json, "sgemm_gflops", cli_json_real(1e-9 * f->ceiling));
-    json_object_set_new(json, "share_of_sgemm", cli_json_real(share_of_ceiling(f)));
+    json_object_set_new(json, "product_gflops", cli_json_real(1e-9 * f->ceiling));
+    json_object_set_new(json, "model_flop_utilisation", cli_json_real(flop_utilisation(f)));
     json_object_set_new(json, "card", json_string(bench->device->description));
     json_object_set_new(json, "activations",
                         json_string(bench->device->activation == TS_BF16 ? "bfloat16" : "float32"));
@@ -49,8 +51,8 @@ static json_t *common_json(const cli_options *o, const ts_bench *bench, const ts
 static void print_common(const ts_bench *bench, const ts_bench_figures *f)
 {
     printf("%s, data %s\n", bench->device->description, bench->synthetic ? "synthetic" : "from files");
-    printf("%.4g images/s, %.1f GFLOP/s, %.0f %% of a matrix product's %.1f GFLOP/s\n", f->images_per_second,
-           1e-9 * f->flops, 100 * share_of_ceiling(f), 1e-9 * f->ceiling);
+    printf("%.4g images/s, model FLOP utilisation %.1f %%: %.1f of a large product's %.1f GFLOP/s\n",
+           f->images_per_second, 100 * flop_utilisation(f), 1e-9 * f->flops, 1e-9 * f->ceiling);
     printf("a large copy: %.1f GB/s read and written\n", 1e-9 * f->copy_ceiling);
     printf("peak %.1f MiB of the process, %.1f MiB allocated on the device\n",
            (double)f->process_peak_bytes / 0x1p20, (double)f->device_peak_bytes / 0x1p20);
@@ -70,6 +72,7 @@ static ts_status bench_train(const cli_options *o, const ts_bench *bench, ts_pro
         json_object_set_new(json, "seconds_per_step", cli_json_real(r.step_seconds));
         json_object_set_new(json, "seconds_per_step_min", cli_json_real(r.least));
         json_object_set_new(json, "seconds_per_step_max", cli_json_real(r.most));
+        json_object_set_new(json, "seconds_per_step_unwaited", cli_json_real(r.stream_seconds));
         json_object_set_new(json, "seconds_first_step", cli_json_real(r.first_seconds));
         json_object_set_new(json, "host_seconds_per_step", cli_json_real(r.figures.host_seconds));
         json_object_set_new(json, "launches_per_step", json_integer(r.launches));
@@ -86,9 +89,10 @@ static ts_status bench_train(const cli_options *o, const ts_bench *bench, ts_pro
            1e-9 * r.step_flops);
     printf("step %.4g s (median of %d; %.4g to %.4g), the first %.4g s\n", r.step_seconds, r.steps, r.least,
            r.most, r.first_seconds);
-    printf("queued by the host in %.3g s", r.figures.host_seconds);
+    printf("a step is queued by the host in %.3g s", r.figures.host_seconds);
     if (r.launches)
-        printf(", %lld launches", (long long)r.launches);
+        printf(", %lld launches; not waited for one by one, steps take %.4g s", (long long)r.launches,
+               r.stream_seconds);
     printf("\nplan %.1f MiB, without reuse %.1f MiB; %llu allocations after the first step\n",
            (double)r.plan_bytes / 0x1p20, (double)r.no_reuse_bytes / 0x1p20,
            (unsigned long long)r.figures.late_allocations);
@@ -118,27 +122,39 @@ static ts_status bench_sample(const cli_options *o, const ts_bench *bench, ts_pr
     print_common(bench, &r.figures);
     printf("%.4g evaluations of one image a second (batch %d), %g of them a sample by %s\n",
            r.evaluations_per_second, r.batch, r.nfe, bench->config->sample.sampler);
+    printf("an evaluation of the batch is queued by the host in %.3g s\n", r.figures.host_seconds);
     return NULL;
 }
 
 /* ---- ops ---- */
 
-static json_t *operation_json(const ts_bench_operation *p, double total)
+/* Of whichever ceiling is nearer: that of the product for its FLOP, or that of the copy for its bytes. */
+static double share_of_ceiling(const ts_bench_operation *p, const ts_bench_figures *f)
 {
-    return json_pack("{s:s, s:[i,i,i,i], s:i, s:f, s:o, s:f, s:f, s:o, s:o}", "operation", p->name, "shape",
-                     p->shape[0], p->shape[1], p->shape[2], p->shape[3], "calls", p->calls, "seconds",
-                     p->seconds, "share", cli_json_real(p->seconds / total), "flops", p->flops, "bytes",
-                     p->bytes, "gflops", cli_json_real(1e-9 * p->flops / p->seconds), "gbytes_per_second",
-                     cli_json_real(1e-9 * p->bytes / p->seconds));
+    const double flops = f->ceiling > 0 ? p->flops / f->ceiling : 0;
+    const double bytes = f->copy_ceiling > 0 ? p->bytes / f->copy_ceiling : 0;
+    return p->seconds > 0 ? fmax(flops, bytes) / p->seconds : 0;
 }
 
-static void print_operation(const ts_bench_operation *p, double total)
+static json_t *operation_json(const ts_bench_operation *p, const ts_bench_ops *r)
+{
+    return json_pack("{s:s, s:[i,i,i,i], s:i, s:o, s:o, s:f, s:f, s:o, s:o, s:o}", "operation", p->name,
+                     "shape", p->shape[0], p->shape[1], p->shape[2], p->shape[3], "calls", p->calls,
+                     "seconds", cli_json_real(p->seconds), "share", cli_json_real(p->seconds / r->seconds),
+                     "flops", p->flops, "bytes", p->bytes, "gflops",
+                     cli_json_real(1e-9 * p->flops / p->seconds), "gbytes_per_second",
+                     cli_json_real(1e-9 * p->bytes / p->seconds), "share_of_ceiling",
+                     cli_json_real(share_of_ceiling(p, &r->figures)));
+}
+
+static void print_operation(const ts_bench_operation *p, const ts_bench_ops *r)
 {
     char shape[64];
     snprintf(shape, sizeof shape, "%dx%dx%dx%d", p->shape[0], p->shape[1], p->shape[2], p->shape[3]);
-    printf("%-26s %-18s %6d %10.4f %7.1f %10.3f %10.2f %9.1f %9.1f\n", p->name, shape, p->calls,
-           1e3 * p->seconds, 100 * p->seconds / total, 1e-9 * p->flops, (double)p->bytes / 0x1p20,
-           1e-9 * p->flops / p->seconds, 1e-9 * p->bytes / p->seconds);
+    printf("%-26s %-18s %6d %10.4f %6.1f %11.3f %11.2f %10.1f %9.1f %9.1f\n", p->name, shape, p->calls,
+           1e3 * p->seconds, 100 * p->seconds / r->seconds, 1e-9 * p->flops, (double)p->bytes / 0x1p20,
+           1e-9 * p->flops / p->seconds, 1e-9 * p->bytes / p->seconds,
+           100 * share_of_ceiling(p, &r->figures));
 }
 
 static ts_status bench_ops(const cli_options *o, const ts_bench *bench, ts_progress *progress)
@@ -150,15 +166,15 @@ static ts_status bench_ops(const cli_options *o, const ts_bench *bench, ts_progr
         json_object_set_new(json, "batch", json_integer(bench->config->train.batch));
         json_object_set_new(json, "seconds_per_step", cli_json_real(r.seconds));
         for (int i = 0; i < r.count; i++)
-            json_array_append_new(list, operation_json(&r.operations[i], r.seconds));
+            json_array_append_new(list, operation_json(&r.operations[i], &r));
         json_object_set_new(json, "operations", list);
         cli_print_json(json);
     } else {
         print_common(bench, &r.figures);
-        printf("%-26s %-18s %6s %10s %7s %10s %10s %9s %9s\n", "operation", "output", "calls", "ms", "%",
-               "GFLOP", "MiB", "GFLOP/s", "GB/s");
+        printf("%-26s %-18s %6s %10s %6s %11s %11s %10s %9s %9s\n", "operation", "input", "calls", "ms", "%",
+               "GFLOP", "MiB", "GFLOP/s", "GB/s", "ceiling %");
         for (int i = 0; i < r.count; i++)
-            print_operation(&r.operations[i], r.seconds);
+            print_operation(&r.operations[i], &r);
     }
     free(r.operations);
     return NULL;
@@ -188,8 +204,13 @@ static ts_status bench(const cli_options *o, ts_progress *progress)
     TS_GOTO(ts_device_open(options.device, &options.device_options, &device), end);
     if (*device->instead)
         cli_on_cpu(device->instead);
+    if (o->choices)
+        TS_GOTO(ts_choices_read(device, o->choices), end);
     TS_GOTO(ts_bench_open(config, device, &b), end);
+    ts_choices_announce(device, progress);
     TS_GOTO(kinds[kind].run(o, &b, progress), end);
+    if (o->choices)
+        status = ts_choices_write(device, o->choices);
 end:
     ts_bench_close(&b);
     ts_device_close(device);

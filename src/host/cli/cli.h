@@ -36,7 +36,8 @@ typedef enum cli_takes {
     CLI_RAW = 1 << 9,       /* --raw-weights: the weights themselves, not their average */
     CLI_KEYS = 1 << 10,     /* --keys */
     CLI_MARKDOWN = 1 << 11, /* --markdown */
-    CLI_STEPS = 1 << 12     /* --steps N: how many a benchmark times */
+    CLI_STEPS = 1 << 12,    /* --steps N: how many a benchmark times */
+    CLI_CHOICES = 1 << 13   /* --choices FILE: algorithms chosen earlier */
 } cli_takes;
 
 typedef struct cli_usage {
@@ -63,6 +64,7 @@ typedef struct cli_options {
     int count;           /* 0: not given */
     int steps;           /* 0: not given */
     const char *sampler; /* NULL: as configured */
+    const char *choices; /* NULL: not given */
     char *command;       /* the whole command line, quoted for a shell */
 } cli_options;
 

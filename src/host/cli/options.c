@@ -28,6 +28,7 @@ enum {
     OPTION_KEYS,
     OPTION_MARKDOWN,
     OPTION_STEPS,
+    OPTION_CHOICES,
     OPTION_COUNT = 'n'
 };
 
@@ -45,6 +46,8 @@ static const option_row table[] = {
     {"count", "N", OPTION_COUNT, CLI_COUNT, "how many (also -n N)"},
     {"sampler", "NAME", OPTION_SAMPLER, CLI_SAMPLER, "em, heun, rk45 or dpmpp2m"},
     {"steps", "N", OPTION_STEPS, CLI_STEPS, "steps to time"},
+    {"choices", "FILE", OPTION_CHOICES, CLI_CHOICES,
+     "algorithms that the device chose: read if the file is there, written afterwards"},
     {"out", "PATH", OPTION_OUT, CLI_OUT, "where the results go"},
     {"resume", NULL, OPTION_RESUME, CLI_RESUME, "continue from the last checkpoint"},
     {"raw-weights", NULL, OPTION_RAW, CLI_RAW, "the weights themselves, not their average"},
@@ -172,6 +175,9 @@ static const char *take(int code, char *value, cli_options *o)
         return add_override(o, "", value) ? NULL : "more memory";
     case OPTION_SEED:
         return add_override(o, "seed=", value) ? NULL : "more memory";
+    case OPTION_CHOICES:
+        o->choices = value;
+        return *value ? NULL : "a path";
     case OPTION_OUT:
         o->out = value;
         return *value ? NULL : "a path";

@@ -110,8 +110,9 @@ ts_status ts_graph_check_guards(const ts_graph *graph);
  * `initialize`, with its true input, before it is applied. */
 ts_status ts_graph_forward_initialize(ts_graph *graph);
 
-/* Runs and times each kernel call by itself.  `shape` is that of the operation's first input, `bytes` what it
- * reads and writes.  With `backward`, parameter gradients are added to: zero them afterwards. */
+/* Runs forward, and with `backward` backward, timing each kernel call by itself (timing.h); the first time it
+ * counts what devices make ready at first use.  `shape` is that of the operation's first input, `bytes` what
+ * it reads and writes.  Parameter gradients are added to, perhaps repeatedly: zero them afterwards. */
 typedef void ts_graph_observer(void *context, const char *operation, const int shape[4], double flops,
                                double bytes, double seconds);
 ts_status ts_graph_profile(ts_graph *graph, bool backward, ts_graph_observer *observer, void *context);

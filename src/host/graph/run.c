@@ -1,8 +1,6 @@
 /* Running a plan: one call of the kernel table after the other. */
 #include "graph/tape.h"
 
-#include <time.h>
-
 bool tape_kernel_exists(const ts_kernels *kernels, tape_kernel kernel)
 {
     switch (kernel) {
@@ -100,66 +98,6 @@ ts_status ts_graph_forward_initialize(ts_graph *graph)
             k->weights_changed(graph->device);
         }
         TS_TRY(run(graph, i, i + 1));
-    }
-    return NULL;
-}
-
-/* ---- profile ---- */
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* How many values of parameters an operand reaches: those of one, or of the several that make one matrix. */
-static double param_values(const ts_graph *graph, const tape_step *step, const tape_operand *o)
-{
-    const ts_param_info *info = ts_params_info(graph->params, o->index);
-    const ts_dense_forward *f = &step->arguments.dense_forward;
-    const ts_dense_backward *b = &step->arguments.dense_backward;
-    double count = 1;
-    for (int axis = 0; axis < info->rank; axis++)
-        count *= (double)info->shape[axis];
-    if (step->kernel == KERNEL_dense_forward)
-        return o->field == offsetof(ts_dense_forward, weight) ? (double)f->in * f->out : f->out;
-    if (step->kernel == KERNEL_dense_backward)
-        return o->field == offsetof(ts_dense_backward, dbias) ? b->out : (double)b->in * b->out;
-    return count;
-}
-
-/* Bytes that a step reads and writes. */
-static double traffic(const ts_graph *graph, const tape_step *step)
-{
-    double bytes = 0;
-    for (int i = 0; i < step->operands; i++) {
-        const tape_operand *o = &graph->operands[step->first_operand + i];
-        const int passes = o->access == ACCESS_UPDATE || o->access == ACCESS_GRADIENT ? 2 : 1;
-        const bool param = o->access == ACCESS_VALUE || o->access == ACCESS_GRADIENT;
-        bytes += passes * (param ? param_values(graph, step, o) * sizeof(float)
-                                 : (double)graph->buffers[o->index].bytes);
-    }
-    return bytes;
-}
-
-ts_status ts_graph_profile(ts_graph *graph, bool backward, ts_graph_observer *observer, void *context)
-{
-    TS_TRY(check_planned(graph));
-    const int last = backward ? graph->step_count : graph->forward_steps;
-    static const int none[4] = {0};
-    TS_TRY(run(graph, 0, last)); /* the first run makes what devices keep for later */
-    TS_TRY(graph->device->k->synchronize(graph->device));
-    for (int i = 0; i < last; i++) {
-        const tape_step *step = &graph->steps[i];
-        const double start = now();
-        TS_TRY(run(graph, i, i + 1));
-        TS_TRY(graph->device->k->synchronize(graph->device));
-        const double seconds = now() - start;
-        const tape_node *node = step->node >= 0 ? &graph->nodes[step->node] : NULL;
-        const ts_tensor shown = !node ? -1 : node->inputs ? node->in[0] : node->out[0];
-        observer(context, tape_kernel_name(step->kernel), shown >= 0 ? graph->tensors[shown].shape : none,
-                 step->flops, traffic(graph, step), seconds);
     }
     return NULL;
 }

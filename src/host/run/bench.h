@@ -39,6 +39,7 @@ typedef struct ts_bench_train {
     double first_seconds;  /* of the first step, which packs and allocates */
     double step_seconds;   /* of one step: median, */
     double least, most;    /* smallest, largest */
+    double stream_seconds; /* of one of as many steps that are not waited for one by one: mean */
     double step_flops;     /* of one step, forward and backward */
     int64_t launches;      /* of one step; 0: the device does not count them */
     size_t plan_bytes;     /* the graph's arena */
