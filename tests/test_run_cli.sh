@@ -127,7 +127,7 @@ refused 2 'not enough memory: ' \
 # too little memory to start in: OpenBLAS's threads then never end, the program must all the same
 if command -v timeout >/dev/null && (ulimit -v 180000) 2>/dev/null; then
     checks=$((checks + 1))
-    (ulimit -v 180000; timeout 60 "$program" train small.yaml --set model.hidden=8192 --threads 1 --out none) >out 2>err
+    (ulimit -v 180000; OPENBLAS_NUM_THREADS=2 timeout 60 "$program" train small.yaml --set model.hidden=8192 --threads 1 --out none) >out 2>err
     [ $? != 124 ] || fail "hangs where memory is short: $(cat err)"
     rm -rf none
 fi
@@ -135,7 +135,7 @@ fi
 # and where no work needs them, at its end
 if command -v timeout >/dev/null && (ulimit -v 180000) 2>/dev/null; then
     checks=$((checks + 1))
-    (ulimit -v 180000; timeout 60 "$program" info) >out 2>err
+    (ulimit -v 180000; OPENBLAS_NUM_THREADS=2 timeout 60 "$program" info) >out 2>err
     status=$?
     # sanitizers need the address space themselves
     [ $status = 0 ] || grep -q Sanitizer err || fail "info where memory is short: $status: $(cat err)"
