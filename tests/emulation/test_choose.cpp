@@ -115,17 +115,6 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t stop)
     *ms = (float)((stop->at - start->at) / 1000);
     return cudaSuccess;
 }
-cudaError_t cudaRuntimeGetVersion(int *version)
-{
-    *version = 13000;
-    return cudaSuccess;
-}
-
-cudaError_t cudaDriverGetVersion(int *version)
-{
-    return cudaRuntimeGetVersion(version);
-}
-
 cudaError_t cudaMemGetInfo(size_t *unused, size_t *total)
 {
     *unused = *total = (size_t)16 << 20;
