@@ -96,34 +96,34 @@ enum { CHANGED = sizeof changed / sizeof *changed };
 static void test_changed_configuration(void **state)
 {
     (void)state;
-    train(FOLDER, on_mixture, NULL, false);
-    assert_int_equal(system("cp -r " FOLDER " " FOLDER "_before"), 0);
+    train(FOLDER "/run", on_mixture, NULL, false);
+    assert_int_equal(system("cp -r " FOLDER "/run " FOLDER "/before"), 0);
     ts_run *run;
     for (int i = 0; i < CHANGED; i++) {
-        must_fail(ts_run_create(FOLDER, config_of(on_mixture, changed[i].override), true, &cpu, &run),
+        must_fail(ts_run_create(FOLDER "/run", config_of(on_mixture, changed[i].override), true, &cpu, &run),
                   TS_INVALID, changed[i].message);
-        must_fail(ts_run_open(FOLDER, &changed[i].override, 1, true, &cpu, &run), TS_INVALID,
+        must_fail(ts_run_open(FOLDER "/run", &changed[i].override, 1, true, &cpu, &run), TS_INVALID,
                   changed[i].message);
         if (!changed[i].read) {
-            must_fail(ts_run_open(FOLDER, &changed[i].override, 1, false, &cpu, &run), TS_INVALID,
+            must_fail(ts_run_open(FOLDER "/run", &changed[i].override, 1, false, &cpu, &run), TS_INVALID,
                       changed[i].message);
             continue;
         }
-        run = reopen(FOLDER, changed[i].override);
+        run = reopen(FOLDER "/run", changed[i].override);
         ts_checkpoint checkpoint;
         must(ts_checkpoint_load_weights(run, true, &checkpoint));
         ts_checkpoint_release(&checkpoint);
         ts_run_close(run);
     }
-    assert_int_equal(system("diff -r " FOLDER " " FOLDER "_before && rm -r " FOLDER "_before"), 0);
+    assert_int_equal(system("diff -r " FOLDER "/run " FOLDER "/before"), 0);
     /* what is asked of the exact score has nothing to do with the network's shape */
-    run = reopen(FOLDER, "model={kind: exact, hidden: 12}");
+    run = reopen(FOLDER "/run", "model={kind: exact, hidden: 12}");
     ts_run_close(run);
     const char *const may[] = {"train={steps: 24, lr: 1e-3, batch: 8, warmup: 0, checkpoint_every: 2}",
                                "name=other", "data.mixture.count=65", "sample={steps: 7, batch: 3}",
                                "bound.draws=2"};
     for (size_t i = 0; i < sizeof may / sizeof *may; i++)
-        train(FOLDER, on_mixture, may[i], true);
+        train(FOLDER "/run", on_mixture, may[i], true);
 }
 
 /* A checkpoint that came from elsewhere, into a run that it would fit but for what it was trained with. */

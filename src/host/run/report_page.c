@@ -250,12 +250,16 @@ static void grids(const ts_results *results, const char *dir, FILE *page)
 
 static void cell(FILE *page, int digits, double value, double half)
 {
+    if (fabs(value) < 0.5 * pow(10, -digits))
+        value = 0; /* not -0.00 */
+    const char *const sign = value < 0 ? "&minus;" : "";
     if (!isfinite(value))
         fputs("<td>&ndash;</td>", page);
     else if (isfinite(half))
-        fprintf(page, "<td>%.*f&nbsp;<small>&plusmn;&nbsp;%.*f</small></td>", digits, value, digits, half);
+        fprintf(page, "<td>%s%.*f&nbsp;<small>&plusmn;&nbsp;%.*f</small></td>", sign, digits, fabs(value),
+                digits, half);
     else
-        fprintf(page, "<td>%.*f</td>", digits, value);
+        fprintf(page, "<td>%s%.*f</td>", sign, digits, fabs(value));
 }
 
 static void table_row(const ts_result_row *row, bool first, bool mixture, FILE *page)
