@@ -34,6 +34,11 @@ void graph_model_create(graph_model *m);
 void errors_stay(void **state);
 void parameters_must_have_memory(void **state);
 
+/* graph_concat.c */
+void concat_is_written_on_demand(void **state);
+void concat_with_shift(void **state);
+void concat_plans_agree_bitwise(void **state);
+
 /* graph_unet.c */
 void unet_parameter_count(void **state);
 void unet_errors(void **state);

@@ -122,5 +122,7 @@ void operations_norm(ot *t);
 void operations_glow(ot *t);
 void operations_loop(ot *t);
 void operations_bound(ot *t);
+void operations_dense_pairs(ot *t);
+void operations_norm_pairs(ot *t);
 
 #endif

@@ -106,83 +106,111 @@ static void conv_gradient_rows(ot *t)
 /* ---- dense layers ---- */
 
 typedef struct dense_row {
-    int rows, in, out;
+    int rows, in, out, in2;
     bool silu;
     double scale;
-    ot_buffer *x, *weight, *bias, *residual, *y;
+    ot_buffer *x, *x2, *weight, *bias, *residual, *y;
 } dense_row;
 
 static void dense_reference(void *p)
 {
     dense_row *r = p;
+    const int width = r->in - r->in2;
     for (int i = 0; i < r->rows * r->out; i++) {
+        const int row = i / r->out;
         double sum = (r->bias ? r->bias->v[i % r->out] : 0) + (r->residual ? r->residual->v[i] : 0);
         for (int j = 0; j < r->in; j++) {
-            const double x = r->x->v[i / r->out * r->in + j];
+            const double x = j < width ? r->x->v[row * width + j] : r->x2->v[row * r->in2 + j - width];
             sum += (r->silu ? x / (1 + exp(-x)) : x) * r->weight->v[i % r->out * r->in + j];
         }
         r->y->want[i] = r->scale * sum;
     }
 }
 
-static const int dense_shapes[][3] = {{1, 1, 1}, {7, 3, 17}, {130, 96, 32}, {64, 32, 96}, {513, 17, 5}};
-enum { DENSE_SHAPES = sizeof dense_shapes / sizeof *dense_shapes };
+/* rows, in, out, and how many of the inputs lie in a tensor of their own */
+static const int dense_shapes[][4] = {
+    {1, 1, 1, 0}, {7, 3, 17, 0}, {130, 96, 32, 0}, {64, 32, 96, 0}, {513, 17, 5, 0}};
+static const int dense_pairs[][4] = {
+    {3, 2, 2, 1}, {7, 20, 17, 3}, {130, 96, 32, 32}, {64, 48, 24, 24}, {33, 17, 5, 16}};
+enum {
+    DENSE_SHAPES = sizeof dense_shapes / sizeof *dense_shapes,
+    DENSE_PAIRS = sizeof dense_pairs / sizeof *dense_pairs
+};
 
 static dense_row dense_make(ot *t, const int *s, bool silu)
 {
-    dense_row r = {s[0], s[1], s[2], silu, 1, NULL, NULL, NULL, NULL, NULL};
-    r.x = ot_normal(t, OT_ACTIVATION, r.rows * r.in, 0, 1);
+    dense_row r = {.rows = s[0], .in = s[1], .out = s[2], .in2 = s[3], .silu = silu, .scale = 1};
+    r.x = ot_normal(t, OT_ACTIVATION, r.rows * (r.in - r.in2), 0, 1);
+    r.x2 = r.in2 ? ot_normal(t, OT_ACTIVATION, r.rows * r.in2, 0, 1) : NULL;
     r.weight = ot_normal(t, TS_F32, r.out * r.in, 0, 1 / sqrt(r.in));
     r.y = ot_output(t, OT_ACTIVATION, r.rows * r.out);
     return r;
 }
 
+static void dense_forward(ot *t, const int *s, int variant)
+{
+    const bool bias = variant == 1 || variant == 3, residual = variant > 1, silu = variant == 1;
+    const float scale = variant == 3 ? 0.7f : 1;
+    ot_case(t, "%d rows %d->%d, %d beside%s%s%s%s", s[0], s[1], s[2], s[3], silu ? " silu" : "",
+            bias ? " bias" : "", residual ? " residual" : "", scale == 1 ? "" : " scale");
+    dense_row r = dense_make(t, s, silu);
+    r.scale = (double)scale;
+    r.bias = bias ? ot_normal(t, TS_F32, r.out, 0, 1) : NULL;
+    r.residual = residual ? ot_normal(t, OT_ACTIVATION, r.y->count, 0, 1) : NULL;
+    ts_dense_forward a = {.rows = r.rows, .in = r.in, .out = r.out, .in2 = r.in2, .silu_input = silu};
+    a.x = ot_in(r.x), a.x2 = ot_in(r.x2), a.residual = ot_in(r.residual), a.weight = ot_in(r.weight);
+    a.bias = ot_in(r.bias), a.scale = scale, a.y = ot_out(r.y), a.computed_weight = variant == 2;
+    ot_run(t, dense_forward, a);
+    ot_check(t, dense_reference, &r, 1e-6);
+}
+
 static void dense_rows(ot *t)
 {
-    for (int i = 0; i < 4 * DENSE_SHAPES; i++) {
-        const int *s = dense_shapes[i / 4];
-        const bool bias = i % 4 == 1 || i % 4 == 3, residual = i % 4 > 1, silu = i % 4 == 1;
-        const float scale = i % 4 == 3 ? 0.7f : 1;
-        ot_case(t, "%d rows %d->%d%s%s%s%s", s[0], s[1], s[2], silu ? " silu" : "", bias ? " bias" : "",
-                residual ? " residual" : "", scale == 1 ? "" : " scale");
-        dense_row r = dense_make(t, s, silu);
-        r.scale = (double)scale;
-        r.bias = bias ? ot_normal(t, TS_F32, r.out, 0, 1) : NULL;
-        r.residual = residual ? ot_normal(t, OT_ACTIVATION, r.y->count, 0, 1) : NULL;
-        ts_dense_forward a = {
-            r.rows,          r.in,          r.out, silu,        ot_in(r.x), ot_in(r.residual),
-            ot_in(r.weight), ot_in(r.bias), scale, ot_out(r.y), i % 4 == 2};
-        ot_run(t, dense_forward, a);
-        ot_check(t, dense_reference, &r, 1e-6);
-    }
+    for (int i = 0; i < 4 * DENSE_SHAPES; i++)
+        dense_forward(t, dense_shapes[i / 4], i % 4);
+}
+
+/* What is wanted of each gradient, and how. */
+typedef struct dense_modes {
+    const char *name;
+    ot_mode dx, dx2, dweight, dbias;
+} dense_modes;
+
+static void dense_backward(ot *t, const int *s, bool silu, bool computed, const dense_modes *m)
+{
+    ot_case(t, "%d rows %d->%d, %d beside%s%s", s[0], s[1], s[2], s[3], silu ? " silu" : "", m->name);
+    dense_row r = dense_make(t, s, silu);
+    r.bias = ot_normal(t, TS_F32, r.out, 0, 1);
+    ts_dense_backward a = {.rows = r.rows, .in = r.in, .out = r.out, .in2 = r.in2, .silu_input = silu};
+    a.x = ot_in(r.x), a.x2 = ot_in(r.x2), a.weight = ot_in(r.weight), a.dy = ot_cotangent(t, r.y);
+    a.dx = ot_gradient(t, r.x, m->dx), a.accumulate = m->dx == OT_ADD;
+    a.dx2 = ot_gradient(t, r.x2, m->dx2), a.accumulate2 = m->dx2 == OT_ADD;
+    a.dweight = ot_gradient(t, r.weight, m->dweight), a.dbias = ot_gradient(t, r.bias, m->dbias);
+    a.computed_weight = computed;
+    ot_run(t, dense_backward, a);
+    ot_check_gradients(t, dense_reference, &r, 2e-6);
 }
 
 static void dense_gradient_rows(ot *t)
 {
-    /* dx, dweight, dbias */
-    static const ot_mode modes[][3] = {{OT_ASSIGN, OT_ADD, OT_ADD},
-                                       {OT_ADD, OT_ADD, OT_NONE},
-                                       {OT_NONE, OT_NONE, OT_ADD},
-                                       {OT_ASSIGN, OT_NONE, OT_NONE}};
-    for (int i = 0; i < 8 * DENSE_SHAPES; i++) {
-        const int *s = dense_shapes[i / 8];
-        const ot_mode *m = modes[i % 4];
-        const bool silu = i / 4 % 2;
-        ot_case(t, "%d rows %d->%d%s%s%s%s", s[0], s[1], s[2], silu ? " silu" : "",
-                m[0] == OT_ADD ? " dx+"
-                : m[0]         ? " dx"
-                               : "",
-                m[1] ? " dw" : "", m[2] ? " db" : "");
-        dense_row r = dense_make(t, s, silu);
-        r.bias = ot_normal(t, TS_F32, r.out, 0, 1);
-        ts_dense_backward a = {
-            .rows = r.rows, .in = r.in, .out = r.out, .silu_input = silu, .computed_weight = i % 8 == 5};
-        a.x = ot_in(r.x), a.weight = ot_in(r.weight), a.dy = ot_cotangent(t, r.y);
-        a.dx = ot_gradient(t, r.x, m[0]), a.accumulate = m[0] == OT_ADD;
-        a.dweight = ot_gradient(t, r.weight, m[1]), a.dbias = ot_gradient(t, r.bias, m[2]);
-        ot_run(t, dense_backward, a);
-        ot_check_gradients(t, dense_reference, &r, 2e-6);
-    }
+    static const dense_modes modes[] = {{" dx dw db", OT_ASSIGN, OT_NONE, OT_ADD, OT_ADD},
+                                        {" dx+ dw", OT_ADD, OT_NONE, OT_ADD, OT_NONE},
+                                        {" db", OT_NONE, OT_NONE, OT_NONE, OT_ADD},
+                                        {" dx", OT_ASSIGN, OT_NONE, OT_NONE, OT_NONE}};
+    for (int i = 0; i < 8 * DENSE_SHAPES; i++)
+        dense_backward(t, dense_shapes[i / 8], i / 4 % 2, i % 8 == 5, &modes[i % 4]);
+}
+
+void operations_dense_pairs(ot *t)
+{
+    static const dense_modes pair_modes[] = {{" dx dx2 dw db", OT_ASSIGN, OT_ASSIGN, OT_ADD, OT_ADD},
+                                             {" dx+ dx2 dw", OT_ADD, OT_ASSIGN, OT_ADD, OT_NONE},
+                                             {" dx2+ db", OT_NONE, OT_ADD, OT_NONE, OT_ADD},
+                                             {" dx dx2+", OT_ASSIGN, OT_ADD, OT_NONE, OT_NONE}};
+    for (int i = 0; i < 4 * DENSE_PAIRS; i++)
+        dense_forward(t, dense_pairs[i / 4], i % 4);
+    for (int i = 0; i < 8 * DENSE_PAIRS; i++)
+        dense_backward(t, dense_pairs[i / 8], i / 4 % 2, i % 8 == 5, &pair_modes[i % 4]);
 }
 
 /* ---- scale_add ---- */

@@ -8,12 +8,12 @@
 /* ---- group normalisation ---- */
 
 typedef struct norm_row {
-    int n, hw, c, groups;
+    int n, hw, c, groups, c2;
     double epsilon;
     bool silu;
     float dropout;
     ts_step_state state;
-    ot_buffer *x, *shift, *gamma, *beta, *y, *mean, *rstd;
+    ot_buffer *x, *x2, *shift, *gamma, *beta, *y, *mean, *rstd;
 } norm_row;
 
 enum { LAYER = 3 };
@@ -28,7 +28,9 @@ static double dropout_factor(const norm_row *r, int i)
 
 static double shifted(const norm_row *r, int image, int position, int k)
 {
-    return r->x->v[(image * r->hw + position) * r->c + k] + (r->shift ? r->shift->v[image * r->c + k] : 0);
+    const int row = image * r->hw + position, width = r->c - r->c2;
+    const double x = k < width ? r->x->v[row * width + k] : r->x2->v[row * r->c2 + k - width];
+    return x + (r->shift ? r->shift->v[image * r->c + k] : 0);
 }
 
 static void norm_reference(void *p)
@@ -58,25 +60,38 @@ typedef struct norm_shape {
     double mean;
     bool shift, silu;
     float dropout;
+    int c2;
 } norm_shape;
 
 static const norm_shape norm_shapes[] = {
-    {1, 1, 4, 1, 0, false, false, 0},        {3, 35, 6, 3, 0, true, true, 0},
-    {2, 64, 32, 8, 0, true, true, 0.1f},     {5, 16, 96, 24, 30, false, true, 0},
-    {2, 200, 64, 16, 30, true, false, 0.5f}, {2, 49, 17, 1, 1, true, true, 0.1f},
-    {1, 9, 34, 17, 0, false, true, 0.3f},    {3, 64, 128, 32, 0, false, true, 0},
+    {1, 1, 4, 1, 0, false, false, 0, 0},        {3, 35, 6, 3, 0, true, true, 0, 0},
+    {2, 64, 32, 8, 0, true, true, 0.1f, 0},     {5, 16, 96, 24, 30, false, true, 0, 0},
+    {2, 200, 64, 16, 30, true, false, 0.5f, 0}, {2, 49, 17, 1, 1, true, true, 0.1f, 0},
+    {1, 9, 34, 17, 0, false, true, 0.3f, 0},    {3, 64, 128, 32, 0, false, true, 0, 0},
 };
-enum { NORM_SHAPES = sizeof norm_shapes / sizeof *norm_shapes };
+/* Two inputs: of whole groups, and with a group across both; widths of whole columns and not. */
+static const norm_shape norm_pairs[] = {
+    {2, 20, 32, 8, 0, false, true, 0, 16},    {3, 16, 96, 8, 30, true, true, 0.1f, 32},
+    {2, 25, 12, 2, 0, true, true, 0, 5},      {2, 64, 24, 2, 1, false, false, 0, 8},
+    {1, 9, 20, 5, 30, false, true, 0.3f, 4},  {2, 49, 17, 1, 1, true, false, 0, 16},
+    {2, 16, 384, 32, 0, false, true, 0, 128},
+};
+enum {
+    NORM_SHAPES = sizeof norm_shapes / sizeof *norm_shapes,
+    NORM_PAIRS = sizeof norm_pairs / sizeof *norm_pairs
+};
 
 static norm_row norm_make(ot *t, const norm_shape *s, const char *what)
 {
-    ot_case(t, "%dx%dx%d by %d%s%s%s mean %g%s", s->n, s->hw, s->c, s->groups, s->shift ? " shift" : "",
-            s->silu ? " silu" : "", s->dropout > 0 ? " dropout" : "", s->mean, what);
-    norm_row r = {
-        .n = s->n, .hw = s->hw, .c = s->c, .groups = s->groups, .silu = s->silu, .dropout = s->dropout};
+    ot_case(t, "%dx%dx%d by %d, %d beside%s%s%s mean %g%s", s->n, s->hw, s->c, s->groups, s->c2,
+            s->shift ? " shift" : "", s->silu ? " silu" : "", s->dropout > 0 ? " dropout" : "", s->mean,
+            what);
+    norm_row r = {.n = s->n, .hw = s->hw, .c = s->c, .groups = s->groups, .c2 = s->c2};
+    r.silu = s->silu, r.dropout = s->dropout;
     r.epsilon = (double)1e-6f;
     r.state = (ts_step_state){.seed = 5, .step = 7, .instance = 1};
-    r.x = ot_normal(t, OT_ACTIVATION, r.n * r.hw * r.c, s->mean, 1);
+    r.x = ot_normal(t, OT_ACTIVATION, r.n * r.hw * (r.c - r.c2), s->mean, 1);
+    r.x2 = r.c2 ? ot_normal(t, OT_ACTIVATION, r.n * r.hw * r.c2, s->mean, 1) : NULL;
     r.shift = s->shift ? ot_normal(t, OT_ACTIVATION, r.n * r.c, 0, 1) : NULL;
     r.gamma = ot_normal(t, TS_F32, r.c, 1, 0.3);
     r.beta = ot_normal(t, TS_F32, r.c, 0, 0.3);
@@ -86,54 +101,73 @@ static norm_row norm_make(ot *t, const norm_shape *s, const char *what)
     return r;
 }
 
-static void norm_rows(ot *t)
+static void norm_forward(ot *t, const norm_shape *s, double tolerance)
 {
-    for (int i = 0; i < NORM_SHAPES; i++) {
-        norm_row r = norm_make(t, &norm_shapes[i], "");
-        ts_group_norm_forward a = {.n = r.n, .hw = r.hw, .c = r.c, .groups = r.groups, .epsilon = 1e-6f};
-        a.silu = r.silu, a.dropout = r.dropout, a.layer = LAYER, a.state = ot_state(t, 5, 7, 1);
-        a.x = ot_in(r.x), a.shift = ot_in(r.shift), a.gamma = ot_in(r.gamma), a.beta = ot_in(r.beta);
-        a.y = ot_out(r.y), a.mean = ot_out(r.mean), a.rstd = ot_out(r.rstd);
-        ot_run(t, group_norm_forward, a);
-        ot_check(t, norm_reference, &r, 1e-6);
-    }
-}
-
-/* An image whose spread is a thousandth of its mean: the digits must not be lost in the statistics. */
-static void norm_far_row(ot *t)
-{
-    norm_row r = norm_make(t, &(norm_shape){2, 256, 32, 8, 1000, true, false, 0}, "");
-    ts_group_norm_forward a = {.n = r.n, .hw = r.hw, .c = r.c, .groups = r.groups, .epsilon = 1e-6f};
-    a.x = ot_in(r.x), a.shift = ot_in(r.shift), a.gamma = ot_in(r.gamma), a.beta = ot_in(r.beta);
+    norm_row r = norm_make(t, s, "");
+    ts_group_norm_forward a = {.n = r.n, .hw = r.hw, .c = r.c, .groups = r.groups, .c2 = r.c2};
+    a.epsilon = 1e-6f, a.silu = r.silu, a.dropout = r.dropout, a.layer = LAYER,
+    a.state = ot_state(t, 5, 7, 1);
+    a.x = ot_in(r.x), a.x2 = ot_in(r.x2), a.shift = ot_in(r.shift);
+    a.gamma = ot_in(r.gamma), a.beta = ot_in(r.beta);
     a.y = ot_out(r.y), a.mean = ot_out(r.mean), a.rstd = ot_out(r.rstd);
     ot_run(t, group_norm_forward, a);
-    ot_check(t, norm_reference, &r, 2e-6);
+    ot_check(t, norm_reference, &r, tolerance);
+}
+
+static void norm_rows(ot *t)
+{
+    for (int i = 0; i < NORM_SHAPES; i++)
+        norm_forward(t, &norm_shapes[i], 1e-6);
+    /* An image whose spread is a thousandth of its mean: the digits must not be lost in the statistics. */
+    norm_forward(t, &(norm_shape){2, 256, 32, 8, 1000, true, false, 0, 0}, 2e-6);
+}
+
+/* What is wanted of each gradient, and how. */
+typedef struct norm_modes {
+    const char *name;
+    ot_mode dx, dx2, dshift, dparameters;
+} norm_modes;
+
+static void norm_backward(ot *t, const norm_shape *s, const norm_modes *m)
+{
+    norm_row r = norm_make(t, s, m->name);
+    norm_reference(&r);
+    ot_buffer *mean = ot_values(t, TS_F32, r.mean->count, r.mean->want);
+    ot_buffer *rstd = ot_values(t, TS_F32, r.rstd->count, r.rstd->want);
+    ts_group_norm_backward a = {.n = r.n, .hw = r.hw, .c = r.c, .groups = r.groups, .c2 = r.c2};
+    a.silu = r.silu, a.dropout = r.dropout, a.layer = LAYER, a.state = ot_state(t, 5, 7, 1);
+    a.x = ot_in(r.x), a.x2 = ot_in(r.x2), a.shift = ot_in(r.shift), a.dy = ot_cotangent(t, r.y);
+    a.gamma = ot_in(r.gamma), a.beta = ot_in(r.beta), a.mean = ot_in(mean), a.rstd = ot_in(rstd);
+    a.dx = ot_gradient(t, r.x, m->dx), a.accumulate = m->dx == OT_ADD;
+    a.dx2 = ot_gradient(t, r.x2, m->dx2), a.accumulate2 = m->dx2 == OT_ADD;
+    a.dshift = ot_gradient(t, r.shift, m->dshift);
+    a.dgamma = ot_gradient(t, r.gamma, m->dparameters), a.dbeta = ot_gradient(t, r.beta, m->dparameters);
+    ot_run(t, group_norm_backward, a);
+    ot_check_gradients(t, norm_reference, &r, 5e-6);
 }
 
 static void norm_gradient_rows(ot *t)
 {
-    /* dx, dshift, parameters */
-    static const ot_mode modes[][3] = {{OT_ASSIGN, OT_ASSIGN, OT_ADD},
-                                       {OT_ADD, OT_NONE, OT_ADD},
-                                       {OT_NONE, OT_ASSIGN, OT_ADD},
-                                       {OT_ADD, OT_ASSIGN, OT_NONE}};
-    static const char *const names[] = {" all", " dx+ dparameters", " dshift dparameters", " dx+ dshift"};
-    for (int i = 0; i < 4 * NORM_SHAPES; i++) {
-        const ot_mode *m = modes[i % 4];
-        norm_row r = norm_make(t, &norm_shapes[i / 4], names[i % 4]);
-        norm_reference(&r);
-        ot_buffer *mean = ot_values(t, TS_F32, r.mean->count, r.mean->want);
-        ot_buffer *rstd = ot_values(t, TS_F32, r.rstd->count, r.rstd->want);
-        ts_group_norm_backward a = {.n = r.n, .hw = r.hw, .c = r.c, .groups = r.groups, .silu = r.silu};
-        a.dropout = r.dropout, a.layer = LAYER, a.state = ot_state(t, 5, 7, 1);
-        a.x = ot_in(r.x), a.shift = ot_in(r.shift), a.dy = ot_cotangent(t, r.y);
-        a.gamma = ot_in(r.gamma), a.beta = ot_in(r.beta), a.mean = ot_in(mean), a.rstd = ot_in(rstd);
-        a.dx = ot_gradient(t, r.x, m[0]), a.accumulate = m[0] == OT_ADD;
-        a.dshift = ot_gradient(t, r.shift, m[1]);
-        a.dgamma = ot_gradient(t, r.gamma, m[2]), a.dbeta = ot_gradient(t, r.beta, m[2]);
-        ot_run(t, group_norm_backward, a);
-        ot_check_gradients(t, norm_reference, &r, 5e-6);
-    }
+    static const norm_modes modes[] = {{" all", OT_ASSIGN, OT_NONE, OT_ASSIGN, OT_ADD},
+                                       {" dx+ dparameters", OT_ADD, OT_NONE, OT_NONE, OT_ADD},
+                                       {" dshift dparameters", OT_NONE, OT_NONE, OT_ASSIGN, OT_ADD},
+                                       {" dx+ dshift", OT_ADD, OT_NONE, OT_ASSIGN, OT_NONE}};
+    for (int i = 0; i < 4 * NORM_SHAPES; i++)
+        norm_backward(t, &norm_shapes[i / 4], &modes[i % 4]);
+}
+
+void operations_norm_pairs(ot *t)
+{
+    static const norm_modes pair_modes[] = {{" all", OT_ASSIGN, OT_ASSIGN, OT_ASSIGN, OT_ADD},
+                                            {" dx+ dx2", OT_ADD, OT_ASSIGN, OT_NONE, OT_NONE},
+                                            {" dx dx2+ dparameters", OT_ASSIGN, OT_ADD, OT_NONE, OT_ADD},
+                                            {" dx+", OT_ADD, OT_NONE, OT_ASSIGN, OT_NONE},
+                                            {" dx2", OT_NONE, OT_ASSIGN, OT_NONE, OT_ADD},
+                                            {" dshift dparameters", OT_NONE, OT_NONE, OT_ASSIGN, OT_ADD}};
+    for (int i = 0; i < NORM_PAIRS; i++)
+        norm_forward(t, &norm_pairs[i], 1e-6);
+    for (int i = 0; i < 6 * NORM_PAIRS; i++)
+        norm_backward(t, &norm_pairs[i / 6], &pair_modes[i % 6]);
 }
 
 /* ---- attention ---- */
@@ -213,7 +247,6 @@ static void attention_rows(ot *t)
 void operations_norm(ot *t)
 {
     norm_rows(t);
-    norm_far_row(t);
     norm_gradient_rows(t);
     attention_rows(t);
 }

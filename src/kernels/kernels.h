@@ -48,25 +48,26 @@ typedef struct ts_conv_backward {
 } ts_conv_backward;
 
 /* y = scale (f(x) W^T + bias + residual), f identity or SiLU.  x [rows,in], weight [out,in], y, residual
- * [rows,out].  Also every 1x1 convolution, with rows = n h w. */
+ * [rows,out].  Also every 1x1 convolution, with rows = n h w.  With x2, the input is [x, x2] along the last
+ * axis: x [rows,in-in2], x2 [rows,in2], 0 < in2 < in; else in2 = 0. */
 typedef struct ts_dense_forward {
-    int rows, in, out;
+    int rows, in, out, in2;
     bool silu_input;
-    const void *x, *residual;
+    const void *x, *x2, *residual;
     const float *weight, *bias;
     float scale;
     void *y;
     bool computed_weight; /* another operation computes the weight: no packed copy of it can be kept */
 } ts_dense_forward;
 
-/* dy is the gradient of the bracket. */
+/* dy is the gradient of the bracket; dx and dx2 are those of x and x2. */
 typedef struct ts_dense_backward {
-    int rows, in, out;
+    int rows, in, out, in2;
     bool silu_input;
-    const void *x, *dy;
+    const void *x, *x2, *dy;
     const float *weight;
-    void *dx;
-    bool accumulate;
+    void *dx, *dx2;
+    bool accumulate, accumulate2;
     float *dweight, *dbias;
     bool computed_weight;
 } ts_dense_backward;
@@ -92,31 +93,32 @@ typedef struct ts_attention_backward {
 /* y = dropout(act(gamma (x' - mean) rstd + beta)), x' = x + shift, statistics over each image's hw positions
  * and c/groups channels, biased variance, act SiLU or identity.  x, y [n,hw,c]; shift [n,c] or NULL; gamma,
  * beta [c]; mean, rstd [n,groups] are outputs.  Dropout (inverted, off at 0) keeps element i when
- * uniform(state, TS_STREAM_DROPOUT + layer, i) > dropout. */
+ * uniform(state, TS_STREAM_DROPOUT + layer, i) > dropout.  With x2, the input is [x, x2] along the channels,
+ * x [n,hw,c-c2], x2 [n,hw,c2], 0 < c2 < c; a group may have channels of both.  Else c2 = 0. */
 typedef struct ts_group_norm_forward {
-    int n, hw, c, groups;
+    int n, hw, c, groups, c2;
     float epsilon;
     bool silu;
     float dropout;
     uint32_t layer;
     const ts_step_state *state;
-    const void *x, *shift;
+    const void *x, *x2, *shift;
     const float *gamma, *beta;
     void *y;
     float *mean, *rstd;
 } ts_group_norm_forward;
 
-/* dx [n,hw,c]; dshift [n,c] assigns. */
+/* dx and dx2 as x and x2; dshift [n,c] assigns. */
 typedef struct ts_group_norm_backward {
-    int n, hw, c, groups;
+    int n, hw, c, groups, c2;
     bool silu;
     float dropout;
     uint32_t layer;
     const ts_step_state *state;
-    const void *x, *shift, *dy;
+    const void *x, *x2, *shift, *dy;
     const float *gamma, *beta, *mean, *rstd;
-    void *dx, *dshift;
-    bool accumulate;
+    void *dx, *dx2, *dshift;
+    bool accumulate, accumulate2;
     float *dgamma, *dbeta;
 } ts_group_norm_backward;
 

@@ -87,6 +87,7 @@ void ts_graph_output(ts_graph *graph, ts_tensor tensor, bool seeded)
                                  : "an output of the graph is not a tensor");
         return;
     }
+    tape_write_whole(graph, tensor);
     tape_tensor *t = &graph->tensors[tensor];
     t->output = true;
     t->seeded = t->seeded || seeded;

@@ -29,11 +29,27 @@ bool tape_same_shape(const tape_tensor *a, const tape_tensor *b)
 void tape_open(ts_graph *graph, tape_operation operation, const ts_tensor *in, int inputs, ts_tensor out)
 {
     tape_node node = {.operation = operation, .inputs = inputs, .out = {out, -1}, .extra = {-1, -1}};
+    for (int i = 0; i < inputs; i++)
+        tape_write_whole(graph, in[i]);
     for (int i = 0; i < NODE_PARAMS; i++)
         node.param[i] = -1;
     for (int i = 0; i < inputs; i++)
         node.in[i] = in[i];
     tape_node_add(graph, &node);
+}
+
+/* A tensor beside itself is no pair: the gradients of the two halves would meet in one buffer. */
+void tape_parts(const ts_graph *graph, ts_tensor x, ts_tensor in[2])
+{
+    const ts_tensor *const part = graph->failed ? NULL : graph->tensors[x].part;
+    const bool pair = part && part[0] != part[1];
+    in[0] = pair ? part[0] : x;
+    in[1] = pair ? part[1] : -1;
+}
+
+static int channels_of(const ts_graph *graph, ts_tensor tensor)
+{
+    return graph->failed || tensor < 0 ? 0 : graph->tensors[tensor].shape[3];
 }
 
 void tape_close(ts_graph *graph)
@@ -164,12 +180,15 @@ ts_tensor ts_dense(ts_graph *graph, ts_tensor x, bool silu_input, ts_param weigh
         !check_residual(graph, "dense", residual, s, channels))
         return -1;
     const ts_tensor y = tape_tensor_add(graph, s[0], s[1], s[2], channels, false);
-    tape_open(graph, OPERATION_DENSE, (ts_tensor[]){x, residual}, 2, y);
+    ts_tensor in[2];
+    tape_parts(graph, x, in);
+    tape_open(graph, OPERATION_DENSE, (ts_tensor[]){in[0], residual, in[1]}, 3, y);
     tape_param(graph, 0, weight);
     tape_param(graph, 1, bias);
     STEP(graph, dense_forward, .rows = s[0] * s[1] * s[2], .in = s[3], .out = channels,
-         .silu_input = silu_input, .scale = scale);
-    READ(graph, dense_forward, x, tape_buffer_of(graph, x));
+         .in2 = channels_of(graph, in[1]), .silu_input = silu_input, .scale = scale);
+    READ(graph, dense_forward, x, tape_buffer_of(graph, in[0]));
+    READ(graph, dense_forward, x2, tape_buffer_of(graph, in[1]));
     READ(graph, dense_forward, residual, tape_buffer_of(graph, residual));
     VALUE(graph, dense_forward, weight, weight);
     VALUE(graph, dense_forward, bias, bias);
@@ -257,12 +276,16 @@ ts_tensor ts_group_norm(ts_graph *graph, ts_tensor x, ts_tensor shift, ts_param 
     const int mean = tape_buffer_add(graph, (size_t)s[0] * (size_t)groups * sizeof(float));
     const int rstd = tape_buffer_add(graph, (size_t)s[0] * (size_t)groups * sizeof(float));
     const uint32_t layer = dropout > 0.0f ? graph->dropout_layers++ : 0;
-    tape_open(graph, OPERATION_GROUP_NORM, (ts_tensor[]){x, shift}, 2, y);
+    ts_tensor in[2];
+    tape_parts(graph, x, in);
+    tape_open(graph, OPERATION_GROUP_NORM, (ts_tensor[]){in[0], shift, in[1]}, 3, y);
     tape_param(graph, 0, gamma);
     tape_param(graph, 1, beta);
     STEP(graph, group_norm_forward, .n = s[0], .hw = s[1] * s[2], .c = s[3], .groups = groups,
-         .epsilon = epsilon, .silu = silu, .dropout = dropout, .layer = layer);
-    READ(graph, group_norm_forward, x, tape_buffer_of(graph, x));
+         .c2 = channels_of(graph, in[1]), .epsilon = epsilon, .silu = silu, .dropout = dropout,
+         .layer = layer);
+    READ(graph, group_norm_forward, x, tape_buffer_of(graph, in[0]));
+    READ(graph, group_norm_forward, x2, tape_buffer_of(graph, in[1]));
     READ(graph, group_norm_forward, shift, tape_buffer_of(graph, shift));
     VALUE(graph, group_norm_forward, gamma, gamma);
     VALUE(graph, group_norm_forward, beta, beta);
@@ -344,15 +367,32 @@ ts_tensor ts_concat(ts_graph *graph, ts_tensor a, ts_tensor b)
                   p[0], p[1], p[2], p[3], q[0], q[1], q[2], q[3]);
         return -1;
     }
-    const int ca = p[3], cb = q[3], n = p[0], h = p[1], w = p[2];
-    const ts_tensor y = tape_tensor_add(graph, n, h, w, ca + cb, false);
-    tape_open(graph, OPERATION_CONCAT, (ts_tensor[]){a, b}, 2, y);
-    STEP(graph, concat_forward, .rows = (int64_t)n * h * w, .ca = ca, .cb = cb);
+    const int c = p[3] + q[3], n = p[0], h = p[1], w = p[2];
+    tape_write_whole(graph, a);
+    tape_write_whole(graph, b);
+    const ts_tensor y = tape_tensor_add(graph, n, h, w, c, false);
+    if (!graph->failed) {
+        graph->tensors[y].part[0] = a;
+        graph->tensors[y].part[1] = b;
+        graph->tensors[y].unwritten = true;
+    }
+    return y;
+}
+
+void tape_write_whole(ts_graph *graph, ts_tensor tensor)
+{
+    if (graph->failed || tensor < 0 || !graph->tensors[tensor].unwritten)
+        return;
+    tape_tensor *const t = &graph->tensors[tensor];
+    const ts_tensor a = t->part[0], b = t->part[1];
+    t->unwritten = false;
+    tape_open(graph, OPERATION_CONCAT, t->part, 2, tensor);
+    STEP(graph, concat_forward, .rows = tape_elements(graph, tensor) / channels_of(graph, tensor),
+         .ca = channels_of(graph, a), .cb = channels_of(graph, b));
     READ(graph, concat_forward, a, tape_buffer_of(graph, a));
     READ(graph, concat_forward, b, tape_buffer_of(graph, b));
-    WRITE(graph, concat_forward, y, tape_buffer_of(graph, y));
+    WRITE(graph, concat_forward, y, tape_buffer_of(graph, tensor));
     tape_close(graph);
-    return y;
 }
 
 ts_tensor ts_slice(ts_graph *graph, ts_tensor x, int first, int channels)

@@ -123,18 +123,28 @@ static ts_status time_step(const ts_graph *graph, const tape_step *step, const c
     return c->memory ? copy_changed(graph, step, c, true) : NULL;
 }
 
+/* The shape of a node's first input, of both halves where it takes a concatenation in two. */
+static void shape_of_input(const ts_graph *graph, const tape_node *node, int shape[4])
+{
+    const ts_tensor first = node->inputs ? node->in[0] : node->out[0];
+    const bool halves = node->operation == OPERATION_GROUP_NORM || node->operation == OPERATION_DENSE;
+    const ts_tensor second = halves ? node->in[2] : -1;
+    ts_graph_shape(graph, first, shape);
+    if (second >= 0)
+        shape[3] += graph->tensors[second].shape[3];
+}
+
 static ts_status time_steps(ts_graph *graph, int last, const copies *c, ts_graph_observer *observer,
                             void *context)
 {
-    static const int none[4] = {0};
     for (int i = 0; i < last; i++) {
         const tape_step *step = &graph->steps[i];
         double seconds;
         TS_TRY(time_step(graph, step, c, &seconds));
-        const tape_node *node = step->node >= 0 ? &graph->nodes[step->node] : NULL;
-        const ts_tensor shown = !node ? -1 : node->inputs ? node->in[0] : node->out[0];
-        observer(context, tape_kernel_name(step->kernel), shown >= 0 ? graph->tensors[shown].shape : none,
-                 step->flops, traffic(graph, step), seconds);
+        int shape[4] = {0};
+        if (step->node >= 0)
+            shape_of_input(graph, &graph->nodes[step->node], shape);
+        observer(context, tape_kernel_name(step->kernel), shape, step->flops, traffic(graph, step), seconds);
     }
     return NULL;
 }

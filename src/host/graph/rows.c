@@ -98,20 +98,23 @@ static void dense_backward(ts_graph *graph, const tape_node *node)
     const ts_dense_forward f = FORWARD(graph, node, dense_forward);
     const ts_param weight = tape_wants_param(graph, node->param[0]);
     const ts_param bias = tape_wants_param(graph, node->param[1]);
-    const ts_tensor x = node->in[0], residual = node->in[1];
-    bool shared, accumulate;
+    const ts_tensor x = node->in[0], residual = node->in[1], x2 = node->in[2];
+    bool shared, accumulate, accumulate2;
     const int db = bracket(graph, node, f.scale, &shared);
-    if (tape_wants(graph, x) || weight >= 0 || bias >= 0) {
-        const int dx = tape_target(graph, x, &accumulate);
-        STEP(graph, dense_backward, .rows = f.rows, .in = f.in, .out = f.out, .silu_input = f.silu_input,
-             .accumulate = accumulate);
+    if (tape_wants(graph, x) || tape_wants(graph, x2) || weight >= 0 || bias >= 0) {
+        const int dx = tape_target(graph, x, &accumulate), dx2 = tape_target(graph, x2, &accumulate2);
+        STEP(graph, dense_backward, .rows = f.rows, .in = f.in, .out = f.out, .in2 = f.in2,
+             .silu_input = f.silu_input, .accumulate = accumulate, .accumulate2 = accumulate2);
         READ(graph, dense_backward, x, tape_buffer_of(graph, x));
+        READ(graph, dense_backward, x2, tape_buffer_of(graph, x2));
         READ(graph, dense_backward, dy, db);
         VALUE(graph, dense_backward, weight, node->param[0]);
         bind_target(graph, offsetof(ts_dense_backward, dx), dx, accumulate);
+        bind_target(graph, offsetof(ts_dense_backward, dx2), dx2, accumulate2);
         GRADIENT(graph, dense_backward, dweight, weight);
         GRADIENT(graph, dense_backward, dbias, bias);
-        tape_flops(graph, forward_flops(graph, node) * ((dx >= 0) + (weight >= 0)));
+        const double inputs = (dx >= 0 ? f.in - f.in2 : 0) + (dx2 >= 0 ? f.in2 : 0);
+        tape_flops(graph, forward_flops(graph, node) * (inputs / f.in + (weight >= 0)));
     }
     tape_give(graph, residual, db, 1.0f, shared);
 }
@@ -150,13 +153,15 @@ static void attention_backward(ts_graph *graph, const tape_node *node)
 static void group_norm_backward(ts_graph *graph, const tape_node *node)
 {
     const ts_group_norm_forward f = FORWARD(graph, node, group_norm_forward);
-    const ts_tensor x = node->in[0], shift = node->in[1];
+    const ts_tensor x = node->in[0], shift = node->in[1], x2 = node->in[2];
     const int dshift = tape_fresh(graph, shift), dy = tape_gradient(graph, node->out[0]);
-    bool accumulate;
-    const int dx = tape_target(graph, x, &accumulate);
-    STEP(graph, group_norm_backward, .n = f.n, .hw = f.hw, .c = f.c, .groups = f.groups, .silu = f.silu,
-         .dropout = f.dropout, .layer = f.layer, .accumulate = accumulate);
+    bool accumulate, accumulate2;
+    const int dx = tape_target(graph, x, &accumulate), dx2 = tape_target(graph, x2, &accumulate2);
+    STEP(graph, group_norm_backward, .n = f.n, .hw = f.hw, .c = f.c, .groups = f.groups, .c2 = f.c2,
+         .silu = f.silu, .dropout = f.dropout, .layer = f.layer, .accumulate = accumulate,
+         .accumulate2 = accumulate2);
     READ(graph, group_norm_backward, x, tape_buffer_of(graph, x));
+    READ(graph, group_norm_backward, x2, tape_buffer_of(graph, x2));
     READ(graph, group_norm_backward, shift, tape_buffer_of(graph, shift));
     READ(graph, group_norm_backward, dy, dy);
     VALUE(graph, group_norm_backward, gamma, node->param[0]);
@@ -164,13 +169,15 @@ static void group_norm_backward(ts_graph *graph, const tape_node *node)
     READ(graph, group_norm_backward, mean, node->extra[0]);
     READ(graph, group_norm_backward, rstd, node->extra[1]);
     bind_target(graph, offsetof(ts_group_norm_backward, dx), dx, accumulate);
+    bind_target(graph, offsetof(ts_group_norm_backward, dx2), dx2, accumulate2);
     WRITE(graph, group_norm_backward, dshift, dshift);
     GRADIENT(graph, group_norm_backward, dgamma, tape_wants_param(graph, node->param[0]));
     GRADIENT(graph, group_norm_backward, dbeta, tape_wants_param(graph, node->param[1]));
     /* The shift is added at every position, so its gradient is the sum of dx over each image. */
-    if (dshift >= 0 && !accumulate)
+    const bool sums = dshift >= 0 && x2 < 0 && !accumulate;
+    if (sums)
         tape_know_sums(graph, x, dshift);
-    tape_give(graph, shift, dshift, 1.0f, dshift >= 0 && !accumulate);
+    tape_give(graph, shift, dshift, 1.0f, sums);
 }
 
 static void silu_backward(ts_graph *graph, const tape_node *node)

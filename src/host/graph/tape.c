@@ -64,6 +64,7 @@ ts_tensor tape_tensor_add(ts_graph *graph, int n, int h, int w, int c, bool is_f
     graph->tensors[graph->tensor_count] = (tape_tensor){.shape = {n, h, w, c},
                                                         .is_float = is_float,
                                                         .buffer = buffer,
+                                                        .part = {-1, -1},
                                                         .seed = -1,
                                                         .gradient = -1,
                                                         .image_sums = -1};

@@ -85,6 +85,9 @@ typedef struct tape_tensor {
     bool is_float; /* float32, whatever the device's activation type */
     bool input, output, seeded;
     int buffer;
+    /* A concatenation is [part[0], part[1]]; it is written only when somebody asks for the whole. */
+    ts_tensor part[2];
+    bool unwritten;
     /* the backward pass, while it is derived */
     bool needs_gradient;
     int seed;             /* the gradient that the caller writes: a buffer; -1: none */
@@ -135,8 +138,9 @@ extern const tape_row tape_rows[OPERATION_COUNT]; /* rows.c */
 
 struct tape_node {
     tape_operation operation;
-    int step; /* the first forward step */
-    int inputs;
+    int step;   /* the first forward step */
+    int inputs; /* of dense and group_norm: the input, or its first half, residual or shift, the second half
+                 */
     ts_tensor in[NODE_INPUTS], out[NODE_OUTPUTS]; /* -1: none */
     ts_param param[NODE_PARAMS];                  /* -1: none */
     int extra[2]; /* buffers kept for the backward pass: statistics, probabilities */
@@ -175,6 +179,8 @@ int tape_buffer_add(ts_graph *graph, size_t bytes);
 ts_tensor tape_tensor_add(ts_graph *graph, int n, int h, int w, int c, bool is_float);
 /* Opens a node; the steps that follow belong to it. */
 void tape_node_add(ts_graph *graph, const tape_node *node);
+/* Appends the node that writes a concatenation, if it is one and has not been written. */
+void tape_write_whole(ts_graph *graph, ts_tensor tensor);
 /* Appends a step with a copy of `arguments` (of `size` bytes). */
 void tape_step_add(ts_graph *graph, tape_kernel kernel, const void *arguments, size_t size);
 /* Binds a pointer of the latest step; index -1 leaves it NULL. */

@@ -10,17 +10,27 @@
 
 enum { SLOT_SUMS, SLOT_ACTIVATED, SLOT_GRADIENT };
 
-/* C [m,n] = alpha op(A) op(B) + beta C, row-major without gaps. */
-static ts_status multiply(ts_device *device, bool transpose_a, bool transpose_b, int m, int n, int k,
-                          float alpha, const float *a, const float *b, float beta, float *c)
+/* C [m,n] = alpha op(A) op(B) + beta C, row-major; `a`, `b`, `c` and the distances of their rows. */
+typedef struct product {
+    bool transpose_a, transpose_b;
+    int m, n, k;
+    float alpha, beta;
+    const float *a, *b;
+    float *c;
+    int row_a, row_b, row_c;
+} product;
+
+static ts_status multiply(ts_device *device, const product *p)
 {
     omp_set_num_threads(device->threads); /* oneDNN has no setting of its own */
-    const dnnl_status_t status = dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, alpha,
-                                            a, transpose_a ? m : k, b, transpose_b ? k : n, beta, c, n);
+    const dnnl_status_t status =
+        dnnl_sgemm(p->transpose_a ? 'T' : 'N', p->transpose_b ? 'T' : 'N', p->m, p->n, p->k, p->alpha, p->a,
+                   p->row_a, p->b, p->row_b, p->beta, p->c, p->row_c);
     if (status == dnnl_success)
         return NULL;
     return ts_error(status == dnnl_out_of_memory ? TS_NO_MEMORY : TS_DEVICE,
-                    "matrix product of %dx%d by %dx%d failed (oneDNN status %d)", m, k, k, n, (int)status);
+                    "matrix product of %dx%d by %dx%d failed (oneDNN status %d)", p->m, p->k, p->k, p->n,
+                    (int)status);
 }
 
 /* The layer's input after f: x itself, or silu(x) in scratch. */
@@ -65,37 +75,72 @@ static void prefill(const ts_device *device, const ts_dense_forward *a)
 
 ts_status ts_cpu_dense_forward(ts_device *device, const ts_dense_forward *a)
 {
-    const float *x = NULL;
-    TS_TRY(activate(device, a->silu_input, (int64_t)a->rows * a->in, a->x, &x));
     const bool add = a->bias || a->residual;
     if (add)
         prefill(device, a);
-    return multiply(device, false, true, a->rows, a->out, a->in, a->scale, x, a->weight, add ? 1.0f : 0.0f,
-                    a->y);
+    for (int part = 0; part < (a->x2 ? 2 : 1); part++) {
+        const int in = part ? a->in2 : a->in - a->in2;
+        product p = {.transpose_b = true, .m = a->rows, .n = a->out, .k = in, .alpha = a->scale};
+        TS_TRY(activate(device, a->silu_input, (int64_t)a->rows * in, part ? a->x2 : a->x, &p.a));
+        p.row_a = in;
+        p.b = a->weight + (part ? a->in - a->in2 : 0), p.row_b = a->in;
+        p.c = a->y, p.row_c = a->out;
+        p.beta = add || part ? 1.0f : 0.0f;
+        TS_TRY(multiply(device, &p));
+    }
+    return NULL;
 }
 
-static ts_status input_gradient(ts_device *device, const ts_dense_backward *a)
+/* ---- backward ---- */
+
+/* One of the tensors that are the input, its gradient, and where its columns of the weights begin. */
+typedef struct source {
+    int in, first;
+    const float *x;
+    float *dx;
+    bool accumulate;
+} source;
+
+static ts_status input_gradient(ts_device *device, const ts_dense_backward *a, const source *s)
 {
+    const int64_t count = (int64_t)a->rows * s->in;
+    product p = {.m = a->rows, .n = s->in, .k = a->out, .alpha = 1.0f};
+    p.a = a->dy, p.row_a = a->out;
+    p.b = a->weight + s->first, p.row_b = a->in;
+    p.c = s->dx, p.row_c = s->in;
+    p.beta = s->accumulate ? 1.0f : 0.0f;
     if (!a->silu_input)
-        return multiply(device, false, false, a->rows, a->in, a->out, 1.0f, a->dy, a->weight,
-                        a->accumulate ? 1.0f : 0.0f, a->dx);
-    const int64_t count = (int64_t)a->rows * a->in;
+        return multiply(device, &p);
     void *memory = NULL;
     TS_TRY(ts_cpu_scratch(device, SLOT_GRADIENT, (size_t)count * sizeof(float), &memory));
-    TS_TRY(multiply(device, false, false, a->rows, a->in, a->out, 1.0f, a->dy, a->weight, 0.0f, memory));
+    p.c = memory;
+    p.beta = 0.0f;
+    TS_TRY(multiply(device, &p));
     const ts_silu_backward silu = {
-        .count = count, .x = a->x, .dy = memory, .dx = a->dx, .accumulate = a->accumulate};
+        .count = count, .x = s->x, .dy = memory, .dx = s->dx, .accumulate = s->accumulate};
     return ts_cpu_silu_backward(device, &silu);
+}
+
+static ts_status weight_gradient(ts_device *device, const ts_dense_backward *a, const source *s)
+{
+    product p = {.transpose_a = true, .m = a->out, .n = s->in, .k = a->rows, .alpha = 1.0f, .beta = 1.0f};
+    p.a = a->dy, p.row_a = a->out;
+    TS_TRY(activate(device, a->silu_input, (int64_t)a->rows * s->in, s->x, &p.b));
+    p.row_b = s->in;
+    p.c = a->dweight + s->first, p.row_c = a->in;
+    return multiply(device, &p);
 }
 
 ts_status ts_cpu_dense_backward(ts_device *device, const ts_dense_backward *a)
 {
-    if (a->dx)
-        TS_TRY(input_gradient(device, a));
-    if (a->dweight) {
-        const float *x = NULL;
-        TS_TRY(activate(device, a->silu_input, (int64_t)a->rows * a->in, a->x, &x));
-        TS_TRY(multiply(device, true, false, a->out, a->in, a->rows, 1.0f, a->dy, x, 1.0f, a->dweight));
+    const int in = a->in - a->in2;
+    const source sources[2] = {{in, 0, a->x, a->dx, a->accumulate},
+                               {a->in2, in, a->x2, a->dx2, a->accumulate2}};
+    for (int i = 0; i < (a->x2 ? 2 : 1); i++) {
+        if (sources[i].dx)
+            TS_TRY(input_gradient(device, a, &sources[i]));
+        if (a->dweight)
+            TS_TRY(weight_gradient(device, a, &sources[i]));
     }
     if (a->dbias)
         return ts_cpu_add_column_sums(device, SLOT_SUMS, a->rows, a->out, a->dy, a->dbias);

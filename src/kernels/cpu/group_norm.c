@@ -9,13 +9,14 @@
 
 typedef struct workspace {
     double *sum, *square;         /* [c] of x - pivot and its square */
+    float *pivot;                 /* [c], the image's first position */
     float *offset, *scale, *bias; /* [c]: y = act((x + offset) scale + bias) */
     float *random;                /* dropout factors of a chunk */
 } workspace;
 
 static size_t workspace_floats(int c)
 {
-    return 4 * (size_t)c + 3 * (size_t)c + (size_t)ts_gn_chunk_rows(c) * (size_t)c + 64;
+    return 4 * (size_t)c + 4 * (size_t)c + (size_t)ts_gn_chunk_rows(c) * (size_t)c + 64;
 }
 
 static workspace workspace_at(float *memory, int c)
@@ -23,42 +24,61 @@ static workspace workspace_at(float *memory, int c)
     workspace w;
     w.sum = (double *)memory;
     w.square = w.sum + c;
-    w.offset = (float *)(w.square + c);
+    w.pivot = (float *)(w.square + c);
+    w.offset = w.pivot + c;
     w.scale = w.offset + c;
     w.bias = w.scale + c;
     w.random = w.bias + c;
     return w;
 }
 
-static void add_chunk(const float *x, const float *pivot, int rows, int c, workspace *w)
+static void add_chunk(const ts_gn_source *s, int rows, const workspace *w)
 {
+    const int c = s->width;
     for (int k = 0; k < c; k += TS_GN_LANES) {
-        const ts_gn_vector p = ts_gn_load(pivot, k, c);
+        const ts_gn_vector p = ts_gn_load(w->pivot + s->first, k, c);
         ts_gn_vector sum = {0}, square = {0};
         for (int row = 0; row < rows; row++) {
-            const ts_gn_vector d = ts_gn_load(x + (int64_t)row * c, k, c) - p;
+            const ts_gn_vector d = ts_gn_load(s->x + (int64_t)row * c, k, c) - p;
             sum += d;
             square += d * d;
         }
-        ts_gn_add(w->sum, k, c, sum);
-        ts_gn_add(w->square, k, c, square);
+        ts_gn_add(w->sum + s->first, k, c, sum);
+        ts_gn_add(w->square + s->first, k, c, square);
     }
 }
 
-/* Statistics of one image, and from them what each channel is multiplied with. */
-static void prepare(const ts_group_norm_forward *a, int image, const float *x, workspace *w)
+static int sources_at(const ts_group_norm_forward *a, int64_t row, ts_gn_source s[2])
 {
-    const int c = a->c, hw = a->hw, width = c / a->groups, step = ts_gn_chunk_rows(c);
-    const float *const shift = a->shift ? (const float *)a->shift + (int64_t)image * c : NULL;
-    memset(w->sum, 0, 2 * (size_t)c * sizeof(double));
+    return ts_gn_sources(a->x, a->x2, a->c, a->c2, row, s);
+}
+
+/* Sums of one image, relative to its first position. */
+static void add_image(const ts_group_norm_forward *a, int image, workspace *w)
+{
+    const int hw = a->hw, step = ts_gn_chunk_rows(a->c);
+    const int64_t start = (int64_t)image * hw;
+    ts_gn_source s[2];
+    memset(w->sum, 0, 2 * (size_t)a->c * sizeof(double));
+    for (int i = 0; i < sources_at(a, start, s); i++)
+        memcpy(w->pivot + s[i].first, s[i].x, (size_t)s[i].width * sizeof(float));
     for (int row = 0; row < hw; row += step)
-        add_chunk(x + (int64_t)row * c, x, hw - row < step ? hw - row : step, c, w);
+        for (int i = 0; i < sources_at(a, start + row, s); i++)
+            add_chunk(&s[i], hw - row < step ? hw - row : step, w);
+}
+
+/* Statistics of one image, and from them what each channel is multiplied with. */
+static void prepare(const ts_group_norm_forward *a, int image, workspace *w)
+{
+    const int c = a->c, hw = a->hw, width = c / a->groups;
+    const float *const shift = a->shift ? (const float *)a->shift + (int64_t)image * c : NULL;
+    add_image(a, image, w);
     for (int g = 0; g < a->groups; g++) {
         double mean = 0, spread = 0;
         for (int k = g * width; k < (g + 1) * width; k++) {
-            w->sum[k] = w->sum[k] / hw;                                   /* mean of x - pivot */
-            spread += w->square[k] / hw - w->sum[k] * w->sum[k];          /* variance within the channel */
-            w->sum[k] += (double)x[k] + (shift ? (double)shift[k] : 0.0); /* mean of x' */
+            w->sum[k] = w->sum[k] / hw;                          /* mean of x - pivot */
+            spread += w->square[k] / hw - w->sum[k] * w->sum[k]; /* variance within the channel */
+            w->sum[k] += (double)w->pivot[k] + (shift ? (double)shift[k] : 0.0); /* mean of x' */
             mean += w->sum[k] / width;
         }
         for (int k = g * width; k < (g + 1) * width; k++)
@@ -77,34 +97,52 @@ static void prepare(const ts_group_norm_forward *a, int image, const float *x, w
     }
 }
 
-static void apply(const ts_group_norm_forward *a, const float *restrict x, const workspace *w,
+/* `factor` and `y` are of all channels. */
+static void apply(const ts_group_norm_forward *a, const ts_gn_source *s, const workspace *w,
                   const float *factor, int rows, float *restrict y)
 {
-    const int c = a->c;
-    const float *const restrict offset = w->offset, *const restrict scale = w->scale;
-    const float *const restrict bias = w->bias;
-    for (int row = 0; row < rows; row++, x += c, y += c) {
+    const int width = s->width;
+    const float *restrict x = s->x;
+    const float *const restrict offset = w->offset + s->first, *const restrict scale = w->scale + s->first;
+    const float *const restrict bias = w->bias + s->first;
+    y += s->first;
+    for (int row = 0; row < rows; row++, x += width, y += a->c) {
         if (a->silu) {
 #pragma omp simd simdlen(16)
-            for (int k = 0; k < c; k++)
+            for (int k = 0; k < width; k++)
                 y[k] = ts_silu_of((x[k] + offset[k]) * scale[k] + bias[k]);
         } else {
 #pragma omp simd simdlen(16)
-            for (int k = 0; k < c; k++)
+            for (int k = 0; k < width; k++)
                 y[k] = (x[k] + offset[k]) * scale[k] + bias[k];
         }
         if (factor) {
-            const float *const restrict f = factor + (int64_t)row * c;
-            for (int k = 0; k < c; k++)
+            const float *const restrict f = factor + (int64_t)row * a->c + s->first;
+            for (int k = 0; k < width; k++)
                 y[k] *= f[k];
         }
     }
 }
 
+static void image_forward(const ts_group_norm_forward *a, int image, workspace *w)
+{
+    const int step = ts_gn_chunk_rows(a->c);
+    prepare(a, image, w);
+    for (int row = 0; row < a->hw; row += step) {
+        const int rows = a->hw - row < step ? a->hw - row : step;
+        const int64_t position = (int64_t)image * a->hw + row, first = position * a->c;
+        const float *factor = a->dropout > 0 ? ts_gn_dropout(a->state, a->layer, a->dropout, (uint64_t)first,
+                                                             (int64_t)rows * a->c, w->random)
+                                             : NULL;
+        ts_gn_source s[2];
+        for (int i = 0; i < sources_at(a, position, s); i++)
+            apply(a, &s[i], w, factor, rows, (float *)a->y + first);
+    }
+}
+
 ts_status ts_cpu_group_norm_forward(ts_device *device, const ts_group_norm_forward *a)
 {
-    const int step = ts_gn_chunk_rows(a->c), threads = device->threads;
-    const int64_t image_size = (int64_t)a->hw * a->c;
+    const int threads = device->threads;
     const size_t stride = (workspace_floats(a->c) + 15) / 16 * 16;
     void *memory = NULL;
     TS_TRY(ts_cpu_scratch(device, 0, (size_t)threads * stride * sizeof(float), &memory));
@@ -113,19 +151,8 @@ ts_status ts_cpu_group_norm_forward(ts_device *device, const ts_group_norm_forwa
     for (int t = 0; t < threads; t++) {
         workspace w = workspace_at((float *)memory + (size_t)t * stride, a->c);
         const int last = (int)((int64_t)a->n * (t + 1) / threads);
-        for (int i = (int)((int64_t)a->n * t / threads); i < last; i++) {
-            const float *const x = (const float *)a->x + i * image_size;
-            prepare(a, i, x, &w);
-            for (int row = 0; row < a->hw; row += step) {
-                const int rows = a->hw - row < step ? a->hw - row : step;
-                const int64_t first = i * image_size + (int64_t)row * a->c;
-                const float *factor = a->dropout > 0
-                                          ? ts_gn_dropout(a->state, a->layer, a->dropout, (uint64_t)first,
-                                                          (int64_t)rows * a->c, w.random)
-                                          : NULL;
-                apply(a, (const float *)a->x + first, &w, factor, rows, (float *)a->y + first);
-            }
-        }
+        for (int i = (int)((int64_t)a->n * t / threads); i < last; i++)
+            image_forward(a, i, &w);
     }
     return NULL;
 }

@@ -38,6 +38,23 @@ static inline ts_gn_vector ts_gn_load(const float *p, int k, int c)
     return v;
 }
 
+/* One of the tensors that lie side by side along the channels: its channels are first .. first + width of the
+ * whole. */
+typedef struct ts_gn_source {
+    const float *x;
+    int first, width;
+} ts_gn_source;
+
+/* The sources of an input of c channels, c2 of them in x2 (NULL: none), from row `row` on; returns how many.
+ */
+static inline int ts_gn_sources(const void *x, const void *x2, int c, int c2, int64_t row, ts_gn_source s[2])
+{
+    const int width = c - c2;
+    s[0] = (ts_gn_source){(const float *)x + row * width, 0, width};
+    s[1] = (ts_gn_source){x2 ? (const float *)x2 + row * c2 : NULL, width, c2};
+    return x2 ? 2 : 1;
+}
+
 static inline void ts_gn_add(double *totals, int k, int c, ts_gn_vector v)
 {
     for (int j = 0; j < TS_GN_LANES && k + j < c; j++)

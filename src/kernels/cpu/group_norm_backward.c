@@ -43,44 +43,50 @@ static workspace workspace_at(float *memory, int c)
     return w;
 }
 
-/* du of some rows */
-static void differentiate(const ts_group_norm_backward *a, const float *restrict x, const float *restrict dy,
+/* du of some rows; `dy`, `factor` and `du` are of all channels. */
+static void differentiate(const ts_group_norm_backward *a, const ts_gn_source *s, const float *restrict dy,
                           const workspace *w, const float *factor, int rows, float *restrict du)
 {
-    const int c = a->c;
-    const float *const restrict offset = w->offset, *const restrict scale = w->scale;
-    const float *const restrict beta = w->beta;
-    for (int row = 0; row < rows; row++, x += c, dy += c, du += c) {
+    const int width = s->width;
+    const float *restrict x = s->x;
+    const float *const restrict offset = w->offset + s->first, *const restrict scale = w->scale + s->first;
+    const float *const restrict beta = w->beta + s->first;
+    dy += s->first;
+    du += s->first;
+    for (int row = 0; row < rows; row++, x += width, dy += a->c, du += a->c) {
         if (a->silu) {
 #pragma omp simd simdlen(16)
-            for (int k = 0; k < c; k++)
+            for (int k = 0; k < width; k++)
                 du[k] = dy[k] * ts_silu_slope((x[k] + offset[k]) * scale[k] + beta[k]);
         } else {
-            memcpy(du, dy, (size_t)c * sizeof *du);
+            memcpy(du, dy, (size_t)width * sizeof *du);
         }
         if (factor) {
-            const float *const restrict f = factor + (int64_t)row * c;
-            for (int k = 0; k < c; k++)
+            const float *const restrict f = factor + (int64_t)row * a->c + s->first;
+            for (int k = 0; k < width; k++)
                 du[k] *= f[k];
         }
     }
 }
 
-static void add_chunk(const float *x, const float *du, int rows, int c, workspace *w)
+static void add_chunk(const ts_group_norm_backward *a, const ts_gn_source *s, const float *du, int rows,
+                      const workspace *w)
 {
+    const int c = s->width;
+    du += s->first;
     for (int k = 0; k < c; k += TS_GN_LANES) {
-        const ts_gn_vector offset = ts_gn_load(w->offset, k, c);
+        const ts_gn_vector offset = ts_gn_load(w->offset + s->first, k, c);
         ts_gn_vector sum = {0}, product = {0}, input = {0};
         for (int row = 0; row < rows; row++) {
-            const ts_gn_vector d = ts_gn_load(du + (int64_t)row * c, k, c);
-            const ts_gn_vector centred = ts_gn_load(x + (int64_t)row * c, k, c) + offset;
+            const ts_gn_vector d = ts_gn_load(du + (int64_t)row * a->c, k, c);
+            const ts_gn_vector centred = ts_gn_load(s->x + (int64_t)row * c, k, c) + offset;
             sum += d;
             product += d * centred;
             input += centred;
         }
-        ts_gn_add(w->sum, k, c, sum);
-        ts_gn_add(w->product, k, c, product);
-        ts_gn_add(w->input, k, c, input);
+        ts_gn_add(w->sum + s->first, k, c, sum);
+        ts_gn_add(w->product + s->first, k, c, product);
+        ts_gn_add(w->input + s->first, k, c, input);
     }
 }
 
@@ -123,21 +129,23 @@ static void finish_sums(const ts_group_norm_backward *a, int image, workspace *w
     }
 }
 
-static void write_dx(const ts_group_norm_backward *a, int64_t first, const workspace *w)
+/* The gradient of one source in one image. */
+static void write_dx(const ts_group_norm_backward *a, const ts_gn_source *s, bool accumulate,
+                     const workspace *w, float *restrict dx)
 {
-    const int c = a->c;
-    const float *restrict x = (const float *)a->x + first, *restrict du = w->du;
-    float *restrict dx = (float *)a->dx + first;
-    const float *const restrict slope = w->slope, *const restrict pull = w->pull;
-    const float *const restrict constant = w->constant, *const restrict offset = w->offset;
-    for (int row = 0; row < a->hw; row++, x += c, du += c, dx += c) {
-        if (a->accumulate) {
+    const int width = s->width;
+    const float *restrict x = s->x, *restrict du = w->du + s->first;
+    const float *const restrict slope = w->slope + s->first, *const restrict pull = w->pull + s->first;
+    const float *const restrict constant = w->constant + s->first, *const restrict offset =
+                                                                       w->offset + s->first;
+    for (int row = 0; row < a->hw; row++, x += width, du += a->c, dx += width) {
+        if (accumulate) {
 #pragma omp simd simdlen(16)
-            for (int k = 0; k < c; k++)
+            for (int k = 0; k < width; k++)
                 dx[k] += slope[k] * du[k] + (pull[k] * (x[k] + offset[k]) + constant[k]);
         } else {
 #pragma omp simd simdlen(16)
-            for (int k = 0; k < c; k++)
+            for (int k = 0; k < width; k++)
                 dx[k] = slope[k] * du[k] + (pull[k] * (x[k] + offset[k]) + constant[k]);
         }
     }
@@ -146,22 +154,27 @@ static void write_dx(const ts_group_norm_backward *a, int64_t first, const works
 static void image_backward(const ts_group_norm_backward *a, int image, workspace *w)
 {
     const int step = ts_gn_chunk_rows(a->c);
-    const int64_t start = (int64_t)image * a->hw * a->c;
+    const int64_t start = (int64_t)image * a->hw;
+    ts_gn_source s[2];
     load_image(a, image, w);
     for (int row = 0; row < a->hw; row += step) {
         const int rows = a->hw - row < step ? a->hw - row : step;
-        const int64_t first = start + (int64_t)row * a->c;
-        const float *const x = (const float *)a->x + first;
+        const int64_t first = (start + row) * a->c;
         float *const du = w->du + (int64_t)row * a->c;
         const float *factor = a->dropout > 0 ? ts_gn_dropout(a->state, a->layer, a->dropout, (uint64_t)first,
                                                              (int64_t)rows * a->c, w->random)
                                              : NULL;
-        differentiate(a, x, (const float *)a->dy + first, w, factor, rows, du);
-        add_chunk(x, du, rows, a->c, w);
+        for (int i = 0; i < ts_gn_sources(a->x, a->x2, a->c, a->c2, start + row, s); i++) {
+            differentiate(a, &s[i], (const float *)a->dy + first, w, factor, rows, du);
+            add_chunk(a, &s[i], du, rows, w);
+        }
     }
     finish_sums(a, image, w);
+    ts_gn_sources(a->x, a->x2, a->c, a->c2, start, s);
     if (a->dx)
-        write_dx(a, start, w);
+        write_dx(a, &s[0], a->accumulate, w, (float *)a->dx + start * s[0].width);
+    if (a->dx2)
+        write_dx(a, &s[1], a->accumulate2, w, (float *)a->dx2 + start * s[1].width);
 }
 
 /* The threads' parts in their order. */

@@ -1,4 +1,4 @@
-/* Group normalisation with shift, SiLU and dropout, forward: one launch, x read once. */
+/* Group normalisation with shift, SiLU and dropout, forward: one launch, the input read once. */
 #include "kernels/cuda/group_norm.cuh"
 
 /* What a thread knows of its N channels. */
@@ -18,17 +18,24 @@ static __device__ __forceinline__ statistics statistics_at(float *memory, int gr
     return {memory, memory + groups, memory + 2 * groups, memory + 3 * groups};
 }
 
+/* The group's first element. */
+template <class T>
+static __device__ __forceinline__ float pivot_of(const ts_group_norm_forward &a, const ts_gn_layout &l,
+                                                 const ts_gn_place &p, int group)
+{
+    return ts_float(*ts_gn_input<T>(a, ts_gn_source_of(a, p.image, p.first + group * l.width)));
+}
+
 /* Centres the channels on the pivot, which is no further from the mean than other elements are. */
 template <class T, int N>
 static __device__ __forceinline__ void centre_on_pivot(const ts_group_norm_forward &a, const ts_gn_layout &l,
                                                        const ts_gn_place &p, column<N> &k)
 {
-    const T *const x = (const T *)a.x + (int64_t)p.image * a.hw * a.c + p.first;
     const T *const shift = (const T *)a.shift + (int64_t)p.image * a.c + p.first;
     ts_gn_groups(p.column, l.width, k.group);
 #pragma unroll
     for (int j = 0; j < N; j++)
-        ts_gn_add(ts_float(x[k.group[j] * l.width]), a.shift ? -ts_float(shift[p.column + j]) : 0.0f,
+        ts_gn_add(pivot_of<T>(a, l, p, k.group[j]), a.shift ? -ts_float(shift[p.column + j]) : 0.0f,
                   k.centre[j], k.rest[j]);
 }
 
@@ -47,19 +54,18 @@ template <int N> static __device__ __forceinline__ void centre_on_mean(const flo
 /* First walk: x is read, and kept; mean. */
 template <bool held, class T, int N>
 static __device__ __forceinline__ void find_mean(const ts_group_norm_forward &a, const ts_gn_layout &l,
-                                                 const ts_gn_place &p, T *kept, column<N> &k, float *parts,
-                                                 const statistics &s)
+                                                 const ts_gn_place &p, const T *x, int64_t pitch, T *kept,
+                                                 column<N> &k, float *parts, const statistics &s)
 {
-    const T *const x = (const T *)a.x + p.offset;
     const float size = (float)a.hw * (float)l.width;
     float sum[N] = {}, rows = 0;
     centre_on_pivot<T>(a, l, p, k);
     for (int g = (int)threadIdx.x; g < l.channels / l.width; g += (int)blockDim.x)
-        s.pivot[g] = ts_float(((const T *)a.x)[(int64_t)p.image * a.hw * a.c + p.first + g * l.width]);
+        s.pivot[g] = pivot_of<T>(a, l, p, g);
 #pragma unroll 4
     for (int row = p.row; row < p.end; row += l.rows, rows++) {
         float v[N];
-        ts_gn_take<held>(x + (int64_t)row * a.c, kept + row * l.channels, v);
+        ts_gn_take<held>(x + row * pitch, kept + row * l.channels, v);
 #pragma unroll
         for (int j = 0; j < N; j++)
             sum[j] += v[j] - k.centre[j];
@@ -136,11 +142,12 @@ static __global__ void __launch_bounds__(ts_gn_block<N>::threads, N == 1 ? 1 : 3
     const statistics s = statistics_at(parts + l.channels / l.cell * l.stride, groups);
     const ts_gn_place p = ts_gn_find<N>(l, a.hw, a.c);
     T *const kept = reinterpret_cast<T *>(memory) + p.column;
-    const T *const again = held ? kept : (const T *)a.x + p.offset;
-    const int64_t pitch = held ? l.channels : a.c;
+    const ts_gn_source source = ts_gn_source_of(a, p.image, p.first + p.column);
+    const T *const x = ts_gn_input<T>(a, source), *const again = held ? kept : x;
+    const int64_t pitch = held ? l.channels : source.pitch;
 
     column<N> k;
-    find_mean<held>(a, l, p, kept, k, parts, s);
+    find_mean<held>(a, l, p, x, source.pitch, kept, k, parts, s);
     find_spread(a, l, p, again, pitch, k, parts, s);
     apply(a, l, p, again, pitch, k, s);
     for (int g = (int)threadIdx.x; g < groups; g += (int)blockDim.x) {
@@ -161,9 +168,8 @@ template <class T, int N> static ts_status run(ts_device *device, const ts_group
 
 ts_status ts_cuda_group_norm_forward(ts_device *device, const ts_group_norm_forward *a)
 {
-    const bool aligned = ts_aligned(a->x) && ts_aligned(a->y);
     TS_DISPATCH(device, T, {
         enum { SIZE = ts_wide<T>::size };
-        return aligned && a->c % SIZE == 0 ? run<T, SIZE>(device, a) : run<T, 1>(device, a);
+        return ts_gn_wide(a, SIZE) && ts_aligned(a->y) ? run<T, SIZE>(device, a) : run<T, 1>(device, a);
     });
 }

@@ -95,7 +95,7 @@ typedef struct ts_gn_place {
     int image, first; /* channel of the block */
     int column;       /* channel of the thread, from `first` */
     int row, end;
-    int64_t offset; /* of position 0 of the column */
+    int64_t offset; /* of position 0 of the column, among all channels */
 } ts_gn_place;
 
 template <int N>
@@ -110,6 +110,37 @@ static __device__ __forceinline__ ts_gn_place ts_gn_find(const ts_gn_layout &l, 
     p.end = p.row < l.rows ? hw : 0;
     p.offset = (int64_t)p.image * hw * c + p.first + p.column;
     return p;
+}
+
+/* Where the channels from one on are in the input or its gradient: which of its two tensors, the distance of
+ * its positions, and the element at position 0.  A column is of one tensor. */
+typedef struct ts_gn_source {
+    bool second;
+    int pitch;
+    int64_t start;
+} ts_gn_source;
+
+template <class A>
+static __device__ __forceinline__ ts_gn_source ts_gn_source_of(const A &a, int image, int channel)
+{
+    const int width = a.c - a.c2; /* of the first */
+    ts_gn_source s;
+    s.second = channel >= width;
+    s.pitch = s.second ? a.c2 : width;
+    s.start = (int64_t)image * a.hw * s.pitch + (s.second ? channel - width : channel);
+    return s;
+}
+
+template <class T, class A>
+static __device__ __forceinline__ const T *ts_gn_input(const A &a, const ts_gn_source &s)
+{
+    return (const T *)(s.second ? a.x2 : a.x) + s.start;
+}
+
+/* Whether all rows of activations are made of whole columns of N. */
+template <class A> static inline bool ts_gn_wide(const A *a, int n)
+{
+    return ts_aligned(a->x) && ts_aligned(a->x2) && a->c % n == 0 && a->c2 % n == 0;
 }
 
 /* Loads N elements and keeps a copy of them. */

@@ -85,17 +85,17 @@ pass_on(const ts_group_norm_backward &a, const ts_gn_layout &l, const ts_gn_plac
 
 /* First walk: x and dy are read, x and du kept; the sums of the channels. */
 template <bool held, class T, int N>
-static __device__ __forceinline__ void find_sums(const ts_group_norm_backward &a, const ts_gn_layout &l,
-                                                 const ts_gn_place &p, const ts_step_state &state,
-                                                 const column<N> &k, T *kept, T *kept_du, float *parts,
-                                                 float *sums, float *products, float *inputs)
+static __device__ __forceinline__ void
+find_sums(const ts_group_norm_backward &a, const ts_gn_layout &l, const ts_gn_place &p,
+          const ts_gn_source &from, const ts_step_state &state, const column<N> &k, T *kept, T *kept_du,
+          float *parts, float *sums, float *products, float *inputs)
 {
-    const T *const x = (const T *)a.x + p.offset, *const dy = (const T *)a.dy + p.offset;
+    const T *const x = ts_gn_input<T>(a, from), *const dy = (const T *)a.dy + p.offset;
     float sum[N] = {}, product[N] = {}, input[N] = {};
 #pragma unroll 2
     for (int row = p.row; row < p.end; row += l.rows) {
         float v[N], d[N];
-        ts_gn_take<held>(x + (int64_t)row * a.c, kept + row * l.channels, v);
+        ts_gn_take<held>(x + (int64_t)row * from.pitch, kept + row * l.channels, v);
         ts_load(dy + (int64_t)row * a.c, d);
         differentiate<T>(a, state, k, p.offset + (int64_t)row * a.c, v, d);
         if (held)
@@ -116,12 +116,13 @@ static __device__ __forceinline__ void find_sums(const ts_group_norm_backward &a
 /* Second walk: dx. */
 template <bool held, class T, int N>
 static __device__ __forceinline__ void write_dx(const ts_group_norm_backward &a, const ts_gn_layout &l,
-                                                const ts_gn_place &p, const ts_step_state &state,
-                                                const column<N> &k, const T *kept, const T *kept_du,
-                                                const float *pulls, const float *constants)
+                                                const ts_gn_place &p, const ts_gn_source &from,
+                                                const ts_step_state &state, const column<N> &k, const T *kept,
+                                                const T *kept_du, const float *pulls, const float *constants)
 {
-    const T *const x = (const T *)a.x + p.offset, *const dy = (const T *)a.dy + p.offset;
-    T *const dx = (T *)a.dx + p.offset;
+    const T *const x = ts_gn_input<T>(a, from), *const dy = (const T *)a.dy + p.offset;
+    T *const dx = (T *)(from.second ? a.dx2 : a.dx) + from.start;
+    const bool accumulate = from.second ? a.accumulate2 : a.accumulate;
     int group[N];
     ts_gn_groups(p.column, l.width, group);
 #pragma unroll 2
@@ -134,16 +135,16 @@ static __device__ __forceinline__ void write_dx(const ts_group_norm_backward &a,
             for (int j = 0; j < N; j++)
                 v[j] = v[j] - k.centre[j] - k.rest[j];
         } else {
-            ts_load(x + (int64_t)row * a.c, v);
+            ts_load(x + (int64_t)row * from.pitch, v);
             ts_load(dy + (int64_t)row * a.c, d);
             differentiate<T>(a, state, k, p.offset + (int64_t)row * a.c, v, d);
         }
-        if (a.accumulate)
-            ts_load(dx + (int64_t)row * a.c, out);
+        if (accumulate)
+            ts_load(dx + (int64_t)row * from.pitch, out);
 #pragma unroll
         for (int j = 0; j < N; j++)
             out[j] += k.scale[j] * d[j] + (pulls[group[j]] * v[j] + constants[group[j]]);
-        ts_store(dx + (int64_t)row * a.c, out);
+        ts_store(dx + (int64_t)row * from.pitch, out);
     }
 }
 
@@ -161,15 +162,16 @@ static __global__ void __launch_bounds__(ts_gn_block<N>::threads, N == 1 ? 1 : 2
     float *const constants = pulls + l.channels;
     const ts_gn_place p = ts_gn_find<N>(l, a.hw, a.c);
     T *const kept = reinterpret_cast<T *>(memory) + p.column, *const kept_du = kept + a.hw * l.channels;
+    const ts_gn_source from = ts_gn_source_of(a, p.image, p.first + p.column);
     const ts_step_state state = a.dropout > 0 ? *a.state : ts_step_state();
 
     column<N> k;
     prepare<T>(a, p.image, p.first + p.column, l.width, k);
-    find_sums<held>(a, l, p, state, k, kept, kept_du, parts, sums, products, inputs);
+    find_sums<held>(a, l, p, from, state, k, kept, kept_du, parts, sums, products, inputs);
     weigh(a, l, p, sums, products, pulls, constants);
     pass_on<T>(a, l, p, sums, products, inputs, pulls, constants, partial);
-    if (a.dx)
-        write_dx<held>(a, l, p, state, k, kept, kept_du, pulls, constants);
+    if (from.second ? a.dx2 : a.dx)
+        write_dx<held>(a, l, p, from, state, k, kept, kept_du, pulls, constants);
 }
 
 /* dgamma and dbeta += the images' parts [n][2][c], in their order within each of the block's 32 rows. */
@@ -206,8 +208,8 @@ template <class T>
 static ts_status dispatch(ts_device *device, const ts_group_norm_backward *a, float *partial)
 {
     enum { SIZE = ts_wide<T>::size };
-    const bool aligned = ts_aligned(a->x) && ts_aligned(a->dy) && ts_aligned(a->dx);
-    return aligned && a->c % SIZE == 0 ? run<T, SIZE>(device, a, partial) : run<T, 1>(device, a, partial);
+    const bool aligned = ts_aligned(a->dy) && ts_aligned(a->dx) && ts_aligned(a->dx2);
+    return ts_gn_wide(a, SIZE) && aligned ? run<T, SIZE>(device, a, partial) : run<T, 1>(device, a, partial);
 }
 
 ts_status ts_cuda_group_norm_backward(ts_device *device, const ts_group_norm_backward *a)
