@@ -68,6 +68,9 @@ typedef struct recording {
 } recording;
 
 static foreign_counts counts;
+
+/* Where the innermost range is, and every such place so far, each between two newlines. */
+static char place[512], places[1 << 20];
 static recording *open_recording;
 static bool spoilt; /* the open recording saw what a recording may not hold */
 
@@ -84,6 +87,8 @@ static ts_status queue(ts_device *device, ts_status (*run)(ts_device *, const vo
                        size_t size)
 {
     recording *r = open_recording;
+    if (counts.fail_in > 0 && --counts.fail_in == 0)
+        return ts_error(TS_DEVICE, "as asked");
     if (!r) {
         counts.operations++;
         return run_unlocked(device, run, arguments);
@@ -263,6 +268,41 @@ static void recording_free(ts_device *device, void *made)
     discard(made);
 }
 
+/* ---- ranges ---- */
+
+static const char between[] = " > ";
+
+static void range_push(ts_device *device, const char *name)
+{
+    (void)device;
+    char line[sizeof place + 2];
+    const size_t length = strlen(place);
+    snprintf(place + length, sizeof place - length, "%s%s", length ? between : "", name);
+    counts.depth++;
+    snprintf(line, sizeof line, "%s\n", place);
+    if (!foreign_device_range(place) && strlen(places) + strlen(line) < sizeof places)
+        strcat(places, line);
+}
+
+static void range_pop(ts_device *device)
+{
+    (void)device;
+    char *last = place;
+    for (char *next = place; (next = strstr(next, between)); next += strlen(between))
+        last = next;
+    *last = '\0';
+    counts.depth--;
+    if (counts.least_depth > counts.depth)
+        counts.least_depth = counts.depth;
+}
+
+bool foreign_device_range(const char *path)
+{
+    char line[sizeof place + 2];
+    snprintf(line, sizeof line, "\n%s\n", path);
+    return strstr(places, line) != NULL;
+}
+
 static const ts_kernels table = {.name = "foreign",
                                  .allocate = allocate,
                                  .release = release,
@@ -276,6 +316,8 @@ static const ts_kernels table = {.name = "foreign",
                                  .record_end = record_end,
                                  .replay = replay,
                                  .recording_free = recording_free,
+                                 .range_push = range_push,
+                                 .range_pop = range_pop,
 #define X(name) .name = queue_##name,
                                  TS_OPERATIONS(X)
 #undef X
@@ -286,6 +328,8 @@ static ts_kernels complete;
 ts_status foreign_device_open(const ts_device_options *options, ts_device **device)
 {
     counts = (foreign_counts){0};
+    *place = '\0';
+    strcpy(places, "\n");
     TS_TRY(ts_cpu_kernels.open(options, device));
     complete = table;
     complete.close = ts_cpu_kernels.close;

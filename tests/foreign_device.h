@@ -20,9 +20,13 @@ typedef struct foreign_counts {
     int transfers;                  /* uploads and downloads */
     int recorded;                   /* operations in the last recording */
     int announced;                  /* calls of weights_changed */
+    int depth, least_depth;         /* of ranges: now, and at least so far */
+    int fail_in; /* the operation that many calls ahead fails, direct or recorded; 0: none */
 } foreign_counts;
 
 ts_status foreign_device_open(const ts_device_options *options, ts_device **device);
+/* Whether there was a range at this place, "train step > forward". */
+bool foreign_device_range(const char *path);
 /* Of all such devices since the last was opened. */
 foreign_counts *foreign_device_counts(void);
 

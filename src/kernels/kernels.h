@@ -696,7 +696,9 @@ struct ts_device {
     char instead[256];        /* "auto" alone: why this is not the GPU that seems to be there; else empty */
     size_t bytes, peak_bytes; /* allocated now and at most, the device's own caches included */
     uint64_t
-        allocations;   /* calls of allocate and growths of own caches so far: constant after the first step */
+        allocations; /* calls of allocate and growths of own caches so far: constant after the first step */
+    bool unrecorded; /* what could be recorded is queued anew every time: profilers see its ranges (set by the
+                        user of the device, at any time before the first recording) */
     uint64_t launches; /* kernels, copies and library calls queued or recorded so far, where a device counts
                           them; a replay adds nothing */
 };

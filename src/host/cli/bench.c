@@ -20,7 +20,7 @@ static const cli_usage usage = {
         "stand in.",
     .least = 2,
     .most = 2,
-    .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_STEPS | CLI_CHOICES};
+    .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_STEPS | CLI_CHOICES | CLI_UNRECORDED};
 
 /* ---- what all three print ---- */
 
@@ -202,6 +202,7 @@ static ts_status bench(const cli_options *o, ts_progress *progress)
     const ts_run_options options = cli_run_options(o);
     TS_TRY(ts_config_load(o->arguments[1], o->overrides, o->override_count, &config));
     TS_GOTO(ts_device_open(options.device, &options.device_options, &device), end);
+    device->unrecorded = o->unrecorded;
     if (*device->instead)
         cli_on_cpu(device->instead);
     if (o->choices)

@@ -24,20 +24,21 @@ int cli_report(int argc, char **argv) __attribute__((weak));
 
 /* What a command takes; --help is always there. */
 typedef enum cli_takes {
-    CLI_SET = 1 << 0,       /* --set KEY=VALUE, repeatable; --seed N is --set seed=N */
-    CLI_DEVICE = 1 << 1,    /* --device, --threads, --fast */
-    CLI_JSON = 1 << 2,      /* --json */
-    CLI_OUT = 1 << 3,       /* --out PATH */
-    CLI_RESUME = 1 << 4,    /* --resume */
-    CLI_T = 1 << 5,         /* --T 0.4 or 1.0,0.4 */
-    CLI_START = 1 << 6,     /* --start normal|glow|mixture, or several with commas */
-    CLI_COUNT = 1 << 7,     /* -n, --count N */
-    CLI_SAMPLER = 1 << 8,   /* --sampler em|heun|rk45|dpmpp2m */
-    CLI_RAW = 1 << 9,       /* --raw-weights: the weights themselves, not their average */
-    CLI_KEYS = 1 << 10,     /* --keys */
-    CLI_MARKDOWN = 1 << 11, /* --markdown */
-    CLI_STEPS = 1 << 12,    /* --steps N: how many a benchmark times */
-    CLI_CHOICES = 1 << 13   /* --choices FILE: algorithms chosen earlier */
+    CLI_SET = 1 << 0,        /* --set KEY=VALUE, repeatable; --seed N is --set seed=N */
+    CLI_DEVICE = 1 << 1,     /* --device, --threads, --fast */
+    CLI_JSON = 1 << 2,       /* --json */
+    CLI_OUT = 1 << 3,        /* --out PATH */
+    CLI_RESUME = 1 << 4,     /* --resume */
+    CLI_T = 1 << 5,          /* --T 0.4 or 1.0,0.4 */
+    CLI_START = 1 << 6,      /* --start normal|glow|mixture, or several with commas */
+    CLI_COUNT = 1 << 7,      /* -n, --count N */
+    CLI_SAMPLER = 1 << 8,    /* --sampler em|heun|rk45|dpmpp2m */
+    CLI_RAW = 1 << 9,        /* --raw-weights: the weights themselves, not their average */
+    CLI_KEYS = 1 << 10,      /* --keys */
+    CLI_MARKDOWN = 1 << 11,  /* --markdown */
+    CLI_STEPS = 1 << 12,     /* --steps N: how many a benchmark times */
+    CLI_CHOICES = 1 << 13,   /* --choices FILE: algorithms chosen earlier */
+    CLI_UNRECORDED = 1 << 14 /* --unrecorded: for profilers */
 } cli_takes;
 
 typedef struct cli_usage {
@@ -55,7 +56,7 @@ typedef struct cli_options {
     int override_count;
     const char *device; /* "auto" unless given */
     int threads;        /* 0: all */
-    bool fast, json, resume, raw, keys, markdown;
+    bool fast, json, resume, raw, keys, markdown, unrecorded;
     const char *out; /* NULL: not given */
     int T_count;
     double *T;

@@ -28,6 +28,7 @@ enum {
     OPTION_KEYS,
     OPTION_MARKDOWN,
     OPTION_STEPS,
+    OPTION_UNRECORDED,
     OPTION_CHOICES,
     OPTION_COUNT = 'n'
 };
@@ -48,6 +49,8 @@ static const option_row table[] = {
     {"steps", "N", OPTION_STEPS, CLI_STEPS, "steps to time"},
     {"choices", "FILE", OPTION_CHOICES, CLI_CHOICES,
      "algorithms that the device chose: read if the file is there, written afterwards"},
+    {"unrecorded", NULL, OPTION_UNRECORDED, CLI_UNRECORDED,
+     "queue every kernel by itself: profilers then show phases and layers"},
     {"out", "PATH", OPTION_OUT, CLI_OUT, "where the results go"},
     {"resume", NULL, OPTION_RESUME, CLI_RESUME, "continue from the last checkpoint"},
     {"raw-weights", NULL, OPTION_RAW, CLI_RAW, "the weights themselves, not their average"},
@@ -192,6 +195,9 @@ static const char *take(int code, char *value, cli_options *o)
         return NULL;
     case OPTION_RESUME:
         o->resume = true;
+        return NULL;
+    case OPTION_UNRECORDED:
+        o->unrecorded = true;
         return NULL;
     case OPTION_RAW:
         o->raw = true;

@@ -17,7 +17,7 @@ ts_status ts_recorded_run(ts_recorded *recorded, ts_queue_fn *queue, void *conte
 {
     ts_recorded *r = recorded;
     const ts_kernels *k = r->device->k;
-    if (!k->record_begin || !r->warm) {
+    if (!k->record_begin || r->device->unrecorded || !r->warm) {
         r->warm = true;
         return queue(context);
     }

@@ -164,29 +164,36 @@ static ts_status first_look(glow_training *g)
     return save(g);
 }
 
-static ts_status queue_batch(glow_training *g)
+static ts_status queue_batch(void *context)
 {
+    glow_training *g = context;
     ts_training *b = &g->base;
     TS_TRY(ts_data_train_batch(b->data, g->batch, b->state, g->x0));
     return b->device->k->perturb(b->device, &g->perturb);
+}
+
+static ts_status queue_optimizer(void *context)
+{
+    glow_training *g = context;
+    ts_training *b = &g->base;
+    TS_TRY(b->device->k->optimizer_step(b->device, &b->optimizer));
+    return b->device->k->advance(b->device, &g->advance);
 }
 
 /* From the log-densities to the new parameters. */
 static ts_status queue_update(glow_training *g)
 {
     ts_training *b = &g->base;
-    const ts_kernels *k = b->device->k;
-    TS_TRY(k->copy(b->device, ts_graph_gradient(b->graph, g->log_prob), g->cotangent,
-                   (size_t)g->batch * sizeof *g->cotangent));
+    TS_TRY(b->device->k->copy(b->device, ts_graph_gradient(b->graph, g->log_prob), g->cotangent,
+                              (size_t)g->batch * sizeof *g->cotangent));
     TS_TRY(ts_graph_backward(b->graph));
-    TS_TRY(k->optimizer_step(b->device, &b->optimizer));
-    return k->advance(b->device, &g->advance);
+    return ts_queue_phase(b->device, "optimizer", queue_optimizer, g);
 }
 
 static ts_status queue_step(void *context)
 {
     glow_training *g = context;
-    TS_TRY(queue_batch(g));
+    TS_TRY(ts_queue_phase(g->base.device, "batch", queue_batch, g));
     TS_TRY(ts_graph_forward(g->base.graph));
     TS_TRY(g->base.device->k->linear_combine(g->base.device, &g->add_up));
     return queue_update(g);

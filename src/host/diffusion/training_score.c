@@ -22,20 +22,38 @@ typedef struct score_training {
 
 /* ---- steps ---- */
 
+static ts_status queue_batch(void *context)
+{
+    score_training *s = context;
+    ts_device *device = s->base.device;
+    TS_TRY(ts_data_train_batch(s->base.data, s->batch, s->base.state, s->x0));
+    TS_TRY(device->k->draw_times(device, &s->times));
+    return device->k->perturb(device, &s->perturb);
+}
+
+static ts_status queue_loss(void *context)
+{
+    score_training *s = context;
+    return s->base.device->k->score_loss(s->base.device, &s->loss);
+}
+
+static ts_status queue_update(void *context)
+{
+    score_training *s = context;
+    ts_device *device = s->base.device;
+    TS_TRY(device->k->optimizer_step(device, &s->base.optimizer));
+    return device->k->advance(device, &s->advance);
+}
+
 static ts_status queue_step(void *context)
 {
     ts_training *training = context;
-    score_training *s = context;
     ts_device *device = training->device;
-    const ts_kernels *k = device->k;
-    TS_TRY(ts_data_train_batch(training->data, s->batch, training->state, s->x0));
-    TS_TRY(k->draw_times(device, &s->times));
-    TS_TRY(k->perturb(device, &s->perturb));
+    TS_TRY(ts_queue_phase(device, "batch", queue_batch, context));
     TS_TRY(ts_graph_forward(training->graph));
-    TS_TRY(k->score_loss(device, &s->loss));
+    TS_TRY(ts_queue_phase(device, "loss", queue_loss, context));
     TS_TRY(ts_graph_backward(training->graph));
-    TS_TRY(k->optimizer_step(device, &training->optimizer));
-    return k->advance(device, &s->advance);
+    return ts_queue_phase(device, "optimizer", queue_update, context);
 }
 
 static ts_status run_step(ts_training *training)

@@ -12,6 +12,7 @@ ts_status ts_graph_create(ts_device *device, ts_params *params, ts_graph **graph
         return ts_error(TS_NO_MEMORY, "not enough memory for a graph");
     (*graph)->device = device;
     (*graph)->params = params;
+    (*graph)->current_layer = -1;
     return NULL;
 }
 
@@ -22,6 +23,9 @@ void ts_graph_destroy(ts_graph *graph)
     if (graph->arena)
         graph->device->k->release(graph->device, graph->arena);
     ts_status_free(graph->error);
+    for (int i = 0; i < graph->layer_count; i++)
+        free(graph->layers[i]);
+    free(graph->layers);
     free(graph->tensors);
     free(graph->buffers);
     free(graph->nodes);

@@ -34,6 +34,12 @@ ts_tensor ts_graph_input_vector(ts_graph *graph, const char *name, int n);
  * writes its gradient (ts_graph_gradient) before ts_graph_backward. */
 void ts_graph_output(ts_graph *graph, ts_tensor tensor, bool seeded);
 
+/* ---- layers ---- */
+
+/* The operations appended from here on belong to the layer of this name, and their gradients too: what
+ * profilers show around their kernels.  NULL: to none. */
+void ts_graph_layer(ts_graph *graph, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* ---- operations: each one row of the kernel table; see kernels.h for the formula ---- */
 
 ts_tensor ts_conv(ts_graph *graph, ts_tensor x, ts_param weight, ts_param bias, int channels,

@@ -81,7 +81,7 @@ static ts_status copy_changed(const ts_graph *graph, const tape_step *step, cons
 static ts_status allocate_copies(const ts_graph *graph, int last, copies *c)
 {
     *c = (copies){0};
-    if (!graph->device->k->record_begin) /* nothing is repeated */
+    if (!graph->device->k->record_begin || graph->device->unrecorded) /* nothing is repeated */
         return NULL;
     for (int i = 0; i < last; i++) {
         const tape_step *step = &graph->steps[i];
@@ -140,7 +140,10 @@ static ts_status time_steps(ts_graph *graph, int last, const copies *c, ts_graph
     for (int i = 0; i < last; i++) {
         const tape_step *step = &graph->steps[i];
         double seconds;
-        TS_TRY(time_step(graph, step, c, &seconds));
+        tape_ranges_push(graph, step);
+        ts_status status = time_step(graph, step, c, &seconds);
+        tape_ranges_pop(graph, step);
+        TS_TRY(status);
         int shape[4] = {0};
         if (step->node >= 0)
             shape_of_input(graph, &graph->nodes[step->node], shape);

@@ -43,14 +43,47 @@ static ts_status run_one(ts_graph *graph, int i)
     return guards ? tape_guards_after(graph, i) : NULL;
 }
 
+int tape_layer(const ts_graph *graph, const tape_step *step)
+{
+    return step->node >= 0 ? graph->nodes[step->node].layer : -1;
+}
+
+/* From the range of one layer to that of another; -1: none. */
+static void change_layer(const ts_graph *graph, int from, int to)
+{
+    if (from == to)
+        return;
+    if (from >= 0)
+        ts_range_pop(graph->device);
+    if (to >= 0)
+        ts_range_push(graph->device, graph->layers[to]);
+}
+
+void tape_ranges_push(const ts_graph *graph, const tape_step *step)
+{
+    change_layer(graph, -1, tape_layer(graph, step));
+    ts_range_push(graph->device, tape_kernel_name(step->kernel));
+}
+
+void tape_ranges_pop(const ts_graph *graph, const tape_step *step)
+{
+    ts_range_pop(graph->device);
+    change_layer(graph, tape_layer(graph, step), -1);
+}
+
 static ts_status run(ts_graph *graph, int first, int last)
 {
     ts_status status = NULL;
+    int layer = -1;
     for (int i = first; i < last && !status; i++) {
+        const int own = tape_layer(graph, &graph->steps[i]);
+        change_layer(graph, layer, own);
+        layer = own;
         ts_range_push(graph->device, tape_kernel_name(graph->steps[i].kernel));
         status = run_one(graph, i);
         ts_range_pop(graph->device);
     }
+    change_layer(graph, layer, -1);
     return status;
 }
 

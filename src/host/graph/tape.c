@@ -40,6 +40,25 @@ static bool grow(ts_graph *graph, void *array, int count, int *room, size_t size
     return true;
 }
 
+void ts_graph_layer(ts_graph *graph, const char *format, ...)
+{
+    char *name = NULL;
+    va_list arguments;
+    graph->current_layer = -1;
+    if (!format ||
+        !grow(graph, &graph->layers, graph->layer_count, &graph->layer_room, sizeof *graph->layers))
+        return;
+    va_start(arguments, format);
+    const int length = vasprintf(&name, format, arguments);
+    va_end(arguments);
+    if (length < 0) {
+        tape_fail(graph, TS_NO_MEMORY, "not enough memory for the name of a layer");
+        return;
+    }
+    graph->current_layer = graph->layer_count;
+    graph->layers[graph->layer_count++] = name;
+}
+
 int tape_buffer_add(ts_graph *graph, size_t bytes)
 {
     if (!grow(graph, &graph->buffers, graph->buffer_count, &graph->buffer_room, sizeof *graph->buffers))
@@ -76,6 +95,7 @@ void tape_node_add(ts_graph *graph, const tape_node *node)
     if (!grow(graph, &graph->nodes, graph->node_count, &graph->node_room, sizeof *graph->nodes))
         return;
     graph->nodes[graph->node_count] = *node;
+    graph->nodes[graph->node_count].layer = graph->current_layer;
     graph->current_node = graph->node_count;
     graph->nodes[graph->node_count++].step = graph->step_count;
 }

@@ -138,6 +138,7 @@ extern const tape_row tape_rows[OPERATION_COUNT]; /* rows.c */
 
 struct tape_node {
     tape_operation operation;
+    int layer;  /* -1: none */
     int step;   /* the first forward step */
     int inputs; /* of dense and group_norm: the input, or its first half, residual or shift, the second half
                  */
@@ -161,6 +162,8 @@ struct ts_graph {
     int tensor_count, buffer_count, node_count, step_count, operand_count;
     int tensor_room, buffer_room, node_room, step_room, operand_room;
     int current_node; /* whose steps are being appended */
+    char **layers;    /* names */
+    int layer_count, layer_room, current_layer;
     uint32_t dropout_layers;
 
     bool planned;
@@ -208,6 +211,10 @@ void *tape_address(const ts_graph *graph, int buffer); /* after planning */
 
 bool tape_kernel_exists(const ts_kernels *kernels, tape_kernel kernel);
 ts_status tape_step_run(const ts_graph *graph, const tape_step *step);
+/* The layer of a step, -1 where it has none, and its ranges for profilers: layer > kernel. */
+int tape_layer(const ts_graph *graph, const tape_step *step);
+void tape_ranges_push(const ts_graph *graph, const tape_step *step);
+void tape_ranges_pop(const ts_graph *graph, const tape_step *step);
 
 /* ---- backward.c: derives the backward steps; the rest serves the rows of the table ---- */
 

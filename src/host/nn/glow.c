@@ -22,6 +22,7 @@ typedef struct zero_conv {
 } zero_conv;
 
 typedef struct flow_step {
+    char name[40]; /* "level 0 step 3" */
     norm norm;
     ts_param permutation, lower, upper, sign, log_s;
     ts_param first, second; /* weights of the coupling network */
@@ -238,8 +239,11 @@ static ts_status declare(ts_glow *glow, ts_params *params, uint64_t seed)
     for (int level = 0; level < c->levels; level++) {
         channels = level_channels(c, level);
         layer++; /* the squeeze */
-        for (int k = 0; k < c->steps; k++, layer++)
-            TS_TRY(add_step(params, layer, channels, c->hidden, seed, &glow->steps[level * c->steps + k]));
+        for (int k = 0; k < c->steps; k++, layer++) {
+            flow_step *step = &glow->steps[level * c->steps + k];
+            snprintf(step->name, sizeof step->name, "level %d step %d", level, k);
+            TS_TRY(add_step(params, layer, channels, c->hidden, seed, step));
+        }
         if (level + 1 < c->levels) {
             const scope s = scope_of(params, "flow.layers.%d.conv", layer++);
             glow->splits[level] = add_zero_conv(&s, channels, channels / 2);
@@ -289,12 +293,17 @@ static ts_tensor apply_zero_conv(ts_graph *graph, ts_tensor x, const zero_conv *
 /* Shift and scale for the second half of the channels, from the first half of x. */
 static ts_tensor coupling_network(ts_graph *graph, ts_tensor x, const flow_step *s, int c, int hidden)
 {
+    ts_graph_layer(graph, "%s network conv0", s->name);
     ts_tensor y = ts_slice(graph, x, 0, c / 2);
     y = ts_conv(graph, y, s->first, -1, hidden, -1, 1);
     y = ts_actnorm(graph, y, s->first_norm.bias, s->first_norm.logs, 1, true, false, true);
+    ts_graph_layer(graph, "%s network conv1", s->name);
     y = ts_dense(graph, y, false, s->second, -1, hidden, -1, 1);
     y = ts_actnorm(graph, y, s->second_norm.bias, s->second_norm.logs, 1, true, false, true);
-    return apply_zero_conv(graph, y, &s->last, c);
+    ts_graph_layer(graph, "%s network conv2", s->name);
+    y = apply_zero_conv(graph, y, &s->last, c);
+    ts_graph_layer(graph, "%s coupling", s->name);
+    return y;
 }
 
 /* Mean and log-deviation of the top latent, as halves: the learned convolution of zeros leaves
@@ -303,6 +312,7 @@ static ts_tensor top_prior(const ts_glow *glow, ts_graph *graph, int n)
 {
     const ts_glow_config *c = &glow->config;
     const int channels = 2 * level_channels(c, c->levels - 1);
+    ts_graph_layer(graph, "top prior");
     ts_tensor zeros = ts_zeros(graph, n, c->height >> c->levels, c->width >> c->levels, channels);
     return ts_actnorm(graph, zeros, glow->top.bias, glow->top.logs, 3, false, false, false);
 }
@@ -331,8 +341,10 @@ static ts_tensor step_forward(ts_graph *graph, ts_tensor x, const flow_step *s, 
     const int n = shape[0], c = shape[3];
     const float positions = (float)(shape[1] * shape[2]);
     ts_tensor logdet;
+    ts_graph_layer(graph, "%s actnorm", s->name);
     x = ts_actnorm(graph, x, s->norm.bias, s->norm.logs, 1, false, false, true);
     add_term(t, ts_parameter_sum(graph, s->norm.logs, n, positions));
+    ts_graph_layer(graph, "%s matrix", s->name);
     x = ts_dense_matrix(
         graph, x, ts_glow_matrix(graph, s->permutation, s->lower, s->upper, s->sign, s->log_s, c, false));
     add_term(t, ts_parameter_sum(graph, s->log_s, n, positions));
@@ -347,12 +359,14 @@ ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts
     terms t = {.graph = graph};
     int shape[4];
     for (int level = 0; level < c->levels; level++) {
+        ts_graph_layer(graph, "level %d squeeze", level);
         x = ts_squeeze2(graph, x, false);
         ts_graph_shape(graph, x, shape);
         const int half = shape[3] / 2;
         for (int k = 0; k < c->steps; k++)
             x = step_forward(graph, x, &glow->steps[level * c->steps + k], shape, c->hidden, &t);
         if (level + 1 < c->levels) {
+            ts_graph_layer(graph, "level %d split", level);
             ts_tensor stays = ts_slice(graph, x, 0, half);
             ts_tensor h = apply_zero_conv(graph, stays, &glow->splits[level], shape[3]);
             add_term(&t, ts_gaussian(graph, x, half, half, h, true));
@@ -362,6 +376,7 @@ ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts
     add_term(&t, ts_gaussian(graph, x, 0, shape[3], top_prior(glow, graph, shape[0]), false));
     if (z_top)
         *z_top = x;
+    ts_graph_layer(graph, NULL);
     return ts_sum_vectors(graph, t.v, t.count);
 }
 
@@ -370,8 +385,10 @@ ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts
 static ts_tensor step_inverse(ts_graph *graph, ts_tensor x, const flow_step *s, int c, int hidden)
 {
     x = ts_coupling(graph, x, coupling_network(graph, x, s, c, hidden), true, NULL);
+    ts_graph_layer(graph, "%s matrix", s->name);
     x = ts_dense_matrix(
         graph, x, ts_glow_matrix(graph, s->permutation, s->lower, s->upper, s->sign, s->log_s, c, true));
+    ts_graph_layer(graph, "%s actnorm", s->name);
     return ts_actnorm(graph, x, s->norm.bias, s->norm.logs, 1, false, true, false);
 }
 
@@ -388,6 +405,7 @@ ts_tensor ts_glow_sample(const ts_glow *glow, ts_graph *graph, int n, ts_tensor 
             x = ts_gaussian_draw(graph, top_prior(glow, graph, n), channels, false, temperature, state,
                                  stream, element);
         if (!last) {
+            ts_graph_layer(graph, "level %d split", level);
             ts_tensor h = apply_zero_conv(graph, x, &glow->splits[level], channels);
             ts_tensor left =
                 ts_gaussian_draw(graph, h, channels / 2, true, temperature, state, stream, element);
@@ -396,7 +414,9 @@ ts_tensor ts_glow_sample(const ts_glow *glow, ts_graph *graph, int n, ts_tensor 
         element += (uint32_t)n * (uint32_t)(positions * (last ? channels : channels / 2));
         for (int k = c->steps - 1; k >= 0; k--)
             x = step_inverse(graph, x, &glow->steps[level * c->steps + k], channels, c->hidden);
+        ts_graph_layer(graph, "level %d squeeze", level);
         x = ts_squeeze2(graph, x, true);
     }
+    ts_graph_layer(graph, NULL);
     return x;
 }

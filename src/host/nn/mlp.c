@@ -97,18 +97,24 @@ void ts_mlp_destroy(ts_mlp *mlp)
 ts_tensor ts_mlp_apply(const ts_mlp *mlp, ts_graph *graph, ts_tensor x, ts_tensor t)
 {
     const int hidden = mlp->config.hidden, groups = groups_of(hidden);
+    ts_graph_layer(graph, "time");
     ts_tensor time = ts_time_embed(graph, t, TIME_CHANNELS);
     time = ts_dense(graph, time, false, mlp->time0[0], mlp->time0[1], hidden, -1, 1);
     time = ts_dense(graph, time, true, mlp->time1[0], mlp->time1[1], hidden, -1, 1);
+    ts_graph_layer(graph, "input");
     ts_tensor h = ts_dense(graph, x, false, mlp->input[0], mlp->input[1], hidden, -1, 1);
     for (int i = 0; i < mlp->config.blocks; i++) {
         const block *b = &mlp->blocks[i];
+        ts_graph_layer(graph, "block %d", i);
         ts_tensor r =
             ts_group_norm(graph, h, -1, b->norm[0], b->norm[1], groups, GROUP_NORM_EPSILON, true, 0);
         const ts_tensor shift = ts_dense(graph, time, true, b->time[0], b->time[1], hidden, -1, 1);
         r = ts_dense(graph, r, false, b->first[0], b->first[1], hidden, shift, 1);
         h = ts_dense(graph, r, true, b->second[0], b->second[1], hidden, h, SKIP_SCALE);
     }
+    ts_graph_layer(graph, "output");
     h = ts_group_norm(graph, h, -1, mlp->norm[0], mlp->norm[1], groups, GROUP_NORM_EPSILON, true, 0);
-    return ts_dense(graph, h, false, mlp->output[0], mlp->output[1], mlp->config.dim, -1, 1);
+    h = ts_dense(graph, h, false, mlp->output[0], mlp->output[1], mlp->config.dim, -1, 1);
+    ts_graph_layer(graph, NULL);
+    return h;
 }

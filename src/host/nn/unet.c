@@ -22,6 +22,7 @@ typedef enum module_kind { RESIDUAL, RESIDUAL_DOWN, RESIDUAL_UP, ATTENTION } mod
 
 /* One residual or attention module with its parameters. */
 typedef struct module {
+    char name[48]; /* "down 0 block 2" */
     module_kind kind;
     bool concat; /* its input is [h, skip] */
     int in, out;
@@ -113,7 +114,7 @@ static void network_in_network(declaring *d, int first, int count, int channels,
     }
 }
 
-static module *append(declaring *d, module_kind kind, int in, int out)
+static module *append(declaring *d, const char *name, module_kind kind, int in, int out)
 {
     ts_unet *u = d->unet;
     if (u->count == u->capacity) {
@@ -128,12 +129,13 @@ static module *append(declaring *d, module_kind kind, int in, int out)
     }
     module *m = &u->modules[u->count++];
     *m = (module){.kind = kind, .in = in, .out = out, .skip = {-1, -1}};
+    snprintf(m->name, sizeof m->name, "%s", name);
     return m;
 }
 
-static void residual(declaring *d, module_kind kind, int in, int out, bool concat)
+static void residual(declaring *d, const char *name, module_kind kind, int in, int out, bool concat)
 {
-    module *m = append(d, kind, in, out);
+    module *m = append(d, name, kind, in, out);
     if (!m)
         return;
     m->concat = concat;
@@ -147,15 +149,30 @@ static void residual(declaring *d, module_kind kind, int in, int out, bool conca
     d->number++;
 }
 
-static void attention(declaring *d, int channels)
+static void attention(declaring *d, const char *name, int channels)
 {
-    module *m = append(d, ATTENTION, channels, channels);
+    module *m = append(d, name, ATTENTION, channels, channels);
     if (!m)
         return;
     norm(d, "GroupNorm_0", channels, m->norm0);
     network_in_network(d, 0, 3, channels, 0.1, m->qkv);
     network_in_network(d, 3, 1, channels, 0, m->project);
     d->number++;
+}
+
+/* "down 0 block 2" or, without a number, "up 1 attention". */
+typedef struct module_name {
+    char text[48];
+} module_name;
+
+static module_name name_of(const char *way, int level, const char *what, int number)
+{
+    module_name name;
+    if (number < 0)
+        snprintf(name.text, sizeof name.text, "%s %d %s", way, level, what);
+    else
+        snprintf(name.text, sizeof name.text, "%s %d %s %d", way, level, what, number);
+    return name;
 }
 
 static bool attends(const ts_unet_config *c, int height)
@@ -181,32 +198,33 @@ static void plan_modules(declaring *d)
     for (int level = 0; level < c->levels; level++) {
         const int width = c->nf * c->ch_mult[level];
         for (int block = 0; block < c->num_res_blocks; block++) {
-            residual(d, RESIDUAL, channels, width, false);
+            residual(d, name_of("down", level, "block", block).text, RESIDUAL, channels, width, false);
             channels = width;
             if (attends(c, height))
-                attention(d, channels);
+                attention(d, name_of("down", level, "attention", block).text, channels);
             skips[kept++] = channels;
         }
         if (level + 1 < c->levels) {
-            residual(d, RESIDUAL_DOWN, channels, channels, false);
+            residual(d, name_of("down", level, "halving", -1).text, RESIDUAL_DOWN, channels, channels, false);
             height /= 2;
             skips[kept++] = channels;
         }
     }
     u->encoder_count = u->count;
-    residual(d, RESIDUAL, channels, channels, false);
-    attention(d, channels);
-    residual(d, RESIDUAL, channels, channels, false);
+    residual(d, "middle block 0", RESIDUAL, channels, channels, false);
+    attention(d, "middle attention", channels);
+    residual(d, "middle block 1", RESIDUAL, channels, channels, false);
     for (int level = c->levels - 1; level >= 0; level--) {
         const int width = c->nf * c->ch_mult[level];
         for (int block = 0; block <= c->num_res_blocks; block++) {
-            residual(d, RESIDUAL, channels + skips[--kept], width, true);
+            residual(d, name_of("up", level, "block", block).text, RESIDUAL, channels + skips[--kept], width,
+                     true);
             channels = width;
         }
         if (attends(c, height))
-            attention(d, channels);
+            attention(d, name_of("up", level, "attention", -1).text, channels);
         if (level > 0) {
-            residual(d, RESIDUAL_UP, channels, channels, false);
+            residual(d, name_of("up", level, "doubling", -1).text, RESIDUAL_UP, channels, channels, false);
             height *= 2;
         }
     }
@@ -321,24 +339,36 @@ static ts_tensor group_norm(const walk *w, ts_tensor x, ts_tensor shift, const t
 static ts_tensor apply_residual(const walk *w, const module *m, ts_tensor x)
 {
     ts_graph *g = w->graph;
+    ts_graph_layer(g, "%s norm0", m->name);
     ts_tensor h = group_norm(w, x, -1, m->norm0, m->in, true, 0);
     if (m->kind != RESIDUAL) {
+        ts_graph_layer(g, "%s resampling", m->name);
         h = ts_resample(g, h, m->kind == RESIDUAL_UP);
         x = ts_resample(g, x, m->kind == RESIDUAL_UP);
     }
+    ts_graph_layer(g, "%s conv0", m->name);
     h = ts_conv(g, h, m->conv0[0], m->conv0[1], m->out, -1, 1);
+    ts_graph_layer(g, "%s time", m->name);
     const ts_tensor shift = ts_dense(g, w->time, false, m->time[0], m->time[1], m->out, -1, 1);
+    ts_graph_layer(g, "%s norm1", m->name);
     h = group_norm(w, h, shift, m->norm1, m->out, true, w->dropout);
-    if (m->skip[0] >= 0)
+    if (m->skip[0] >= 0) {
+        ts_graph_layer(g, "%s skip", m->name);
         x = ts_dense(g, x, false, m->skip[0], m->skip[1], m->out, -1, 1);
+    }
+    ts_graph_layer(g, "%s conv1", m->name);
     return ts_conv(g, h, m->conv1[0], m->conv1[1], m->out, x, SKIP_SCALE);
 }
 
 static ts_tensor apply_attention(const walk *w, const module *m, ts_tensor x)
 {
+    ts_graph_layer(w->graph, "%s norm", m->name);
     ts_tensor h = group_norm(w, x, -1, m->norm0, m->in, false, 0);
+    ts_graph_layer(w->graph, "%s qkv", m->name);
     h = ts_dense(w->graph, h, false, m->qkv[0], m->qkv[1], 3 * m->in, -1, 1);
+    ts_graph_layer(w->graph, "%s softmax", m->name);
     h = ts_attention(w->graph, h);
+    ts_graph_layer(w->graph, "%s project", m->name);
     return ts_dense(w->graph, h, false, m->project[0], m->project[1], m->in, x, SKIP_SCALE);
 }
 
@@ -353,11 +383,13 @@ ts_tensor ts_unet_apply(const ts_unet *unet, ts_graph *graph, ts_tensor x, ts_te
     ts_tensor skips[MAX_SKIPS];
     int kept = 0;
     const ts_unet_config *c = &unet->config;
+    ts_graph_layer(graph, "time");
     ts_tensor time = ts_time_embed(graph, t, c->nf);
     time = ts_dense(graph, time, false, unet->time0[0], unet->time0[1], unet->time_channels, -1, 1);
     time = ts_dense(graph, time, true, unet->time1[0], unet->time1[1], unet->time_channels, -1, 1);
     w.time = ts_silu(graph, time);
 
+    ts_graph_layer(graph, "input conv");
     ts_tensor h = ts_conv(graph, x, unet->first[0], unet->first[1], c->nf, -1, 1);
     skips[kept++] = h;
     for (int i = 0; i < unet->encoder_count; i++) {
@@ -369,11 +401,17 @@ ts_tensor ts_unet_apply(const ts_unet *unet, ts_graph *graph, ts_tensor x, ts_te
     }
     for (int i = unet->encoder_count; i < unet->count; i++) {
         const module *m = &unet->modules[i];
-        if (m->concat)
+        if (m->concat) {
+            ts_graph_layer(graph, "%s concat", m->name);
             h = ts_concat(graph, h, skips[--kept]);
+        }
         h = apply(&w, m, h);
     }
     const int last = c->nf * c->ch_mult[0];
+    ts_graph_layer(graph, "output norm");
     h = group_norm(&w, h, -1, unet->norm, last, true, 0);
-    return ts_conv(graph, h, unet->last[0], unet->last[1], c->channels, -1, 1);
+    ts_graph_layer(graph, "output conv");
+    h = ts_conv(graph, h, unet->last[0], unet->last[1], c->channels, -1, 1);
+    ts_graph_layer(graph, NULL);
+    return h;
 }
