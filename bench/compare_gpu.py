@@ -2,7 +2,7 @@
 """tstar against PyTorch on a GPU: alternates the programs and prints every round, the ratios and their median.
 
     bench/compare_gpu.py [--python PYTHON] [--tstar PROGRAM] [--batch N] [--rounds R] [--float32] [--eager-only]
-                         [--json FILE] [CONFIG]
+                         [--choices FILE] [--json FILE] [CONFIG]
 
 Every round runs tstar, PyTorch eager and PyTorch under torch.compile in the mode max-autotune, one after the
 other, the card to itself; the two PyTorch processes are started once and wait in between.
@@ -20,8 +20,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 def tstar(options, config):
     command = [options.tstar, "bench", "train", config, "--json", "--device", options.device, "--steps",
                str(options.steps), "--set", f"train.batch={options.batch}"]
-    done = subprocess.run(command + ([] if options.float32 else ["--fast"]), stdout=subprocess.PIPE, text=True,
-                          check=False)
+    command += [] if options.float32 else ["--fast"]
+    command += ["--choices", options.choices] if options.choices else []
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         sys.exit(f"compare_gpu.py: this failed: {' '.join(command)}")
     return json.loads(done.stdout)
@@ -62,6 +63,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--float32", action="store_true", help="instead of bfloat16")
     parser.add_argument("--eager-only", action="store_true", help="leave torch.compile out")
+    parser.add_argument("--choices", metavar="FILE", help="algorithms that tstar chose (tstar bench --choices)")
     parser.add_argument("--json", metavar="FILE", help="write everything there")
     options = parser.parse_args()
     config = os.path.normpath(options.config)

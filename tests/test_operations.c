@@ -27,7 +27,7 @@ struct ot {
     bool failed_call;
     int failures, checks;
     bool covered[OPERATIONS];
-    bool may_lack[OPERATIONS];
+    bool may_lack[OPERATIONS], left_out[OPERATIONS];
     const char *reason; /* why the device may lack them */
 };
 
@@ -345,6 +345,10 @@ bool ot_begin(ot *t, const char *operation, bool present)
     t->pass = 0;
     t->failed_call = !present;
     t->covered[index] = true;
+    if (t->left_out[index]) {
+        t->failed_call = true;
+        return false;
+    }
     if (!present && !t->may_lack[index])
         fail(t, "not in the table of %s", t->device->k->name);
     return present;
@@ -514,17 +518,31 @@ static void check_table(ot *t)
     }
 }
 
-static void read_exemptions(ot *t, char **arguments)
+static void name_operations(char **names, bool *named)
+{
+    for (; *names; names++) {
+        if (operation_index(*names) < 0)
+            die("no such operation");
+        named[operation_index(*names)] = true;
+    }
+}
+
+static void read_selection(ot *t, char **arguments)
 {
     if (!*arguments)
         return;
-    if (strcmp(*arguments, "--without") != 0 || !arguments[1])
-        die("usage: test_operations [DEVICE [fast]] [--without REASON NAME...]");
-    t->reason = arguments[1];
-    for (arguments += 2; *arguments; arguments++) {
-        if (operation_index(*arguments) < 0)
-            die("--without: no such operation");
-        t->may_lack[operation_index(*arguments)] = true;
+    if (strcmp(*arguments, "--without") == 0 && arguments[1]) {
+        t->reason = arguments[1];
+        name_operations(arguments + 2, t->may_lack);
+    } else if (strcmp(*arguments, "--except") == 0) {
+        name_operations(arguments + 1, t->left_out);
+    } else if (strcmp(*arguments, "--only") == 0) {
+        name_operations(arguments + 1, t->left_out);
+        for (int i = 0; i < OPERATIONS; i++)
+            t->left_out[i] = !t->left_out[i];
+    } else {
+        die("usage: test_operations [DEVICE [fast]] [--without REASON NAME... | --except NAME... | --only "
+            "NAME...]");
     }
 }
 
@@ -549,7 +567,7 @@ int main(int count, char **arguments)
     setvbuf(stdout, NULL, _IOLBF, 0);
     const bool named = count > 1 && strncmp(arguments[1], "--", 2) != 0;
     const bool fast = named && count > 2 && strcmp(arguments[2], "fast") == 0;
-    read_exemptions(&t, arguments + 1 + named + fast);
+    read_selection(&t, arguments + 1 + named + fast);
     open_device(&t, named ? arguments[1] : "cpu", fast);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         rows[i](&t);

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Everything that needs a card, in one call: builds, tests on the card, measures, writes bench/results/CARD/DATE.json
-# and .md.  Goes on after a failure; exit status 1 if any stage failed.
+# and .md.  Goes on after a failure (but for one of the build); exit status 1 if any stage did not pass.
 #
 #   tools/gpu_check.sh [--deps FOLDER] [--data FOLDER] [--golden FOLDER] [--out FOLDER] [--seconds N] [--python PYTHON]
 #                      [--build FOLDER] [--device NAME] [STAGE ...]
@@ -11,37 +11,45 @@
 #   --data FOLDER    holds mnist/ (tools/fetch_data.sh brings it); without it the MNIST stage trains on digits
 #   --golden FOLDER  the golden files (*.safetensors, gmm_oracle.json)
 #   --out FOLDER     copies of the results and the log go there too
-#   --seconds N      for the whole call (default 530); stages that no longer fit fail
+#   --seconds N      for the whole call (default 530); stages that no longer fit are out of time
 #   --python PYTHON  one that has PyTorch (default python3); without it the comparison is left out
 #   --build FOLDER   where to build (default build-gpu)
 #   --device NAME    default cuda; with cpu the script itself can be tried where there is no card
-#   STAGE ...        only these; without arguments all, in this order:
-#                    build device operations operations_fast tests golden golden_fast sanitizers mnist train
-#                    train_128 train_float32 sample ops peer
+#   STAGE ...        only these (build first, unless it was built before); without arguments all but the last two:
+#                      build        configure and compile
+#                      smoke        one training step, a first look at the card
+#                      operations operations_fast tests golden golden_fast sanitizers
+#                                   right or wrong, side by side
+#                      train train_128 sample costs ops mnist train_float32 peer
+#                                   figures, one after the other, the card to each
+#                      compiled     against torch.compile in its mode max-autotune, which takes minutes to start
+#                      sweep        a sweep of T on MNIST, with its network and its flows
+# The folder .check is there for what travels with the tree but is none of it: --deps .check/deps and so on.
 set -u
 cd -- "$(dirname -- "$0")/.."
 
 deps="" data="" golden="${TSTAR_GOLDEN:-}" out="" seconds=530 python=python3 build=build-gpu device=cuda only=""
-packages="libdnnl-dev libdnnl2 libopenblas-pthread-dev libopenblas0-pthread liblapacke-dev liblapacke libtmglib3
-  libgfortran5 libquadmath0 libyaml-dev libyaml-0-2 libjansson-dev libjansson4 zlib1g-dev zlib1g libpng-dev
+packages="libdnnl-dev libdnnl2 ocl-icd-libopencl1 libopenblas-pthread-dev libopenblas0-pthread liblapacke-dev liblapacke
+  libtmglib3 libgfortran5 libquadmath0 libyaml-dev libyaml-0-2 libjansson-dev libjansson4 zlib1g-dev zlib1g libpng-dev
   libpng16-16 libcmocka-dev libcmocka0 pkgconf pkgconf-bin libpkgconf3"
 
 usage() {
-    sed -n '2,26s/^# \{0,1\}//p' "$0"
+    sed -n '2,/^set -u/{/^#/s/^# \{0,1\}//p}' "$0"
     exit "$1"
 }
 
 while [ $# -gt 0 ]; do
     case $1 in
-    --deps) deps=$2 ;;
-    --data) data=$2 ;;
-    --golden) golden=$2 ;;
-    --out) out=$2 ;;
-    --seconds) seconds=$2 ;;
-    --python) python=$2 ;;
-    --build) build=$2 ;;
-    --device) device=$2 ;;
+    --deps) deps=${2:-} ;;
+    --data) data=${2:-} ;;
+    --golden) golden=${2:-} ;;
+    --out) out=${2:-} ;;
+    --seconds) seconds=${2:-} ;;
+    --python) python=${2:-} ;;
+    --build) build=${2:-} ;;
+    --device) device=${2:-} ;;
     --fetch-deps)
+        [ $# -ge 2 ] || usage 2 >&2
         mkdir -p "$2" && cd "$2" || exit 1
         # shellcheck disable=SC2086
         exec apt-get -q download $packages
@@ -69,54 +77,91 @@ mkdir -p "$logs"
 
 # ---- libraries -------------------------------------------------------------------------------------------
 
+# prepend NAME PATH...: in front of a list of folders in the environment
+prepend() {
+    local name=$1 all=""
+    shift
+    for folder in "$@"; do
+        all=$all${all:+:}$folder
+    done
+    export "$name=$all${!name:+:${!name}}"
+}
+
+unpack() {
+    if command -v dpkg-deb >/dev/null; then
+        dpkg-deb -x "$1" "$root"
+    else
+        (cd "$root" && ar p "$1" data.tar.xz | tar xJ)
+    fi
+}
+
 if [ -n "$deps" ]; then
     root=$build/deps
     mkdir -p "$root"
     for file in "$deps"/*.deb; do
-        dpkg -x "$file" "$root" || exit 1
+        unpack "$file" || exit 1
     done
-    triple=$root/usr/lib/$(gcc -dumpmachine)
-    [ -d "$triple" ] || triple=$root/usr/lib/x86_64-linux-gnu
-    blas=$triple/openblas-pthread
+    find "$root" -type l -lname '/*' | while read -r link; do # absolute links meant another root
+        ln -sf "$root$(readlink "$link")" "$link"
+    done
+    triple=$(basename "$(dirname "$(find "$root/usr/lib" -name 'libdnnl.so.[0-9]' | head -n 1)")")
+    lib=$root/usr/lib/$triple
     export PATH=$PATH:$root/usr/bin
-    export PKG_CONFIG_SYSROOT_DIR=$root PKG_CONFIG_LIBDIR=$triple/pkgconfig:$blas/pkgconfig
-    export CMAKE_PREFIX_PATH=$root/usr
-    export CMAKE_LIBRARY_PATH=$triple:$blas CMAKE_INCLUDE_PATH=$root/usr/include
-    export LIBRARY_PATH=$triple:$blas LD_LIBRARY_PATH=$triple:$blas${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    export PKG_CONFIG_SYSROOT_DIR=$root PKG_CONFIG_LIBDIR=$lib/pkgconfig:$lib/openblas-pthread/pkgconfig
+    prepend CMAKE_PREFIX_PATH "$root/usr"
+    prepend CMAKE_LIBRARY_PATH "$lib" "$lib/openblas-pthread"
+    prepend CMAKE_INCLUDE_PATH "$root/usr/include" "$root/usr/include/$triple"
+    prepend CPATH "$root/usr/include" "$root/usr/include/$triple"
+    prepend LIBRARY_PATH "$lib" "$lib/openblas-pthread"
+    prepend LD_LIBRARY_PATH "$lib" "$lib/openblas-pthread"
 fi
 
-for folder in "${CUDA_PATH:-/usr/local/cuda}" /usr/local/cuda; do
-    [ -x "$folder/bin/nvcc" ] && export PATH=$PATH:$folder/bin && break
+toolkit=""
+for folder in "${CUDA_PATH:-/usr/local/cuda}" /usr/local/cuda "$(dirname "$(dirname "$(command -v nvcc || echo /none/none)")")"; do
+    [ -x "$folder/bin/nvcc" ] && toolkit=$folder && break
 done
+[ -z "$toolkit" ] || export PATH=$PATH:$toolkit/bin
 
-# cuDNN (and what else the toolkit lacks) as PyTorch brings it, where the system has none.
+# What the toolkit lacks (cuDNN above all) as PyTorch brings it: in folders of its own, the libraries without the
+# names that a linker looks for.
 site=$("$python" -c 'import nvidia; print(list(nvidia.__path__)[0])' 2>/dev/null || true)
-for part in cudnn cu13 cublas; do
+links=$build/links
+rm -rf "$links"
+mkdir -p "$links"
+for part in cudnn cu13 cublas cuda_runtime cuda_nvrtc; do
     folder=$site/$part
     [ -n "$site" ] && [ -d "$folder/lib" ] || continue
-    export CMAKE_LIBRARY_PATH=${CMAKE_LIBRARY_PATH:+$CMAKE_LIBRARY_PATH:}$folder/lib
+    for library in "$folder"/lib/libcudnn.so.* "$folder"/lib/libcublasLt.so.*; do
+        name=$(basename "${library%%.so.*}").so
+        [ -e "$library" ] && [ ! -e "$toolkit/lib64/$name" ] && ln -sf "$library" "$links/$name"
+    done
     export CMAKE_INCLUDE_PATH=${CMAKE_INCLUDE_PATH:+$CMAKE_INCLUDE_PATH:}$folder/include
     export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder/lib
 done
-export LD_LIBRARY_PATH=$build${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+prepend CMAKE_LIBRARY_PATH "$links"
+prepend LD_LIBRARY_PATH "$build"
 
 # ---- stages ----------------------------------------------------------------------------------------------
 
 begun=$SECONDS
-failed=0
 report=$logs/stages.tsv
 : >"$report"
+
+wanted() {
+    case $only in
+    "") [ "$1" != compiled ] && [ "$1" != sweep ] ;;
+    *) [[ "$only" == *" $1 "* ]] ;;
+    esac
+}
 
 # stage NAME SECONDS COMMAND...: output goes to NAME.log; what it prints last is shown.
 stage() {
     local name=$1 limit=$2 start=$SECONDS left status verdict
     shift 2
-    if [ -n "$only" ] && [[ "$only" != *" $name "* ]]; then
-        return 0
-    fi
+    wanted "$name" || return 0
     left=$((seconds - (SECONDS - begun)))
-    [ $limit -le $left ] || limit=$left
-    if [ $limit -lt 5 ]; then
+    [ "$limit" -le $left ] || limit=$left
+    if [ "$limit" -lt 5 ]; then
         status=124
         echo "no time left" >"$logs/$name.log"
     else
@@ -129,7 +174,6 @@ stage() {
     77) verdict=skipped ;;
     *) verdict=FAILED ;;
     esac
-    [ $status = 0 ] || failed=$((failed + 1))
     printf '%s\t%s\t%d\n' "$name" "$verdict" $((SECONDS - start)) >>"$report"
     printf '%-16s %-12s %4d s   %s\n' "$name" "$verdict" $((SECONDS - start)) "$(tail -n 1 "$logs/$name.log" | cut -c1-100)"
     [ $status = 0 ] || sed 's/^/    | /' "$logs/$name.log" | grep -v '^    | ok' | tail -n 12
@@ -139,10 +183,17 @@ stage() {
 build_all() {
     local cuda=ON
     [ "$device" != cpu ] || cuda=OFF
+    command -v cmake >/dev/null || {
+        echo "cmake is missing"
+        return 1
+    }
+    # shellcheck disable=SC2046
     cmake -S . -B "$build" $(command -v ninja >/dev/null && echo -G Ninja) -DCMAKE_BUILD_TYPE=Release -DTSTAR_CUDA=$cuda \
         -DTSTAR_TESTS=ON ${golden:+-DTSTAR_GOLDEN="$golden"} ${data:+-DTSTAR_DATA="$data"} &&
-        cmake --build "$build" --parallel "$(nproc)"
+        cmake --build "$build" --parallel "$(nproc)" --target $targets
 }
+targets="tstar test_operations test_golden test_parity test_training test_sampler test_oracle test_params"
+[ "$device" = cpu ] || targets="$targets tstar_cuda"
 
 # A device test that skips was not done.
 each() {
@@ -169,37 +220,48 @@ golden_files() {
     [ $count -gt 0 ] && return $worst
 }
 
-# Side by side, for they leave the card idle most of the time.
+# Own kernels under every tool; the libraries' under memcheck alone, for they read memory that they never wrote.
 sanitizers() {
-    local tool worst=0 jobs=""
-    for tool in memcheck racecheck initcheck; do
-        compute-sanitizer --tool $tool --error-exitcode 3 "$build/tests/test_operations" "$device" \
-            >"$logs/$tool.log" 2>&1 &
-        jobs="$jobs $tool:$!"
+    local libraries="conv_forward conv_backward dense_forward dense_backward attention_forward attention_backward"
+    local job rows worst=0 jobs=""
+    command -v compute-sanitizer >/dev/null || {
+        echo "compute-sanitizer is missing"
+        return 77
+    }
+    for job in memcheck racecheck initcheck libraries; do
+        rows="--except $libraries"
+        [ $job != libraries ] || rows="--only $libraries"
+        # shellcheck disable=SC2086
+        compute-sanitizer --tool "${job/libraries/memcheck}" --error-exitcode 3 "$build/tests/test_operations" "$device" \
+            fast $rows >"$logs/$job.log" 2>&1 &
+        jobs="$jobs $job:$!"
     done
-    for tool in $jobs; do
-        if wait "${tool#*:}"; then
-            echo "${tool%:*}: nothing found"
+    for job in $jobs; do
+        if wait "${job#*:}"; then
+            echo "${job%:*}: nothing found"
         else
-            echo "${tool%:*}: failed"
-            grep -v '^ok' "$logs/${tool%:*}.log" | tail -n 15
+            echo "${job%:*}: failed"
+            grep -v '^ok' "$logs/${job%:*}.log" | tail -n 15
             worst=1
         fi
     done
     return $worst
 }
 
-mnist() {
-    local config=configs/digits.yaml more=""
+config_of_mnist() {
     if [ -d "$data/mnist" ]; then
-        config=configs/mnist.yaml
-        more="--set data.path=$data/mnist"
+        echo "configs/mnist.yaml --set data.path=$data/mnist"
+    else
+        echo "configs/digits.yaml"
     fi
+}
+
+mnist() {
     rm -rf "$logs/run"
-    # shellcheck disable=SC2086
-    "$build/tstar" train $config $more --set train.steps=1000 --set train.warmup=200 --set train.log_every=100 \
-        --out "$logs/run" --device $device --fast &&
-        "$build/tstar" sample "$logs/run" -n 64 --device $device --fast &&
+    # shellcheck disable=SC2046
+    "$build/tstar" train $(config_of_mnist) --set train.steps=1000 --set train.warmup=200 --set train.log_every=100 \
+        --out "$logs/run" --device "$device" --fast &&
+        "$build/tstar" sample "$logs/run" --T 1.0 -n 64 --device "$device" --fast &&
         "$python" - "$logs/run" <<'PY'
 import glob, json, sys
 rows = [json.loads(line) for name in glob.glob(sys.argv[1] + "/*.jsonl") for line in open(name)]
@@ -209,44 +271,71 @@ sys.exit(not losses[-1] < 0.7 * losses[0])
 PY
 }
 
-# A benchmark's JSON beside its log.
-measure() {
-    local name=$1
-    shift
-    "$build/tstar" bench "$@" --device $device --json >"$logs/$name.json" && cat "$logs/$name.json"
+sweep() {
+    local start=$SECONDS
+    rm -rf "$logs/sweep"
+    # shellcheck disable=SC2046
+    "$build/tstar" sweep $(config_of_mnist) --set 'sweep.T=[1.0,0.6,0.4,0.2]' --set train.steps=20000 --set train.warmup=1000 \
+        --set glow.steps=5000 --set bound.count=1000 --set sweep.samples=512 --out "$logs/sweep" --device "$device" --fast &&
+        echo "{\"sweep_seconds\": $((SECONDS - start))}" >"$logs/sweep.json"
 }
-sample_figures() {
+
+# A benchmark's JSON beside its log.  Algorithms are chosen once for all benchmarks of a type.
+measure() {
+    local name=$1 choices=float32
+    shift
+    [[ " $* " != *" --fast "* ]] || choices=bfloat16
+    "$build/tstar" bench "$@" --device "$device" --choices "$logs/choices_$choices.txt" --json >"$logs/$name.json" &&
+        cat "$logs/$name.json"
+}
+
+# Whole runs of the sampler from two T.
+costs() {
     local T
     for T in 1.0 0.4; do
-        measure "sample_T$T" sample configs/bench/cifar10.yaml --fast --steps 100 --set sample.batch=512 --set train.T=$T || return 1
+        measure "sample_T$T" sample "$@" --set train.T=$T || return 1
     done
 }
 
-export -f build_all each golden_files sanitizers mnist measure sample_figures
-export build golden data logs python device
+export -f build_all each golden_files sanitizers config_of_mnist mnist sweep measure costs
+export build golden data logs python device targets
 
-stage build 200 bash -c build_all
-stage device 30 "$build/tstar" bench train configs/bench/digits8.yaml --device $device --steps 1
-stage operations 60 "$build/tests/test_operations" $device
-stage operations_fast 60 "$build/tests/test_operations" $device fast
+# The sizes of the figures; on a CPU only the script is tried.
+config=configs/bench/cifar10.yaml large=512 small=128 steps=30 whole=1000
+[ "$device" != cpu ] || config=configs/bench/digits8.yaml large=8 small=4 steps=3 whole=4
+
+stage build 240 bash -c build_all
+[ $? = 0 ] || seconds=0
+stage smoke 60 "$build/tstar" bench train configs/bench/digits8.yaml --device "$device" --steps 1
+
+stage operations 120 "$build/tests/test_operations" "$device" &
+stage operations_fast 150 "$build/tests/test_operations" "$device" fast &
+stage sanitizers 180 bash -c sanitizers &
 export TSTAR_TEST_DEVICE=$device
-stage tests 120 bash -c 'each test_parity test_training test_sampler test_oracle test_params'
-stage golden 40 bash -c golden_files
-TSTAR_TEST_FAST=1 stage golden_fast 40 bash -c golden_files
+stage tests 150 bash -c 'each test_parity test_training test_sampler test_oracle test_params' &
+if [ -n "$golden" ]; then
+    stage golden 90 bash -c golden_files &
+    TSTAR_TEST_FAST=1 stage golden_fast 150 bash -c golden_files &
+fi
 unset TSTAR_TEST_DEVICE
-stage sanitizers 120 bash -c sanitizers
-stage mnist 60 bash -c mnist
-config=configs/bench/cifar10.yaml
-stage train 40 bash -c "measure train train $config --fast --steps 30 --set train.batch=512"
-stage train_128 40 bash -c "measure train_128 train $config --fast --steps 50 --set train.batch=128"
-stage train_float32 40 bash -c "measure train_float32 train $config --steps 10 --set train.batch=128"
-stage sample 60 bash -c sample_figures
-stage ops 40 bash -c "measure ops ops $config --fast --set train.batch=512"
-if "$python" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
-    stage peer 150 "$python" bench/compare_gpu.py --tstar "$build/tstar" --json "$logs/peer.json"
+wait
+
+stage train 120 bash -c "measure train train $config --fast --steps $steps --set train.batch=$large"
+stage train_128 90 bash -c "measure train_128 train $config --fast --steps $((2 * steps)) --set train.batch=$small"
+stage sample 60 bash -c "measure sample sample $config --fast --steps $((3 * steps)) --set sample.batch=$large"
+stage costs 80 bash -c "costs $config --fast --steps $whole --set sample.batch=$small"
+stage ops 60 bash -c "measure ops ops $config --fast --set train.batch=$large"
+stage mnist 90 bash -c mnist
+stage train_float32 50 bash -c "measure train_float32 train $config --steps 10 --set train.batch=$small"
+
+peers="$python bench/compare_gpu.py --tstar $build/tstar --device $device --batch $large --choices $logs/choices_bfloat16.txt"
+if "$python" -c "import torch, sys; sys.exit('$device' != 'cpu' and not torch.cuda.is_available())" 2>/dev/null; then
+    stage peer 120 $peers --eager-only --rounds 2 --json "$logs/peer.json" "$config"
+    stage compiled 500 $peers --json "$logs/compiled.json" "$config"
 else
     echo "peer: no PyTorch that sees a card"
 fi
+stage sweep 600 bash -c sweep
 
 # ---- results ---------------------------------------------------------------------------------------------
 
@@ -255,11 +344,13 @@ card=$(echo "${name:-none}" | tr -c 'A-Za-z0-9\n' '-' | tr 'A-Z' 'a-z')
 folder=bench/results/$card
 mkdir -p "$folder"
 date=$(date -u +%Y-%m-%dT%H%M%SZ)
-"$python" tools/gpu_results.py "$logs" "$folder/$date" "${name:-none}" || failed=$((failed + 1))
+written=0
+"$python" tools/gpu_results.py "$logs" "$folder/$date" "${name:-none}" || written=1
 if [ -n "$out" ]; then
     mkdir -p "$out"
     cp "$folder/$date".* "$out"
     tail -n +1 "$logs"/*.log | tail -c 8000000 >"$out/check.log"
 fi
+failed=$(grep -vc "$(printf '\tok\t')" "$report")
 echo "$((SECONDS - begun)) s in all; $failed stages did not pass"
-[ $failed = 0 ]
+[ "$failed" = 0 ] && [ $written = 0 ]
