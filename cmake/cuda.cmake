@@ -4,6 +4,11 @@ set_property(CACHE TSTAR_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(TSTAR_CUDA_ARCHITECTURES "$ENV{TSTAR_CUDA_ARCHITECTURES}" CACHE STRING
   "Compute capabilities to compile for, such as 90; empty: the card found, else 80, 86, 89, 90 and 120")
 
+# A module's errors are made and freed by the program's functions, not by copies of them.
+foreach(name ts_error ts_context ts_status_code ts_status_message ts_status_free)
+  target_link_options(tstar_options INTERFACE -Wl,--export-dynamic-symbol=${name})
+endforeach()
+
 # The tests run the kernels on the CPU, compiled as C++.
 include(CheckLanguage)
 check_language(CXX)
@@ -94,8 +99,3 @@ if(TSTAR_WERROR)
   target_compile_options(tstar_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings -Xcompiler=-Werror>
     $<$<COMPILE_LANGUAGE:C>:-Werror>)
 endif()
-
-# Errors are made and freed by the program's functions, not by copies of them.
-foreach(name ts_error ts_context ts_status_code ts_status_message ts_status_free)
-  target_link_options(tstar_options INTERFACE -Wl,--export-dynamic-symbol=${name})
-endforeach()

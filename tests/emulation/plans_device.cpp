@@ -63,6 +63,7 @@ const ts_kernels *table()
 namespace simt
 {
 place here;
+void queue(std::function<void()>) {}
 void run_grid(dim3, dim3, size_t, void (*)(void *), void *) {}
 void *shared_memory(const void *, size_t)
 {
@@ -78,6 +79,11 @@ uint32_t warp_operation(operation, uint32_t, unsigned, void *, size_t, const cha
     abort();
 }
 } // namespace simt
+
+ts_status ts_cuda_launched(ts_device *, const void *)
+{
+    return NULL;
+}
 
 ts_status ts_cuda_scratch(ts_device *device, int slot, size_t bytes, void **memory)
 {

@@ -242,7 +242,7 @@ bool release_warp(size_t first)
 {
     bool released = false, waiting = false;
     for (size_t k = 0; k < WARP; k++) {
-        const fiber f = fibers[first + k];
+        const fiber &f = fibers[first + k];
         if (f.at != AT_WARP)
             continue;
         waiting = true;

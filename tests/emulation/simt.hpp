@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <functional>
 
 /* Names of simt.cpp. */
 namespace simt
@@ -42,12 +43,18 @@ struct place {
 };
 extern place here;
 
+/* Work on the stream, done at once or later: what it names by address is the device's.  Whoever stands in for
+ * the runtime defines it. */
+void queue(std::function<void()> work);
+
 void run_grid(dim3 grid, dim3 block, size_t shared, void (*body)(void *), void *context);
 
 template <class F> static inline void launch(dim3 grid, dim3 block, size_t shared, F body)
 {
-    run_grid(
-        grid, block, shared, [](void *context) { (*static_cast<F *>(context))(); }, &body);
+    queue([=]() mutable {
+        run_grid(
+            grid, block, shared, [](void *context) { (*static_cast<F *>(context))(); }, &body);
+    });
 }
 
 /* The block's memory of one declaration: `tag` is the address of a static object beside it. */

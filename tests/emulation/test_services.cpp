@@ -3,15 +3,6 @@
 #include <string.h>
 #include "kernels/cuda/cuda.h"
 
-/* The table wants every operation. */
-#define X(name)                                                                                              \
-    ts_status ts_cuda_##name(ts_device *, const ts_##name *)                                                 \
-    {                                                                                                        \
-        return NULL;                                                                                         \
-    }
-TS_OPERATIONS(X)
-#undef X
-
 static int failures;
 
 static void expect(bool condition, const char *what)

@@ -91,9 +91,9 @@ void ts_cuda_libraries_free(ts_device *device);
 /* Success, or an error that says what failed and why; an error that the card does not recover from is kept
  * for every later call. */
 ts_status ts_cuda_check(ts_device *device, cudaError_t error, const char *what);
+#endif
 
 /* After a launch: the latched error, or that of the launch. */
 ts_status ts_cuda_launched(ts_device *device, const void *kernel);
-#endif
 
 #endif

@@ -48,11 +48,10 @@ static inline ts_status ts_launch(ts_device *device, void (*kernel)(P...), dim3 
                                                   cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared),
                              "shared memory"));
     kernel<<<grid, block, shared, ts_cuda(device)->stream>>>(static_cast<P>(arguments)...);
-    return ts_cuda_launched(device, reinterpret_cast<const void *>(kernel));
 #else
-    simt::launch(grid, block, shared, [&] { kernel(static_cast<P>(arguments)...); });
-    return NULL;
+    simt::launch(grid, block, shared, [=] { kernel(static_cast<P>(arguments)...); });
 #endif
+    return ts_cuda_launched(device, reinterpret_cast<const void *>(kernel));
 }
 
 /* Blocks for `count` items, `per_block` of them a pass, in a grid-stride loop: at most sixteen blocks a

@@ -10,12 +10,6 @@
 #include "kernels/cuda/cuda.h"
 #include "kernels/cuda/weights_pack.h"
 
-/* The test of the services has them alone. */
-__attribute__((weak)) void ts_cuda_libraries_free(ts_device *);
-__attribute__((weak)) ts_status ts_cuda_packs_refresh(ts_device *);
-__attribute__((weak)) void ts_cuda_packs_forget(ts_device *, const void *, size_t);
-__attribute__((weak)) void ts_cuda_packs_free(ts_device *);
-
 /* ---- errors ---- */
 
 /* Some errors end the context: everything afterwards fails.  Those show in the next query as well. */
@@ -131,8 +125,8 @@ static void cuda_release(ts_device *device, void *memory)
             const size_t bytes = d->allocations[i].bytes;
             device->bytes -= bytes;
             d->allocations[i] = d->allocations[--d->allocation_count];
-            if (ts_cuda_packs_forget) /* the next allocation may get these addresses for other weights */
-                ts_cuda_packs_forget(device, memory, bytes);
+            /* The next allocation may get these addresses for other weights. */
+            ts_cuda_packs_forget(device, memory, bytes);
             cudaFree(memory); /* waits for what uses it */
             return;
         }
@@ -298,7 +292,7 @@ static ts_status cuda_replay(ts_device *device, void *made)
     const recording *const r = (const recording *)made;
     TS_TRY(latched(d));
     TS_TRY(not_recording(d, "a replay"));
-    if (ts_cuda_packs_refresh && !r->packs)
+    if (!r->packs)
         TS_TRY(ts_cuda_packs_refresh(device));
     return ts_cuda_check(device, cudaGraphLaunch(r->launches, d->stream), "recorded launches");
 }
@@ -375,10 +369,8 @@ static void cuda_close(ts_device *device)
     ts_cuda_device *const d = ts_cuda(device);
     if (d->stream)
         cudaStreamSynchronize(d->stream);
-    if (ts_cuda_libraries_free)
-        ts_cuda_libraries_free(device);
-    if (ts_cuda_packs_free)
-        ts_cuda_packs_free(device);
+    ts_cuda_libraries_free(device);
+    ts_cuda_packs_free(device);
     while (d->allocation_count > 0)
         cuda_release(device, d->allocations[d->allocation_count - 1].memory);
     if (d->stream)
@@ -388,21 +380,9 @@ static void cuda_close(ts_device *device)
     free(d);
 }
 
-/* That this build has every operation. */
-static ts_status complete(const ts_kernels *k)
-{
-#define X(name)                                                                                              \
-    if (!k->name)                                                                                            \
-        return ts_error(TS_UNSUPPORTED, "this build lacks the operation " #name);
-    TS_OPERATIONS(X)
-#undef X
-    return NULL;
-}
-
 static ts_status cuda_open(const ts_device_options *options, ts_device **device)
 {
     int count = 0;
-    TS_TRY(complete(ts_cuda_kernels()));
     const cudaError_t error = cudaGetDeviceCount(&count);
     if (error)
         return unsupported(error);
@@ -429,17 +409,6 @@ static ts_status cuda_open(const ts_device_options *options, ts_device **device)
 }
 
 /* ---- the table ---- */
-
-/* What is not written yet is NULL in the table. */
-extern "C" {
-#define X(name) __attribute__((weak)) ts_status ts_cuda_##name(ts_device *, const ts_##name *);
-TS_OPERATIONS(X)
-#undef X
-__attribute__((weak)) ts_status ts_cuda_ceiling(ts_device *, double *);
-__attribute__((weak)) void ts_cuda_versions(char *, size_t);
-__attribute__((weak)) ts_status ts_cuda_choices_export(ts_device *, char **);
-__attribute__((weak)) ts_status ts_cuda_choices_import(ts_device *, const char *);
-}
 
 static ts_kernels make_table(void)
 {

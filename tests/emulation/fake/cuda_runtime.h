@@ -1,6 +1,10 @@
 /*
  * As much of the CUDA runtime as the device's services call, on the CPU's memory: work on the stream is done
- * at once, or kept while the stream is captured.  A test sets what the card has and what fails.
+ * at once, or kept while the stream is captured.  What CUDA forbids during a capture spoils it.  A test sets
+ * what the card has and what fails, in `card` or, before the program starts, in the environment:
+ *
+ *     FAKE_CARD_BYTES=N       its memory; 8 GiB
+ *     FAKE_CARD_LASTS=N       it is lost for good when the N-th piece of work is queued
  */
 #ifndef TS_TESTS_FAKE_CUDA_RUNTIME_H
 #define TS_TESTS_FAKE_CUDA_RUNTIME_H
@@ -20,13 +24,15 @@ enum cudaError {
     cudaErrorNoKernelImageForDevice = 209,
     cudaErrorNotReady = 600,
     cudaErrorIllegalAddress = 700,
+    cudaErrorStreamCaptureUnsupported = 900,
     cudaErrorStreamCaptureInvalidated = 901
 };
 typedef enum cudaError cudaError_t;
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
 enum { cudaStreamNonBlocking = 1, cudaStreamCaptureModeThreadLocal = 1 };
 
-typedef struct fake_stream *cudaStream_t;
+typedef struct simt_stream *cudaStream_t;
+typedef struct fake_event *cudaEvent_t;
 typedef struct fake_graph *cudaGraph_t;
 typedef struct fake_graph *cudaGraphExec_t;
 
@@ -47,7 +53,8 @@ struct fake_card {
     cudaError next;                 /* fails the next call that works on the stream */
     cudaError lasting;              /* fails every call from now on */
     cudaError last;
-    bool capturing;
+    long lasts; /* pieces of work until `lasting` is set; 0: forever */
+    bool capturing, spoilt;
     int graphs;
 };
 extern fake_card card;
@@ -70,6 +77,11 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t s);
 cudaError_t cudaStreamSynchronize(cudaStream_t s);
 cudaError_t cudaStreamQuery(cudaStream_t s);
+cudaError_t cudaEventCreate(cudaEvent_t *event);
+cudaError_t cudaEventDestroy(cudaEvent_t event);
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t s);
+cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t start, cudaEvent_t stop);
 cudaError_t cudaStreamBeginCapture(cudaStream_t s, int mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *graph);
 cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *executable, cudaGraph_t graph,
