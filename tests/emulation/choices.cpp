@@ -35,7 +35,7 @@ ts_status choose(ts_device *device, const ts_cuda_libraries *l, ts_cuda_graph_en
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     e->plan = now.tv_nsec;
-    return ts_cuda_time(device, run_nothing, NULL, &microseconds);
+    return ts_cuda_time(device, run_nothing, NULL, INFINITY, &microseconds);
 }
 
 ts_status entry_of(ts_device *device, const char *name, ts_cuda_graph_entry **entry)
