@@ -87,7 +87,7 @@ void errors_stay(void **state)
         {wrong_concat, TS_INVALID, "[2,4,4,4] and [2,2,2,4] differ"},
         {wrong_slice, TS_INVALID, "channels 2 to 5 of a tensor with 4"},
         {wrong_tensor, TS_INVALID, "add_scaled"},
-        {wrong_size, TS_INVALID, "input huge: a tensor cannot have the shape"},
+        {wrong_size, TS_NO_MEMORY, "is more than can be addressed"},
         {not_differentiable, TS_UNSUPPORTED, "no gradient passes through the operation inverse actnorm"},
         {no_seed, TS_INVALID, "none is seeded"}};
     graph_model m;

@@ -656,6 +656,8 @@ typedef struct ts_kernels {
     ts_status (*copy)(ts_device *device, void *to, const void *from, size_t bytes);
     ts_status (*zero)(ts_device *device, void *memory, size_t bytes);
     ts_status (*synchronize)(ts_device *device);
+    /* Bytes that can still be allocated, about; SIZE_MAX where that is not known.  NULL: never known. */
+    ts_status (*free_memory)(ts_device *device, size_t *bytes);
     /* Parameters changed behind the device's back (an upload, a load): packed copies of weights are stale.
      * optimizer_step implies it. */
     void (*weights_changed)(ts_device *device);

@@ -100,6 +100,9 @@ static void check_memory()
     expect_error(k->allocate(device, 2 << 20, &none), TS_NO_MEMORY, "2097152 bytes (2.0 MiB) are needed",
                  "are free", "a request beyond the card");
     expect(!none && device->bytes == 1000 && device->peak_bytes == 1000, "it leaves no trace");
+    size_t unused = 0;
+    expect_success(k->free_memory(device, &unused), "free memory");
+    expect(unused == card.free && unused < card.total, "it is the card's");
     expect_success(k->upload(device, a, host, 1000), "and the device lives on");
     k->release(device, a);
     k->release(device, NULL);

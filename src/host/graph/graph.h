@@ -87,6 +87,8 @@ typedef enum ts_plan_flags {
     TS_PLAN_PARAM_GRADIENTS = 1, /* derive the backward half for all trained parameters */
     TS_PLAN_INPUT_GRADIENTS = 2, /* and for the inputs */
     TS_PLAN_NO_REUSE = 4,        /* every tensor its own memory (tests) */
+    TS_PLAN_MEASURE =
+        16,            /* lay the memory out and no more: the graph's sizes can be asked for, it cannot run */
     TS_PLAN_GUARDS = 8 /* guard values around every tensor, NaN in it before it is written (tests; see
                           ts_graph_check_guards) */
 } ts_plan_flags;

@@ -201,6 +201,8 @@ static ts_status plan(ts_graph *graph)
     if (!(graph->flags & TS_PLAN_NO_REUSE))
         merge_in_place(graph);
     TS_TRY(lay_out(graph));
+    if (graph->flags & TS_PLAN_MEASURE)
+        return NULL;
     TS_TRY(allocate(graph));
     TS_TRY(bind_addresses(graph));
     TS_TRY(bind_state(graph));
@@ -215,6 +217,6 @@ ts_status ts_graph_plan(ts_graph *graph, unsigned flags)
     ts_status status = plan(graph);
     if (status)
         graph->failed = true; /* half a plan is no graph to go on with */
-    graph->planned = !status;
+    graph->planned = !status && !(flags & TS_PLAN_MEASURE);
     return status;
 }

@@ -71,9 +71,12 @@ int tape_buffer_add(ts_graph *graph, size_t bytes)
 ts_tensor tape_tensor_add(ts_graph *graph, int n, int h, int w, int c, bool is_float)
 {
     int64_t count = 0;
-    if (n < 1 || h < 1 || w < 1 || c < 1 || __builtin_mul_overflow((int64_t)n * h, (int64_t)w * c, &count) ||
-        (int64_t)n * h > INT_MAX || (int64_t)n * h * w > INT_MAX || count > INT64_MAX / 64)
+    if (n < 1 || h < 1 || w < 1 || c < 1)
         tape_fail(graph, TS_INVALID, "a tensor cannot have the shape [%d,%d,%d,%d]", n, h, w, c);
+    else if (__builtin_mul_overflow((int64_t)n * h, (int64_t)w * c, &count) || (int64_t)n * h > INT_MAX ||
+             (int64_t)n * h * w > INT_MAX || count > INT64_MAX / 64)
+        tape_fail(graph, TS_NO_MEMORY, "a tensor of shape [%d,%d,%d,%d] is more than can be addressed", n, h,
+                  w, c);
     if (!grow(graph, &graph->tensors, graph->tensor_count, &graph->tensor_room, sizeof *graph->tensors))
         return -1;
     size_t size = is_float ? sizeof(float) : ts_dtype_size(graph->device->activation);

@@ -7,6 +7,7 @@
 #include "graph/timing.h"
 #include "run/bench_internal.h"
 #include "run/evaluate.h"
+#include "run/memory.h"
 #include "run/trainer.h"
 
 static const double measured_seconds = 8;
@@ -246,7 +247,7 @@ ts_status ts_bench_train_run(const ts_bench *bench, int steps, ts_progress *prog
     TS_GOTO(ts_bench_ceiling(bench, figures), end);
 end:
     ts_training_destroy(training);
-    return status;
+    return ts_memory_advise(status, model, "train.batch", config.batch, true);
 }
 
 /* ---- sampling ---- */
@@ -340,5 +341,5 @@ end:
     ts_sampler_destroy(sampler);
     ts_density_destroy(noise);
     ts_score_destroy(score);
-    return status;
+    return ts_memory_advise(status, bench->model, "sample.batch", result->batch, false);
 }

@@ -4,6 +4,7 @@
 #include "diffusion/buffer.h"
 #include "graph/timing.h"
 #include "run/bench_internal.h"
+#include "run/memory.h"
 
 enum { REPEATS = 5 };
 
@@ -236,5 +237,5 @@ end:
     recorder_release(&r);
     ts_graph_destroy(graph);
     device->k->release(device, state);
-    return status;
+    return ts_memory_advise(status, bench->model, "train.batch", bench->config->train.batch, true);
 }

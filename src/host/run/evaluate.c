@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "run/choices.h"
+#include "run/memory.h"
 
 static int smaller(int a, int64_t b)
 {
@@ -117,13 +118,14 @@ static ts_status run_pass(bound_pass *p, int start_count, const char *const *sta
 {
     ts_run *run = p->run;
     const int64_t count = p->config.count;
-    ts_score *score;
-    TS_TRY(ts_model_score(run->model, smaller(run->config->bound.batch, count * p->config.draws), false,
-                          &score));
+    const int batch = smaller(run->config->bound.batch, count * p->config.draws);
+    ts_score *score = NULL;
     ts_choices_announce(run->device, p->progress);
-    ts_status status = ts_bound_measure(&p->config, &run->dataset->test, score, report_bound, p, &p->bound);
+    ts_status status = ts_model_score(run->model, batch, false, &score);
+    if (!status)
+        status = ts_bound_measure(&p->config, &run->dataset->test, score, report_bound, p, &p->bound);
     ts_score_destroy(score);
-    TS_TRY(status);
+    TS_TRY(ts_memory_advise(status, run->model, "bound.batch", batch, false));
     p->prior = malloc((size_t)count * sizeof(double));
     p->kl = malloc((size_t)count * sizeof(double));
     if (!p->prior || !p->kl)

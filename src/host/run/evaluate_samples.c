@@ -6,6 +6,7 @@
 #include "run/choices.h"
 #include "run/evaluate.h"
 #include "run/log.h"
+#include "run/memory.h"
 
 enum { DPM_STEPS = 20 }; /* DPM-Solver++ needs few steps, whatever T (Lu et al. 2022) */
 
@@ -167,7 +168,7 @@ ts_status ts_evaluate_samples(ts_run *run, const ts_sampler_config *sampler, con
     ts_start_release(&g.start);
     if (status)
         ts_samples_release(samples);
-    return status;
+    return ts_memory_advise(status, run->model, "sample.batch", g.n, false);
 }
 
 void ts_samples_release(ts_samples *samples)

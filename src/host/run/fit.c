@@ -11,6 +11,7 @@
 #include "run/checkpoint.h"
 #include "run/choices.h"
 #include "run/log.h"
+#include "run/memory.h"
 
 #define FORMAT_NAME  "tstar-glow"
 #define FIT_SECTIONS "run data sde" /* besides glow, what a fit depends on */
@@ -278,6 +279,9 @@ static ts_status fit(ts_run *run, double T, const char *path, ts_progress *progr
 done:
     ts_log_close(log);
     ts_training_destroy(training);
+    if (glow)
+        status = ts_memory_advise_flow(status, run->device, params, glow, run->dataset->train.h,
+                                       run->dataset->train.w, run->dataset->train.c, config.batch);
     ts_glow_destroy(glow);
     ts_params_destroy(params);
     free(log_path);

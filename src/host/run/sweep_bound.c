@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "run/evaluate.h"
+#include "run/memory.h"
 
 /* ---- the auxiliary densities ---- */
 
@@ -49,7 +50,6 @@ typedef struct columns {
 static ts_status measure(ts_sweep *s, ts_run *view, const columns *c, ts_bound *bound)
 {
     ts_score *score = NULL;
-    TS_TRY(ts_model_score(view->model, s->config->bound.batch, false, &score));
     const ts_bound_config config = {.sde = ts_config_sde(s->config),
                                     .eps = s->eps,
                                     .T_count = c->count,
@@ -59,10 +59,11 @@ static ts_status measure(ts_sweep *s, ts_run *view, const columns *c, ts_bound *
                                     .count = s->count,
                                     .seed = (uint64_t)s->config->run.seed,
                                     .tracks_K = s->run->dataset->mixture != NULL};
-    ts_status status =
-        ts_bound_measure(&config, &s->run->dataset->test, score, tell_share, &s->progress, bound);
+    ts_status status = ts_model_score(view->model, s->config->bound.batch, false, &score);
+    if (!status)
+        status = ts_bound_measure(&config, &s->run->dataset->test, score, tell_share, &s->progress, bound);
     ts_score_destroy(score);
-    return status;
+    return ts_memory_advise(status, view->model, "bound.batch", s->config->bound.batch, false);
 }
 
 static ts_status allocate_bound(const ts_sweep *s, int T_count, ts_bound *bound)

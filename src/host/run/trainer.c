@@ -6,6 +6,7 @@
 #include <string.h>
 #include "run/checkpoint.h"
 #include "run/choices.h"
+#include "run/memory.h"
 #include "run/log.h"
 
 enum { BINS = TS_TRAINER_PROFILE_BINS };
@@ -150,18 +151,16 @@ static ts_status begin(trainer *t, bool continues)
     ts_run *run = t->run;
     const ts_score_training_config config = ts_trainer_config(run->config);
     ts_model *model = run->model;
-    ts_status status = ts_training_score(run->device, &config, &run->dataset->train, model->params,
-                                         model->apply, model->network, &t->training);
-    if (ts_status_code(status) == TS_NO_MEMORY)
-        status = ts_context(status, "training with train.batch = %d", run->config->train.batch);
-    TS_TRY(status);
+    TS_TRY(ts_training_score(run->device, &config, &run->dataset->train, model->params, model->apply,
+                             model->network, &t->training));
     if (continues && ts_checkpoint_exists(run))
         TS_TRY(resume(t));
     t->read_step = t->line_step = t->step;
     if (!run->dir)
         return NULL;
     char *path = ts_run_path(run, "log.jsonl");
-    status = path ? ts_log_open(path, t->step, &t->log) : ts_error(TS_NO_MEMORY, "no memory for a path");
+    ts_status status =
+        path ? ts_log_open(path, t->step, &t->log) : ts_error(TS_NO_MEMORY, "no memory for a path");
     free(path);
     return status;
 }
@@ -201,5 +200,5 @@ ts_status ts_trainer_run(ts_run *run, const ts_trainer_options *options, ts_trai
         fill_result(&t, result);
     ts_log_close(t.log);
     ts_training_destroy(t.training);
-    return status;
+    return ts_memory_advise(status, run->model, "train.batch", run->config->train.batch, true);
 }

@@ -54,6 +54,13 @@ static size_t available_bytes(void)
     return available;
 }
 
+static ts_status cpu_free_memory(ts_device *device, size_t *bytes)
+{
+    (void)device;
+    *bytes = available_bytes();
+    return NULL;
+}
+
 static ts_status cpu_allocate(ts_device *device, size_t bytes, void **memory)
 {
     *memory = NULL;
@@ -210,6 +217,7 @@ const ts_kernels ts_cpu_kernels = {.name = "cpu",
                                    .copy = cpu_copy,
                                    .zero = cpu_zero,
                                    .synchronize = cpu_synchronize,
+                                   .free_memory = cpu_free_memory,
                                    .weights_changed = cpu_weights_changed,
                                    .ceiling = ts_cpu_ceiling,
 #define X(name) .name = ts_cpu_##name,

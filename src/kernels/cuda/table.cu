@@ -140,6 +140,13 @@ static ts_status cuda_synchronize(ts_device *device)
     return ts_cuda_check(device, cudaStreamSynchronize(d->stream), "waiting for the GPU");
 }
 
+static ts_status cuda_free_memory(ts_device *device, size_t *bytes)
+{
+    size_t total = 0;
+    TS_TRY(latched(ts_cuda(device)));
+    return ts_cuda_check(device, cudaMemGetInfo(bytes, &total), "asking for the card's memory");
+}
+
 /* Waits, so that the host's memory is free again: what moves by the step stays on the device. */
 static ts_status transfer(ts_device *device, void *to, const void *from, size_t bytes, cudaMemcpyKind kind)
 {
@@ -424,6 +431,7 @@ static ts_kernels make_table(void)
     k.copy = cuda_copy;
     k.zero = cuda_zero;
     k.synchronize = cuda_synchronize;
+    k.free_memory = cuda_free_memory;
     k.weights_changed = cuda_weights_changed;
     k.ceiling = ts_cuda_ceiling;
     k.choices_export = ts_cuda_choices_export;
