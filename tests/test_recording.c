@@ -460,8 +460,6 @@ static void ranges(void **state)
     /* an error on the way closes what is open */
     for (int i = 0, at = 1; at <= operations; i++, at += operations / 12) {
         open_training(&m, true);
-        if (i % 2)
-            must(ts_training_step(m.training)); /* so that it fails while recorded */
         counts->fail_in = at;
         ts_status status = ts_training_step(m.training);
         assert_int_equal(ts_status_code(status), TS_DEVICE);
@@ -530,17 +528,22 @@ static ts_status upload_one(void *context)
     return u->device->k->upload(u->device, u->to, &one, sizeof one);
 }
 
+typedef struct failing {
+    int calls, from, to; /* these calls fail */
+} failing;
+
 static ts_status fail_inside(void *context)
 {
-    int *calls = context;
-    return (*calls)++ ? ts_error(TS_DEVICE, "as asked") : NULL;
+    failing *f = context;
+    const int call = f->calls++;
+    return call >= f->from && call < f->to ? ts_error(TS_DEVICE, "as asked") : NULL;
 }
 
 static void failures(void **state)
 {
     (void)state;
     ts_device *device;
-    int calls = 0;
+    failing f = {.from = 1, .to = 100};
     must(open_device(true, &device));
     upload u = {.device = device};
     must(device->k->allocate(device, sizeof(float), &u.to));
@@ -550,10 +553,22 @@ static void failures(void **state)
     assert_int_equal(ts_status_code(status), TS_INVALID);
     ts_status_free(status);
     recorded = (ts_recorded){.device = device};
-    must(ts_recorded_run(&recorded, fail_inside, &calls));
-    status = ts_recorded_run(&recorded, fail_inside, &calls);
+    must(ts_recorded_run(&recorded, fail_inside, &f));
+    status = ts_recorded_run(&recorded, fail_inside, &f);
     assert_int_equal(ts_status_code(status), TS_DEVICE);
     ts_status_free(status);
+    ts_recorded_forget(&recorded);
+    /* what failed the first time has not all run: the second time is a first time */
+    device->unrecorded = false;
+    f = (failing){.from = 0, .to = 1};
+    recorded = (ts_recorded){.device = device};
+    status = ts_recorded_run(&recorded, fail_inside, &f);
+    assert_int_equal(ts_status_code(status), TS_DEVICE);
+    ts_status_free(status);
+    must(ts_recorded_run(&recorded, fail_inside, &f));
+    assert_int_equal(counts_of_device()->alive, 0);
+    must(ts_recorded_run(&recorded, fail_inside, &f));
+    assert_int_equal(counts_of_device()->alive, 1);
     ts_recorded_forget(&recorded);
     assert_int_equal(counts_of_device()->alive, 0);
     device->k->release(device, u.to);
@@ -626,16 +641,37 @@ static void timing_changes_nothing(void **unused)
     close_model(&timed);
 }
 
+/* A device that fails to record goes on without, and says so. */
+static void unrecordable(void **state)
+{
+    (void)state;
+    model direct, m;
+    if (on_card())
+        skip();
+    open_training(&direct, false);
+    open_training(&m, true);
+    foreign_counts *counts = foreign_device_counts();
+    for (int i = 0; i < 4; i++) {
+        must(ts_training_step(direct.training));
+        counts->fail_in = i == 1 ? 50 : 0;
+        must(ts_training_step(m.training));
+    }
+    assert_int_equal(counts->alive, 0);
+    assert_int_equal(counts->replays, 0);
+    assert_non_null(strstr(m.device->not_recorded, "as asked"));
+    assert_same(&direct, &m);
+    assert_same_report(&direct, &m);
+    close_model(&direct);
+    close_model(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(score_training),
-        cmocka_unit_test(glow_training),
-        cmocka_unit_test(samplers),
-        cmocka_unit_test(ranges),
-        cmocka_unit_test(unrecorded),
-        cmocka_unit_test(failures),
-        cmocka_unit_test(timing_changes_nothing),
+        cmocka_unit_test(score_training), cmocka_unit_test(glow_training),
+        cmocka_unit_test(samplers),       cmocka_unit_test(ranges),
+        cmocka_unit_test(unrecorded),     cmocka_unit_test(failures),
+        cmocka_unit_test(unrecordable),   cmocka_unit_test(timing_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,6 +46,7 @@ static void bench_close(bench *b)
     ts_sampler_destroy(b->sampler);
     ts_score_destroy(b->score);
     ts_mixture_destroy(b->mixture);
+    assert_int_equal(*b->device->not_recorded, 0);
     ts_device_close(b->device);
 }
 

@@ -699,8 +699,9 @@ struct ts_device {
     size_t bytes, peak_bytes; /* allocated now and at most, the device's own caches included */
     uint64_t
         allocations; /* calls of allocate and growths of own caches so far: constant after the first step */
-    bool unrecorded; /* what could be recorded is queued anew every time: profilers see its ranges (set by the
-                        user of the device, at any time before the first recording) */
+    bool unrecorded; /* what could be recorded is queued anew every time, so that profilers see its ranges;
+                        set by the user of the device before the first recording, or when one fails */
+    char not_recorded[192]; /* why that failed; empty: it did not */
     uint64_t launches; /* kernels, copies and library calls queued or recorded so far, where a device counts
                           them; a replay adds nothing */
 };

@@ -44,6 +44,7 @@ static struct {
     std::map<int, int> runs;           /* of each, recorded ones at their replay */
     int compiled, plans, graphs;       /* plans and recordings that are alive */
     void *added_to;                    /* by the latest run */
+    cudaError_t last;                  /* what the runtime remembers */
 } card;
 
 static const float launch = 8, compile = 1.5e6f;
@@ -131,7 +132,9 @@ cudaError_t cudaDriverGetVersion(int *version)
 }
 cudaError_t cudaGetLastError(void)
 {
-    return cudaSuccess;
+    const cudaError_t last = card.last;
+    card.last = cudaSuccess;
+    return last;
 }
 cudaError_t cudaStreamBeginCapture(cudaStream_t, enum cudaStreamCaptureMode)
 {
@@ -222,8 +225,10 @@ cudnnStatus_t ts_cudnn_plan_make(const ts_cudnn_target *, const ts_cudnn_graph *
     memset(plan, 0, sizeof *plan);
     card.compiled += a.compiled;
     card.clock += a.compiled ? compile : 0;
-    if (!a.made)
+    if (!a.made) {
+        card.last = cudaErrorInvalidValue;
         return CUDNN_STATUS_NOT_SUPPORTED;
+    }
     card.plans++;
     plan->descriptor = &card.algorithms[(size_t)i];
     plan->workspace = a.workspace;
@@ -327,6 +332,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
                                               cublasLtMatmulHeuristicResult_t results[], int *count)
 {
     *count = 0;
+    card.last = cudaErrorInvalidValue;
     for (size_t i = 0; i < card.algorithms.size() && *count < wanted; i++) {
         memset(&results[i], 0, sizeof results[i]);
         results[i].algo.data[0] = 0xABCD00 + i;
@@ -410,6 +416,8 @@ static int chosen(const char *what, const std::string &import = "", std::string 
     expect(status || card.added_to == tensor + 1, "the run itself does not add to what it should");
     const bool ran = !status;
     ts_status_free(status);
+    expect(cudaGetLastError() == cudaSuccess,
+           "an error of the library's attempts is left to the next launch");
     int which = -1;
     const std::map<int, int> before = card.runs;
     if (ran)
@@ -502,6 +510,7 @@ static int chosen_product(const std::string &import, std::string *kept)
     ts_device *device = open_device();
     must(ts_cuda_choices_import(device, import.c_str()), "import");
     must(ts_cuda_multiply(device, &p), "product");
+    expect(cudaGetLastError() == cudaSuccess, "an error of asking is left to the next launch");
     expect(card.added_to == tensor + 3, "the product is not where it should be");
     const std::map<int, int> before = card.runs;
     must(ts_cuda_multiply(device, &p), "product again");

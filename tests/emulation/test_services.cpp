@@ -191,11 +191,27 @@ static void check_recording()
     expect(card.handed_out == 0, "no memory is left");
 }
 
+/* A recording may hold a launch that needs more than the next one asks for. */
+static void check_shared()
+{
+    ts_device *const device = good_card();
+    card.shared = 48 << 10;
+    expect_success(ts_cuda_allow_shared(device, NULL, 200 << 10), "much shared memory");
+    expect(card.shared == 200 << 10, "is allowed");
+    expect_success(ts_cuda_allow_shared(device, NULL, 64 << 10), "less");
+    expect(card.shared == 200 << 10, "takes nothing back");
+    card.next = cudaErrorIllegalAddress;
+    expect_error(ts_cuda_allow_shared(device, NULL, 64 << 10), TS_DEVICE, "shared memory", "Fake card",
+                 "an error on the way");
+    device->k->close(device);
+}
+
 int main()
 {
     check_open();
     check_memory();
     check_lost();
     check_recording();
+    check_shared();
     return failures != 0;
 }

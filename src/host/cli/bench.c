@@ -43,6 +43,7 @@ static json_t *common_json(const cli_options *o, const ts_bench *bench, const ts
     json_object_set_new(json, "activations",
                         json_string(bench->device->activation == TS_BF16 ? "bfloat16" : "float32"));
     json_object_set_new(json, "copy_gbytes_per_second", cli_json_real(1e-9 * f->copy_ceiling));
+    json_object_set_new(json, "not_recorded", json_string(bench->device->not_recorded));
     json_object_set_new(json, "peak_bytes", json_integer((json_int_t)f->process_peak_bytes));
     json_object_set_new(json, "device_peak_bytes", json_integer((json_int_t)f->device_peak_bytes));
     return json;
@@ -54,6 +55,8 @@ static void print_common(const ts_bench *bench, const ts_bench_figures *f)
     printf("%.4g images/s, model FLOP utilisation %.1f %%: %.1f of a large product's %.1f GFLOP/s\n",
            f->images_per_second, 100 * flop_utilisation(f), 1e-9 * f->flops, 1e-9 * f->ceiling);
     printf("a large copy: %.1f GB/s read and written\n", 1e-9 * f->copy_ceiling);
+    if (*bench->device->not_recorded)
+        printf("steps are not recorded: %s\n", bench->device->not_recorded);
     printf("peak %.1f MiB of the process, %.1f MiB allocated on the device\n",
            (double)f->process_peak_bytes / 0x1p20, (double)f->device_peak_bytes / 0x1p20);
 }

@@ -1,4 +1,5 @@
 /* Queue, record, replay. */
+#include <stdio.h>
 #include "diffusion/recorded.h"
 
 static ts_status record(ts_recorded *r, ts_queue_fn *queue, void *context)
@@ -13,17 +14,34 @@ static ts_status record(ts_recorded *r, ts_queue_fn *queue, void *context)
     return status;
 }
 
+/* What ends half-way has not all run, so it is not warm. */
+static ts_status queue_directly(ts_recorded *r, ts_queue_fn *queue, void *context)
+{
+    ts_status status = queue(context);
+    r->warm = !status;
+    return status;
+}
+
+/* What a device or its memory refuses to record it may still run: nothing of it has run yet. */
+static bool may_run_unrecorded(const ts_status status)
+{
+    return ts_status_code(status) == TS_DEVICE || ts_status_code(status) == TS_NO_MEMORY;
+}
+
 ts_status ts_recorded_run(ts_recorded *recorded, ts_queue_fn *queue, void *context)
 {
     ts_recorded *r = recorded;
-    const ts_kernels *k = r->device->k;
-    if (!k->record_begin || r->device->unrecorded || !r->warm) {
-        r->warm = true;
-        return queue(context);
+    ts_device *device = r->device;
+    if (!device->k->record_begin || device->unrecorded || !r->warm)
+        return queue_directly(r, queue, context);
+    ts_status status = r->recording ? NULL : record(r, queue, context);
+    if (may_run_unrecorded(status)) {
+        snprintf(device->not_recorded, sizeof device->not_recorded, "%s", ts_status_message(status));
+        device->unrecorded = true;
+        ts_status_free(status);
+        return queue_directly(r, queue, context);
     }
-    if (!r->recording)
-        TS_TRY(ts_context(record(r, queue, context), "recording launches"));
-    return k->replay(r->device, r->recording);
+    return status ? ts_context(status, "recording launches") : device->k->replay(device, r->recording);
 }
 
 void ts_recorded_forget(ts_recorded *recorded)

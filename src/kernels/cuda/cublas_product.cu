@@ -240,6 +240,7 @@ static ts_status entry_of(ts_device *device, const ts_cuda_product *p, ts_cuda_p
         e->workspace = e->offered[0].workspaceSize;
     }
     restore(l, e);
+    cudaGetLastError(); /* what asking left there the next launch would take for its own */
     e->next = *bucket;
     *bucket = e;
     *entry = e;

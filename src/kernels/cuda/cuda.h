@@ -93,6 +93,9 @@ void ts_cuda_libraries_free(ts_device *device);
 ts_status ts_cuda_check(ts_device *device, cudaError_t error, const char *what);
 #endif
 
+/* Lets a kernel have that much dynamic shared memory. */
+ts_status ts_cuda_allow_shared(ts_device *device, const void *kernel, size_t bytes);
+
 /* After a launch: the latched error, or that of the launch. */
 ts_status ts_cuda_launched(ts_device *device, const void *kernel);
 

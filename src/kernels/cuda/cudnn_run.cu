@@ -42,6 +42,9 @@ static ts_status handle_of(ts_device *device, ts_cuda_libraries *l)
         status = cudnnSetStream(l->cudnn, ts_cuda(device)->stream);
     if (!status)
         return NULL;
+    if (l->cudnn)
+        cudnnDestroy(l->cudnn);
+    l->cudnn = NULL;
     TS_TRY(ts_cuda_check(device, cudaGetLastError(), "cuDNN"));
     return ts_error(TS_DEVICE, "cuDNN %zu does not start: %s", cudnnGetVersion(),
                     cudnnGetErrorString(status));
@@ -61,8 +64,10 @@ static bool make_plan(const ts_cuda_libraries *l, const ts_cuda_graph_entry *e, 
                       ts_cudnn_plan *plan)
 {
     const ts_cudnn_target target = {l->cudnn, NULL};
-    if (ts_cudnn_plan_make(&target, e->graph, configuration, plan))
+    if (ts_cudnn_plan_make(&target, e->graph, configuration, plan)) {
+        cudaGetLastError(); /* what it left there the next launch would take for its own */
         return false;
+    }
     if ((size_t)plan->workspace > l->workspace_limit)
         ts_cudnn_plan_free(plan);
     return plan->descriptor != NULL;

@@ -43,10 +43,7 @@ static inline ts_status ts_launch(ts_device *device, void (*kernel)(P...), dim3 
     device->launches++;
 #ifdef __CUDACC__
     if (shared > 48 << 10)
-        TS_TRY(ts_cuda_check(device,
-                             cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel),
-                                                  cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared),
-                             "shared memory"));
+        TS_TRY(ts_cuda_allow_shared(device, reinterpret_cast<const void *>(kernel), shared));
     kernel<<<grid, block, shared, ts_cuda(device)->stream>>>(static_cast<P>(arguments)...);
 #else
     simt::launch(grid, block, shared, [=] { kernel(static_cast<P>(arguments)...); });

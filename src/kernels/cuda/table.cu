@@ -69,6 +69,19 @@ ts_status ts_cuda_launched(ts_device *device, const void *kernel)
     return ts_cuda_check(device, error, name);
 }
 
+/* The limit belongs to the kernel, not to the launch.  It only grows: a recording may hold a launch that
+ * needs more than the next one does. */
+ts_status ts_cuda_allow_shared(ts_device *device, const void *kernel, size_t bytes)
+{
+    cudaFuncAttributes attributes;
+    TS_TRY(ts_cuda_check(device, cudaFuncGetAttributes(&attributes, kernel), "shared memory"));
+    if ((size_t)attributes.maxDynamicSharedSizeBytes >= bytes)
+        return NULL;
+    return ts_cuda_check(
+        device, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes),
+        "shared memory");
+}
+
 static ts_status not_recording(const ts_cuda_device *d, const char *what)
 {
     return d->recording ? ts_error(TS_INVALID, "%s while a launch sequence is recorded", what) : NULL;

@@ -114,6 +114,18 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *, void (*)())
     return card.image;
 }
 
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, const void *)
+{
+    attributes->maxDynamicSharedSizeBytes = card.shared;
+    return outcome();
+}
+
+cudaError_t cudaFuncSetAttribute(const void *, cudaFuncAttribute, int value)
+{
+    card.shared = value;
+    return outcome();
+}
+
 cudaError_t cudaFuncGetName(const char **name, const void *)
 {
     *name = "some_kernel";

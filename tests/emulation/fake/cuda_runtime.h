@@ -42,8 +42,9 @@ struct cudaDeviceProp {
     size_t sharedMemPerBlockOptin, totalGlobalMem;
 };
 struct cudaFuncAttributes {
-    int unused;
+    int maxDynamicSharedSizeBytes;
 };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 
 /* The card, and what goes wrong. */
 struct fake_card {
@@ -56,6 +57,7 @@ struct fake_card {
     long lasts; /* pieces of work until `lasting` is set; 0: forever */
     bool capturing, spoilt;
     int graphs;
+    int shared; /* dynamic shared memory that kernels may have */
 };
 extern fake_card card;
 
@@ -65,6 +67,8 @@ cudaError_t cudaGetDeviceCount(int *count);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int index);
 cudaError_t cudaSetDevice(int index);
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, void (*kernel)());
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, const void *kernel);
+cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute attribute, int value);
 cudaError_t cudaFuncGetName(const char **name, const void *kernel);
 const char *cudaGetErrorName(cudaError_t error);
 const char *cudaGetErrorString(cudaError_t error);
