@@ -185,8 +185,23 @@ static void check_recording()
     expect_success(k->record_begin(device), "the next one");
     expect_success(k->record_end(device, &second), "succeeds");
     k->recording_free(device, second);
+
+    /* Whether an error lasts may not be asked while the stream is captured, but afterwards. */
+    expect_success(k->record_begin(device), "record");
+    card.next = cudaErrorIllegalAddress;
+    expect_error(k->copy(device, b, a, 8), TS_DEVICE, "illegal memory access", "Fake card",
+                 "an error while recording");
+    expect_success(k->record_end(device, &second), "does not spoil the recording by itself");
+    k->recording_free(device, second);
     k->recording_free(device, NULL);
     expect(card.graphs == 0, "no graph is left");
+    expect_success(k->record_begin(device), "record");
+    card.lasting = cudaErrorIllegalAddress;
+    expect_error(k->copy(device, b, a, 8), TS_DEVICE, "illegal memory access", "", "a loss while recording");
+    expect_error(k->record_end(device, &second), TS_DEVICE, "illegal memory access", "lost",
+                 "is known at its end");
+    expect(!second, "which is none");
+    card.lasting = cudaSuccess;
     k->close(device);
     expect(card.handed_out == 0, "no memory is left");
 }

@@ -42,7 +42,6 @@ typedef struct flow {
     double rtol, atol;
     flow_block block; /* for the next upload */
     bool accepted;    /* the last try */
-    ts_recorded recorded;
 } flow;
 
 /* ---- what a try queues ---- */
@@ -215,7 +214,7 @@ static ts_status attempt(flow *f, double t, double h, double *error)
     f->block.start[1] = f->accepted ? 1.0f : 0.0f;
     TS_TRY(upload(f));
     ts_range_push(s->device, "flow step");
-    ts_status status = ts_recorded_run(&f->recorded, queue_try, f);
+    ts_status status = ts_recorded_run(&s->recorded, queue_try, f);
     ts_range_pop(s->device);
     TS_TRY(status);
     TS_TRY(download(f, STAGES));
@@ -291,12 +290,7 @@ ts_status ts_sampler_flow(ts_sampler *sampler, double t0, double t1, double rtol
 {
     ts_sampler *s = sampler;
     const size_t bytes = (size_t)s->count * sizeof *x, joint = bytes + (size_t)s->n * sizeof *x;
-    flow f = {.s = s,
-              .probe = probe,
-              .count = s->count + (probe ? s->n : 0),
-              .rtol = rtol,
-              .atol = atol,
-              .recorded = {.device = s->device}};
+    flow f = {.s = s, .probe = probe, .count = s->count + (probe ? s->n : 0), .rtol = rtol, .atol = atol};
     *nfe = 0;
     TS_TRY(check(&f, t0, t1, delta_logp));
     if (!s->block)
@@ -309,10 +303,10 @@ ts_status ts_sampler_flow(ts_sampler *sampler, double t0, double t1, double rtol
     TS_TRY(s->k->zero(s->device, s->stage[STAGES], joint));
     if (probe)
         memset(delta_logp, 0, (size_t)s->n * sizeof *delta_logp);
+    ts_sampler_freeze(s, &(ts_sampler_frozen){queue_try, NULL, probe, rtol, atol});
     ts_range_push(s->device, "flow");
     ts_status status = t0 != t1 ? integrate(&f, t0, t1, delta_logp) : NULL;
     ts_range_pop(s->device);
-    ts_recorded_forget(&f.recorded);
     TS_TRY(status);
     *nfe = s->evaluations;
     return s->k->copy(s->device, x, f.accepted ? s->next : s->current, bytes);

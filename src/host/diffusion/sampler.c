@@ -8,9 +8,32 @@
 
 /* ---- creation ---- */
 
+/* Room for `steps` steps in the tables, whose addresses recordings hold. */
+static ts_status reserve(ts_sampler *s, int steps)
+{
+    if (steps <= s->steps)
+        return NULL;
+    s->steps = 0;
+    ts_recorded_forget(&s->recorded);
+    free(s->host_table);
+    s->host_table = malloc(((size_t)steps + 1) * TS_SAMPLER_WIDTH * sizeof *s->host_table);
+    if (!s->host_table)
+        return ts_error(TS_NO_MEMORY, "cannot allocate tables of %d steps", steps);
+    if (s->coefficients)
+        s->k->release(s->device, s->coefficients);
+    if (s->times)
+        s->k->release(s->device, s->times);
+    s->times = NULL;
+    TS_TRY(ts_buffer_floats(s->device, (size_t)steps * TS_SAMPLER_WIDTH, &s->coefficients));
+    TS_TRY(ts_buffer_floats(s->device, (size_t)steps + 1, &s->times));
+    s->steps = steps;
+    return NULL;
+}
+
 static ts_status allocate(ts_sampler *s)
 {
     const size_t n = (size_t)s->n, joint = (size_t)s->count + n;
+    TS_TRY(reserve(s, 1)); /* for the time of a denoising step */
     TS_TRY(ts_buffer_state(s->device, &s->state));
     TS_TRY(ts_buffer_floats(s->device, n, &s->t));
     TS_TRY(ts_buffer_doubles(s->device, 1 + 7 * n, &s->results));
@@ -37,6 +60,7 @@ ts_status ts_sampler_create(ts_score *score, const ts_sde *sde, ts_sampler **sam
     s->n = score->n;
     s->d = score->d;
     s->count = (int64_t)score->n * score->d;
+    s->recorded.device = s->device;
     ts_status status = allocate(s);
     if (status)
         ts_sampler_destroy(s);
@@ -50,6 +74,7 @@ void ts_sampler_destroy(ts_sampler *sampler)
     if (!sampler)
         return;
     ts_sampler *s = sampler;
+    ts_recorded_forget(&s->recorded);
     void *memory[] = {s->state,    s->t,        s->coefficients, s->times,    s->current,
                       s->next,     s->results,  s->block,        s->stage[0], s->stage[1],
                       s->stage[2], s->stage[3], s->stage[4],     s->stage[5], s->stage[6]};
@@ -62,6 +87,18 @@ void ts_sampler_destroy(ts_sampler *sampler)
 }
 
 /* ---- what the integrators share ---- */
+
+/* A run that has nothing to replay begins directly: what the first evaluation has to do for changed weights
+ * is not to be part of every step. */
+void ts_sampler_freeze(ts_sampler *sampler, const ts_sampler_frozen *frozen)
+{
+    const ts_sampler_frozen *f = &sampler->frozen;
+    if (f->queue != frozen->queue || f->x != frozen->x || f->probe != frozen->probe ||
+        f->rtol != frozen->rtol || f->atol != frozen->atol)
+        ts_recorded_forget(&sampler->recorded);
+    sampler->frozen = *frozen;
+    sampler->recorded.warm = sampler->recorded.recording != NULL;
+}
 
 ts_status ts_sampler_evaluate(ts_sampler *sampler, const float *x, const float *times,
                               const ts_step_state *state, const float **net)
@@ -88,27 +125,6 @@ double ts_sampler_flow_factor(const ts_sde *sde, double t)
 
 /* ---- fixed steps ---- */
 
-/* Room for `steps` steps in the tables. */
-static ts_status reserve(ts_sampler *s, int steps)
-{
-    if (steps <= s->steps)
-        return NULL;
-    s->steps = 0;
-    free(s->host_table);
-    s->host_table = malloc(((size_t)steps + 1) * TS_SAMPLER_WIDTH * sizeof *s->host_table);
-    if (!s->host_table)
-        return ts_error(TS_NO_MEMORY, "cannot allocate tables of %d steps", steps);
-    if (s->coefficients)
-        s->k->release(s->device, s->coefficients);
-    if (s->times)
-        s->k->release(s->device, s->times);
-    s->times = NULL;
-    TS_TRY(ts_buffer_floats(s->device, (size_t)steps * TS_SAMPLER_WIDTH, &s->coefficients));
-    TS_TRY(ts_buffer_floats(s->device, (size_t)steps + 1, &s->times));
-    s->steps = steps;
-    return NULL;
-}
-
 /* Uploads the tables and puts the state at the first step. */
 static ts_status begin(ts_sampler *s, const ts_integrator *integrator, const double *times, int steps,
                        uint64_t seed, uint32_t instance)
@@ -126,15 +142,14 @@ static ts_status begin(ts_sampler *s, const ts_integrator *integrator, const dou
 
 static ts_status run_steps(ts_sampler *s, const ts_integrator *integrator, int steps, float *x)
 {
-    ts_recorded recorded = {.device = s->device};
     ts_status status = NULL;
+    ts_sampler_freeze(s, &(ts_sampler_frozen){.queue = integrator->queue, .x = x});
     for (int i = 0; i < steps && !status; i++) {
         ts_range_push(s->device, "sample step");
-        status = ts_recorded_run(&recorded, integrator->queue, &(ts_sampler_step){s, x});
+        status = ts_recorded_run(&s->recorded, integrator->queue, &(ts_sampler_step){s, x});
         ts_range_pop(s->device);
         s->evaluations += integrator->evaluations;
     }
-    ts_recorded_forget(&recorded);
     return status;
 }
 
@@ -180,7 +195,6 @@ static ts_status denoise(ts_sampler *s, double eps, float *x)
     const double a = ts_sde_mean(&s->sde, eps), std = ts_sde_std(&s->sde, eps);
     const ts_coefficients c = {.value = {(float)(1.0 / a), (float)(-std / a)}};
     const float time = (float)eps, *net;
-    TS_TRY(reserve(s, 1));
     TS_TRY(s->k->upload(s->device, s->times, &time, sizeof time));
     TS_TRY(ts_sampler_evaluate(s, x, s->times, NULL, &net));
     s->evaluations++;

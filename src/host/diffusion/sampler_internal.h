@@ -1,9 +1,8 @@
 /*
  * What the integrators of the reverse process share.
  *
- * A step of any of them is one sequence of operations that is recorded once in a run and then replayed:
- * whatever changes from step to step lies in device memory.  Recordings hold for one run: between two runs
- * weights may change, and with them what the first evaluation of a run has to do.
+ * A step of any of them is one sequence of operations that is recorded once and then replayed: whatever
+ * changes from step to step lies in device memory.  Runs with the same frozen arguments share the recording.
  */
 #ifndef TS_DIFFUSION_SAMPLER_INTERNAL_H
 #define TS_DIFFUSION_SAMPLER_INTERNAL_H
@@ -12,6 +11,13 @@
 #include "diffusion/sampler.h"
 
 enum { TS_SAMPLER_WIDTH = 8 }; /* coefficients of a fixed step, at most */
+
+/* What a recorded step has frozen besides the sampler's own memory. */
+typedef struct ts_sampler_frozen {
+    ts_queue_fn *queue;
+    const float *x, *probe;
+    double rtol, atol;
+} ts_sampler_frozen;
 
 /* stage, current and next hold count + n floats: x [n,d], then one value a row that the flow integrates along
  * with it when it computes a likelihood. */
@@ -32,7 +38,12 @@ struct ts_sampler {
     void *block;                   /* device: what changes from try to try of the flow */
     double *results, *host_result; /* device and host: an error and the stages' divergences [7][n] */
     int evaluations;
+    ts_recorded recorded; /* a step with `frozen` */
+    ts_sampler_frozen frozen;
 };
+
+/* Before a run: the recording of earlier ones is kept where they froze the same. */
+void ts_sampler_freeze(ts_sampler *sampler, const ts_sampler_frozen *frozen);
 
 /* ---- fixed steps ---- */
 
