@@ -4,179 +4,11 @@
  * foreign_device.h's and the CPU, or a card with its recordings and without.
  */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
-#include "diffusion/recorded.h"
+#include "diffusion/bound.h"
 #include "diffusion/sampler.h"
-#include "diffusion/training.h"
-#include "foreign_device.h"
-
-enum { SIDE = 8, IMAGES = 40, LEVELS = 17, BATCH = 8, BINS = 4, D = SIDE * SIDE };
-
-static const ts_device_options one_thread = {.threads = 1};
-
-/* ---- the device that records, and the one that does not ---- */
-
-static ts_kernels without, counted;
-static ts_status (*card_replay)(ts_device *device, void *recording);
-static ts_status (*card_end)(ts_device *device, void **recording);
-static void (*card_free)(ts_device *device, void *recording);
-static foreign_counts card_counts;
-
-static bool on_card(void)
-{
-    return getenv("TSTAR_TEST_DEVICE") != NULL;
-}
-
-static const foreign_counts *counts_of_device(void)
-{
-    return on_card() ? &card_counts : foreign_device_counts();
-}
-
-static ts_status count_replay(ts_device *device, void *recording)
-{
-    card_counts.replays++;
-    return card_replay(device, recording);
-}
-
-static ts_status count_recording(ts_device *device, void **recording)
-{
-    TS_TRY(card_end(device, recording));
-    card_counts.recordings++;
-    card_counts.alive++;
-    return NULL;
-}
-
-static void count_free(ts_device *device, void *recording)
-{
-    card_counts.alive -= recording != NULL;
-    card_free(device, recording);
-}
-
-static ts_status open_card(bool recording, ts_device **device)
-{
-    TS_TRY(ts_device_open("cpu", &one_thread, device)); /* which means the one that the environment names */
-    card_counts = (foreign_counts){0};
-    counted = without = *(*device)->k;
-    without.record_begin = NULL;
-    card_replay = counted.replay;
-    card_end = counted.record_end;
-    card_free = counted.recording_free;
-    counted.replay = count_replay;
-    counted.record_end = count_recording;
-    counted.recording_free = count_free;
-    (*device)->k = recording ? &counted : &without;
-    return NULL;
-}
-
-static ts_status open_device(bool recording, ts_device **device)
-{
-    if (on_card())
-        return open_card(recording, device);
-    return recording ? foreign_device_open(&one_thread, device) : ts_device_open("cpu", &one_thread, device);
-}
-
-static const ts_sde vp = {.kind = TS_SDE_VP, .beta_min = 0.1, .beta_max = 20.0};
-
-static void must(ts_status status)
-{
-    if (status)
-        fail_msg("%s", ts_status_message(status));
-}
-
-/* ---- a model on either device ---- */
-
-typedef struct model {
-    ts_device *device;
-    ts_data data;
-    ts_params *params;
-    ts_unet *unet;
-    ts_glow *glow;
-    ts_training *training;
-} model;
-
-static ts_tensor apply_unet(const void *unet, ts_graph *graph, ts_tensor x, ts_tensor t, bool training)
-{
-    return ts_unet_apply(unet, graph, x, t, training);
-}
-
-static void open_model(model *m, bool recording)
-{
-    uint8_t bytes[IMAGES][D];
-    void *memory;
-    *m = (model){0};
-    must(open_device(recording, &m->device));
-    for (int i = 0; i < IMAGES * D; i++)
-        bytes[i / D][i % D] = (uint8_t)(ts_philox(7, (uint32_t)i, 0, TS_STREAM_TEST, 0).v[0] % LEVELS);
-    must(m->device->k->allocate(m->device, sizeof bytes, &memory));
-    must(m->device->k->upload(m->device, memory, bytes, sizeof bytes));
-    m->data = (ts_data){.device = m->device,
-                        .h = SIDE,
-                        .w = SIDE,
-                        .c = 1,
-                        .count = IMAGES,
-                        .levels = LEVELS,
-                        .flip = true,
-                        .bytes = memory};
-    must(ts_params_create(m->device, &m->params));
-}
-
-static void open_unet(model *m, bool recording)
-{
-    const ts_unet_config shape = {.height = SIDE,
-                                  .width = SIDE,
-                                  .channels = 1,
-                                  .nf = 8,
-                                  .levels = 2,
-                                  .ch_mult = {1, 2},
-                                  .num_res_blocks = 1,
-                                  .attn_count = 1,
-                                  .attn_resolutions = {4},
-                                  .dropout = 0.1f};
-    open_model(m, recording);
-    must(ts_unet_create(&shape, m->params, &m->unet));
-    must(ts_params_commit(m->params, 3));
-}
-
-static void close_model(model *m)
-{
-    ts_training_destroy(m->training);
-    ts_unet_destroy(m->unet);
-    ts_glow_destroy(m->glow);
-    ts_params_destroy(m->params);
-    ts_data_release(&m->data);
-    ts_device_close(m->device);
-}
-
-/* Every buffer of the parameters, bit for bit. */
-static void assert_same(const model *a, const model *b)
-{
-    static const ts_param_buffer kept[] = {TS_BUFFER_VALUE, TS_BUFFER_FIRST, TS_BUFFER_SECOND, TS_BUFFER_EMA};
-    const size_t bytes = (size_t)ts_params_count(a->params) * sizeof(float);
-    float *x = malloc(bytes), *y = malloc(bytes);
-    assert_true(x && y);
-    for (int k = 0; k < 4; k++) {
-        must(a->device->k->download(a->device, x, ts_params_buffer(a->params, kept[k]), bytes));
-        must(b->device->k->download(b->device, y, ts_params_buffer(b->params, kept[k]), bytes));
-        assert_memory_equal(x, y, bytes);
-    }
-    free(x);
-    free(y);
-}
-
-static void assert_same_report(const model *a, const model *b)
-{
-    ts_training_report x, y;
-    must(ts_training_read(a->training, &x));
-    must(ts_training_read(b->training, &y));
-    assert_true(x.step == y.step && x.loss == y.loss && x.gradient_norm == y.gradient_norm);
-    assert_true(x.skipped == y.skipped && x.rollbacks == y.rollbacks && x.rate_scale == y.rate_scale);
-}
+#include "recording.h"
 
 /* ---- score training ---- */
 
@@ -408,110 +240,45 @@ static void samplers(void **state)
     }
 }
 
-/* ---- ranges for profilers ---- */
+/* ---- the bound ---- */
 
-static void open_training(model *m, bool recording)
+static void measure(bool recording, double *out, asked *made)
 {
-    const ts_score_training_config config = {
-        .sde = vp,
-        .t_min = 1e-3,
-        .t_max = 0.6,
-        .batch = BATCH,
-        .profile_bins = BINS,
-        .seed = 21,
-        .optimizer = {.rate = 2e-3, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .ema = 0.99},
-    };
-    open_unet(m, recording);
-    must(ts_training_score(m->device, &config, &m->data, m->params, apply_unet, m->unet, &m->training));
-}
-
-/* Phase, layer, kernel; a layer has the same name in both passes. */
-static void ranges(void **state)
-{
-    (void)state;
-    static const char *const there[] = {
-        "train step",
-        "train step > batch",
-        "train step > forward > input conv > conv_forward",
-        "train step > forward > down 0 block 0 conv0 > conv_forward",
-        "train step > backward > down 0 block 0 conv0 > conv_backward",
-        "train step > forward > down 0 halving resampling > resample_forward",
-        "train step > backward > middle attention softmax > attention_backward",
-        "train step > forward > up 1 block 1 norm1 > group_norm_forward",
-        "train step > loss",
-        "train step > backward > time > dense_backward",
-        "train step > optimizer",
-    };
+    const double T[] = {0.9, 0.3};
+    const ts_bound_config config = {.sde = vp,
+                                    .eps = 1e-2,
+                                    .T_count = 2,
+                                    .T = T,
+                                    .draws = 3,
+                                    .prior_draws = 1,
+                                    .count = IMAGES,
+                                    .seed = 9};
     model m;
-    if (on_card()) /* which shows its ranges to profilers alone */
-        skip();
-    open_training(&m, true);
-    foreign_counts *counts = foreign_device_counts();
-    must(ts_training_step(m.training));
-    for (size_t i = 0; i < sizeof there / sizeof *there; i++)
-        if (!foreign_device_range(there[i]))
-            fail_msg("no range: %s", there[i]);
-    assert_false(foreign_device_range("train step > forward > conv_forward"));
-    assert_int_equal(counts->depth, 0);
-    must(ts_training_step(m.training)); /* recorded */
-    assert_int_equal(counts->depth, 0);
-    const int operations = counts->recorded;
+    ts_score *score;
+    ts_bound bound;
+    open_unet(&m, recording);
+    must(ts_score_network(m.device, m.params, apply_unet, m.unet, BATCH, SIDE, SIDE, 1, false, &score));
+    const foreign_counts before = *counts_of_device();
+    must(ts_bound_measure(&config, &m.data, score, NULL, NULL, &bound));
+    *made = asked_since(&before);
+    memcpy(out, bound.diffusion, 2 * IMAGES * sizeof *out);
+    ts_bound_release(&bound);
+    ts_score_destroy(score);
     close_model(&m);
-    /* an error on the way closes what is open */
-    for (int i = 0, at = 1; at <= operations; i++, at += operations / 12) {
-        open_training(&m, true);
-        counts->fail_in = at;
-        ts_status status = ts_training_step(m.training);
-        assert_int_equal(ts_status_code(status), TS_DEVICE);
-        ts_status_free(status);
-        assert_int_equal(counts->depth, 0);
-        assert_int_equal(counts->least_depth, 0);
-        counts->fail_in = 0;
-        must(ts_training_step(m.training)); /* the device goes on */
-        close_model(&m);
-        assert_int_equal(counts->alive, 0);
-    }
 }
 
-/* The Glow's layers; and a device that is asked to does not record. */
-static void unrecorded(void **state)
+/* One recording for all batches. */
+static void bounds(void **state)
 {
     (void)state;
-    const ts_glow_config shape = {SIDE, SIDE, 1, 2, 2, 8};
-    const ts_glow_training_config config = {
-        .sde = vp,
-        .T = 0.3,
-        .batch = BATCH,
-        .optimizer = {.rate = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .ema = 0.9}};
-    static const char *const there[] = {
-        "train step > batch",
-        "train step > forward > level 0 step 1 network conv1 > dense_forward",
-        "train step > backward > level 0 step 1 network conv1 > dense_backward",
-        "train step > forward > level 1 step 0 matrix > glow_matrix_forward",
-        "train step > backward > level 1 step 1 coupling > coupling_backward",
-        "train step > backward > level 0 split > gaussian_backward",
-        "train step > optimizer",
-    };
-    model direct, m;
-    for (int i = 0; i < 2; i++) {
-        model *one = i ? &m : &direct;
-        open_model(one, i);
-        one->device->unrecorded = i;
-        must(ts_glow_create(&shape, one->params, 11, &one->glow));
-        must(ts_params_commit(one->params, 11));
-        must(ts_training_glow(one->device, &config, &one->data, one->params, one->glow, &one->training));
-        for (int step = 0; step < 4; step++)
-            must(ts_training_step(one->training));
-    }
-    const foreign_counts *counts = counts_of_device();
-    assert_int_equal(counts->recordings, 0);
-    for (size_t i = 0; i < sizeof there / sizeof *there && !on_card(); i++)
-        if (!foreign_device_range(there[i]))
-            fail_msg("no range: %s", there[i]);
-    assert_int_equal(counts->depth, 0);
-    assert_same(&direct, &m);
-    close_model(&direct);
-    close_model(&m);
+    double direct[2 * IMAGES], replayed[2 * IMAGES];
+    asked made;
+    measure(false, direct, &made);
+    measure(true, replayed, &made);
+    assert_memory_equal(direct, replayed, sizeof direct);
+    assert_int_equal(made.recordings, 1);
+    assert_int_equal(made.replays, 3 * IMAGES / BATCH - 1);
+    assert_int_equal(counts_of_device()->alive, 0);
 }
 
 /* ---- what may not be recorded ---- */
@@ -641,37 +408,18 @@ static void timing_changes_nothing(void **unused)
     close_model(&timed);
 }
 
-/* A device that fails to record goes on without, and says so. */
-static void unrecordable(void **state)
-{
-    (void)state;
-    model direct, m;
-    if (on_card())
-        skip();
-    open_training(&direct, false);
-    open_training(&m, true);
-    foreign_counts *counts = foreign_device_counts();
-    for (int i = 0; i < 4; i++) {
-        must(ts_training_step(direct.training));
-        counts->fail_in = i == 1 ? 50 : 0;
-        must(ts_training_step(m.training));
-    }
-    assert_int_equal(counts->alive, 0);
-    assert_int_equal(counts->replays, 0);
-    assert_non_null(strstr(m.device->not_recorded, "as asked"));
-    assert_same(&direct, &m);
-    assert_same_report(&direct, &m);
-    close_model(&direct);
-    close_model(&m);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(score_training), cmocka_unit_test(glow_training),
-        cmocka_unit_test(samplers),       cmocka_unit_test(ranges),
-        cmocka_unit_test(unrecorded),     cmocka_unit_test(failures),
-        cmocka_unit_test(unrecordable),   cmocka_unit_test(timing_changes_nothing),
+        cmocka_unit_test(score_training),
+        cmocka_unit_test(glow_training),
+        cmocka_unit_test(samplers),
+        cmocka_unit_test(bounds),
+        cmocka_unit_test(ranges),
+        cmocka_unit_test(unrecorded),
+        cmocka_unit_test(failures),
+        cmocka_unit_test(unrecordable),
+        cmocka_unit_test(timing_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

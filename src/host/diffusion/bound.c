@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include "diffusion/bound.h"
+#include "diffusion/recorded.h"
 #include "diffusion/buffer.h"
 
 /* Instances keep the bound's draws apart from each other and from those of training and sampling. */
@@ -276,12 +277,27 @@ static ts_status fetch_rows(pass *p, int64_t first, double *out)
     return NULL;
 }
 
-static ts_status measure_error(pass *p, ts_score *score, int64_t first, double *out)
+/* A score whose error is measured, batch after batch in the same memory. */
+typedef struct measured {
+    const pass *p;
+    ts_score *score;
+    ts_recorded recorded;
+} measured;
+
+static ts_status queue_error(void *context)
 {
+    const measured *m = context;
+    const pass *p = m->p;
     const float *net;
-    TS_TRY(score->evaluate(score, p->xt, p->t, &net));
+    TS_TRY(m->score->evaluate(m->score, p->xt, p->t, &net));
     const ts_squared_error a = {.n = p->n, .d = p->d, .net = net, .z = p->z, .out = p->values};
-    TS_TRY(p->device->k->squared_error(p->device, &a));
+    return p->device->k->squared_error(p->device, &a);
+}
+
+static ts_status measure_error(pass *p, measured *m, int64_t first, double *out)
+{
+    const ts_score *score = m->score;
+    TS_TRY(ts_recorded_run(&m->recorded, queue_error, m));
     TS_TRY(fetch_rows(p, first, out));
     for (int i = 0; i < p->n && first + i < p->rows; i++)
         if (!isfinite(out[first + i]))
@@ -301,7 +317,8 @@ static ts_status measure_noise(pass *p, int64_t first, double *out)
     return NULL;
 }
 
-static ts_status measure_rows(pass *p, ts_score *score, ts_score *exact, double T, ts_progress_fn *progress,
+/* exact->score may be NULL. */
+static ts_status measure_rows(pass *p, measured *network, measured *exact, double T, ts_progress_fn *progress,
                               void *context, const row_values *v)
 {
     for (int64_t first = 0, batch = 0; first < p->rows; first += p->n, batch++) {
@@ -309,8 +326,8 @@ static ts_status measure_rows(pass *p, ts_score *score, ts_score *exact, double 
         TS_TRY(set_times(p, first, T, v->position));
         TS_TRY(perturb_rows(p, INSTANCE_NOISE, batch));
         TS_TRY(measure_noise(p, first, v->noise));
-        TS_TRY(measure_error(p, score, first, v->error));
-        if (exact)
+        TS_TRY(measure_error(p, network, first, v->error));
+        if (exact->score)
             TS_TRY(measure_error(p, exact, first, v->exact));
         if (progress && !progress(context, fmin(1.0, (double)(first + p->n) / (double)p->rows)))
             return ts_error(TS_INTERRUPTED, "bound: interrupted");
@@ -387,7 +404,10 @@ static ts_status measure(pass *p, ts_score *score, ts_score *exact, ts_progress_
         const row_values v = {memory, memory + rows, exact ? memory + 2 * rows : NULL, memory + 3 * rows};
         for (int j = 0; j < c->T_count; j++)
             share[j] = (ts_sde_lambda(&c->sde, c->T[j]) - low) / Z;
-        status = measure_rows(p, score, exact, T, progress, context, &v);
+        measured network = {p, score, {.device = p->device}}, mixture = {p, exact, {.device = p->device}};
+        status = measure_rows(p, &network, &mixture, T, progress, context, &v);
+        ts_recorded_forget(&network.recorded);
+        ts_recorded_forget(&mixture.recorded);
         if (!status)
             average(p, Z, share, &v, v.error, bound->diffusion);
         if (!status && exact)
