@@ -14,12 +14,15 @@ typedef struct golden {
     ts_device *device;
     int checked, failed;
     double gradient_scale; /* norm of the whole reference gradient under test; see GOLDEN_GRADIENT */
+    int gradient_tensors;  /* how many it consists of */
+    double *moved;         /* in reduced precision: of each tensor, see test_golden.c; else NULL */
+    uint64_t draw;         /* 0: the engine's numbers are checked; else they fill `moved` */
 } golden;
 
 typedef enum golden_kind {
     GOLDEN_FORWARD,  /* outputs, losses */
     GOLDEN_GRADIENT, /* per tensor; a tensor whose true gradient is (next to) zero is judged against
-                        golden.gradient_scale */
+                        golden.gradient_scale and gradient_tensors */
     GOLDEN_ODE,      /* ODE end points */
     GOLDEN_BITS      /* bits per dimension */
 } golden_kind;

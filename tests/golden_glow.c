@@ -133,6 +133,7 @@ static void subtract_prior(const ts_params *params, const double *z, int n, int 
 static double reference_scale(golden *g, const ts_params *params)
 {
     double sum = 0;
+    g->gradient_tensors = 0;
     for (ts_param p = -1; p < ts_params_table_size(params); p++) {
         char name[128] = "grad.x";
         double *values;
@@ -145,6 +146,7 @@ static double reference_scale(golden *g, const ts_params *params)
         const int64_t count = golden_read(g, name, &values, shape);
         for (int64_t i = 0; i < count; i++)
             sum += values[i] * values[i];
+        g->gradient_tensors++;
         free(values);
     }
     return sqrt(sum);
