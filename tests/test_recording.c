@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "diffusion/bound.h"
+#include "diffusion/density.h"
 #include "diffusion/sampler.h"
 #include "recording.h"
 
@@ -281,6 +282,55 @@ static void bounds(void **state)
     assert_int_equal(counts_of_device()->alive, 0);
 }
 
+/* ---- a density of many small operations ---- */
+
+static void evaluate_density(bool recording, float *x, double *log_prob, asked *made)
+{
+    const ts_glow_config shape = {SIDE, SIDE, 1, 2, 2, 8};
+    model m;
+    ts_density *density;
+    void *state, *point, *value;
+    open_model(&m, recording);
+    ts_device *device = m.device;
+    must(ts_glow_create(&shape, m.params, 11, &m.glow));
+    must(ts_params_commit(m.params, 11));
+    must(ts_density_glow(device, m.glow, m.params, BATCH, SIDE, SIDE, 1, &density));
+    must(device->k->allocate(device, sizeof(ts_step_state), &state));
+    must(device->k->allocate(device, BATCH * D * sizeof *x, &point));
+    must(device->k->allocate(device, BATCH * sizeof *log_prob, &value));
+    const foreign_counts before = *counts_of_device();
+    for (int i = 0; i < 3; i++) {
+        const ts_step_state instance = {.seed = 4, .instance = (uint32_t)i};
+        must(device->k->upload(device, state, &instance, sizeof instance));
+        must(density->sample(density, state, point));
+        must(density->log_prob(density, point, value));
+        must(device->k->download(device, x + i * BATCH * D, point, BATCH * D * sizeof *x));
+        must(device->k->download(device, log_prob + i * BATCH, value, BATCH * sizeof *log_prob));
+    }
+    *made = asked_since(&before);
+    ts_density_destroy(density);
+    device->k->release(device, state);
+    device->k->release(device, point);
+    device->k->release(device, value);
+    close_model(&m);
+}
+
+static void densities(void **state)
+{
+    (void)state;
+    static float x[2][3 * BATCH * D];
+    double log_prob[2][3 * BATCH];
+    asked made;
+    evaluate_density(false, x[0], log_prob[0], &made);
+    evaluate_density(true, x[1], log_prob[1], &made);
+    assert_memory_equal(x[0], x[1], sizeof x[0]);
+    assert_memory_equal(log_prob[0], log_prob[1], sizeof log_prob[0]);
+    assert_true(memcmp(x[1] + BATCH * D, x[1] + 2 * BATCH * D, BATCH * D * sizeof(float)) != 0);
+    assert_int_equal(made.recordings, 2);
+    assert_int_equal(made.replays, 4);
+    assert_int_equal(counts_of_device()->alive, 0);
+}
+
 /* ---- what may not be recorded ---- */
 
 typedef struct upload {
@@ -411,15 +461,11 @@ static void timing_changes_nothing(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(score_training),
-        cmocka_unit_test(glow_training),
-        cmocka_unit_test(samplers),
-        cmocka_unit_test(bounds),
-        cmocka_unit_test(ranges),
-        cmocka_unit_test(unrecorded),
-        cmocka_unit_test(failures),
-        cmocka_unit_test(unrecordable),
-        cmocka_unit_test(timing_changes_nothing),
+        cmocka_unit_test(score_training), cmocka_unit_test(glow_training),
+        cmocka_unit_test(samplers),       cmocka_unit_test(bounds),
+        cmocka_unit_test(densities),      cmocka_unit_test(ranges),
+        cmocka_unit_test(unrecorded),     cmocka_unit_test(failures),
+        cmocka_unit_test(unrecordable),   cmocka_unit_test(timing_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,21 +4,28 @@
 #include <stdlib.h>
 #include "diffusion/buffer.h"
 #include "diffusion/density.h"
+#include "diffusion/recorded.h"
 
 typedef struct glow_density {
     ts_density base;
     ts_graph *evaluate, *draw;
+    ts_recorded evaluated, drawn;
     ts_tensor x, log_prob, sample;
     ts_step_state *state; /* device: the caller's, copied, for the graph's address of it is fixed */
     float *ones;          /* device, [n] */
 } glow_density;
+
+static ts_status queue_graph(void *graph)
+{
+    return ts_graph_forward(graph);
+}
 
 static ts_status glow_sample(ts_density *density, const ts_step_state *state, float *x)
 {
     glow_density *g = (glow_density *)density;
     ts_device *device = density->device;
     TS_TRY(device->k->copy(device, g->state, state, sizeof *state));
-    TS_TRY(ts_graph_forward(g->draw));
+    TS_TRY(ts_recorded_run(&g->drawn, queue_graph, g->draw));
     ts_convert c = {.count = (int64_t)density->n * density->d,
                     .to_float = true,
                     .x = ts_graph_data(g->draw, g->sample),
@@ -32,7 +39,7 @@ static ts_status glow_log_prob(ts_density *density, const float *x, double *log_
     ts_device *device = density->device;
     ts_convert c = {.count = (int64_t)density->n * density->d, .x = x, .y = ts_graph_data(g->evaluate, g->x)};
     TS_TRY(device->k->convert(device, &c));
-    TS_TRY(ts_graph_forward(g->evaluate));
+    TS_TRY(ts_recorded_run(&g->evaluated, queue_graph, g->evaluate));
     /* to double: each log-density times one */
     ts_row_dot a = {
         .n = density->n, .d = 1, .x = ts_graph_data(g->evaluate, g->log_prob), .y = g->ones, .out = log_prob};
@@ -43,6 +50,8 @@ static void glow_destroy(ts_density *density)
 {
     glow_density *g = (glow_density *)density;
     ts_device *device = density->device;
+    ts_recorded_forget(&g->evaluated);
+    ts_recorded_forget(&g->drawn);
     ts_graph_destroy(g->evaluate);
     ts_graph_destroy(g->draw);
     device->k->release(device, g->state);
@@ -91,6 +100,7 @@ ts_status ts_density_glow(ts_device *device, const ts_glow *glow, ts_params *par
                            .sample = glow_sample,
                            .log_prob = glow_log_prob,
                            .destroy = glow_destroy};
+    g->evaluated.device = g->drawn.device = device;
     ts_status status = build(g, glow, params, h, w, c);
     if (status) {
         glow_destroy(&g->base);
