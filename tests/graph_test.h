@@ -39,6 +39,10 @@ void concat_is_written_on_demand(void **state);
 void concat_with_shift(void **state);
 void concat_plans_agree_bitwise(void **state);
 
+/* graph_resample.c */
+void resampled_norm_is_both(void **state);
+void resampled_norm_errors(void **state);
+
 /* graph_unet.c */
 void unet_parameter_count(void **state);
 void unet_errors(void **state);

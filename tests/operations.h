@@ -124,5 +124,6 @@ void operations_loop(ot *t);
 void operations_bound(ot *t);
 void operations_dense_pairs(ot *t);
 void operations_norm_pairs(ot *t);
+void operations_norm_resampled(ot *t);
 
 #endif

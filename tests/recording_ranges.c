@@ -29,7 +29,7 @@ void ranges(void **state)
         "train step > forward > input conv > conv_forward",
         "train step > forward > down 0 block 0 conv0 > conv_forward",
         "train step > backward > down 0 block 0 conv0 > conv_backward",
-        "train step > forward > down 0 halving resampling > resample_forward",
+        "train step > forward > down 0 halving norm0 > group_norm_forward",
         "train step > backward > middle attention softmax > attention_backward",
         "train step > forward > up 1 block 1 norm1 > group_norm_forward",
         "train step > loss",

@@ -463,6 +463,8 @@ int main(void)
         cmocka_unit_test(concat_is_written_on_demand),
         cmocka_unit_test(concat_with_shift),
         cmocka_unit_test(concat_plans_agree_bitwise),
+        cmocka_unit_test(resampled_norm_is_both),
+        cmocka_unit_test(resampled_norm_errors),
         cmocka_unit_test(errors_stay),
         cmocka_unit_test(parameters_must_have_memory),
         cmocka_unit_test(unet_parameter_count),

@@ -90,13 +90,22 @@ typedef struct ts_attention_backward {
 /* ---- normalisation and element-wise layers ---------------------------------------------------------------
  */
 
+/* Halving: the mean of 2x2.  Doubling: nearest neighbour. */
+typedef enum ts_resampling { TS_RESAMPLE_NONE, TS_RESAMPLE_HALVE, TS_RESAMPLE_DOUBLE } ts_resampling;
+
 /* y = dropout(act(gamma (x' - mean) rstd + beta)), x' = x + shift, statistics over each image's hw positions
  * and c/groups channels, biased variance, act SiLU or identity.  x, y [n,hw,c]; shift [n,c] or NULL; gamma,
  * beta [c]; mean, rstd [n,groups] are outputs.  Dropout (inverted, off at 0) keeps element i when
  * uniform(state, TS_STREAM_DROPOUT + layer, i) > dropout.  With x2, the input is [x, x2] along the channels,
- * x [n,hw,c-c2], x2 [n,hw,c2], 0 < c2 < c; a group may have channels of both.  Else c2 = 0. */
+ * x [n,hw,c-c2], x2 [n,hw,c2], 0 < c2 < c; a group may have channels of both.  Else c2 = 0.
+ *
+ * With `resample`, height and width of the output are halved (both even) or doubled: y = R act(..)
+ * [n,hw/4,c] or [n,4hw,c], and x_resampled = R x likewise, or NULL; w is the input's width.  There is no
+ * shift and no dropout then. */
 typedef struct ts_group_norm_forward {
     int n, hw, c, groups, c2;
+    ts_resampling resample;
+    int w;
     float epsilon;
     bool silu;
     float dropout;
@@ -104,18 +113,20 @@ typedef struct ts_group_norm_forward {
     const ts_step_state *state;
     const void *x, *x2, *shift;
     const float *gamma, *beta;
-    void *y;
+    void *y, *x_resampled;
     float *mean, *rstd;
 } ts_group_norm_forward;
 
-/* dx and dx2 as x and x2; dshift [n,c] assigns. */
+/* dx and dx2 as x and x2; dshift [n,c] assigns.  dx_resampled is the gradient of x_resampled, or NULL. */
 typedef struct ts_group_norm_backward {
     int n, hw, c, groups, c2;
+    ts_resampling resample;
+    int w;
     bool silu;
     float dropout;
     uint32_t layer;
     const ts_step_state *state;
-    const void *x, *x2, *shift, *dy;
+    const void *x, *x2, *shift, *dy, *dx_resampled;
     const float *gamma, *beta, *mean, *rstd;
     void *dx, *dx2, *dshift;
     bool accumulate, accumulate2;

@@ -54,6 +54,10 @@ ts_tensor ts_dense_matrix(ts_graph *graph, ts_tensor x, ts_tensor weight);
 ts_tensor ts_attention(ts_graph *graph, ts_tensor qkv);
 ts_tensor ts_group_norm(ts_graph *graph, ts_tensor x, ts_tensor shift, ts_param gamma, ts_param beta,
                         int groups, float epsilon, bool silu, float dropout);
+/* Without shift and dropout, the output halved or, with `up`, doubled in height and width; `x_resampled` gets
+ * the input likewise, or is NULL. */
+ts_tensor ts_group_norm_resampled(ts_graph *graph, ts_tensor x, ts_param gamma, ts_param beta, int groups,
+                                  float epsilon, bool silu, bool up, ts_tensor *x_resampled);
 ts_tensor ts_silu(ts_graph *graph, ts_tensor x);
 ts_tensor ts_add_scaled(ts_graph *graph, ts_tensor x, ts_tensor y, float scale); /* scale (x + y) */
 ts_tensor ts_resample(ts_graph *graph, ts_tensor x, bool up);

@@ -265,39 +265,85 @@ static bool check_group_norm(ts_graph *graph, ts_tensor x, ts_tensor shift, ts_p
            tape_check_vector(graph, "group_norm", beta, c, false);
 }
 
-ts_tensor ts_group_norm(ts_graph *graph, ts_tensor x, ts_tensor shift, ts_param gamma, ts_param beta,
-                        int groups, float epsilon, bool silu, float dropout)
+/* Sets height and width to those after resampling. */
+static bool resample_size(ts_graph *graph, const char *operation, ts_resampling resample, int *h, int *w)
 {
-    if (!check_group_norm(graph, x, shift, gamma, beta, groups, dropout))
+    const bool up = resample == TS_RESAMPLE_DOUBLE;
+    if (resample == TS_RESAMPLE_NONE)
+        return true;
+    if (up ? *h > INT_MAX / 2 || *w > INT_MAX / 2 : *h % 2 != 0 || *w % 2 != 0) {
+        tape_fail(graph, TS_INVALID, "%s: an image of %dx%d cannot be %s", operation, *h, *w,
+                  up ? "doubled" : "halved");
+        return false;
+    }
+    *h = up ? 2 * *h : *h / 2;
+    *w = up ? 2 * *w : *w / 2;
+    return true;
+}
+
+/* Fills in the sizes of the arguments; `plain` gets the resampled input or is NULL. */
+static ts_tensor group_norm(ts_graph *graph, ts_tensor x, ts_tensor shift, ts_param gamma, ts_param beta,
+                            ts_group_norm_forward a, ts_tensor *plain)
+{
+    if (plain)
+        *plain = -1;
+    if (!check_group_norm(graph, x, shift, gamma, beta, a.groups, a.dropout))
         return -1;
-    const int s[4] = {graph->tensors[x].shape[0], graph->tensors[x].shape[1], graph->tensors[x].shape[2],
-                      graph->tensors[x].shape[3]};
-    const ts_tensor y = tape_tensor_add(graph, s[0], s[1], s[2], s[3], false);
-    const int mean = tape_buffer_add(graph, (size_t)s[0] * (size_t)groups * sizeof(float));
-    const int rstd = tape_buffer_add(graph, (size_t)s[0] * (size_t)groups * sizeof(float));
-    const uint32_t layer = dropout > 0.0f ? graph->dropout_layers++ : 0;
+    const int *const s = graph->tensors[x].shape;
+    const int n = s[0], c = s[3];
+    int h = s[1], w = s[2];
+    a.n = n, a.hw = h * w, a.w = w, a.c = c;
+    if (!resample_size(graph, "group_norm", a.resample, &h, &w))
+        return -1;
+    const ts_tensor y = tape_tensor_add(graph, n, h, w, c, false);
+    const ts_tensor resampled = plain ? tape_tensor_add(graph, n, h, w, c, false) : -1;
+    const size_t sums = (size_t)n * (size_t)a.groups * sizeof(float);
+    const int mean = tape_buffer_add(graph, sums), rstd = tape_buffer_add(graph, sums);
     ts_tensor in[2];
     tape_parts(graph, x, in);
+    a.c2 = channels_of(graph, in[1]);
     tape_open(graph, OPERATION_GROUP_NORM, (ts_tensor[]){in[0], shift, in[1]}, 3, y);
     tape_param(graph, 0, gamma);
     tape_param(graph, 1, beta);
-    STEP(graph, group_norm_forward, .n = s[0], .hw = s[1] * s[2], .c = s[3], .groups = groups,
-         .c2 = channels_of(graph, in[1]), .epsilon = epsilon, .silu = silu, .dropout = dropout,
-         .layer = layer);
+    tape_step_add(graph, KERNEL_group_norm_forward, &a, sizeof a);
     READ(graph, group_norm_forward, x, tape_buffer_of(graph, in[0]));
     READ(graph, group_norm_forward, x2, tape_buffer_of(graph, in[1]));
     READ(graph, group_norm_forward, shift, tape_buffer_of(graph, shift));
     VALUE(graph, group_norm_forward, gamma, gamma);
     VALUE(graph, group_norm_forward, beta, beta);
     WRITE(graph, group_norm_forward, y, tape_buffer_of(graph, y));
+    WRITE(graph, group_norm_forward, x_resampled, tape_buffer_of(graph, resampled));
     WRITE(graph, group_norm_forward, mean, mean);
     WRITE(graph, group_norm_forward, rstd, rstd);
     if (!graph->failed) {
-        graph->nodes[graph->node_count - 1].extra[0] = mean;
-        graph->nodes[graph->node_count - 1].extra[1] = rstd;
+        tape_node *const node = &graph->nodes[graph->node_count - 1];
+        node->extra[0] = mean;
+        node->extra[1] = rstd;
+        node->out[1] = resampled;
     }
     tape_close(graph);
+    if (plain)
+        *plain = resampled;
     return y;
+}
+
+ts_tensor ts_group_norm(ts_graph *graph, ts_tensor x, ts_tensor shift, ts_param gamma, ts_param beta,
+                        int groups, float epsilon, bool silu, float dropout)
+{
+    const uint32_t layer = dropout > 0.0f ? graph->dropout_layers++ : 0;
+    const ts_group_norm_forward a = {
+        .groups = groups, .epsilon = epsilon, .silu = silu, .dropout = dropout, .layer = layer};
+    return group_norm(graph, x, shift, gamma, beta, a, NULL);
+}
+
+ts_tensor ts_group_norm_resampled(ts_graph *graph, ts_tensor x, ts_param gamma, ts_param beta, int groups,
+                                  float epsilon, bool silu, bool up, ts_tensor *x_resampled)
+{
+    const ts_group_norm_forward a = {.groups = groups,
+                                     .epsilon = epsilon,
+                                     .silu = silu,
+                                     .resample = up ? TS_RESAMPLE_DOUBLE : TS_RESAMPLE_HALVE};
+    return group_norm(graph, x, -1, gamma, beta, a, x_resampled);
 }
 
 ts_tensor ts_silu(ts_graph *graph, ts_tensor x)
@@ -342,13 +388,10 @@ ts_tensor ts_resample(ts_graph *graph, ts_tensor x, bool up)
         return -1;
     const int s[4] = {graph->tensors[x].shape[0], graph->tensors[x].shape[1], graph->tensors[x].shape[2],
                       graph->tensors[x].shape[3]};
-    if (up ? s[1] > INT_MAX / 2 || s[2] > INT_MAX / 2 : s[1] % 2 != 0 || s[2] % 2 != 0) {
-        tape_fail(graph, TS_INVALID, "resample: an image of %dx%d cannot be %s", s[1], s[2],
-                  up ? "doubled" : "halved");
+    int h = s[1], w = s[2];
+    if (!resample_size(graph, "resample", up ? TS_RESAMPLE_DOUBLE : TS_RESAMPLE_HALVE, &h, &w))
         return -1;
-    }
-    const ts_tensor y =
-        tape_tensor_add(graph, s[0], up ? 2 * s[1] : s[1] / 2, up ? 2 * s[2] : s[2] / 2, s[3], false);
+    const ts_tensor y = tape_tensor_add(graph, s[0], h, w, s[3], false);
     tape_open(graph, OPERATION_RESAMPLE, &x, 1, y);
     STEP(graph, resample_forward, .n = s[0], .h = s[1], .w = s[2], .c = s[3], .up = up);
     READ(graph, resample_forward, x, tape_buffer_of(graph, x));

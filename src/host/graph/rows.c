@@ -154,16 +154,18 @@ static void group_norm_backward(ts_graph *graph, const tape_node *node)
 {
     const ts_group_norm_forward f = FORWARD(graph, node, group_norm_forward);
     const ts_tensor x = node->in[0], shift = node->in[1], x2 = node->in[2];
-    const int dshift = tape_fresh(graph, shift), dy = tape_gradient(graph, node->out[0]);
+    const int dshift = tape_fresh(graph, shift), dy = tape_gradient_or_zero(graph, node->out[0]);
+    const int dx_resampled = tape_gradient(graph, node->out[1]);
     bool accumulate, accumulate2;
     const int dx = tape_target(graph, x, &accumulate), dx2 = tape_target(graph, x2, &accumulate2);
     STEP(graph, group_norm_backward, .n = f.n, .hw = f.hw, .c = f.c, .groups = f.groups, .c2 = f.c2,
-         .silu = f.silu, .dropout = f.dropout, .layer = f.layer, .accumulate = accumulate,
-         .accumulate2 = accumulate2);
+         .resample = f.resample, .w = f.w, .silu = f.silu, .dropout = f.dropout, .layer = f.layer,
+         .accumulate = accumulate, .accumulate2 = accumulate2);
     READ(graph, group_norm_backward, x, tape_buffer_of(graph, x));
     READ(graph, group_norm_backward, x2, tape_buffer_of(graph, x2));
     READ(graph, group_norm_backward, shift, tape_buffer_of(graph, shift));
     READ(graph, group_norm_backward, dy, dy);
+    READ(graph, group_norm_backward, dx_resampled, dx_resampled);
     VALUE(graph, group_norm_backward, gamma, node->param[0]);
     VALUE(graph, group_norm_backward, beta, node->param[1]);
     READ(graph, group_norm_backward, mean, node->extra[0]);

@@ -339,13 +339,13 @@ static ts_tensor group_norm(const walk *w, ts_tensor x, ts_tensor shift, const t
 static ts_tensor apply_residual(const walk *w, const module *m, ts_tensor x)
 {
     ts_graph *g = w->graph;
+    ts_tensor h;
     ts_graph_layer(g, "%s norm0", m->name);
-    ts_tensor h = group_norm(w, x, -1, m->norm0, m->in, true, 0);
-    if (m->kind != RESIDUAL) {
-        ts_graph_layer(g, "%s resampling", m->name);
-        h = ts_resample(g, h, m->kind == RESIDUAL_UP);
-        x = ts_resample(g, x, m->kind == RESIDUAL_UP);
-    }
+    if (m->kind == RESIDUAL)
+        h = group_norm(w, x, -1, m->norm0, m->in, true, 0);
+    else
+        h = ts_group_norm_resampled(g, x, m->norm0[0], m->norm0[1], groups_of(m->in), GROUP_NORM_EPSILON,
+                                    true, m->kind == RESIDUAL_UP, &x);
     ts_graph_layer(g, "%s conv0", m->name);
     h = ts_conv(g, h, m->conv0[0], m->conv0[1], m->out, -1, 1);
     ts_graph_layer(g, "%s time", m->name);
@@ -401,10 +401,8 @@ ts_tensor ts_unet_apply(const ts_unet *unet, ts_graph *graph, ts_tensor x, ts_te
     }
     for (int i = unet->encoder_count; i < unet->count; i++) {
         const module *m = &unet->modules[i];
-        if (m->concat) {
-            ts_graph_layer(graph, "%s concat", m->name);
+        if (m->concat)
             h = ts_concat(graph, h, skips[--kept]);
-        }
         h = apply(&w, m, h);
     }
     const int last = c->nf * c->ch_mult[0];

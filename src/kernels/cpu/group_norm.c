@@ -1,6 +1,6 @@
 /*
- * Group normalisation with shift, SiLU and dropout, forward.  Statistics are taken relative to each channel's
- * first value, so a mean far from zero costs no digits.
+ * Group normalisation with shift, SiLU and dropout or resampling, forward.  Statistics are taken relative to
+ * each channel's first value, so a mean far from zero costs no digits.
  */
 #include <math.h>
 #include <string.h>
@@ -11,12 +11,14 @@ typedef struct workspace {
     double *sum, *square;         /* [c] of x - pivot and its square */
     float *pivot;                 /* [c], the image's first position */
     float *offset, *scale, *bias; /* [c]: y = act((x + offset) scale + bias) */
-    float *random;                /* dropout factors of a chunk */
+    float *random;                /* dropout factors of a chunk, or two lines that are to be resampled */
 } workspace;
 
-static size_t workspace_floats(int c)
+static size_t workspace_floats(const ts_group_norm_forward *a)
 {
-    return 4 * (size_t)c + 4 * (size_t)c + (size_t)ts_gn_chunk_rows(c) * (size_t)c + 64;
+    const size_t c = (size_t)a->c, chunk = (size_t)ts_gn_chunk_rows(a->c) * c;
+    const size_t lines = a->resample == TS_RESAMPLE_NONE ? 0 : 2 * (size_t)a->w * c;
+    return 4 * c + 4 * c + (chunk > lines ? chunk : lines) + 64;
 }
 
 static workspace workspace_at(float *memory, int c)
@@ -124,10 +126,52 @@ static void apply(const ts_group_norm_forward *a, const ts_gn_source *s, const w
     }
 }
 
+/* The output for some lines of one image; s->x is at the first of them, y and plain (the resampled input or
+ * NULL) at the first that comes of them. */
+static void resample_lines(const ts_group_norm_forward *a, const ts_gn_source *s, const workspace *w,
+                           float *y, float *plain)
+{
+    const bool halve = a->resample == TS_RESAMPLE_HALVE;
+    float *const lines = w->random + s->first;
+    apply(a, s, w, NULL, halve ? 2 * a->w : a->w, w->random);
+    y += s->first;
+    if (plain)
+        plain += s->first;
+    if (halve) {
+        ts_gn_halve_line(a->w / 2, s->width, 0.25f, lines, a->c, y, a->c);
+        if (plain)
+            ts_gn_halve_line(a->w / 2, s->width, 0.25f, s->x, s->width, plain, a->c);
+        return;
+    }
+    for (int64_t i = 0, at = 0; i < 2; i++, at += (int64_t)2 * a->w * a->c) {
+        ts_gn_double_line(a->w, s->width, 1.0f, lines, a->c, y + at, a->c);
+        if (plain)
+            ts_gn_double_line(a->w, s->width, 1.0f, s->x, s->width, plain + at, a->c);
+    }
+}
+
+static void resample_image(const ts_group_norm_forward *a, int image, const workspace *w)
+{
+    const bool halve = a->resample == TS_RESAMPLE_HALVE;
+    const int step = halve ? 2 * a->w : a->w, out = halve ? a->w / 2 : 4 * a->w;
+    const int64_t steps = a->hw / step;
+    for (int64_t i = image * steps; i < (image + 1) * steps; i++) {
+        float *const y = (float *)a->y + i * out * a->c;
+        float *const plain = a->x_resampled ? (float *)a->x_resampled + i * out * a->c : NULL;
+        ts_gn_source s[2];
+        for (int k = 0; k < sources_at(a, i * step, s); k++)
+            resample_lines(a, &s[k], w, y, plain);
+    }
+}
+
 static void image_forward(const ts_group_norm_forward *a, int image, workspace *w)
 {
     const int step = ts_gn_chunk_rows(a->c);
     prepare(a, image, w);
+    if (a->resample != TS_RESAMPLE_NONE) {
+        resample_image(a, image, w);
+        return;
+    }
     for (int row = 0; row < a->hw; row += step) {
         const int rows = a->hw - row < step ? a->hw - row : step;
         const int64_t position = (int64_t)image * a->hw + row, first = position * a->c;
@@ -143,7 +187,7 @@ static void image_forward(const ts_group_norm_forward *a, int image, workspace *
 ts_status ts_cpu_group_norm_forward(ts_device *device, const ts_group_norm_forward *a)
 {
     const int threads = device->threads;
-    const size_t stride = (workspace_floats(a->c) + 15) / 16 * 16;
+    const size_t stride = (workspace_floats(a) + 15) / 16 * 16;
     void *memory = NULL;
     TS_TRY(ts_cpu_scratch(device, 0, (size_t)threads * stride * sizeof(float), &memory));
 #pragma omp parallel for num_threads(threads)                                                                \

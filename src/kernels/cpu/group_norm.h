@@ -61,6 +61,33 @@ static inline void ts_gn_add(double *totals, int k, int c, ts_gn_vector v)
         totals[k + j] += (double)v[j];
 }
 
+/* coarse [w,..] = factor (sum of 2x2 of fine, two lines [2w,..]), `channels` of every position, which are
+ * pitch_fine and pitch_coarse apart */
+static inline void ts_gn_halve_line(int w, int channels, float factor, const float *fine, int pitch_fine,
+                                    float *coarse, int pitch_coarse)
+{
+    const int64_t next = (int64_t)2 * w * pitch_fine;
+    for (int column = 0; column < w; column++) {
+        const float *const restrict left = fine + (int64_t)2 * column * pitch_fine;
+        const float *const restrict right = left + pitch_fine;
+        float *const restrict to = coarse + (int64_t)column * pitch_coarse;
+        for (int k = 0; k < channels; k++)
+            to[k] = factor * (left[k] + right[k] + left[next + k] + right[next + k]);
+    }
+}
+
+/* One of the two lines [2w,..] that come from coarse [w,..], times factor. */
+static inline void ts_gn_double_line(int w, int channels, float factor, const float *coarse, int pitch_coarse,
+                                     float *fine, int pitch_fine)
+{
+    for (int column = 0; column < 2 * w; column++) {
+        const float *const restrict from = coarse + (int64_t)(column / 2) * pitch_coarse;
+        float *const restrict to = fine + (int64_t)column * pitch_fine;
+        for (int k = 0; k < channels; k++)
+            to[k] = factor * from[k];
+    }
+}
+
 /* Dropout factors, 0 or 1/(1-p), of elements first .. first + count; returns where they start in `buffer`
  * (count + 4 floats). */
 static inline float *ts_gn_dropout(const ts_step_state *state, uint32_t layer, float p, uint64_t first,

@@ -2,7 +2,9 @@
  * Group normalisation, backward.  With u = gamma xhat + beta and du = dy dropout act'(u), the sums over an
  * image's group of gamma du and gamma du xhat are A and B, m elements each:
  *   dx = rstd (gamma du - A/m - xhat B/m).
- * The first walk through an image computes du, which stays in cache, and all sums; the second dx.
+ * Where the output is resampled, dy stands for what comes back through the resampling, and what comes back
+ * from the resampled input is added to dx.  The first walk through an image computes du, which stays in
+ * cache, and all sums; the second dx.
  */
 #include <math.h>
 #include <string.h>
@@ -14,18 +16,25 @@ typedef struct workspace {
     double *sum, *product, *input;  /* [c] of one image: du, du (x' - mean), x' - mean */
     float *offset, *scale, *beta;   /* [c]: x' - mean = x + offset; u = (x + offset) scale + beta */
     float *slope, *pull, *constant; /* [c]: dx = slope du + pull (x + offset) + constant */
-    float *random;                  /* dropout factors of a chunk */
+    float *random;                  /* dropout factors of a chunk, or what comes back to a line */
     float *du;                      /* one image */
 } workspace;
+
+/* Positions that go together: with resampling a line. */
+static int buffer_rows(const ts_group_norm_backward *a)
+{
+    return a->resample == TS_RESAMPLE_NONE ? ts_gn_chunk_rows(a->c) : a->w;
+}
 
 static size_t workspace_floats(const ts_group_norm_backward *a)
 {
     const size_t c = (size_t)a->c;
-    return 2 * 5 * c + 6 * c + (size_t)ts_gn_chunk_rows(a->c) * c + 64 + (size_t)a->hw * c;
+    return 2 * 5 * c + 6 * c + (size_t)buffer_rows(a) * c + 64 + (size_t)a->hw * c;
 }
 
-static workspace workspace_at(float *memory, int c)
+static workspace workspace_at(const ts_group_norm_backward *a, float *memory)
 {
+    const int c = a->c;
     workspace w;
     w.dgamma = (double *)memory;
     w.dbeta = w.dgamma + c;
@@ -39,7 +48,7 @@ static workspace workspace_at(float *memory, int c)
     w.pull = w.slope + c;
     w.constant = w.pull + c;
     w.random = w.constant + c;
-    w.du = w.random + (size_t)ts_gn_chunk_rows(c) * (size_t)c + 64;
+    w.du = w.random + (size_t)buffer_rows(a) * (size_t)c + 64;
     return w;
 }
 
@@ -151,9 +160,48 @@ static void write_dx(const ts_group_norm_backward *a, const ts_gn_source *s, boo
     }
 }
 
+/* What comes back to line `line` of an image of the input, [w,c], of a gradient of the resampled output. */
+static const float *line_back(const ts_group_norm_backward *a, int image, int line, const float *g,
+                              float *back)
+{
+    const int w = a->w;
+    if (a->resample == TS_RESAMPLE_HALVE) {
+        g += ((int64_t)image * a->hw / 4 + (int64_t)(line / 2) * (w / 2)) * a->c;
+        ts_gn_double_line(w / 2, a->c, 0.25f, g, a->c, back, a->c);
+    } else {
+        g += ((int64_t)image * a->hw * 4 + (int64_t)line * 4 * w) * a->c;
+        ts_gn_halve_line(w, a->c, 1.0f, g, a->c, back, a->c);
+    }
+    return back;
+}
+
+/* Adds to the gradient of one source in one image what comes back of the resampled input. */
+static void add_resampled(const ts_group_norm_backward *a, int image, const ts_gn_source *s,
+                          const workspace *w, float *restrict dx)
+{
+    for (int line = 0; line < a->hw / a->w; line++) {
+        const float *restrict back = line_back(a, image, line, a->dx_resampled, w->random);
+        back += s->first;
+        for (int column = 0; column < a->w; column++, back += a->c, dx += s->width)
+            for (int k = 0; k < s->width; k++)
+                dx[k] += back[k];
+    }
+}
+
+static void finish_dx(const ts_group_norm_backward *a, int image, const ts_gn_source *s, bool accumulate,
+                      const workspace *w, void *dx)
+{
+    if (!dx)
+        return;
+    float *const to = (float *)dx + (int64_t)image * a->hw * s->width;
+    write_dx(a, s, accumulate, w, to);
+    if (a->dx_resampled)
+        add_resampled(a, image, s, w, to);
+}
+
 static void image_backward(const ts_group_norm_backward *a, int image, workspace *w)
 {
-    const int step = ts_gn_chunk_rows(a->c);
+    const int step = buffer_rows(a);
     const int64_t start = (int64_t)image * a->hw;
     ts_gn_source s[2];
     load_image(a, image, w);
@@ -164,17 +212,18 @@ static void image_backward(const ts_group_norm_backward *a, int image, workspace
         const float *factor = a->dropout > 0 ? ts_gn_dropout(a->state, a->layer, a->dropout, (uint64_t)first,
                                                              (int64_t)rows * a->c, w->random)
                                              : NULL;
+        const float *const dy = a->resample == TS_RESAMPLE_NONE
+                                    ? (const float *)a->dy + first
+                                    : line_back(a, image, row / a->w, a->dy, w->random);
         for (int i = 0; i < ts_gn_sources(a->x, a->x2, a->c, a->c2, start + row, s); i++) {
-            differentiate(a, &s[i], (const float *)a->dy + first, w, factor, rows, du);
+            differentiate(a, &s[i], dy, w, factor, rows, du);
             add_chunk(a, &s[i], du, rows, w);
         }
     }
     finish_sums(a, image, w);
     ts_gn_sources(a->x, a->x2, a->c, a->c2, start, s);
-    if (a->dx)
-        write_dx(a, &s[0], a->accumulate, w, (float *)a->dx + start * s[0].width);
-    if (a->dx2)
-        write_dx(a, &s[1], a->accumulate2, w, (float *)a->dx2 + start * s[1].width);
+    finish_dx(a, image, &s[0], a->accumulate, w, a->dx);
+    finish_dx(a, image, &s[1], a->accumulate2, w, a->dx2);
 }
 
 /* The threads' parts in their order. */
@@ -183,7 +232,7 @@ static void add_parameters(const ts_group_norm_backward *a, float *memory, size_
     for (int k = 0; k < a->c; k++) {
         double dgamma = 0, dbeta = 0;
         for (int t = 0; t < threads; t++) {
-            const workspace w = workspace_at(memory + (size_t)t * stride, a->c);
+            const workspace w = workspace_at(a, memory + (size_t)t * stride);
             dgamma += w.dgamma[k];
             dbeta += w.dbeta[k];
         }
@@ -203,7 +252,7 @@ ts_status ts_cpu_group_norm_backward(ts_device *device, const ts_group_norm_back
 #pragma omp parallel for num_threads(threads)                                                                \
     schedule(static, 1) if (a->n * (int64_t)a->hw * a->c > TS_CPU_PARALLEL / 4)
     for (int t = 0; t < threads; t++) {
-        workspace w = workspace_at((float *)memory + (size_t)t * stride, a->c);
+        workspace w = workspace_at(a, (float *)memory + (size_t)t * stride);
         memset(w.dgamma, 0, 2 * (size_t)a->c * sizeof(double));
         const int last = (int)((int64_t)a->n * (t + 1) / threads);
         for (int i = (int)((int64_t)a->n * t / threads); i < last; i++)

@@ -1,4 +1,5 @@
-/* Group normalisation with shift, SiLU and dropout, forward: one launch, the input read once. */
+/* Group normalisation with shift, SiLU and dropout or resampling, forward: one launch, the input read once.
+ */
 #include "kernels/cuda/group_norm.cuh"
 
 /* What a thread knows of its N channels. */
@@ -102,36 +103,121 @@ static __device__ __forceinline__ void find_spread(const ts_group_norm_forward &
         ts_gn_sum_groups(l, p, sum, parts, s.error, [=](float total) { return total / size; });
 }
 
+/* y = act((x - centre) scale + bias) */
+template <int N> struct affine {
+    float scale[N], bias[N];
+};
+
+template <int N>
+static __device__ __forceinline__ affine<N> affine_of(const ts_group_norm_forward &a, const ts_gn_place &p,
+                                                      const column<N> &k, const statistics &s)
+{
+    affine<N> f;
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+        f.scale[j] = a.gamma[p.first + p.column + j] * s.rstd[k.group[j]];
+        f.bias[j] = a.beta[p.first + p.column + j] - k.rest[j] * f.scale[j];
+    }
+    return f;
+}
+
+template <class T, int N>
+static __device__ __forceinline__ void activate(const ts_group_norm_forward &a, const column<N> &k,
+                                                const affine<N> &f, float (&v)[N])
+{
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+        const float u = (v[j] - k.centre[j]) * f.scale[j] + f.bias[j];
+        v[j] = a.silu ? ts_silu<T>(u) : u;
+    }
+}
+
 /* Third walk. */
 template <class T, int N>
 static __device__ __forceinline__ void apply(const ts_group_norm_forward &a, const ts_gn_layout &l,
                                              const ts_gn_place &p, const T *x, int64_t pitch,
-                                             const column<N> &k, const statistics &s)
+                                             const column<N> &k, const affine<N> &f)
 {
     const ts_step_state state = a.dropout > 0 ? *a.state : ts_step_state();
     T *const y = (T *)a.y + p.offset;
-    float scale[N], bias[N];
-#pragma unroll
-    for (int j = 0; j < N; j++) {
-        scale[j] = a.gamma[p.first + p.column + j] * s.rstd[k.group[j]];
-        bias[j] = a.beta[p.first + p.column + j] - k.rest[j] * scale[j];
-    }
 #pragma unroll 4
     for (int row = p.row; row < p.end; row += l.rows) {
         float v[N];
         ts_load(x + row * pitch, v);
-#pragma unroll
-        for (int j = 0; j < N; j++) {
-            const float u = (v[j] - k.centre[j]) * scale[j] + bias[j];
-            v[j] = a.silu ? ts_silu<T>(u) : u;
-        }
+        activate<T>(a, k, f, v);
         if (a.dropout > 0)
             ts_gn_drop(state, a.layer, a.dropout, p.offset + (int64_t)row * a.c, v);
         ts_store(y + (int64_t)row * a.c, v);
     }
 }
 
-template <class T, int N, bool held>
+/* Third walk, over the outputs, each the mean of four inputs; of x too where `plain` is not NULL. */
+template <class T, int N>
+static __device__ __forceinline__ void apply_halved(const ts_group_norm_forward &a, const ts_gn_layout &l,
+                                                    const ts_gn_place &p, const T *x, int64_t pitch,
+                                                    const column<N> &k, const affine<N> &f, T *y, T *plain)
+{
+    for (int row = p.row; row < p.end / 4; row += l.rows) {
+        const int corner = ts_gn_corner(row, a.w);
+        float sum[N] = {}, plain_sum[N] = {};
+#pragma unroll
+        for (int part = 0; part < 4; part++) {
+            float v[N];
+            ts_load(x + ts_gn_part(corner, a.w, part) * pitch, v);
+#pragma unroll
+            for (int j = 0; j < N; j++)
+                plain_sum[j] += v[j];
+            activate<T>(a, k, f, v);
+#pragma unroll
+            for (int j = 0; j < N; j++)
+                sum[j] += v[j];
+        }
+#pragma unroll
+        for (int j = 0; j < N; j++) {
+            sum[j] *= 0.25f;
+            plain_sum[j] *= 0.25f;
+        }
+        ts_store(y + (int64_t)row * a.c, sum);
+        if (plain)
+            ts_store(plain + (int64_t)row * a.c, plain_sum);
+    }
+}
+
+/* Third walk, over the inputs, each of which is written four times. */
+template <class T, int N>
+static __device__ __forceinline__ void apply_doubled(const ts_group_norm_forward &a, const ts_gn_layout &l,
+                                                     const ts_gn_place &p, const T *x, int64_t pitch,
+                                                     const column<N> &k, const affine<N> &f, T *y, T *plain)
+{
+    for (int row = p.row; row < p.end; row += l.rows) {
+        const int corner = ts_gn_corner(row, 2 * a.w);
+        float v[N];
+        ts_load(x + row * pitch, v);
+#pragma unroll
+        for (int part = 0; part < 4; part++)
+            if (plain)
+                ts_store(plain + (int64_t)ts_gn_part(corner, 2 * a.w, part) * a.c, v);
+        activate<T>(a, k, f, v);
+#pragma unroll
+        for (int part = 0; part < 4; part++)
+            ts_store(y + (int64_t)ts_gn_part(corner, 2 * a.w, part) * a.c, v);
+    }
+}
+
+template <class T, int N>
+static __device__ __forceinline__ void apply_resampled(const ts_group_norm_forward &a, const ts_gn_layout &l,
+                                                       const ts_gn_place &p, const T *x, int64_t pitch,
+                                                       const column<N> &k, const affine<N> &f)
+{
+    const int64_t start = (int64_t)p.image * ts_gn_resampled(a.resample, a.hw) * a.c + p.first + p.column;
+    T *const y = (T *)a.y + start, *const plain = a.x_resampled ? (T *)a.x_resampled + start : NULL;
+    if (a.resample == TS_RESAMPLE_HALVE)
+        apply_halved(a, l, p, x, pitch, k, f, y, plain);
+    else
+        apply_doubled(a, l, p, x, pitch, k, f, y, plain);
+}
+
+template <class T, int N, bool held, bool resampled>
 static __global__ void __launch_bounds__(ts_gn_block<N>::threads, N == 1 ? 1 : 3)
     forward(const ts_group_norm_forward a, const ts_gn_layout l)
 {
@@ -149,7 +235,11 @@ static __global__ void __launch_bounds__(ts_gn_block<N>::threads, N == 1 ? 1 : 3
     column<N> k;
     find_mean<held>(a, l, p, x, source.pitch, kept, k, parts, s);
     find_spread(a, l, p, again, pitch, k, parts, s);
-    apply(a, l, p, again, pitch, k, s);
+    const affine<N> f = affine_of(a, p, k, s);
+    if (resampled)
+        apply_resampled(a, l, p, again, pitch, k, f);
+    else
+        apply(a, l, p, again, pitch, k, f);
     for (int g = (int)threadIdx.x; g < groups; g += (int)blockDim.x) {
         const int64_t group = (int64_t)p.image * a.groups + p.first / l.width + g;
         a.mean[group] = s.pivot[g] + s.mean[g] + (sizeof(T) == sizeof(float) ? s.error[g] : 0.0f);
@@ -157,19 +247,28 @@ static __global__ void __launch_bounds__(ts_gn_block<N>::threads, N == 1 ? 1 : 3
     }
 }
 
-template <class T, int N> static ts_status run(ts_device *device, const ts_group_norm_forward *a)
+template <class T, int N, bool resampled>
+static ts_status run(ts_device *device, const ts_group_norm_forward *a)
 {
     ts_gn_layout l;
     TS_TRY(ts_gn_plan(device, a->n, a->hw, a->c, a->groups, N, ts_gn_block<N>::threads, sizeof(T), 1, 4, &l));
-    return ts_launch(device, l.held ? forward<T, N, true> : forward<T, N, false>,
+    return ts_launch(device, l.held ? forward<T, N, true, resampled> : forward<T, N, false, resampled>,
                      (unsigned)(a->n * (a->c / l.channels)), (unsigned)l.threads,
                      ts_gn_shared(&l, a->hw, sizeof(T), 1, l.channels / l.cell, 4), *a, l);
+}
+
+template <class T, bool resampled>
+static ts_status dispatch(ts_device *device, const ts_group_norm_forward *a)
+{
+    enum { SIZE = ts_wide<T>::size };
+    const bool aligned = ts_aligned(a->y) && ts_aligned(a->x_resampled);
+    return ts_gn_wide(a, SIZE) && aligned ? run<T, SIZE, resampled>(device, a)
+                                          : run<T, 1, resampled>(device, a);
 }
 
 ts_status ts_cuda_group_norm_forward(ts_device *device, const ts_group_norm_forward *a)
 {
     TS_DISPATCH(device, T, {
-        enum { SIZE = ts_wide<T>::size };
-        return ts_gn_wide(a, SIZE) && ts_aligned(a->y) ? run<T, SIZE>(device, a) : run<T, 1>(device, a);
+        return a->resample == TS_RESAMPLE_NONE ? dispatch<T, false>(device, a) : dispatch<T, true>(device, a);
     });
 }

@@ -137,6 +137,26 @@ static __device__ __forceinline__ const T *ts_gn_input(const A &a, const ts_gn_s
     return (const T *)(s.second ? a.x2 : a.x) + s.start;
 }
 
+/* Positions of the output for `hw` of the input. */
+static __device__ __forceinline__ int ts_gn_resampled(ts_resampling resample, int hw)
+{
+    return resample == TS_RESAMPLE_HALVE ? hw / 4 : resample == TS_RESAMPLE_DOUBLE ? 4 * hw : hw;
+}
+
+/* The position of the upper left of the four of the fine image, `w` wide, that belong to one of the coarse.
+ */
+static __device__ __forceinline__ int ts_gn_corner(int coarse, int w)
+{
+    const int half = w / 2, line = coarse / half;
+    return 2 * line * w + 2 * (coarse - line * half);
+}
+
+/* The position of part 0 .. 3 of the four. */
+static __device__ __forceinline__ int ts_gn_part(int corner, int w, int part)
+{
+    return corner + (part >> 1) * w + (part & 1);
+}
+
 /* Whether all rows of activations are made of whole columns of N. */
 template <class A> static inline bool ts_gn_wide(const A *a, int n)
 {

@@ -2,8 +2,9 @@
  * Group normalisation, backward.  With u = gamma xhat + beta and du = dy dropout act'(u), the sums over an
  * image's group of gamma du and gamma du xhat are A and B, m elements each:
  *   dx = rstd (gamma du - A/m - xhat B/m).
- * The first walk computes du, which stays in shared memory beside x, and all sums; the second dx.  The
- * images' parts of dgamma and dbeta are added up by a second launch.
+ * Where the output is resampled, dy stands for what comes back through the resampling, and what comes back
+ * from the resampled input is added to dx. The first walk computes du, which stays in shared memory beside x,
+ * and all sums; the second dx.  The images' parts of dgamma and dbeta are added up by a second launch.
  */
 #include "kernels/cuda/group_norm.cuh"
 
@@ -42,6 +43,45 @@ static __device__ __forceinline__ void differentiate(const ts_group_norm_backwar
     }
     if (a.dropout > 0)
         ts_gn_drop(state, a.layer, a.dropout, i, d);
+}
+
+/* What position `row` of the input gets of a gradient of the output, which begins at `g`: for a resampled
+ * output, of all those that it went into. */
+template <bool resampled, class T, int N>
+static __device__ __forceinline__ void load_back(const ts_group_norm_backward &a, const T *g, int row,
+                                                 float (&v)[N])
+{
+    if (!resampled) {
+        ts_load(g + (int64_t)row * a.c, v);
+    } else if (a.resample == TS_RESAMPLE_HALVE) {
+        const int line = row / a.w, column = row - line * a.w;
+        ts_load(g + (int64_t)(line / 2 * (a.w / 2) + column / 2) * a.c, v);
+#pragma unroll
+        for (int j = 0; j < N; j++)
+            v[j] *= 0.25f;
+    } else {
+        const int corner = ts_gn_corner(row, 2 * a.w);
+#pragma unroll
+        for (int j = 0; j < N; j++)
+            v[j] = 0;
+#pragma unroll
+        for (int part = 0; part < 4; part++) {
+            float u[N];
+            ts_load(g + (int64_t)ts_gn_part(corner, 2 * a.w, part) * a.c, u);
+#pragma unroll
+            for (int j = 0; j < N; j++)
+                v[j] += u[j];
+        }
+    }
+}
+
+/* Where the column begins in a gradient of the output. */
+template <bool resampled>
+static __device__ __forceinline__ int64_t start_of(const ts_group_norm_backward &a, const ts_gn_place &p)
+{
+    if (!resampled)
+        return p.offset;
+    return (int64_t)p.image * ts_gn_resampled(a.resample, a.hw) * a.c + p.first + p.column;
 }
 
 /* From the sums of a block's channels what its groups add to dx = scale du + pull (x' - mean) + constant. */
@@ -84,19 +124,19 @@ pass_on(const ts_group_norm_backward &a, const ts_gn_layout &l, const ts_gn_plac
 }
 
 /* First walk: x and dy are read, x and du kept; the sums of the channels. */
-template <bool held, class T, int N>
+template <bool held, bool resampled, class T, int N>
 static __device__ __forceinline__ void
 find_sums(const ts_group_norm_backward &a, const ts_gn_layout &l, const ts_gn_place &p,
           const ts_gn_source &from, const ts_step_state &state, const column<N> &k, T *kept, T *kept_du,
           float *parts, float *sums, float *products, float *inputs)
 {
-    const T *const x = ts_gn_input<T>(a, from), *const dy = (const T *)a.dy + p.offset;
+    const T *const x = ts_gn_input<T>(a, from), *const dy = (const T *)a.dy + start_of<resampled>(a, p);
     float sum[N] = {}, product[N] = {}, input[N] = {};
 #pragma unroll 2
     for (int row = p.row; row < p.end; row += l.rows) {
         float v[N], d[N];
         ts_gn_take<held>(x + (int64_t)row * from.pitch, kept + row * l.channels, v);
-        ts_load(dy + (int64_t)row * a.c, d);
+        load_back<resampled>(a, dy, row, d);
         differentiate<T>(a, state, k, p.offset + (int64_t)row * a.c, v, d);
         if (held)
             ts_store(kept_du + row * l.channels, d);
@@ -114,13 +154,15 @@ find_sums(const ts_group_norm_backward &a, const ts_gn_layout &l, const ts_gn_pl
 }
 
 /* Second walk: dx. */
-template <bool held, class T, int N>
+template <bool held, bool resampled, class T, int N>
 static __device__ __forceinline__ void write_dx(const ts_group_norm_backward &a, const ts_gn_layout &l,
                                                 const ts_gn_place &p, const ts_gn_source &from,
                                                 const ts_step_state &state, const column<N> &k, const T *kept,
                                                 const T *kept_du, const float *pulls, const float *constants)
 {
-    const T *const x = ts_gn_input<T>(a, from), *const dy = (const T *)a.dy + p.offset;
+    const T *const x = ts_gn_input<T>(a, from), *const dy = (const T *)a.dy + start_of<resampled>(a, p);
+    const T *const plain =
+        resampled && a.dx_resampled ? (const T *)a.dx_resampled + start_of<resampled>(a, p) : NULL;
     T *const dx = (T *)(from.second ? a.dx2 : a.dx) + from.start;
     const bool accumulate = from.second ? a.accumulate2 : a.accumulate;
     int group[N];
@@ -136,7 +178,7 @@ static __device__ __forceinline__ void write_dx(const ts_group_norm_backward &a,
                 v[j] = v[j] - k.centre[j] - k.rest[j];
         } else {
             ts_load(x + (int64_t)row * from.pitch, v);
-            ts_load(dy + (int64_t)row * a.c, d);
+            load_back<resampled>(a, dy, row, d);
             differentiate<T>(a, state, k, p.offset + (int64_t)row * a.c, v, d);
         }
         if (accumulate)
@@ -144,11 +186,17 @@ static __device__ __forceinline__ void write_dx(const ts_group_norm_backward &a,
 #pragma unroll
         for (int j = 0; j < N; j++)
             out[j] += k.scale[j] * d[j] + (pulls[group[j]] * v[j] + constants[group[j]]);
+        if (plain) {
+            load_back<resampled>(a, plain, row, d);
+#pragma unroll
+            for (int j = 0; j < N; j++)
+                out[j] += d[j];
+        }
         ts_store(dx + (int64_t)row * from.pitch, out);
     }
 }
 
-template <class T, int N, bool held>
+template <class T, int N, bool held, bool resampled>
 static __global__ void __launch_bounds__(ts_gn_block<N>::threads, N == 1 ? 1 : 2)
     backward(const ts_group_norm_backward a, const ts_gn_layout l, float *partial)
 {
@@ -167,11 +215,11 @@ static __global__ void __launch_bounds__(ts_gn_block<N>::threads, N == 1 ? 1 : 2
 
     column<N> k;
     prepare<T>(a, p.image, p.first + p.column, l.width, k);
-    find_sums<held>(a, l, p, from, state, k, kept, kept_du, parts, sums, products, inputs);
+    find_sums<held, resampled>(a, l, p, from, state, k, kept, kept_du, parts, sums, products, inputs);
     weigh(a, l, p, sums, products, pulls, constants);
     pass_on<T>(a, l, p, sums, products, inputs, pulls, constants, partial);
     if (from.second ? a.dx2 : a.dx)
-        write_dx<held>(a, l, p, from, state, k, kept, kept_du, pulls, constants);
+        write_dx<held, resampled>(a, l, p, from, state, k, kept, kept_du, pulls, constants);
 }
 
 /* dgamma and dbeta += the images' parts [n][2][c], in their order within each of the block's 32 rows. */
@@ -194,22 +242,24 @@ static __global__ void add_parts(int n, int c, const float *partial, float *dgam
         out[(int)blockIdx.x * TS_CUDA_WARP + row] += sum;
 }
 
-template <class T, int N>
+template <class T, int N, bool resampled>
 static ts_status run(ts_device *device, const ts_group_norm_backward *a, float *partial)
 {
     ts_gn_layout l;
     TS_TRY(ts_gn_plan(device, a->n, a->hw, a->c, a->groups, N, ts_gn_block<N>::threads, sizeof(T), 2, 5, &l));
-    return ts_launch(device, l.held ? backward<T, N, true> : backward<T, N, false>,
+    return ts_launch(device, l.held ? backward<T, N, true, resampled> : backward<T, N, false, resampled>,
                      (unsigned)(a->n * (a->c / l.channels)), (unsigned)l.threads,
                      ts_gn_shared(&l, a->hw, sizeof(T), 2, l.channels, 5), *a, l, partial);
 }
 
-template <class T>
+template <class T, bool resampled>
 static ts_status dispatch(ts_device *device, const ts_group_norm_backward *a, float *partial)
 {
     enum { SIZE = ts_wide<T>::size };
-    const bool aligned = ts_aligned(a->dy) && ts_aligned(a->dx) && ts_aligned(a->dx2);
-    return ts_gn_wide(a, SIZE) && aligned ? run<T, SIZE>(device, a, partial) : run<T, 1>(device, a, partial);
+    const bool aligned =
+        ts_aligned(a->dy) && ts_aligned(a->dx) && ts_aligned(a->dx2) && ts_aligned(a->dx_resampled);
+    return ts_gn_wide(a, SIZE) && aligned ? run<T, SIZE, resampled>(device, a, partial)
+                                          : run<T, 1, resampled>(device, a, partial);
 }
 
 ts_status ts_cuda_group_norm_backward(ts_device *device, const ts_group_norm_backward *a)
@@ -217,9 +267,13 @@ ts_status ts_cuda_group_norm_backward(ts_device *device, const ts_group_norm_bac
     void *partial = NULL;
     if (a->dgamma || a->dbeta)
         TS_TRY(ts_cuda_scratch(device, 0, (size_t)a->n * 2 * a->c * sizeof(float), &partial));
-    TS_DISPATCH(device, T, TS_TRY(dispatch<T>(device, a, (float *)partial)));
+    float *const parts = static_cast<float *>(partial);
+    TS_DISPATCH(device, T, {
+        const bool resampled = a->resample != TS_RESAMPLE_NONE;
+        TS_TRY((resampled ? dispatch<T, true> : dispatch<T, false>)(device, a, parts));
+    });
     if (!partial)
         return NULL;
     return ts_launch(device, add_parts, dim3((unsigned)(a->c + TS_CUDA_WARP - 1) / TS_CUDA_WARP, 2),
-                     TS_CUDA_WARP * TS_CUDA_WARP, 0, a->n, a->c, (const float *)partial, a->dgamma, a->dbeta);
+                     TS_CUDA_WARP * TS_CUDA_WARP, 0, a->n, a->c, (const float *)parts, a->dgamma, a->dbeta);
 }
