@@ -137,13 +137,14 @@ static void glow_training(void **state)
 /* What the host asked of the device in one run. */
 typedef struct asked {
     int recordings, replays, operations, transfers;
+    int recorded; /* operations in the last recording so far */
 } asked;
 
 static asked asked_since(const foreign_counts *before)
 {
     const foreign_counts *now = counts_of_device();
     return (asked){now->recordings - before->recordings, now->replays - before->replays,
-                   now->operations - before->operations, now->transfers - before->transfers};
+                   now->operations - before->operations, now->transfers - before->transfers, now->recorded};
 }
 
 enum { STEPS = 7 };
@@ -207,6 +208,23 @@ static void assert_steps(asked made, bool again, int steps, int transfers)
         assert_int_equal(made.transfers, transfers);
 }
 
+/* The second run, which only replays, by a sampler with so many operations in an evaluation. */
+static void assert_operations(asked made, ts_sampler_kind kind, int evaluation)
+{
+    const int time = 1, combine = 1, advance = 1, at = time + evaluation, last = at + combine;
+    if (kind == TS_SAMPLER_RK45) {
+        const int norm = 1, before = 4, after = 1, slope = at + combine;
+        assert_int_equal(made.recorded, 2 * combine + 6 * (combine + slope) + norm);
+        assert_int_equal(made.operations, before + slope + 3 * norm + combine + slope + after + last);
+        return;
+    }
+    const int steps[] = {[TS_SAMPLER_EULER_MARUYAMA] = at + combine + advance,
+                         [TS_SAMPLER_HEUN] = 2 * at + 3 * combine + advance,
+                         [TS_SAMPLER_DPMPP2M] = at + 2 * combine + 1 + advance}; /* one copy */
+    assert_int_equal(made.recorded, steps[kind]);
+    assert_int_equal(made.operations, 1 + last); /* stage[1] is zeroed; the denoising */
+}
+
 static void samplers(void **state)
 {
     (void)state;
@@ -214,6 +232,7 @@ static void samplers(void **state)
                                             TS_SAMPLER_RK45};
     static float direct[3 * BATCH * D], replayed[3 * BATCH * D];
     const foreign_counts *counts = counts_of_device();
+    int evaluation = 0;
     for (int i = 0; i < 4; i++) {
         model m;
         double delta[2][BATCH];
@@ -235,9 +254,12 @@ static void samplers(void **state)
                 assert_int_equal(nfe[1][run], 2 + 6 * tries + !likelihood);
                 assert_steps(made[run], run == 1, tries, 2 * tries + 5 + 1);
             } else
-                assert_steps(made[run], run == 1, STEPS,
-                             3 + 1); /* tables, state; the last evaluation's time */
+                assert_steps(made[run], run == 1, STEPS, 4); /* tables, state, time of the denoising */
         }
+        if (i == 0)
+            evaluation = made[1].recorded - 3; /* without time, step, advance */
+        if (!on_card())
+            assert_operations(made[1], kinds[i], evaluation);
     }
 }
 
