@@ -316,6 +316,12 @@ class Trainer:
         self.steps += 1
         return loss
 
+    def rest(self):
+        """Leaves the card's memory to the other programs until the next measurement."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+            torch.cuda.empty_cache()
+
     def measure(self, seconds, least):
         """Seconds of each of at least `least` steps, over `seconds` at most after that."""
         self.step()
@@ -384,6 +390,7 @@ def main():
     if options.device != "cpu" and not torch.cuda.is_available():
         fail(f"--device {options.device}: PyTorch sees no GPU")
     torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     config = read_config(options.config)
     for section, key in (("data", "kind"), ("model", "nf"), ("model", "ch_mult"), ("model", "num_res_blocks"),
                          ("model", "dropout"), ("train", "batch")):
@@ -400,14 +407,17 @@ def main():
     layout, attention = choose(options, shape, config)
     trainer = build(shape, config, attention == "flash", layout == "channels_last", options.compile,
                     options.device, options.fast)
-    flops = count_flops(trainer.net, 1, shape) * config["train"]["batch"]
+    with torch.device("meta"):  # shapes are all that counts
+        flops = count_flops(UNet(shape, config["model"]), 1, shape) * config["train"]["batch"]
     if not options.serve:
         report(options, config, trainer, layout, attention, flops)
         return
     trainer.measure(0, 3)
+    trainer.rest()
     print("ready", flush=True)
     for _ in sys.stdin:
         report(options, config, trainer, layout, attention, flops)
+        trainer.rest()
 
 
 def report(options, config, trainer, layout, attention, flops):

@@ -330,8 +330,8 @@ stage train_float32 50 bash -c "measure train_float32 train $config --steps 10 -
 
 peers="$python bench/compare_gpu.py --tstar $build/tstar --device $device --batch $large --choices $logs/choices_bfloat16.txt"
 if "$python" -c "import torch, sys; sys.exit('$device' != 'cpu' and not torch.cuda.is_available())" 2>/dev/null; then
-    stage peer 120 $peers --eager-only --rounds 2 --json "$logs/peer.json" "$config"
-    stage compiled 500 $peers --json "$logs/compiled.json" "$config"
+    stage peer 120 $peers --only eager --rounds 2 --json "$logs/peer.json" "$config"
+    stage compiled 520 $peers --only compiled --rounds 2 --json "$logs/compiled.json" "$config"
 else
     echo "peer: no PyTorch that sees a card"
 fi
