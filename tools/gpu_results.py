@@ -136,12 +136,20 @@ def markdown(card, stages, results):
     return lines + table(["stage", "", "s"], stages)
 
 
+def commit():
+    """Empty where the tree came without its history, or there is no git."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
 def main():
     logs, target, card = sys.argv[1:]
     stages, results = collect(logs)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    whole = {"card": card, "commit": commit, "stages": [{"stage": name, "verdict": verdict, "seconds": int(seconds)}
-                                                        for name, verdict, seconds in stages], **results}
+    whole = {"card": card, "commit": commit(), "stages": [{"stage": name, "verdict": verdict, "seconds": int(seconds)}
+                                                          for name, verdict, seconds in stages], **results}
     with open(target + ".json", "w", encoding="utf-8") as file:
         json.dump(whole, file, indent=1)
         file.write("\n")

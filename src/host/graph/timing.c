@@ -56,8 +56,13 @@ ts_status ts_time_call(ts_device *device, ts_timed_fn *call, void *context, doub
         return NULL;
     const int calls = times(*seconds);
     void *recording = NULL;
-    TS_TRY(record(device, call, context, calls, &recording));
-    ts_status status = time_replays(device, recording, 1, seconds); /* makes it ready */
+    ts_status status = record(device, call, context, calls, &recording);
+    if (ts_status_code(status) == TS_DEVICE) { /* what cannot be recorded has its one time */
+        ts_status_free(status);
+        return NULL;
+    }
+    TS_TRY(status);
+    status = time_replays(device, recording, 1, seconds); /* makes it ready */
     if (!status)
         status = time_replays(device, recording, 1, seconds);
     if (!status && *seconds < enough)
