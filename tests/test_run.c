@@ -62,6 +62,28 @@ static void test_directory(void **state)
               FOLDER "/deep: not a run");
 }
 
+static char told[64];
+
+static void tell(const char *why)
+{
+    snprintf(told, sizeof told, "%s", why);
+}
+
+/* A device that gave up recording says so when its run ends. */
+static void test_unrecorded(void **state)
+{
+    (void)state;
+    ts_run_options options = cpu;
+    options.unrecorded = tell;
+    ts_run *run;
+    for (int i = 0; i < 2; i++) {
+        must(ts_run_create(NULL, config_of(on_mixture, NULL), false, &options, &run));
+        strcpy(run->device->not_recorded, i ? "no memory for it" : "");
+        ts_run_close(run);
+        assert_string_equal(told, i ? "no memory for it" : "");
+    }
+}
+
 static void test_T_text(void **state)
 {
     (void)state;
@@ -394,6 +416,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_directory, start_clean),
+        cmocka_unit_test(test_unrecorded),
         cmocka_unit_test(test_T_text),
         cmocka_unit_test_setup(test_lock, start_clean),
         cmocka_unit_test_setup(test_resume_on_mixture, start_clean),

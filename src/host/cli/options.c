@@ -325,12 +325,18 @@ void cli_on_cpu(const char *why)
     fprintf(stderr, "tstar: running on the CPU: %s\n", why);
 }
 
+static void on_unrecorded(const char *why)
+{
+    fprintf(stderr, "tstar: the device did not record its work, which takes longer so: %s\n", why);
+}
+
 ts_run_options cli_run_options(const cli_options *options)
 {
     return (ts_run_options){.device = options->device,
                             .device_options = {.threads = options->threads, .fast = options->fast},
                             .command = options->command,
-                            .instead = cli_on_cpu};
+                            .instead = cli_on_cpu,
+                            .unrecorded = on_unrecorded};
 }
 
 int cli_finish(ts_status status)

@@ -161,6 +161,7 @@ static ts_status open_parts(ts_run *run, const ts_run_options *options)
         TS_TRY(ts_device_open(options->device ? options->device : "auto", &options->device_options,
                               &run->device));
         run->owns_device = true;
+        run->unrecorded = options->unrecorded;
         if (*run->device->instead && options->instead)
             options->instead(run->device->instead);
     }
@@ -278,6 +279,8 @@ void ts_run_close(ts_run *run)
     ts_model_destroy(run->model);
     if (run->owns_dataset)
         ts_dataset_close(run->dataset);
+    if (run->owns_device && run->device && *run->device->not_recorded && run->unrecorded)
+        run->unrecorded(run->device->not_recorded);
     if (run->owns_device)
         ts_device_close(run->device);
     if (run->own != run->config)

@@ -24,6 +24,7 @@ typedef struct ts_run {
     ts_model *model;
     int lock; /* file descriptor; -1: none */
     bool owns_device, owns_dataset;
+    void (*unrecorded)(const char *why);
     bool open; /* nothing was refused: what the device chooses is kept when the run is closed */
 } ts_run;
 
@@ -32,7 +33,9 @@ typedef struct ts_run_options {
     ts_device_options device_options;
     const char *command; /* recorded in command.txt, the device behind it; NULL: nothing */
     void (*instead)(
-        const char *why);       /* told why "auto" did not take the GPU that seems there; NULL: nobody */
+        const char *why); /* told why "auto" did not take the GPU that seems there; NULL: nobody */
+    void (*unrecorded)(
+        const char *why);       /* told at the end why the run's device did not record; NULL: nobody */
     ts_device *borrowed_device; /* use this device and this data set instead of opening them: the runs of a */
     ts_dataset *borrowed_dataset; /* sweep share theirs; NULL: open */
     bool without_model;           /* config and data only; model stays NULL */
