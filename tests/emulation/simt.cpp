@@ -197,6 +197,10 @@ uint64_t draw()
 template <class F> void in_order(uint64_t count, F f)
 {
     uint64_t stride = 1, offset = 0;
+    for (uint64_t i = 0; lanes == FORWARD && i < count; i++)
+        f(i);
+    if (lanes == FORWARD)
+        return;
     if (lanes == SHUFFLED && count > 1) {
         for (bool coprime = false; !coprime;) {
             stride = 1 + draw() % count;
