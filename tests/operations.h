@@ -40,12 +40,13 @@ typedef struct ot ot;
 typedef struct ot_buffer {
     ts_dtype type;
     int64_t count;
-    double *v;    /* what is in the buffer before a call, rounded to `type`; NaN in outputs */
-    double *got;  /* what is in it after a call */
-    double *want; /* for the reference to write */
-    void *device;
-    bool written; /* whether the operation may change it */
-    bool output;  /* set by ot_out: the reference defines it */
+    double *v;             /* what is in the buffer before a call, rounded to `type`; NaN in outputs */
+    double *got;           /* what is in it after a call */
+    double *want;          /* for the reference to write */
+    void *device, *memory; /* where it is, and what it lies in */
+    bool parameter;        /* asked for as float32, not as an activation */
+    bool written;          /* whether the operation may change it */
+    bool output;           /* set by ot_out: the reference defines it */
     struct ot_buffer *cotangent, *gradient;
     struct ot_buffer *next;
 } ot_buffer;
@@ -55,6 +56,9 @@ typedef struct ot_buffer {
 
 /* Starts a case and frees the buffers of the last one; `format` names shape and variant. */
 void ot_case(ot *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The float32 buffers that this case makes from here on lie four bytes off, as parameters may that follow one
+ * another; activations do not. */
+void ot_shift_parameters(ot *t);
 ts_device *ot_device(const ot *t);
 
 /* ---- buffers ---- */
@@ -125,5 +129,6 @@ void operations_bound(ot *t);
 void operations_dense_pairs(ot *t);
 void operations_norm_pairs(ot *t);
 void operations_norm_resampled(ot *t);
+void operations_conv_shifted(ot *t);
 
 #endif

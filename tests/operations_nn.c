@@ -454,6 +454,32 @@ static void time_rows(ot *t)
     }
 }
 
+/* Parameters that lie where those before them end. */
+void operations_conv_shifted(ot *t)
+{
+    static const int shapes[][5] = {{2, 5, 7, 3, 17}, {3, 4, 5, 16, 24}};
+    for (int i = 0; i < 4; i++) {
+        const int *s = shapes[i / 2];
+        ot_case(t, "%dx%dx%d %d->%d shifted", s[0], s[1], s[2], s[3], s[4]);
+        ot_shift_parameters(t);
+        conv_row r = conv_make(t, s);
+        r.bias = ot_normal(t, TS_F32, r.co, 0, 1);
+        if (i % 2 == 0) {
+            ts_conv_forward a = {
+                r.n, r.h, r.w, r.ci, r.co, ot_in(r.x), NULL, ot_in(r.weight), ot_in(r.bias), 1, ot_out(r.y)};
+            ot_run(t, conv_forward, a);
+            ot_check(t, conv_reference, &r, 1e-6);
+        } else {
+            ts_conv_backward a = {.n = r.n, .h = r.h, .w = r.w, .ci = r.ci, .co = r.co};
+            a.x = ot_in(r.x), a.weight = ot_in(r.weight), a.dy = ot_cotangent(t, r.y);
+            a.dx = ot_gradient(t, r.x, OT_ASSIGN);
+            a.dweight = ot_gradient(t, r.weight, OT_ADD), a.dbias = ot_gradient(t, r.bias, OT_ADD);
+            ot_run(t, conv_backward, a);
+            ot_check_gradients(t, conv_reference, &r, 2e-6);
+        }
+    }
+}
+
 void operations_nn(ot *t)
 {
     conv_rows(t);

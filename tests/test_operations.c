@@ -25,6 +25,7 @@ struct ot {
     int pass;       /* of the two that ot_run makes */
     uint64_t allocations;
     bool failed_call;
+    bool shifted; /* the parameters of this case */
     int failures, checks;
     bool covered[OPERATIONS];
     bool may_lack[OPERATIONS], left_out[OPERATIONS];
@@ -153,8 +154,11 @@ static ot_buffer *buffer(ot *t, ts_dtype type, int64_t count)
     b->got = doubles(count);
     b->want = doubles(count);
     void *memory;
-    must(t->device->k->allocate(t->device, buffer_bytes(b) + 2 * GUARD, &memory));
-    b->device = (char *)memory + GUARD;
+    b->parameter = type == TS_F32;
+    const size_t shift = b->parameter && t->shifted ? sizeof(float) : 0;
+    must(t->device->k->allocate(t->device, buffer_bytes(b) + 2 * GUARD + shift, &memory));
+    b->memory = memory;
+    b->device = (char *)memory + GUARD + shift;
     b->next = t->buffers;
     t->buffers = b;
     return b;
@@ -165,7 +169,7 @@ static void free_buffers(ot *t)
     while (t->buffers) {
         ot_buffer *b = t->buffers;
         t->buffers = b->next;
-        t->device->k->release(t->device, guarded(b));
+        t->device->k->release(t->device, b->memory);
         free(b->v);
         free(b->got);
         free(b->want);
@@ -258,10 +262,15 @@ void *ot_out(ot_buffer *b)
     return b->device;
 }
 
+static ts_dtype type_asked_for(const ot_buffer *b)
+{
+    return b->type == TS_F32 && !b->parameter ? OT_ACTIVATION : b->type;
+}
+
 const void *ot_cotangent(ot *t, ot_buffer *y)
 {
     if (!y->cotangent)
-        y->cotangent = ot_normal(t, y->type, y->count, 0, 1);
+        y->cotangent = ot_normal(t, type_asked_for(y), y->count, 0, 1);
     return y->cotangent->device;
 }
 
@@ -269,7 +278,8 @@ void *ot_gradient(ot *t, ot_buffer *x, ot_mode mode)
 {
     if (!x || mode == OT_NONE)
         return NULL;
-    x->gradient = mode == OT_ASSIGN ? ot_output(t, x->type, x->count) : ot_normal(t, x->type, x->count, 0, 1);
+    const ts_dtype type = type_asked_for(x);
+    x->gradient = mode == OT_ASSIGN ? ot_output(t, type, x->count) : ot_normal(t, type, x->count, 0, 1);
     x->gradient->written = true;
     return x->gradient->device;
 }
@@ -284,6 +294,12 @@ void ot_case(ot *t, const char *format, ...)
     vsnprintf(t->shape, sizeof t->shape, format, arguments);
     va_end(arguments);
     t->operation = NULL;
+    t->shifted = false;
+}
+
+void ot_shift_parameters(ot *t)
+{
+    t->shifted = true;
 }
 
 static void upload_all(ot *t)
@@ -561,8 +577,9 @@ static void open_device(ot *t, const char *name, bool fast)
 int main(int count, char **arguments)
 {
     static void (*const rows[])(ot *) = {
-        operations_nn,    operations_norm,        operations_glow,       operations_loop,
-        operations_bound, operations_dense_pairs, operations_norm_pairs, operations_norm_resampled};
+        operations_nn,         operations_norm,           operations_glow,
+        operations_loop,       operations_bound,          operations_dense_pairs,
+        operations_norm_pairs, operations_norm_resampled, operations_conv_shifted};
     ot t = {0};
     setvbuf(stdout, NULL, _IOLBF, 0);
     const bool named = count > 1 && strncmp(arguments[1], "--", 2) != 0;

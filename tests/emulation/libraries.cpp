@@ -211,6 +211,9 @@ ts_status ts_cuda_graph_run(ts_device *device, const ts_cuda_graph_key *key, con
         (key->scale != 1.0f && !key->residual) || (bf16 && (key->ci % 8 || key->co % 8)))
         return ts_error(TS_INVALID, "a graph that no library would take: pass %d, %d to %d channels",
                         key->pass, key->ci, key->co);
+    for (const void *p : {data->x, data->weight, data->bias, data->residual, data->y})
+        if ((uintptr_t)p % 16 != 0) /* as its tensors say */
+            return ts_error(TS_INVALID, "a graph over tensors that are not aligned: pass %d", key->pass);
     snprintf(name, sizeof name, "graph %d %d %d %d %d %d %d %d %d %d %a", key->pass, key->n, key->h, key->w,
              key->ci, key->co, key->bias, key->residual, key->accumulate, key->rounded, (double)key->scale);
     TS_TRY(emulated_choose(device, name));

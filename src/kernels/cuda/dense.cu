@@ -10,7 +10,10 @@
 static ts_status weights_of(ts_device *device, int out, int in, bool computed, const float *weight,
                             const void **packed)
 {
-    if (!computed || device->activation == TS_F32) {
+    *packed = weight;
+    if (computed && device->activation == TS_F32)
+        return NULL;
+    if (!computed) {
         const ts_cuda_pack pack = {weight, out, 1, in, out, in, 1.0f};
         return ts_cuda_packed(device, &pack, packed);
     }

@@ -42,7 +42,8 @@ bool ts_cuda_conv_data_whole(ts_dtype activation, const ts_conv_backward *a, ts_
 bool ts_cuda_conv_weights_whole(ts_dtype activation, const ts_conv_backward *a, ts_cuda_graph_key *key)
 {
     *key = ts_cuda_conv_key(activation, TS_CUDA_CONV_WEIGHTS, a->n, a->h, a->w, a->ci, a->co);
-    if (key->ci != a->ci || key->co != a->co)
+    /* Graphs are made for addresses that are multiples of 16; parameters follow one another without gaps. */
+    if (key->ci != a->ci || key->co != a->co || (uintptr_t)a->dweight % 16 != 0)
         return false;
     key->accumulate = 1;
     return true;

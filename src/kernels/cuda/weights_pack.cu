@@ -137,8 +137,9 @@ ts_status ts_cuda_packs_refresh(ts_device *device)
 ts_status ts_cuda_packed(ts_device *device, const ts_cuda_pack *wanted, const void **packed)
 {
     ts_cuda_device *const d = ts_cuda(device);
-    if (wanted->weight && device->activation == TS_F32 && wanted->rows == wanted->padded_rows &&
-        wanted->columns == wanted->padded_columns && wanted->scale == 1.0f) {
+    if (wanted->weight && ts_aligned(wanted->weight) && device->activation == TS_F32 &&
+        wanted->rows == wanted->padded_rows && wanted->columns == wanted->padded_columns &&
+        wanted->scale == 1.0f) {
         *packed = wanted->weight;
         return NULL;
     }

@@ -15,7 +15,8 @@ typedef struct ts_cuda_pack {
     float scale;
 } ts_cuda_pack;
 
-/* The copy, up to date; the weights themselves where they serve. */
+/* The copy, up to date; the weights themselves where they serve, which they do at addresses that are
+ * multiples of 16. */
 ts_status ts_cuda_packed(ts_device *device, const ts_cuda_pack *pack, const void **packed);
 
 /* Makes stale copies anew.  Queued before a launch sequence is recorded or replayed, so that the sequence
