@@ -24,7 +24,8 @@
 #                                   figures, one after the other, the card to each
 #                      compiled     against torch.compile in its mode max-autotune, which takes minutes to start
 #                      sweep        a sweep of T on MNIST, with its network and its flows
-# The folder .check is there for what travels with the tree but is none of it: --deps .check/deps and so on.
+# The folder .check is there for what travels with the tree but is none of it: .check/deps, .check/data and .check/golden
+# are taken where their options are not given.
 set -u
 cd -- "$(dirname -- "$0")/.."
 
@@ -57,6 +58,11 @@ while [ $# -gt 0 ]; do
     -h | --help) usage 0 ;;
     -*) usage 2 >&2 ;;
     *)
+        case " build smoke operations operations_fast tests golden golden_fast sanitizers train train_128 sample costs ops
+ mnist train_float32 peer compiled sweep " in
+        *[[:space:]]"$1"[[:space:]]*) ;;
+        *) usage 2 >&2 ;;
+        esac
         only="$only $1 "
         shift
         continue
@@ -66,6 +72,9 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 
+for folder in deps data golden; do
+    [ -n "${!folder}" ] || [ ! -d ".check/$folder" ] || declare "$folder=.check/$folder"
+done
 absolute() {
     [ -z "$1" ] || realpath -m "$1"
 }
@@ -316,6 +325,8 @@ stage tests 150 bash -c 'each test_parity test_training test_sampler test_oracle
 if [ -n "$golden" ]; then
     stage golden 90 bash -c golden_files &
     TSTAR_TEST_FAST=1 stage golden_fast 150 bash -c golden_files &
+else
+    echo "golden: no golden files"
 fi
 unset TSTAR_TEST_DEVICE
 wait
