@@ -18,7 +18,7 @@
 #   STAGE ...        only these (build first, unless it was built before); without arguments all but the last two:
 #                      build        configure and compile
 #                      smoke        one training step, a first look at the card
-#                      operations operations_fast tests golden golden_fast sanitizers
+#                      operations operations_fast tests recordings golden golden_fast sanitizers
 #                                   right or wrong, side by side
 #                      train train_128 sample costs ops mnist train_float32 peer
 #                                   figures, one after the other, the card to each
@@ -58,7 +58,7 @@ while [ $# -gt 0 ]; do
     -h | --help) usage 0 ;;
     -*) usage 2 >&2 ;;
     *)
-        case " build smoke operations operations_fast tests golden golden_fast sanitizers train train_128 sample costs ops
+        case " build smoke operations operations_fast tests recordings golden golden_fast sanitizers train train_128 sample costs ops
  mnist train_float32 peer compiled sweep " in
         *[[:space:]]"$1"[[:space:]]*) ;;
         *) usage 2 >&2 ;;
@@ -201,7 +201,8 @@ build_all() {
         -DTSTAR_TESTS=ON ${golden:+-DTSTAR_GOLDEN="$golden"} ${data:+-DTSTAR_DATA="$data"} &&
         cmake --build "$build" --parallel "$(nproc)" --target $targets
 }
-targets="tstar test_operations test_golden test_parity test_training test_sampler test_oracle test_params"
+targets="tstar test_operations test_golden test_parity test_training test_sampler test_oracle test_params test_recording
+  test_glow"
 [ "$device" = cpu ] || targets="$targets tstar_cuda"
 
 # A device test that skips was not done.
@@ -322,6 +323,7 @@ stage operations_fast 150 "$build/tests/test_operations" "$device" fast &
 stage sanitizers 180 bash -c sanitizers &
 export TSTAR_TEST_DEVICE=$device
 stage tests 150 bash -c 'each test_parity test_training test_sampler test_oracle test_params' &
+stage recordings 150 bash -c 'each test_recording test_glow' &
 if [ -n "$golden" ]; then
     stage golden 90 bash -c golden_files &
     TSTAR_TEST_FAST=1 stage golden_fast 150 bash -c golden_files &
