@@ -113,16 +113,22 @@ static void gather_reference(void *p)
     }
 }
 
+static ot_buffer *gather_data(ot *t, int64_t count, bool bytes)
+{
+    double *values = malloc((size_t)count * sizeof *values);
+    for (int64_t i = 0; i < count; i++)
+        values[i] = bytes ? word_of(&state5, TS_STREAM_TEST, (uint64_t)i) % 256
+                          : normal_of(&state5, TS_STREAM_TEST, (uint64_t)i);
+    ot_buffer *const data = ot_values(t, bytes ? TS_U8 : TS_F32, count, values);
+    free(values);
+    return data;
+}
+
 static void gather_run(ot *t, gather_row *r, bool bytes)
 {
     ts_gather *a = &r->a;
     const int64_t d = (int64_t)a->h * a->w * a->c;
-    double *values = malloc((size_t)(a->count * d) * sizeof *values);
-    for (int64_t i = 0; i < a->count * d; i++)
-        values[i] = bytes ? word_of(&state5, TS_STREAM_TEST, (uint64_t)i) % 256
-                          : normal_of(&state5, TS_STREAM_TEST, (uint64_t)i);
-    r->data = ot_values(t, bytes ? TS_U8 : TS_F32, a->count * d, values);
-    free(values);
+    r->data = gather_data(t, a->count * d, bytes);
     r->x0 = ot_output(t, TS_F32, a->n * d);
     a->bytes = bytes ? ot_in(r->data) : NULL;
     a->floats = bytes ? NULL : ot_in(r->data);
@@ -253,6 +259,80 @@ static void perturb_rows(ot *t)
         }
 }
 
+/* ---- noisy_batch: the three before it in one ---- */
+
+typedef struct noisy_row {
+    gather_row gather;
+    times_row times;
+    perturb_row perturb;
+} noisy_row;
+
+static void noisy_reference(void *p)
+{
+    noisy_row *r = p;
+    const int64_t count = (int64_t)r->perturb.n * r->perturb.d;
+    ot_buffer x0 = {.want = malloc((size_t)count * sizeof(double))}, in = {.v = x0.want};
+    ot_buffer drawn = {.v = r->times.t->want};
+    r->gather.x0 = &x0;
+    gather_reference(&r->gather);
+    times_reference(&r->times);
+    r->perturb.x0 = &in;
+    r->perturb.t = &drawn;
+    perturb_reference(&r->perturb);
+    free(x0.want);
+}
+
+static void noisy_rows(ot *t)
+{
+    static const struct {
+        int n, h, w, c, count;
+        bool flip, bytes, importance, low;
+    } cases[] = {
+        {1, 1, 1, 1, 1, false, true, false, false},     {7, 3, 5, 3, 5, true, true, true, true},
+        {64, 8, 8, 1, 150, true, true, true, false},    {33, 1, 1, 6, 40, false, false, false, true},
+        {3, 2, 4, 3, 6, true, false, true, true},       {5, 32, 32, 3, 9, true, true, true, true},
+        {2500, 1, 1, 2, 999, false, false, true, true}, {9, 4, 4, 2, 20, false, true, false, true},
+        {3, 28, 28, 1, 4, false, true, true, false},
+    };
+    const ts_sde sdes[] = {vp, subvp, ve};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        const int n = cases[k].n, d = cases[k].h * cases[k].w * cases[k].c;
+        ot_case(t, "n %d of %d [%d,%d,%d]%s%s", n, cases[k].count, cases[k].h, cases[k].w, cases[k].c,
+                cases[k].bytes ? "" : " floats", cases[k].flip ? " flips" : "");
+        ot_buffer *const data = gather_data(t, (int64_t)cases[k].count * d, cases[k].bytes);
+        ot_buffer *const times = ot_output(t, TS_F32, n), *const xt =
+                                                              ot_output(t, OT_ACTIVATION, (int64_t)n * d);
+        ot_buffer *const z = ot_output(t, OT_ACTIVATION, (int64_t)n * d);
+        ts_noisy_batch a = {.data = {.n = n,
+                                     .h = cases[k].h,
+                                     .w = cases[k].w,
+                                     .c = cases[k].c,
+                                     .count = cases[k].count,
+                                     .shuffle = true,
+                                     .flip = cases[k].flip,
+                                     .scale = 2.0f / 255.0f,
+                                     .offset = -1.0f,
+                                     .state = device_state(t, &state5)},
+                            .times = {.n = n,
+                                      .sde = sdes[k % 3],
+                                      .t_min = 1e-5,
+                                      .t_max = 0.6,
+                                      .sampling = cases[k].importance ? TS_TIME_IMPORTANCE : TS_TIME_UNIFORM,
+                                      .low_discrepancy = cases[k].low,
+                                      .state = device_state(t, &state5),
+                                      .t = ot_out(times)},
+                            .xt = ot_out(xt),
+                            .z = ot_out(z)};
+        a.data.bytes = cases[k].bytes ? ot_in(data) : NULL;
+        a.data.floats = cases[k].bytes ? NULL : ot_in(data);
+        noisy_row r = {{a.data, state5, data, NULL},
+                       {n, sdes[k % 3], 1e-5, 0.6, cases[k].importance, cases[k].low, times},
+                       {n, d, sdes[k % 3], false, NULL, NULL, xt, z}};
+        ot_run(t, noisy_batch, a);
+        ot_check(t, noisy_reference, &r, 2e-6);
+    }
+}
+
 /* ---- score_loss ---- */
 
 typedef struct loss_row {
@@ -358,6 +438,7 @@ void operations_loop(ot *t)
     times_rows(t);
     gather_rows(t);
     perturb_rows(t);
+    noisy_rows(t);
     loss_rows(t);
     operations_loop_update(t);
 }

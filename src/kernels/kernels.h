@@ -400,6 +400,15 @@ typedef struct ts_perturb {
     bool wide;
 } ts_perturb;
 
+/* A training batch of images or vectors in one: the times that draw_times gives, and x_t and z [n,d] of
+ * perturb for the x0 that gather gives, all of `times.state`.  n is that of data and times; x0 is not kept.
+ */
+typedef struct ts_noisy_batch {
+    ts_gather data; /* without x0 */
+    ts_draw_times times;
+    void *xt, *z;
+} ts_noisy_batch;
+
 typedef enum ts_loss_weight { TS_WEIGHT_ONE, TS_WEIGHT_LIKELIHOOD } ts_loss_weight;
 
 /* loss[i] = w(t_i) mean_d (net - z)^2, w = 1 or g^2/s^2; dnet = gradient of the batch mean of loss; total
@@ -617,6 +626,7 @@ typedef struct ts_mixture_sample {
     X(draw_times)                                                                                            \
     X(gather)                                                                                                \
     X(perturb)                                                                                               \
+    X(noisy_batch)                                                                                           \
     X(score_loss)                                                                                            \
     X(optimizer_step)                                                                                        \
     X(advance)                                                                                               \

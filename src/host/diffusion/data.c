@@ -34,13 +34,20 @@ static ts_status draw(const ts_data *data, int n, int64_t start, const ts_step_s
     return data->device->k->mixture_sample(data->device, &a);
 }
 
+ts_gather ts_data_train_examples(const ts_data *data, int n, const ts_step_state *state)
+{
+    ts_gather a = gather_of(data, n, state, NULL);
+    a.shuffle = true;
+    a.flip = data->flip;
+    return a;
+}
+
 ts_status ts_data_train_batch(const ts_data *data, int n, const ts_step_state *state, float *x0)
 {
     if (data->mixture)
         return draw(data, n, 0, state, x0);
-    ts_gather a = gather_of(data, n, state, x0);
-    a.shuffle = true;
-    a.flip = data->flip;
+    ts_gather a = ts_data_train_examples(data, n, state);
+    a.x0 = x0;
     return data->device->k->gather(data->device, &a);
 }
 

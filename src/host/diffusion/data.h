@@ -26,6 +26,9 @@ static inline int ts_data_dim(const ts_data *data)
     return data->h * data->w * data->c;
 }
 
+/* Which examples make the training batch of state->step, shuffled and flipped; for data that are stored, not
+ * mixtures. */
+ts_gather ts_data_train_examples(const ts_data *data, int n, const ts_step_state *state);
 /* A training batch: x0 (device, float32 [n,d]) of state->step, shuffled and flipped. */
 ts_status ts_data_train_batch(const ts_data *data, int n, const ts_step_state *state, float *x0);
 /* Examples start .. start + n - 1 in order, unflipped; indices wrap around. Mixtures: draws of those row

@@ -1,5 +1,5 @@
 /*
- * Denoising score matching: gather, draw t, perturb, forward, loss, backward, Adam.  The arguments of every
+ * Denoising score matching: a noisy batch, forward, loss, backward, Adam.  The arguments of every
  * operation are frozen when the training is made; only the step state changes.
  */
 #include <math.h>
@@ -10,11 +10,11 @@
 typedef struct score_training {
     ts_training base;
     int batch, bins;
-    ts_draw_times times;
-    ts_perturb perturb;
+    ts_noisy_batch noisy; /* of stored data; its times are those of a mixture too */
+    ts_perturb perturb;   /* of a mixture */
     ts_score_loss loss;
     ts_advance advance;
-    float *x0;        /* device, [batch,d] */
+    float *x0;        /* device, [batch,d]; of a mixture */
     double *sums;     /* device: the total of the loss, then the profile [bins][2] */
     int64_t images;   /* since the last read */
     uint32_t skipped; /* as last read */
@@ -26,8 +26,10 @@ static ts_status queue_batch(void *context)
 {
     score_training *s = context;
     ts_device *device = s->base.device;
+    if (!s->base.data->mixture)
+        return device->k->noisy_batch(device, &s->noisy);
     TS_TRY(ts_data_train_batch(s->base.data, s->batch, s->base.state, s->x0));
-    TS_TRY(device->k->draw_times(device, &s->times));
+    TS_TRY(device->k->draw_times(device, &s->noisy.times));
     return device->k->perturb(device, &s->perturb);
 }
 
@@ -120,7 +122,7 @@ static void release(ts_training *training)
     score_training *s = (score_training *)training;
     ts_device *device = training->device;
     device->k->release(device, s->x0);
-    device->k->release(device, s->perturb.z);
+    device->k->release(device, s->noisy.z);
     device->k->release(device, s->loss.loss);
     device->k->release(device, s->sums);
 }
@@ -136,7 +138,8 @@ static ts_status check(const ts_device *device, const ts_score_training_config *
                         c->t_max);
     if (!data->mixture && (data->count < 1 || !data->bytes == !data->floats))
         return ts_error(TS_INVALID, "no data to train on");
-    if (!k->draw_times || !k->perturb || !k->score_loss || (data->mixture ? !k->mixture_sample : !k->gather))
+    if (!k->score_loss ||
+        (data->mixture ? !k->mixture_sample || !k->draw_times || !k->perturb : !k->noisy_batch))
         return ts_error(TS_UNSUPPORTED, "device %s lacks operations of score training", k->name);
     return NULL;
 }
@@ -158,8 +161,8 @@ static ts_status build(score_training *s, ts_network_apply *apply, const void *m
     if (shape[0] != s->batch || shape[1] != h || shape[2] != w || shape[3] != c)
         return ts_error(TS_INVALID, "the network gives [%d,%d,%d,%d] where the data are [%d,%d,%d,%d]",
                         shape[0], shape[1], shape[2], shape[3], s->batch, h, w, c);
-    s->times.t = ts_graph_data(b->graph, t);
-    s->perturb.xt = ts_graph_data(b->graph, x);
+    s->noisy.times.t = ts_graph_data(b->graph, t);
+    s->noisy.xt = ts_graph_data(b->graph, x);
     s->loss.net = ts_graph_data(b->graph, net);
     s->loss.dnet = ts_graph_gradient(b->graph, net);
     return NULL;
@@ -169,8 +172,9 @@ static ts_status allocate(score_training *s)
 {
     ts_device *device = s->base.device;
     const size_t elements = (size_t)s->batch * (size_t)ts_data_dim(s->base.data);
-    TS_TRY(ts_buffer_floats(device, elements, &s->x0));
-    TS_TRY(device->k->allocate(device, elements * ts_dtype_size(device->activation), &s->perturb.z));
+    if (s->base.data->mixture)
+        TS_TRY(ts_buffer_floats(device, elements, &s->x0));
+    TS_TRY(device->k->allocate(device, elements * ts_dtype_size(device->activation), &s->noisy.z));
     TS_TRY(ts_buffer_floats(device, (size_t)s->batch, &s->loss.loss));
     return ts_buffer_doubles(device, 1 + 2 * (size_t)s->bins, &s->sums);
 }
@@ -178,19 +182,28 @@ static ts_status allocate(score_training *s)
 static void freeze(score_training *s, const ts_score_training_config *c)
 {
     const int d = ts_data_dim(s->base.data);
-    s->times.n = s->perturb.n = s->loss.n = s->batch;
-    s->times.sde = s->perturb.sde = s->loss.sde = c->sde;
-    s->times.t_min = s->loss.t_min = c->t_min;
-    s->times.t_max = s->loss.t_max = c->t_max;
-    s->times.sampling = c->sampling;
-    s->times.low_discrepancy = c->low_discrepancy;
-    s->times.state = s->perturb.state = s->advance.state = s->base.state;
-    s->perturb.d = s->loss.d = d;
-    s->perturb.x0 = s->x0;
-    s->perturb.t = s->loss.t = s->times.t;
+    ts_draw_times *times = &s->noisy.times;
+    times->n = s->loss.n = s->batch;
+    times->sde = s->loss.sde = c->sde;
+    times->t_min = s->loss.t_min = c->t_min;
+    times->t_max = s->loss.t_max = c->t_max;
+    times->sampling = c->sampling;
+    times->low_discrepancy = c->low_discrepancy;
+    times->state = s->advance.state = s->base.state;
+    s->noisy.data = ts_data_train_examples(s->base.data, s->batch, s->base.state);
+    s->perturb = (ts_perturb){.n = s->batch,
+                              .d = d,
+                              .sde = c->sde,
+                              .state = s->base.state,
+                              .x0 = s->x0,
+                              .t = times->t,
+                              .xt = s->noisy.xt,
+                              .z = s->noisy.z};
+    s->loss.d = d;
+    s->loss.t = times->t;
     s->loss.bins = s->bins;
     s->loss.weight = c->weight;
-    s->loss.z = s->perturb.z;
+    s->loss.z = s->noisy.z;
     s->loss.total = s->sums;
     s->loss.profile = s->sums + 1;
 }
