@@ -18,3 +18,5 @@ if ! cmake -S . -B "$folder" "$@" >"$folder/configure.log" 2>&1; then
     exit 1
 fi
 cmake --build "$folder" --parallel
+# Whether the CUDA device is in, last, where it is not lost among the files.
+sed -n 's/^-- \(CUDA [0-9].*\|No card: .*\|.*built without the CUDA device.*\)$/== \1/p' "$folder/configure.log" | tail -n 1

@@ -56,21 +56,36 @@ while [ $# -gt 0 ]; do
         exec apt-get -q download $packages
         ;;
     -h | --help) usage 0 ;;
-    -*) usage 2 >&2 ;;
+    -*)
+        echo "tools/gpu_check.sh: there is no option $1; --help lists them" >&2
+        exit 2
+        ;;
     *)
         case " build smoke operations operations_fast tests recordings golden golden_fast sanitizers train train_128 sample costs ops
  mnist train_float32 peer compiled sweep " in
         *[[:space:]]"$1"[[:space:]]*) ;;
-        *) usage 2 >&2 ;;
+        *)
+            echo "tools/gpu_check.sh: there is no stage $1; --help lists them" >&2
+            exit 2
+            ;;
         esac
         only="$only $1 "
         shift
         continue
         ;;
     esac
-    [ $# -ge 2 ] || usage 2 >&2
+    if [ $# -lt 2 ] || [ -z "$2" ]; then
+        echo "tools/gpu_check.sh: $1 needs a value" >&2
+        exit 2
+    fi
     shift 2
 done
+case $seconds in
+*[!0-9]*)
+    echo "tools/gpu_check.sh: --seconds $seconds: a number of seconds is needed" >&2
+    exit 2
+    ;;
+esac
 
 for folder in deps data golden; do
     [ -n "${!folder}" ] || [ ! -d ".check/$folder" ] || declare "$folder=.check/$folder"

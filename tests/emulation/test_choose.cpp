@@ -582,11 +582,29 @@ static void kept_ones()
     expect(chosen("kept through another process", both) == 1, "an earlier choice is changed");
 }
 
+/* A text has a section for every kind of device. */
+static void kept_for_others()
+{
+    const std::string other = "tstar choices: another card\ngraph 1 2 3: 4\nproduct 5: 6\n";
+    std::string mine, both, again;
+    set({good(40), good(20), good(30)});
+    chosen("to be kept", "", &mine);
+    for (const std::string &text : {other + mine, mine + other, "no heading\n" + other + mine + mine}) {
+        set({good(10), good(20), good(30)});
+        expect(chosen("among others", text, &both) == 1, "one's own section is not found among others");
+        expect(both == mine + other, "the section of another device is not kept as it was");
+    }
+    set({good(10), good(20), good(30)});
+    expect(chosen("another's alone", other, &again) == 0, "another device's choice is taken");
+    expect(again.find(other) != std::string::npos, "another device's section is lost");
+}
+
 int main()
 {
     costs();
     failing_ones();
     kept_ones();
+    kept_for_others();
     printf("%d failures\n", failures);
     return failures > 0;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/file.h"
 #include "cli/cli.h"
 #include "run/bench.h"
 #include "run/choices.h"
@@ -185,6 +186,24 @@ static ts_status bench_ops(const cli_options *o, const ts_bench *bench, ts_progr
 
 /* ---- the command ---- */
 
+/* What the file holds is taken; a file that cannot be written, or is something else, shows before the work.
+ */
+static ts_status begin_choices(ts_device *device, const char *path)
+{
+    static const char beginning[] = "tstar choices";
+    char *text = NULL;
+    size_t bytes = 0;
+    ts_status status = ts_file_read(path, (size_t)1 << 30, &text, &bytes);
+    const bool other = !status && bytes > 0 && strncmp(text, beginning, strlen(beginning)) != 0;
+    free(text);
+    if (other)
+        return ts_error(TS_INVALID, "--choices %s: this file holds something else", path);
+    if (ts_status_code(status) != TS_NOT_FOUND && status)
+        return status;
+    ts_status_free(status);
+    return ts_choices_write(device, path);
+}
+
 static ts_status bench(const cli_options *o, ts_progress *progress)
 {
     static const struct {
@@ -209,7 +228,7 @@ static ts_status bench(const cli_options *o, ts_progress *progress)
     if (*device->instead)
         cli_on_cpu(device->instead);
     if (o->choices)
-        TS_GOTO(ts_choices_read(device, o->choices), end);
+        TS_GOTO(begin_choices(device, o->choices), end);
     TS_GOTO(ts_bench_open(config, device, &b), end);
     ts_choices_announce(device, progress);
     TS_GOTO(kinds[kind].run(o, &b, progress), end);

@@ -266,13 +266,14 @@ static int attention(ts_cudnn_graph *g, descriptor operations[3])
 
 /* ---- engines ---- */
 
-/* The numbers that an attribute of a descriptor holds, at most `room` of them; enumerations are int. */
+/* The numbers that an attribute of a descriptor holds, at most `room` of them, -1 where it cannot be read;
+ * enumerations are int. */
 static int64_t notes_of(descriptor d, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
                         int64_t room, int *notes)
 {
     int64_t count = 0;
     if (cudnnBackendGetAttribute(d, name, type, room, &count, notes))
-        return 0;
+        return -1;
     return count < room ? count : room;
 }
 
@@ -306,6 +307,8 @@ static bool allowed(const ts_cuda_graph_key *k, descriptor engine, bool *compile
             return false;
     const int64_t more = notes_of(engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
                                   CUDNN_BEHAVIOR_NOTE_TYPE_COUNT, behaviours);
+    if (count < 0 || more < 0)
+        return false;
     *compiled = false;
     for (int64_t i = 0; i < more; i++)
         *compiled |= behaviours[i] == CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION;

@@ -61,6 +61,7 @@ void ts_cuda_libraries_free(ts_device *device)
     if (l->stop)
         cudaEventDestroy(l->stop);
     free(l->choices);
+    free(l->others);
     free(l);
 }
 
@@ -160,12 +161,15 @@ ts_status ts_cuda_time(ts_device *device, ts_cuda_timed *call, void *context, fl
 
 /* ---- choices as text ---- */
 
-/* What the choices of a run hold for: lines of other cards and versions say nothing. */
+#define HEADING "tstar choices: "
+
+/* What the section of lines after it holds for: those of other cards, versions and types are kept as they
+ * are.
+ */
 static void heading(const ts_device *device, char *line, size_t room)
 {
-    snprintf(line, room, "tstar choices: cuDNN %zu, cuBLASLt %zu, %s, %s\n", cudnnGetVersion(),
-             cublasLtGetVersion(), device->description,
-             device->activation == TS_BF16 ? "bfloat16" : "float32");
+    snprintf(line, room, HEADING "cuDNN %zu, cuBLASLt %zu, %s, %s\n", cudnnGetVersion(), cublasLtGetVersion(),
+             device->description, device->activation == TS_BF16 ? "bfloat16" : "float32");
 }
 
 void ts_cuda_append(ts_cuda_text *text, const char *format, ...)
@@ -219,10 +223,19 @@ ts_status ts_cuda_choices_export(ts_device *device, char **text)
     ts_cuda_graphs_export(l, &t);
     ts_cuda_products_export(l, &t);
     append_earlier(l, &t);
+    if (l->others)
+        ts_cuda_append(&t, "%s", l->others);
     if (!t.text)
         return ts_error(TS_NO_MEMORY, "cannot allocate the text of the choices");
     *text = t.text;
     return NULL;
+}
+
+/* Where the section that begins at `text` ends. */
+static const char *section_end(const char *text)
+{
+    const char *const next = strstr(text, "\n" HEADING);
+    return next ? next + 1 : text + strlen(text);
 }
 
 ts_status ts_cuda_choices_import(ts_device *device, const char *text)
@@ -231,12 +244,22 @@ ts_status ts_cuda_choices_import(ts_device *device, const char *text)
     char line[512];
     TS_TRY(ts_cuda_libraries_of(device, &l));
     heading(device, line, sizeof line);
+    ts_cuda_text ours = {static_cast<char *>(calloc(1, 256)), 0, 256}, others = ours;
+    others.text = static_cast<char *>(calloc(1, 256));
+    for (const char *section = text, *end; *section; section = end) {
+        end = section_end(section);
+        if (strncmp(section, HEADING, strlen(HEADING)) != 0)
+            continue;
+        const bool mine = strncmp(section, line, strlen(line)) == 0;
+        if (!mine || ours.length == 0)
+            ts_cuda_append(mine ? &ours : &others, "%.*s", (int)(end - section), section);
+    }
     free(l->choices);
-    l->choices = NULL;
-    if (strncmp(text, line, strlen(line)) != 0)
-        return NULL;
-    l->choices = strdup(text);
-    return l->choices ? NULL : ts_error(TS_NO_MEMORY, "cannot allocate the text of the choices");
+    free(l->others);
+    l->choices = ours.text;
+    l->others = others.text;
+    return ours.text && others.text ? NULL
+                                    : ts_error(TS_NO_MEMORY, "cannot allocate the text of the choices");
 }
 
 const char *ts_cuda_earlier_choice(const ts_cuda_libraries *libraries, const char *name, size_t *length)

@@ -20,7 +20,8 @@ struct ts_cuda_libraries {
     size_t workspace_limit; /* of a convolution */
     ts_cuda_graph_entry *graphs[TS_CUDA_BUCKETS];
     ts_cuda_product_entry *products[TS_CUDA_BUCKETS];
-    char *choices; /* text of an earlier run, or NULL */
+    char *choices; /* of an earlier run on such a device, as text, or NULL */
+    char *others;  /* those of other devices, to be kept */
 };
 
 ts_status ts_cuda_libraries_of(ts_device *device, ts_cuda_libraries **libraries);
