@@ -98,7 +98,9 @@ static void training(void **state)
     const int fits = advised(train(4000, bytes), "train.batch", 4000);
     assert_true(fits > 4 && fits < 4000);
     good(train(fits, bytes));
-    assert_int_equal(ts_status_code(train(fits + fits / 3, bytes)), TS_NO_MEMORY);
+    ts_status status = train(fits + fits / 3, bytes);
+    assert_int_equal(ts_status_code(status), TS_NO_MEMORY);
+    ts_status_free(status);
     /* a model that leaves no room for its gradients */
     assert_int_equal(advised(train(8, (size_t)1 << 20), "train.batch", 8), 0);
 }

@@ -117,6 +117,7 @@ static ts_status bench_sample(const cli_options *o, const ts_bench *bench, ts_pr
         json_object_set_new(json, "evaluations_measured", json_integer(r.evaluations));
         json_object_set_new(json, "evaluations_per_second", cli_json_real(r.evaluations_per_second));
         json_object_set_new(json, "flops_per_evaluation", cli_json_real(r.evaluation_flops));
+        json_object_set_new(json, "launches_per_step", json_integer(r.launches));
         json_object_set_new(json, "host_seconds_per_evaluation", cli_json_real(r.figures.host_seconds));
         json_object_set_new(json, "allocations_after_first_evaluation",
                             json_integer((json_int_t)r.figures.late_allocations));
@@ -126,7 +127,10 @@ static ts_status bench_sample(const cli_options *o, const ts_bench *bench, ts_pr
     print_common(bench, &r.figures);
     printf("%.4g evaluations of one image a second (batch %d), %g of them a sample by %s\n",
            r.evaluations_per_second, r.batch, r.nfe, bench->config->sample.sampler);
-    printf("an evaluation of the batch is queued by the host in %.3g s\n", r.figures.host_seconds);
+    printf("an evaluation of the batch is queued by the host in %.3g s", r.figures.host_seconds);
+    if (r.launches)
+        printf(", a step has %lld launches", (long long)r.launches);
+    printf("\n");
     return NULL;
 }
 

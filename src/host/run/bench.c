@@ -279,6 +279,29 @@ static ts_status timed_run(const ts_bench *bench, ts_sampler *sampler, const ts_
     return NULL;
 }
 
+/* What a step launches: what two steps queue more than one, none of it recorded; a first step does not count,
+ * for which a device makes what it keeps. */
+static ts_status count_launches(const ts_bench *bench, ts_sampler *sampler, ts_sampler_config config,
+                                ts_density *noise, const ts_step_state *state, float *x, int64_t *launches)
+{
+    ts_device *device = bench->device;
+    const bool unrecorded = device->unrecorded;
+    int64_t queued[3] = {0};
+    ts_status status = NULL;
+    device->unrecorded = true;
+    for (int i = 0; i < 3 && !status; i++) {
+        int nfe;
+        double seconds, host;
+        const uint64_t before = device->launches;
+        config.steps = i < 2 ? 1 : 2;
+        status = timed_run(bench, sampler, &config, noise, state, x, &nfe, &seconds, &host);
+        queued[i] = (int64_t)(device->launches - before);
+    }
+    device->unrecorded = unrecorded;
+    *launches = queued[2] - queued[1];
+    return status;
+}
+
 static ts_status measure_sampler(const ts_bench *bench, ts_sampler *sampler, ts_sampler_config config,
                                  int steps, ts_density *noise, const ts_step_state *state, float *x,
                                  ts_bench_sample *result)
@@ -287,8 +310,10 @@ static ts_status measure_sampler(const ts_bench *bench, ts_sampler *sampler, ts_
     const int whole = config.steps;
     int nfe;
     double seconds, host;
-    if (!adaptive)
+    if (!adaptive) {
         config.steps = steps < whole ? steps : whole;
+        TS_TRY(count_launches(bench, sampler, config, noise, state, x, &result->launches));
+    }
     TS_TRY(timed_run(bench, sampler, &config, noise, state, x, &nfe, &seconds, &host)); /* warms up */
     const uint64_t allocations = bench->device->allocations;
     TS_TRY(timed_run(bench, sampler, &config, noise, state, x, &nfe, &seconds, &host));

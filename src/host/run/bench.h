@@ -56,6 +56,7 @@ typedef struct ts_bench_sample {
     double nfe;               /* evaluations that one sample takes */
     double evaluations_per_second; /* of single images: batch * evaluations / seconds */
     double evaluation_flops;       /* of one image */
+    int64_t launches; /* of one step; 0: the device does not count them, or RK45, whose steps are tries */
 } ts_bench_sample;
 
 /* The configured sampler on the untrained network.  Samplers with a fixed number of steps are timed over
