@@ -31,21 +31,21 @@ static bool is_absent(const char *message)
     return !strncmp(message, CUDA_MODULE ": cannot open", strlen(CUDA_MODULE ": cannot open"));
 }
 
-/* The module's table.  It stays loaded for the life of the process: devices hold its table.  `here` tells
- * whether there is a module at all. */
-static ts_status load_cuda(const ts_kernels **kernels, bool *here)
+/* The module's table.  It stays loaded for the life of the process: devices hold its table.  `broken` tells
+ * that there is a module and it does not load. */
+static ts_status load_cuda(const ts_kernels **kernels, bool *broken)
 {
     char path[PATH_MAX];
     module_beside(path);
-    *here = true;
+    *broken = false;
     /* One that is there but does not load is the error to report. */
     void *module = dlopen(*path ? path : CUDA_MODULE, RTLD_NOW | RTLD_LOCAL);
     if (!module) {
         const char *message = dlerror();
-        *here = !is_absent(message);
-        return *here ? ts_error(TS_UNSUPPORTED, "the CUDA device does not load: %s", message)
-                     : ts_error(TS_UNSUPPORTED, "this build has no CUDA device: there is no " CUDA_MODULE
-                                                " (cmake -D TSTAR_CUDA=ON)");
+        *broken = !is_absent(message);
+        return *broken ? ts_error(TS_UNSUPPORTED, "the CUDA device does not load: %s", message)
+                       : ts_error(TS_UNSUPPORTED, "this build has no CUDA device: there is no " CUDA_MODULE
+                                                  " (cmake -D TSTAR_CUDA=ON)");
     }
     module_entry *entry;
     *(void **)&entry = dlsym(module, "ts_cuda_kernels");
@@ -53,23 +53,23 @@ static ts_status load_cuda(const ts_kernels **kernels, bool *here)
     return *kernels ? NULL : ts_error(TS_UNSUPPORTED, CUDA_MODULE " is not a module of this program");
 }
 
-static ts_status open_cuda(const ts_device_options *options, ts_device **device, bool *here)
+static ts_status open_cuda(const ts_device_options *options, ts_device **device, bool *broken)
 {
     const ts_kernels *kernels;
-    TS_TRY(load_cuda(&kernels, here));
+    TS_TRY(load_cuda(&kernels, broken));
     return kernels->open(options, device);
 }
 
-/* A GPU, or else the CPU, which says why where a GPU could have been expected: there is a module, or a card.
- */
+/* A GPU, or else the CPU, which says why where a GPU could have been expected: there is a card, or a module
+ * that does not load. */
 static ts_status open_auto(const ts_device_options *options, ts_device **device)
 {
-    bool here;
-    ts_status why = open_cuda(options, device, &here);
+    bool broken;
+    ts_status why = open_cuda(options, device, &broken);
     if (!why)
         return NULL;
     ts_status status = ts_cpu_kernels.open(options, device);
-    if (!status && (here || !access("/dev/nvidiactl", F_OK)))
+    if (!status && (broken || !access("/dev/nvidiactl", F_OK)))
         snprintf((*device)->instead, sizeof(*device)->instead, "%s", ts_status_message(why));
     ts_status_free(why);
     return status;
@@ -88,7 +88,7 @@ static int parse_index(const char *text)
 ts_status ts_device_open(const char *name, const ts_device_options *options, ts_device **device)
 {
     ts_device_options wanted = *options;
-    bool here;
+    bool broken;
     *device = NULL;
     if (strcmp(name, "cpu") == 0)
         return ts_cpu_kernels.open(&wanted, device);
@@ -97,16 +97,16 @@ ts_status ts_device_open(const char *name, const ts_device_options *options, ts_
     if (strncmp(name, "cuda:", 5) == 0)
         wanted.index = parse_index(name + 5);
     if ((strcmp(name, "cuda") == 0 || strncmp(name, "cuda:", 5) == 0) && wanted.index >= 0)
-        return ts_context(open_cuda(&wanted, device, &here), "--device %s", name);
+        return ts_context(open_cuda(&wanted, device, &broken), "--device %s", name);
     return ts_error(TS_INVALID, "--device %s: unknown device, expected cpu, cuda, cuda:INDEX or auto", name);
 }
 
 ts_status ts_device_libraries(const char *name, char *text, size_t size)
 {
     const ts_kernels *kernels = &ts_cpu_kernels;
-    bool here;
+    bool broken;
     if (strcmp(name, "cpu"))
-        TS_TRY(load_cuda(&kernels, &here));
+        TS_TRY(load_cuda(&kernels, &broken));
     *text = '\0';
     if (kernels->libraries)
         kernels->libraries(text, size);
