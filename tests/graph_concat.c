@@ -100,17 +100,6 @@ static void run(const model *m, const built *b, int variant, results *r)
     memcpy(r->dparams, ts_params_buffer(m->params, TS_BUFFER_GRADIENT), params * sizeof(float));
 }
 
-static void check_near(const char *what, const float *a, const float *b, int count)
-{
-    double difference = 0, norm = 0;
-    for (int i = 0; i < count; i++) {
-        difference += pow((double)a[i] - (double)b[i], 2);
-        norm += pow((double)b[i], 2);
-    }
-    if (!(sqrt(difference / norm) < 2e-6))
-        fail_msg("%s: halves and whole differ by %.2g", what, sqrt(difference / norm));
-}
-
 /* ---- tests ---- */
 
 void concat_is_written_on_demand(void **state)
@@ -128,9 +117,9 @@ void concat_is_written_on_demand(void **state)
             assert_true(ts_graph_arena_bytes(pair.graph) < ts_graph_arena_bytes(whole.graph));
         run(&m, &pair, extra, &a);
         run(&m, &whole, extra, &b);
-        check_near("output", a.out, b.out, X_COUNT);
-        check_near("gradient of the input", a.dx, b.dx, X_COUNT);
-        check_near("gradient of the parameters", a.dparams, b.dparams, (int)ts_params_count(m.params));
+        graph_must_agree("output", a.out, b.out, X_COUNT);
+        graph_must_agree("gradient of the input", a.dx, b.dx, X_COUNT);
+        graph_must_agree("gradient of the parameters", a.dparams, b.dparams, (int)ts_params_count(m.params));
         if (extra & OUTPUT)
             assert_memory_equal(ts_graph_data(pair.graph, pair.both), ts_graph_data(whole.graph, whole.both),
                                 BOTH_COUNT * sizeof(float));
@@ -170,10 +159,11 @@ void concat_with_shift(void **state)
         memcpy(dshift[whole], ts_graph_gradient(g, shift), sizeof dshift[whole]);
         ts_graph_destroy(g);
     }
-    check_near("output", r[0].out, r[1].out, X_COUNT);
-    check_near("gradient of the input", r[0].dx, r[1].dx, X_COUNT);
-    check_near("gradient of the shift", dshift[0], dshift[1], SHIFTS);
-    check_near("gradient of the parameters", r[0].dparams, r[1].dparams, (int)ts_params_count(m.params));
+    graph_must_agree("output", r[0].out, r[1].out, X_COUNT);
+    graph_must_agree("gradient of the input", r[0].dx, r[1].dx, X_COUNT);
+    graph_must_agree("gradient of the shift", dshift[0], dshift[1], SHIFTS);
+    graph_must_agree("gradient of the parameters", r[0].dparams, r[1].dparams,
+                     (int)ts_params_count(m.params));
     ts_params_destroy(m.params);
 }
 

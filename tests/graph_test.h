@@ -18,6 +18,9 @@ void graph_must(ts_status status);
 void graph_must_fail(ts_status status, ts_code code, const char *part);
 float graph_random(uint32_t *seed); /* on [-1, 1) */
 
+/* Two computations of the same: ||a - b|| < 2e-6 ||b||. */
+void graph_must_agree(const char *what, const float *a, const float *b, int count);
+
 /* A parameter of a small model; rank 4: a 3x3 convolution's weight. */
 ts_param graph_add(ts_params *params, const char *name, int rank, int64_t a, int64_t b, ts_init init,
                    float scale);

@@ -124,6 +124,7 @@ void ot_status(ot *t, ts_status status);
 void operations_nn(ot *t);
 void operations_norm(ot *t);
 void operations_glow(ot *t);
+void operations_sums(ot *t);
 void operations_loop(ot *t);
 void operations_bound(ot *t);
 void operations_dense_pairs(ot *t);

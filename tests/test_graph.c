@@ -30,6 +30,17 @@ float graph_random(uint32_t *seed)
     return (float)(*seed >> 8) / 8388608.0f - 1.0f;
 }
 
+void graph_must_agree(const char *what, const float *a, const float *b, int count)
+{
+    double difference = 0, norm = 0;
+    for (int i = 0; i < count; i++) {
+        difference += pow((double)a[i] - (double)b[i], 2);
+        norm += pow((double)b[i], 2);
+    }
+    if (!(sqrt(difference / norm) < 2e-6))
+        fail_msg("%s: the two differ by %.2g", what, sqrt(difference / norm));
+}
+
 static int open_device(void **state)
 {
     (void)state;

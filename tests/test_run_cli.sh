@@ -7,13 +7,7 @@ configs=$2/configs
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
-checks=0
-failures=0
-
-fail() {
-    failures=$((failures + 1))
-    echo "FAILED: $*"
-}
+. "$2/tests/program.sh"
 
 # refused STATUS TEXT ARGUMENTS...: must end with STATUS and one line that contains TEXT.
 refused() {
@@ -26,17 +20,6 @@ refused() {
     grep -qF -- "$text" err || fail "tstar $*: \"$text\" is not in: $(cat err)"
     [ "$(wc -l <err)" = 1 ] || fail "tstar $*: more than one line: $(cat err)"
     [ -s out ] && fail "tstar $*: prints a result all the same"
-}
-
-# works ARGUMENTS...: must end with 0; its output stays in out and err.
-works() {
-    checks=$((checks + 1))
-    "$program" "$@" >out 2>err || fail "tstar $*: $(cat err)"
-}
-
-same() {
-    checks=$((checks + 1))
-    cmp -s "$1" "$2" || fail "$1 and $2 differ"
 }
 
 cat >small.yaml <<'END'

@@ -8,19 +8,8 @@ trap 'rm -rf "$work"' EXIT
 cp "$1" "$work/tstar" || exit 1 # away from a module of a real card
 cd "$work" || exit 1
 export LD_LIBRARY_PATH="$2${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-checks=0
-failures=0
-
-fail() {
-    failures=$((failures + 1))
-    echo "FAILED: $*"
-}
-
-# works ARGUMENTS...: must end with 0; its output stays in out and err.
-works() {
-    checks=$((checks + 1))
-    ./tstar "$@" >out 2>err || fail "tstar $*: $(cat err)"
-}
+program=./tstar
+. "$(dirname -- "$0")/../program.sh"
 
 # fails STATUS TEXT ARGUMENTS...: must end with STATUS and one message that contains TEXT.
 fails() {
@@ -32,11 +21,6 @@ fails() {
     [ $status = "$wanted" ] || fail "tstar $*: exit status $status instead of $wanted: $(cat err)"
     grep -q "^tstar: .*$text" err || fail "tstar $*: \"$text\" is not in: $(cat err)"
     [ "$(grep -c '^tstar: ' err)" = 1 ] || fail "tstar $*: more than one message: $(cat err)"
-}
-
-same() {
-    checks=$((checks + 1))
-    cmp -s "$1" "$2" || fail "$1 and $2 differ"
 }
 
 # close_to TOLERANCE FIRST SECOND: relative.
