@@ -95,7 +95,7 @@ set(CMAKE_CUDA_ARCHITECTURES ${architectures})
 enable_language(CUDA)
 message(STATUS "CUDA ${version}, compute capabilities: ${architectures}")
 
-file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/cuda/*.cu
+file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/cuda/*.cu
   ${CMAKE_SOURCE_DIR}/src/kernels/cuda/*.c)
 add_library(tstar_cuda MODULE ${cuda_sources})
 set_target_properties(tstar_cuda PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON C_VISIBILITY_PRESET hidden

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "diffusion/density.h"
+#include "diffusion/densities/density.h"
 #include "diffusion/training.h"
 #include "glow_model.h"
 

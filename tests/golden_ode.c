@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "diffusion/sampler.h"
+#include "diffusion/samplers/sampler.h"
 #include "golden.h"
 
 /* As the references: with atol beside it, just within what float32 states can honour. */

@@ -2,7 +2,7 @@
 #ifndef TS_TESTS_REPORT_MADE_UP_H
 #define TS_TESTS_REPORT_MADE_UP_H
 
-#include "run/chart.h"
+#include "report/chart.h"
 
 /* Image data, or a mixture on the line with two scores; two starts each. */
 void made_up_results(bool mixture, ts_results *results);

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "run/bench.h"
+#include "bench/bench.h"
 
 #define MUST(expression)                                                                                     \
     do {                                                                                                     \

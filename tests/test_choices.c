@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "run/choices.h"
+#include "run/algorithms.h"
 
 static char told[64]; /* by the latest import */
 static const char *chosen = "";

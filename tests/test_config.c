@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "run/config.h"
+#include "config/config.h"
 
 #define FILE_NAME "test_config.yaml"
 

@@ -12,8 +12,8 @@
 #include <unistd.h>
 #include <zlib.h>
 #include <cmocka.h>
-#include "run/dataset.h"
-#include "run/digits.h"
+#include "data/dataset.h"
+#include "data/digits.h"
 
 #define FOLDER      "test_dataset_files"
 #define TRAIN       FOLDER "/train-images-idx3-ubyte"

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "diffusion/density.h"
+#include "diffusion/densities/density.h"
 #include "glow_model.h"
 
 static int setup(void **state)

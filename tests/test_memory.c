@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "run/bench.h"
+#include "bench/bench.h"
 #include "run/fit.h"
 #include "run/trainer.h"
 

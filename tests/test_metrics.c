@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "run/metrics.h"
+#include "quality/metrics.h"
 
 #define ASSERT_NEAR(actual, expected, tolerance)                                                             \
     do {                                                                                                     \

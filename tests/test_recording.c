@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "diffusion/bound.h"
-#include "diffusion/density.h"
-#include "diffusion/sampler.h"
+#include "diffusion/densities/density.h"
+#include "diffusion/samplers/sampler.h"
 #include "recording.h"
 
 /* ---- score training ---- */

@@ -15,8 +15,8 @@
 #include "base/file.h"
 #include "base/safetensors.h"
 #include "report_made_up.h"
-#include "run/png.h"
-#include "run/report.h"
+#include "report/png.h"
+#include "report/report.h"
 
 #define ASSERT_OK(expression)                                                                                \
     do {                                                                                                     \

@@ -2,8 +2,8 @@
  * The samplers and the flow on exact scores: distributions, orders of convergence, evaluations, likelihoods.
  */
 #include <stdio.h>
-#include "diffusion/density.h"
-#include "diffusion/sampler.h"
+#include "diffusion/densities/density.h"
+#include "diffusion/samplers/sampler.h"
 #include "oracle.h"
 
 #define EPS 1e-3

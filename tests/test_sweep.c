@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "run/sweep_internal.h"
+#include "sweep/internal.h"
 
 #define ASSERT_NEAR(actual, expected, tolerance)                                                             \
     do {                                                                                                     \

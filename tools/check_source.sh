@@ -33,12 +33,12 @@ floor() {
         [ -z "$found" ] || fail "$folder includes the higher floor $above: $found"
     done
 }
-floor src/host/base graph nn diffusion run cli
-floor src/kernels graph nn diffusion run cli
-floor src/host/graph nn diffusion run cli kernels/cpu
-floor src/host/nn diffusion run cli kernels/cpu
-floor src/host/diffusion run cli kernels/cpu
-floor src/host/run cli kernels/cpu
+floor src/host/base graph nn diffusion config data run quality sweep report bench api cli
+floor src/kernels graph nn diffusion config data run quality sweep report bench api cli
+floor src/host/graph nn diffusion config data run quality sweep report bench api cli kernels/cpu
+floor src/host/nn diffusion config data run quality sweep report bench api cli kernels/cpu
+floor src/host/diffusion config data run quality sweep report bench api cli kernels/cpu
+floor src/host/run sweep report bench api cli kernels/cpu
 floor src/host/cli kernels/cpu
 
 found=$(grep -rnE '#include [<"](oneapi|dnnl|cuda|cudnn|cublas|curand)' src/host || true)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "kernels/cuda/libraries.h"
+#include "kernels/cuda/vendor/libraries.h"
 #include "libraries.hpp"
 #include "simt.hpp"
 

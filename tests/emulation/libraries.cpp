@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <vector>
 #include "kernels/cuda/cuda.h"
-#include "kernels/cuda/library.h"
+#include "kernels/cuda/vendor/library.h"
 #include "libraries.hpp"
 
 namespace

@@ -9,7 +9,7 @@
 #include <map>
 #include <string>
 #include <vector>
-#include "kernels/cuda/libraries.h"
+#include "kernels/cuda/vendor/libraries.h"
 
 static int failures;
 

@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "kernels/cuda/cudnn_graph.h"
+#include "kernels/cuda/vendor/cudnn_graph.h"
 #include "plans.h"
 #include "run/model.h"
 

@@ -6,8 +6,8 @@
 #include <string.h>
 #include "base/file.h"
 #include "cli/cli.h"
-#include "run/bench.h"
-#include "run/choices.h"
+#include "bench/bench.h"
+#include "run/algorithms.h"
 
 static const cli_usage usage = {
     .name = "bench",

@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 #include <signal.h>
-#include "run/progress.h"
+#include "base/progress.h"
 #include "run/run.h"
 
 /* ---- commands: argv[0] is the command's name; the result is the exit status ---- */

@@ -2,7 +2,7 @@
 #ifndef TS_CLI_REPORT_H
 #define TS_CLI_REPORT_H
 
-#include "run/report.h"
+#include "report/report.h"
 
 /* T* by start and where the report is, on stdout; with `json`, DIR/sweep.json as it is.  A hint on stderr
  * where gnuplot was missing. */

@@ -9,7 +9,7 @@
 #include "base/safetensors.h"
 #include "cli/cli.h"
 #include "run/evaluate.h"
-#include "run/png.h"
+#include "report/png.h"
 
 static const cli_usage usage = {
     .name = "sample",

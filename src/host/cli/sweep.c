@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/report.h"
-#include "run/sweep.h"
+#include "sweep/sweep.h"
 
 static const cli_usage usage = {
     .name = "sweep",

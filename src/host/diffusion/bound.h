@@ -12,7 +12,7 @@
 #define TS_DIFFUSION_BOUND_H
 
 #include "diffusion/data.h"
-#include "diffusion/density.h"
+#include "diffusion/densities/density.h"
 #include "diffusion/score.h"
 
 typedef struct ts_interval {

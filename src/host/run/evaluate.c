@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "run/choices.h"
+#include "run/algorithms.h"
 #include "run/memory.h"
 
 static int smaller(int a, int64_t b)

@@ -5,9 +5,9 @@
 #define TS_RUN_EVALUATE_H
 
 #include "diffusion/bound.h"
-#include "diffusion/sampler.h"
+#include "diffusion/samplers/sampler.h"
 #include "run/fit.h"
-#include "run/progress.h"
+#include "base/progress.h"
 #include "run/run.h"
 
 /* ---- the start density ---- */

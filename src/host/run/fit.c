@@ -9,7 +9,7 @@
 #include "base/safetensors.h"
 #include "diffusion/training.h"
 #include "run/checkpoint.h"
-#include "run/choices.h"
+#include "run/algorithms.h"
 #include "run/log.h"
 #include "run/memory.h"
 

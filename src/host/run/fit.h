@@ -4,8 +4,8 @@
 #ifndef TS_RUN_FIT_H
 #define TS_RUN_FIT_H
 
-#include "diffusion/density.h"
-#include "run/progress.h"
+#include "diffusion/densities/density.h"
+#include "base/progress.h"
 #include "run/run.h"
 
 typedef struct ts_fit_result {

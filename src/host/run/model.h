@@ -6,7 +6,7 @@
 
 #include "diffusion/score.h"
 #include "nn/nn.h"
-#include "run/dataset.h"
+#include "data/dataset.h"
 
 typedef struct ts_model {
     ts_device *device;

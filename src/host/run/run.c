@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include "base/file.h"
 #include "run/checkpoint.h"
-#include "run/choices.h"
+#include "run/algorithms.h"
 
 char *ts_run_path(const ts_run *run, const char *name)
 {

@@ -12,8 +12,8 @@
 #ifndef TS_RUN_RUN_H
 #define TS_RUN_RUN_H
 
-#include "run/config.h"
-#include "run/dataset.h"
+#include "config/config.h"
+#include "data/dataset.h"
 #include "run/model.h"
 
 typedef struct ts_run {

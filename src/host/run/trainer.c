@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "run/checkpoint.h"
-#include "run/choices.h"
+#include "run/algorithms.h"
 #include "run/memory.h"
 #include "run/log.h"
 

@@ -5,7 +5,7 @@
 #define TS_RUN_TRAINER_H
 
 #include "diffusion/training.h"
-#include "run/progress.h"
+#include "base/progress.h"
 #include "run/run.h"
 
 typedef struct ts_trainer_options {

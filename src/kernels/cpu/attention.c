@@ -5,7 +5,7 @@
 #include <math.h>
 #include <omp.h>
 #include "kernels/cpu/cpu.h"
-#include "kernels/cpu/onednn.h"
+#include "kernels/cpu/conv/onednn.h"
 #include "kernels/cpu/vector_math.h"
 
 /* C [m,n] = alpha op(A) op(B), row-major with the given row lengths. */

@@ -3,10 +3,10 @@
  * NHWC, which oneDNN's kernels read as fast as blocked layouts; it packs weights, see convolution.c.
  */
 #include <string.h>
-#include "kernels/cpu/convolution.h"
+#include "kernels/cpu/conv/convolution.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/reduce.h"
-#include "kernels/cpu/winograd.h"
+#include "kernels/cpu/conv/winograd.h"
 
 /* Scratch slots; winograd.c uses 2 and 3, convolution.c those from 4 on. */
 enum { SLOT_SUMS, SLOT_GRADIENT };

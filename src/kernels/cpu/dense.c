@@ -4,7 +4,7 @@
 #include <omp.h>
 #include <string.h>
 #include "kernels/cpu/cpu.h"
-#include "kernels/cpu/onednn.h"
+#include "kernels/cpu/conv/onednn.h"
 #include "kernels/cpu/reduce.h"
 #include "kernels/cpu/vector_math.h"
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "kernels/cpu/cpu.h"
-#include "kernels/cpu/convolution.h"
+#include "kernels/cpu/conv/convolution.h"
 
 enum { SCRATCH_SLOTS = 16, ALIGNMENT = 64, HUGE_PAGE = 2 << 20, LARGE = 64 << 20 };
 

@@ -3,7 +3,7 @@
  * probabilities are not kept, cuDNN's fused attention does it without writing them.
  */
 #include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/library.h"
+#include "kernels/cuda/vendor/library.h"
 #include "kernels/cuda/softmax.h"
 
 /* Element `first` of an array of activations. */

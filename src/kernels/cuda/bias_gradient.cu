@@ -3,7 +3,7 @@
  * order.
  */
 #include "kernels/cuda/channels.h"
-#include "kernels/cuda/library.h"
+#include "kernels/cuda/vendor/library.h"
 #include "kernels/cuda/reduce.cuh"
 
 enum { THREADS = 256, UNROLL = 4, LANES = 8 };

@@ -4,7 +4,7 @@
  */
 #include "kernels/cuda/channels.h"
 #include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/library.h"
+#include "kernels/cuda/vendor/library.h"
 #include "kernels/cuda/weights_pack.h"
 
 enum { TAPS = 9 };

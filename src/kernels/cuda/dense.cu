@@ -3,7 +3,7 @@
  */
 #include "kernels/cuda/channels.h"
 #include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/library.h"
+#include "kernels/cuda/vendor/library.h"
 #include "kernels/cuda/weights_pack.h"
 
 /* The matrix in the activations' type; one that the graph computed has no copy that could be kept. */

@@ -1,0 +1,154 @@
+/* What the keys of a configuration demand of each other. */
+#include <math.h>
+#include <string.h>
+#include "config/table.h"
+
+static bool is(const char *value, const char *word)
+{
+    return !strcmp(value, word);
+}
+
+/* An error that points to where `key` got its value. */
+#define FAIL(origins, key, ...) return ts_config_error(&(origins)[ts_config_find(key)], __VA_ARGS__)
+
+static ts_status check_time(const ts_config_origin *origins, const char *key, double T, const char *eps_key,
+                            double eps)
+{
+    if (T > eps)
+        return NULL;
+    char time[32], least[32];
+    ts_config_real_text(T, time);
+    ts_config_real_text(eps, least);
+    FAIL(origins, key, "%s must lie in (%s, 1], above %s = %s, not %s", key, least, eps_key, least, time);
+}
+
+static ts_status check_times(const ts_config *config, const ts_config_origin *origins)
+{
+    TS_TRY(check_time(origins, "train.T", config->train.T, "train.eps", config->train.eps));
+    if (config->sweep.T.count < 1)
+        FAIL(origins, "sweep.T", "sweep.T must have at least one diffusion time");
+    for (int i = 0; i < config->sweep.T.count; i++) {
+        double T = config->sweep.T.v[i];
+        TS_TRY(check_time(origins, "sweep.T", T, "train.eps", config->train.eps));
+        TS_TRY(check_time(origins, "sweep.T", T, "bound.eps", config->bound.eps));
+        TS_TRY(check_time(origins, "sweep.T", T, "sample.eps", config->sample.eps));
+        for (int j = 0; j < i; j++)
+            if (T == config->sweep.T.v[j])
+                FAIL(origins, "sweep.T", "sweep.T holds %g twice", T);
+    }
+    return NULL;
+}
+
+static ts_status check_sde(const ts_config *config, const ts_config_origin *origins)
+{
+    if (config->sde.beta_max < config->sde.beta_min)
+        FAIL(origins, "sde.beta_max", "sde.beta_max = %g must not be below sde.beta_min = %g",
+             config->sde.beta_max, config->sde.beta_min);
+    if (config->sde.sigma_max <= config->sde.sigma_min)
+        FAIL(origins, "sde.sigma_max", "sde.sigma_max = %g must be above sde.sigma_min = %g",
+             config->sde.sigma_max, config->sde.sigma_min);
+    if (is(config->sde.kind, "ve") && !is(config->model.kind, "exact"))
+        FAIL(origins, "sde.kind", "sde.kind ve has no network yet: use vp or subvp, or model.kind exact");
+    return NULL;
+}
+
+static ts_status check_model(const ts_config *config, const ts_config_origin *origins)
+{
+    bool vectors = is(config->data.kind, "mixture");
+    const char *kind = config->model.kind;
+    if (vectors && is(kind, "ddpmpp"))
+        FAIL(origins, "model.kind", "model.kind ddpmpp is for images; a mixture's points need mlp or exact");
+    if (!vectors && is(kind, "mlp"))
+        FAIL(origins, "model.kind", "model.kind mlp is for vectors (data.kind mixture); images need ddpmpp");
+    if (!vectors && is(kind, "exact"))
+        FAIL(origins, "model.kind",
+             "model.kind exact needs data.kind mixture: real data have no exact score");
+    if (config->model.nf % 2)
+        FAIL(origins, "model.nf", "model.nf must be even, not %d", config->model.nf);
+    if (config->model.ch_mult.count < 1 || config->model.ch_mult.count > 8)
+        FAIL(origins, "model.ch_mult", "model.ch_mult must have 1 to 8 levels, not %d",
+             config->model.ch_mult.count);
+    if (config->model.attn_resolutions.count > 8)
+        FAIL(origins, "model.attn_resolutions", "model.attn_resolutions must have at most 8 entries, not %d",
+             config->model.attn_resolutions.count);
+    for (int i = 0; i < config->model.attn_resolutions.count; i++)
+        if (config->model.attn_resolutions.v[i] < 1)
+            FAIL(origins, "model.attn_resolutions", "model.attn_resolutions must be positive, not %d",
+                 config->model.attn_resolutions.v[i]);
+    return NULL;
+}
+
+static ts_status check_covariances(const ts_config *config, const ts_config_origin *origins)
+{
+    const ts_matrix *covariances = &config->data.mixture.covariances;
+    int d = config->data.mixture.means.columns;
+    if (covariances->rows != config->data.mixture.weights.count || covariances->columns != d * d)
+        FAIL(origins, "data.mixture.covariances",
+             "data.mixture.covariances must be %d rows (as many as weights) of %d*%d values, not %d rows of "
+             "%d",
+             config->data.mixture.weights.count, d, d, covariances->rows, covariances->columns);
+    for (int k = 0; k < covariances->rows; k++)
+        for (int i = 0; i < d; i++)
+            for (int j = 0; j < i; j++) {
+                const double *m = covariances->v + (size_t)k * (size_t)(d * d);
+                double size = fabs(m[i * d + i]) + fabs(m[j * d + j]);
+                if (fabs(m[i * d + j] - m[j * d + i]) > 1e-9 * size)
+                    FAIL(origins, "data.mixture.covariances",
+                         "data.mixture.covariances: row %d is not a symmetric matrix", k + 1);
+            }
+    return NULL;
+}
+
+static ts_status check_stds(const ts_config *config, const ts_config_origin *origins)
+{
+    const ts_matrix *stds = &config->data.mixture.stds;
+    int d = config->data.mixture.means.columns;
+    if (stds->rows != config->data.mixture.weights.count || stds->columns != d)
+        FAIL(origins, "data.mixture.stds",
+             "data.mixture.stds must be %d rows (as many as weights) of %d, not %d rows of %d",
+             config->data.mixture.weights.count, d, stds->rows, stds->columns);
+    for (int i = 0; i < stds->rows * d; i++)
+        if (!(stds->v[i] > 0))
+            FAIL(origins, "data.mixture.stds", "data.mixture.stds must be positive, not %g", stds->v[i]);
+    return NULL;
+}
+
+static ts_status check_mixture(const ts_config *config, const ts_config_origin *origins)
+{
+    const ts_reals *weights = &config->data.mixture.weights;
+    const ts_matrix *means = &config->data.mixture.means;
+    if (weights->count < 1)
+        FAIL(origins, "data.mixture.weights", "data.kind mixture needs data.mixture.weights");
+    for (int i = 0; i < weights->count; i++)
+        if (!(weights->v[i] > 0))
+            FAIL(origins, "data.mixture.weights", "data.mixture.weights must be positive, not %g",
+                 weights->v[i]);
+    if (means->rows != weights->count || means->columns < 1)
+        FAIL(origins, "data.mixture.means",
+             "data.mixture.means must have %d rows, as many as weights, not %d", weights->count, means->rows);
+    if ((config->data.mixture.stds.rows > 0) == (config->data.mixture.covariances.rows > 0))
+        FAIL(origins, "data.mixture.stds",
+             "data.kind mixture needs either data.mixture.stds or data.mixture.covariances");
+    return config->data.mixture.stds.rows > 0 ? check_stds(config, origins)
+                                              : check_covariances(config, origins);
+}
+
+static ts_status check_data(const ts_config *config, const ts_config_origin *origins)
+{
+    const char *kind = config->data.kind;
+    if ((is(kind, "idx") || is(kind, "cifar10")) && !*config->data.path)
+        FAIL(origins, "data.path", "data.kind %s needs data.path, the folder with the files", kind);
+    if (config->data.levels == 1)
+        FAIL(origins, "data.levels", "data.levels must be 0 or in [2, 256], not 1");
+    if (config->data.flip && is(kind, "mixture"))
+        FAIL(origins, "data.flip", "data.flip is for images; a mixture has none");
+    return is(kind, "mixture") ? check_mixture(config, origins) : NULL;
+}
+
+ts_status ts_config_check(const ts_config *config, const ts_config_origin *origins)
+{
+    TS_TRY(check_data(config, origins));
+    TS_TRY(check_sde(config, origins));
+    TS_TRY(check_model(config, origins));
+    return check_times(config, origins);
+}

@@ -1,0 +1,56 @@
+/* Whether two configurations are of one run. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "config/table.h"
+
+/* Whether `sections`, words apart by spaces, names the key's; "data" holds data.mixture. */
+static bool is_of(const ts_config_key *key, const char *sections)
+{
+    const char *section = *key->section ? key->section : "run";
+    const size_t length = strcspn(section, ".");
+    for (const char *word = sections; word && *word; word += strspn(word, " ")) {
+        const size_t all = strcspn(word, " ");
+        if (all == length && !strncmp(word, section, length))
+            return true;
+        word += all;
+    }
+    return !sections;
+}
+
+static bool must_agree(const ts_config_key *key, ts_config_use use)
+{
+    return key->change == TS_CHANGE_FIXED || (use == TS_USE_WRITE && key->change == TS_CHANGE_TRAIN);
+}
+
+static void cut(const char *text, char out[64])
+{
+    const bool whole = strlen(text) < 64;
+    snprintf(out, 64, "%.*s%s", whole ? 63 : 60, text, whole ? "" : "...");
+}
+
+static ts_status compare_key(const ts_config *a, const ts_config *b, const ts_config_key *key,
+                             ts_config_difference *difference)
+{
+    char *first, *second = NULL;
+    TS_TRY(ts_config_value_text(a, key, &first));
+    ts_status status = ts_config_value_text(b, key, &second);
+    if (!status && strcmp(first, second)) {
+        difference->key = key->name;
+        cut(first, difference->a);
+        cut(second, difference->b);
+    }
+    free(first);
+    free(second);
+    return status;
+}
+
+ts_status ts_config_compare(const ts_config *a, const ts_config *b, ts_config_use use, const char *sections,
+                            ts_config_difference *difference)
+{
+    *difference = (ts_config_difference){0};
+    for (int i = 0; ts_config_keys[i].key && !difference->key; i++)
+        if (must_agree(&ts_config_keys[i], use) && is_of(&ts_config_keys[i], sections))
+            TS_TRY(compare_key(a, b, &ts_config_keys[i], difference));
+    return NULL;
+}

@@ -1,0 +1,171 @@
+#include "data/dataset.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "data/files.h"
+#include "data/digits.h"
+
+void ts_image_set_release(ts_image_set *set)
+{
+    free(set->bytes);
+    *set = (ts_image_set){.count = 0};
+}
+
+/* ---- grey values to level indices ---- */
+
+/* Level k of `levels` is stored as round(255 k / (levels - 1)). */
+static ts_status to_levels(ts_image_set *set, int levels)
+{
+    int level_of[256];
+    for (int v = 0; v < 256; v++)
+        level_of[v] = -1;
+    for (int k = 0; k < levels; k++)
+        level_of[(2 * 255 * k + levels - 1) / (2 * (levels - 1))] = k;
+    const int64_t size = (int64_t)set->h * set->w * set->c, total = set->count * size;
+    for (int64_t i = 0; i < total; i++) {
+        int level = level_of[set->bytes[i]];
+        if (level < 0)
+            return ts_error(TS_FORMAT,
+                            "%s: image %lld holds grey value %d, which is none of %d levels (data.levels)",
+                            set->name, (long long)(i / size), set->bytes[i], levels);
+        set->bytes[i] = (uint8_t)level;
+    }
+    return NULL;
+}
+
+static ts_status upload(ts_device *device, const ts_image_set *set, int levels, ts_data *data)
+{
+    const size_t bytes = (size_t)set->count * (size_t)set->h * (size_t)set->w * (size_t)set->c;
+    *data = (ts_data){
+        .device = device, .h = set->h, .w = set->w, .c = set->c, .count = set->count, .levels = levels};
+    TS_TRY(ts_context(device->k->allocate(device, bytes, (void **)&data->bytes), "%s", set->name));
+    return device->k->upload(device, data->bytes, set->bytes, bytes);
+}
+
+/* ---- the kinds ---- */
+
+static ts_status read_digits(ts_image_set *train, ts_image_set *test)
+{
+    size_t bytes;
+    const unsigned char *content = ts_digits_bytes(TS_DIGITS_TRAIN_IMAGES, &bytes);
+    TS_TRY(ts_idx_parse_images("built-in digits", content, bytes, train));
+    content = ts_digits_bytes(TS_DIGITS_TEST_IMAGES, &bytes);
+    return ts_idx_parse_images("built-in digits", content, bytes, test);
+}
+
+static ts_status read_images(const ts_config *config, ts_image_set *train, ts_image_set *test)
+{
+    if (!strcmp(config->data.kind, "digits"))
+        return read_digits(train, test);
+    if (!strcmp(config->data.kind, "idx"))
+        return ts_idx_read(config->data.path, train, test);
+    return ts_cifar10_read(config->data.path, train, test);
+}
+
+static ts_status open_images(const ts_config *config, ts_device *device, ts_dataset *dataset)
+{
+    ts_image_set train = {.count = 0}, test = {.count = 0};
+    const bool digits = !strcmp(config->data.kind, "digits");
+    const int levels = config->data.levels ? config->data.levels : digits ? 17 : 256;
+    ts_status status;
+    TS_GOTO(read_images(config, &train, &test), done);
+    if (config->data.limit && config->data.limit < train.count)
+        train.count = config->data.limit;
+    TS_GOTO(to_levels(&train, levels), done);
+    TS_GOTO(to_levels(&test, levels), done);
+    TS_GOTO(upload(device, &train, levels, &dataset->train), done);
+    TS_GOTO(upload(device, &test, levels, &dataset->test), done);
+    dataset->train.flip = config->data.flip;
+    snprintf(dataset->description, sizeof dataset->description,
+             "%s: %lld + %lld images %dx%dx%d, %d grey levels", config->data.kind, (long long)train.count,
+             (long long)test.count, train.h, train.w, train.c, levels);
+done:
+    ts_image_set_release(&train);
+    ts_image_set_release(&test);
+    return status;
+}
+
+static ts_status open_mixture(const ts_config *config, ts_device *device, ts_dataset *dataset)
+{
+    const ts_matrix *means = &config->data.mixture.means;
+    const bool diagonal = config->data.mixture.stds.rows > 0;
+    TS_TRY(ts_mixture_create(device, means->rows, means->columns, config->data.mixture.weights.v, means->v,
+                             diagonal ? config->data.mixture.stds.v : NULL,
+                             diagonal ? NULL : config->data.mixture.covariances.v, &dataset->mixture));
+    dataset->train = (ts_data){.device = device,
+                               .h = 1,
+                               .w = 1,
+                               .c = means->columns,
+                               .count = config->data.mixture.count,
+                               .mixture = dataset->mixture};
+    dataset->test = dataset->train;
+    snprintf(dataset->description, sizeof dataset->description,
+             "mixture of %d Gaussian%s in %d dimension%s, %s covariances", means->rows,
+             means->rows == 1 ? "" : "s", means->columns, means->columns == 1 ? "" : "s",
+             diagonal ? "diagonal" : "full");
+    return NULL;
+}
+
+ts_status ts_dataset_open(const ts_config *config, ts_device *device, ts_dataset **dataset)
+{
+    *dataset = NULL;
+    ts_dataset *d = calloc(1, sizeof *d);
+    if (!d)
+        return ts_error(TS_NO_MEMORY, "no memory for the data set");
+    ts_status status = !strcmp(config->data.kind, "mixture") ? open_mixture(config, device, d)
+                                                             : open_images(config, device, d);
+    if (status)
+        ts_dataset_close(d);
+    else
+        *dataset = d;
+    return status;
+}
+
+void ts_dataset_close(ts_dataset *dataset)
+{
+    if (!dataset)
+        return;
+    if (dataset->train.device)
+        ts_data_release(&dataset->train);
+    if (dataset->test.device)
+        ts_data_release(&dataset->test);
+    ts_mixture_destroy(dataset->mixture);
+    free(dataset);
+}
+
+/* ---- reading back ---- */
+
+enum { READ_BATCH = 1024 };
+
+static ts_status read_batches(const ts_data *data, const ts_step_state *state, int64_t start, int64_t n,
+                              float *device_x, float *x)
+{
+    ts_device *device = data->device;
+    const size_t d = (size_t)ts_data_dim(data);
+    for (int64_t done = 0; done < n; done += READ_BATCH) {
+        const int batch = n - done < READ_BATCH ? (int)(n - done) : READ_BATCH;
+        TS_TRY(ts_data_eval_batch(data, batch, start + done, state, device_x));
+        TS_TRY(
+            device->k->download(device, x + (size_t)done * d, device_x, (size_t)batch * d * sizeof(float)));
+    }
+    return NULL;
+}
+
+ts_status ts_dataset_read(const ts_data *data, uint64_t seed, int64_t start, int64_t n, float *x)
+{
+    ts_device *device = data->device;
+    const ts_step_state host = {.seed = seed};
+    void *state = NULL, *batch = NULL;
+    ts_status status;
+    TS_GOTO(device->k->allocate(device, sizeof host, &state), done);
+    TS_GOTO(
+        device->k->allocate(device, (size_t)READ_BATCH * (size_t)ts_data_dim(data) * sizeof(float), &batch),
+        done);
+    TS_GOTO(device->k->upload(device, state, &host, sizeof host), done);
+    status = read_batches(data, state, start, n, batch, x);
+done:
+    device->k->release(device, batch);
+    device->k->release(device, state);
+    return status;
+}

@@ -1,0 +1,36 @@
+/*
+ * The data sets: read, checked, and put on the device once.
+ *
+ *   digits   the UCI optical digits inside the program: 1500 + 297 images 8x8x1, 17 levels
+ *   idx      IDX files, plain or gzip, in the folder data.path: train-images-idx3-ubyte[.gz] and
+ *            t10k-images-idx3-ubyte[.gz] or test-images-idx3-ubyte[.gz]; label files beside them must agree
+ *            in number
+ *   cifar10  data_batch_1.bin .. data_batch_5.bin and test_batch.bin (or test_batch_first1000.bin)
+ *   mixture  a Gaussian mixture from data.mixture, drawn fresh
+ *
+ * An image's bytes are values of data.levels equally spaced grey levels, level k stored as
+ * round(255 k / (levels - 1)); on the device they are level indices.  A byte that is none of the levels is an
+ * error.
+ */
+#ifndef TS_DATA_DATASET_H
+#define TS_DATA_DATASET_H
+
+#include "diffusion/data.h"
+#include "diffusion/mixture.h"
+#include "config/config.h"
+
+typedef struct ts_dataset {
+    ts_data train, test; /* test: never trained on */
+    ts_mixture *mixture; /* NULL unless the data are a mixture */
+    char description[160];
+} ts_dataset;
+
+/* Errors: TS_NOT_FOUND, TS_FORMAT, TS_INVALID, TS_NO_MEMORY; each names the file and what would be right. */
+ts_status ts_dataset_open(const ts_config *config, ts_device *device, ts_dataset **dataset);
+void ts_dataset_close(ts_dataset *dataset); /* NULL is fine */
+
+/* Examples start .. start + n - 1 of a set, wrapped around, as host floats in model scale [n,h,w,c].
+ * Mixtures: draws of those numbers under `seed`. */
+ts_status ts_dataset_read(const ts_data *data, uint64_t seed, int64_t start, int64_t n, float *x);
+
+#endif

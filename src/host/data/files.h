@@ -1,0 +1,29 @@
+/*
+ * Image files as they are read on the host.  Private to dataset*.c.
+ */
+#ifndef TS_DATA_FILES_H
+#define TS_DATA_FILES_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "base/status.h"
+
+/* Images as stored: grey values 0 .. 255, [count,h,w,c]. */
+typedef struct ts_image_set {
+    char name[256]; /* of the file, for messages */
+    int h, w, c;
+    int64_t count;
+    uint8_t *bytes; /* malloc */
+} ts_image_set;
+
+void ts_image_set_release(ts_image_set *set);
+
+/* An IDX file of images or labels, from memory. */
+ts_status ts_idx_parse_images(const char *name, const uint8_t *content, size_t bytes, ts_image_set *set);
+ts_status ts_idx_parse_labels(const char *name, const uint8_t *content, size_t bytes, int64_t expected);
+
+/* Both sets of a folder. */
+ts_status ts_idx_read(const char *folder, ts_image_set *train, ts_image_set *test);
+ts_status ts_cifar10_read(const char *folder, ts_image_set *train, ts_image_set *test);
+
+#endif

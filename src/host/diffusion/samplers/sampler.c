@@ -1,0 +1,238 @@
+/*
+ * The reverse process: buffers, time grids, runs of fixed steps, the denoising step.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include "diffusion/buffer.h"
+#include "diffusion/samplers/internal.h"
+
+/* ---- creation ---- */
+
+/* Room for `steps` steps in the tables, whose addresses recordings hold. */
+static ts_status reserve(ts_sampler *s, int steps)
+{
+    if (steps <= s->steps)
+        return NULL;
+    s->steps = 0;
+    ts_recorded_forget(&s->recorded);
+    free(s->host_table);
+    s->host_table = malloc(((size_t)steps + 1) * TS_SAMPLER_WIDTH * sizeof *s->host_table);
+    if (!s->host_table)
+        return ts_error(TS_NO_MEMORY, "cannot allocate tables of %d steps", steps);
+    if (s->coefficients)
+        s->k->release(s->device, s->coefficients);
+    if (s->times)
+        s->k->release(s->device, s->times);
+    s->times = NULL;
+    TS_TRY(ts_buffer_floats(s->device, (size_t)steps * TS_SAMPLER_WIDTH, &s->coefficients));
+    TS_TRY(ts_buffer_floats(s->device, (size_t)steps + 1, &s->times));
+    s->steps = steps;
+    return NULL;
+}
+
+static ts_status allocate(ts_sampler *s)
+{
+    const size_t n = (size_t)s->n, joint = (size_t)s->count + n;
+    TS_TRY(reserve(s, 1)); /* for the time of a denoising step */
+    TS_TRY(ts_buffer_state(s->device, &s->state));
+    TS_TRY(ts_buffer_floats(s->device, n, &s->t));
+    TS_TRY(ts_buffer_doubles(s->device, 1 + 7 * n, &s->results));
+    TS_TRY(ts_buffer_floats(s->device, joint, &s->current));
+    TS_TRY(ts_buffer_floats(s->device, joint, &s->next));
+    for (int i = 0; i < 7; i++)
+        TS_TRY(ts_buffer_floats(s->device, joint, &s->stage[i]));
+    s->host_result = calloc(1 + 7 * n, sizeof *s->host_result);
+    if (!s->host_result)
+        return ts_error(TS_NO_MEMORY, "cannot allocate rows of %d", s->n);
+    return NULL;
+}
+
+ts_status ts_sampler_create(ts_score *score, const ts_sde *sde, ts_sampler **sampler)
+{
+    *sampler = NULL;
+    ts_sampler *s = calloc(1, sizeof *s);
+    if (!s)
+        return ts_error(TS_NO_MEMORY, "sampler: out of memory");
+    s->score = score;
+    s->device = score->device;
+    s->k = score->device->k;
+    s->sde = *sde;
+    s->n = score->n;
+    s->d = score->d;
+    s->count = (int64_t)score->n * score->d;
+    s->recorded.device = s->device;
+    ts_status status = allocate(s);
+    if (status)
+        ts_sampler_destroy(s);
+    else
+        *sampler = s;
+    return ts_context(status, "sampler");
+}
+
+void ts_sampler_destroy(ts_sampler *sampler)
+{
+    if (!sampler)
+        return;
+    ts_sampler *s = sampler;
+    ts_recorded_forget(&s->recorded);
+    void *memory[] = {s->state,    s->t,        s->coefficients, s->times,    s->current,
+                      s->next,     s->results,  s->block,        s->stage[0], s->stage[1],
+                      s->stage[2], s->stage[3], s->stage[4],     s->stage[5], s->stage[6]};
+    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
+        if (memory[i])
+            s->k->release(s->device, memory[i]);
+    free(s->host_result);
+    free(s->host_table);
+    free(s);
+}
+
+/* ---- what the integrators share ---- */
+
+/* A run that has nothing to replay begins directly: what the first evaluation has to do for changed weights
+ * is not to be part of every step. */
+void ts_sampler_freeze(ts_sampler *sampler, const ts_sampler_frozen *frozen)
+{
+    const ts_sampler_frozen *f = &sampler->frozen;
+    if (f->queue != frozen->queue || f->x != frozen->x || f->probe != frozen->probe ||
+        f->rtol != frozen->rtol || f->atol != frozen->atol)
+        ts_recorded_forget(&sampler->recorded);
+    sampler->frozen = *frozen;
+    sampler->recorded.warm = sampler->recorded.recording != NULL;
+}
+
+ts_status ts_sampler_evaluate(ts_sampler *sampler, const float *x, const float *times,
+                              const ts_step_state *state, const float **net)
+{
+    ts_sampler *s = sampler;
+    const ts_fill_time a = {.n = s->n, .times = times, .state = state, .t = s->t};
+    TS_TRY(s->k->fill_time(s->device, &a));
+    return s->score->evaluate(s->score, x, s->t, net);
+}
+
+ts_status ts_sampler_combine(ts_sampler *sampler, int64_t count, int terms, const ts_coefficients *c,
+                             const float *const *x, float *y)
+{
+    ts_linear_combine a = {.count = count, .terms = terms, .c = *c, .y = y};
+    for (int i = 0; i < terms; i++)
+        a.x[i] = x[i];
+    return sampler->k->linear_combine(sampler->device, &a);
+}
+
+double ts_sampler_flow_factor(const ts_sde *sde, double t)
+{
+    return 0.5 * ts_sde_diffusion2(sde, t) / ts_sde_std(sde, t);
+}
+
+/* ---- fixed steps ---- */
+
+/* Uploads the tables and puts the state at the first step. */
+static ts_status begin(ts_sampler *s, const ts_integrator *integrator, const double *times, int steps,
+                       uint64_t seed, uint32_t instance)
+{
+    const ts_step_state state = {seed, 0, instance};
+    const size_t entries = (size_t)steps * (size_t)integrator->width;
+    integrator->coefficients(&s->sde, steps, times, s->host_table);
+    TS_TRY(s->k->upload(s->device, s->coefficients, s->host_table, entries * sizeof(float)));
+    for (int i = 0; i <= steps; i++)
+        s->host_table[i] = (float)times[i];
+    TS_TRY(s->k->upload(s->device, s->times, s->host_table, ((size_t)steps + 1) * sizeof *s->times));
+    TS_TRY(s->k->zero(s->device, s->stage[1], (size_t)s->count * sizeof(float)));
+    return s->k->upload(s->device, s->state, &state, sizeof state);
+}
+
+static ts_status run_steps(ts_sampler *s, const ts_integrator *integrator, int steps, float *x)
+{
+    ts_status status = NULL;
+    ts_sampler_freeze(s, &(ts_sampler_frozen){.queue = integrator->queue, .x = x});
+    for (int i = 0; i < steps && !status; i++) {
+        ts_range_push(s->device, "sample step");
+        status = ts_recorded_run(&s->recorded, integrator->queue, &(ts_sampler_step){s, x});
+        ts_range_pop(s->device);
+        s->evaluations += integrator->evaluations;
+    }
+    return status;
+}
+
+/* Uniform steps in t, or in the log signal-to-noise ratio, which is linear in Lambda: for every SDE here
+ * 2 log(a/s) = constant - Lambda. */
+static void make_grid(const ts_sde *sde, const ts_sampler_config *config, double *times)
+{
+    const int steps = config->steps;
+    const bool log_snr = config->kind == TS_SAMPLER_DPMPP2M;
+    const double first = log_snr ? ts_sde_lambda(sde, config->T) : config->T;
+    const double last = log_snr ? ts_sde_lambda(sde, config->eps) : config->eps;
+    for (int i = 1; i < steps; i++) {
+        const double v = first + (last - first) * i / steps;
+        times[i] = log_snr ? ts_sde_lambda_inverse(sde, v) : v;
+    }
+    times[0] = config->T;
+    times[steps] = config->eps;
+}
+
+static ts_status run_fixed(ts_sampler *s, const ts_sampler_config *config, uint64_t seed, uint32_t instance,
+                           float *x)
+{
+    const ts_integrator *integrator = config->kind == TS_SAMPLER_EULER_MARUYAMA ? &ts_euler_maruyama
+                                      : config->kind == TS_SAMPLER_HEUN         ? &ts_heun
+                                                                                : &ts_dpmpp2m;
+    TS_TRY(reserve(s, config->steps));
+    double *times = malloc(((size_t)config->steps + 1) * sizeof *times);
+    if (!times)
+        return ts_error(TS_NO_MEMORY, "cannot allocate %d steps", config->steps);
+    make_grid(&s->sde, config, times);
+    ts_status status = begin(s, integrator, times, config->steps, seed, instance);
+    if (!status)
+        status = run_steps(s, integrator, config->steps, x);
+    free(times);
+    return status;
+}
+
+/* ---- running ---- */
+
+/* x <- (x + s^2 score)/a, the posterior mean of x0 (Tweedie's formula). */
+static ts_status denoise(ts_sampler *s, double eps, float *x)
+{
+    const double a = ts_sde_mean(&s->sde, eps), std = ts_sde_std(&s->sde, eps);
+    const ts_coefficients c = {.value = {(float)(1.0 / a), (float)(-std / a)}};
+    const float time = (float)eps, *net;
+    TS_TRY(s->k->upload(s->device, s->times, &time, sizeof time));
+    TS_TRY(ts_sampler_evaluate(s, x, s->times, NULL, &net));
+    s->evaluations++;
+    return ts_sampler_combine(s, s->count, 2, &c, (const float *[]){x, net}, x);
+}
+
+static ts_status check(const ts_sampler_config *config)
+{
+    if (!(config->eps > 0.0 && config->T > config->eps && config->T <= 1.0))
+        return ts_error(TS_INVALID, "sampler: T = %g is not in (eps, 1] with eps = %g", config->T,
+                        config->eps);
+    if (config->kind != TS_SAMPLER_RK45 && (config->steps < 1 || config->steps > 1 << 24))
+        return ts_error(TS_INVALID, "sampler: %d steps; at least 1 is needed", config->steps);
+    return NULL;
+}
+
+static ts_status run(ts_sampler *sampler, const ts_sampler_config *config, uint64_t seed, uint32_t instance,
+                     float *x)
+{
+    if (config->kind == TS_SAMPLER_RK45) {
+        int flow_nfe;
+        TS_TRY(ts_sampler_flow(sampler, config->T, config->eps, config->rtol, config->atol, x, NULL, NULL,
+                               &flow_nfe));
+    } else
+        TS_TRY(ts_context(run_fixed(sampler, config, seed, instance, x), "sampler"));
+    return config->denoise ? ts_context(denoise(sampler, config->eps, x), "sampler") : NULL;
+}
+
+ts_status ts_sampler_run(ts_sampler *sampler, const ts_sampler_config *config, uint64_t seed,
+                         uint32_t instance, float *x, int *nfe)
+{
+    *nfe = 0;
+    TS_TRY(check(config));
+    sampler->evaluations = 0;
+    ts_range_push(sampler->device, "sample");
+    ts_status status = run(sampler, config, seed, instance, x);
+    ts_range_pop(sampler->device);
+    if (!status)
+        *nfe = sampler->evaluations;
+    return status;
+}

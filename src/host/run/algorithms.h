@@ -1,0 +1,25 @@
+/*
+ * What a device chose by timing (see kernels.h), kept with a run in DIR/choices.txt, so that the run
+ * continued, or its evaluation repeated, is the same to the bit; or in a file of one's own for benchmarks.
+ */
+#ifndef TS_RUN_ALGORITHMS_H
+#define TS_RUN_ALGORITHMS_H
+
+#include "base/progress.h"
+#include "run/run.h"
+
+/* Tells the device what a file holds; a file that is not there, or is none of this card's, says nothing. */
+ts_status ts_choices_read(ts_device *device, const char *path);
+
+/* Stores what the device has chosen so far beside what the file holds by now of other processes; the file is
+ * replaced at once.  Does nothing for devices that choose nothing. */
+ts_status ts_choices_write(ts_device *device, const char *path);
+
+/* The same of a run's own file; nothing for runs without a directory. */
+ts_status ts_choices_load(const ts_run *run);
+ts_status ts_choices_save(const ts_run *run);
+
+/* Tells whoever looks on that the next step may take a while because of it. */
+void ts_choices_announce(const ts_device *device, ts_progress *progress);
+
+#endif

@@ -1,0 +1,178 @@
+/* Samples of a run. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "run/algorithms.h"
+#include "run/evaluate.h"
+#include "run/log.h"
+#include "run/memory.h"
+
+enum { DPM_STEPS = 20 }; /* DPM-Solver++ needs few steps, whatever T (Lu et al. 2022) */
+
+static ts_status kind_of(const char *name, ts_sampler_kind *kind)
+{
+    static const struct {
+        const char *name;
+        ts_sampler_kind kind;
+    } kinds[] = {{"em", TS_SAMPLER_EULER_MARUYAMA},
+                 {"heun", TS_SAMPLER_HEUN},
+                 {"rk45", TS_SAMPLER_RK45},
+                 {"dpmpp2m", TS_SAMPLER_DPMPP2M}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (!strcmp(name, kinds[i].name)) {
+            *kind = kinds[i].kind;
+            return NULL;
+        }
+    return ts_error(TS_INVALID, "sampler %s: must be em, heun, rk45 or dpmpp2m", name);
+}
+
+ts_status ts_evaluate_sampler(const ts_config *config, const char *kind, double T, ts_sampler_config *sampler)
+{
+    const double eps = config->sample.eps;
+    *sampler = (ts_sampler_config){.T = T,
+                                   .eps = eps,
+                                   .steps = config->sample.steps,
+                                   .rtol = config->sample.rtol,
+                                   .atol = config->sample.atol,
+                                   .denoise = config->sample.denoise};
+    TS_TRY(kind_of(kind ? kind : config->sample.sampler, &sampler->kind));
+    if (!(T > eps && T <= 1))
+        return ts_error(TS_INVALID, "T must lie in (%g, 1], above sample.eps = %g, not %g", eps, eps, T);
+    if (!sampler->steps)
+        sampler->steps = sampler->kind == TS_SAMPLER_DPMPP2M
+                             ? DPM_STEPS
+                             : (int)fmax(1, round(config->sample.steps_per_unit * T));
+    return NULL;
+}
+
+typedef struct generation {
+    ts_run *run;
+    const ts_sampler_config *config;
+    ts_progress *progress;
+    int n; /* images a batch */
+    ts_start start;
+    ts_score *score;
+    ts_sampler *sampler;
+    ts_step_state *state; /* device */
+    float *x;             /* device [n,d] */
+} generation;
+
+static ts_status prepare(generation *g, const char *start)
+{
+    ts_run *run = g->run;
+    ts_device *device = run->device;
+    const ts_sde sde = ts_config_sde(run->config);
+    const size_t values = (size_t)g->n * (size_t)ts_data_dim(&run->dataset->test);
+    void *memory;
+    TS_TRY(ts_start_open(run, start, g->config->T, g->n, &g->start));
+    TS_TRY(ts_model_score(run->model, g->n, false, &g->score));
+    TS_TRY(ts_sampler_create(g->score, &sde, &g->sampler));
+    TS_TRY(device->k->allocate(device, sizeof *g->state, &memory));
+    g->state = memory;
+    TS_TRY(device->k->allocate(device, values * sizeof(float), &memory));
+    g->x = memory;
+    return NULL;
+}
+
+static ts_status draw_start(generation *g, uint32_t batch)
+{
+    const ts_step_state state = {.seed = (uint64_t)g->run->config->run.seed, .instance = batch};
+    TS_TRY(g->run->device->k->upload(g->run->device, g->state, &state, sizeof state));
+    return g->start.density->sample(g->start.density, g->state, g->x);
+}
+
+/* One evaluation before the clock runs, so that what devices make ready at first use is not counted. */
+static ts_status warm_up(generation *g)
+{
+    ts_device *device = g->run->device;
+    float *t = NULL, *host = malloc((size_t)g->n * sizeof(float));
+    const float *net;
+    void *memory;
+    if (!host)
+        return ts_error(TS_NO_MEMORY, "no memory for %d times", g->n);
+    for (int i = 0; i < g->n; i++)
+        host[i] = (float)g->config->T;
+    ts_status status = device->k->allocate(device, (size_t)g->n * sizeof(float), &memory);
+    if (!status) {
+        t = memory;
+        TS_GOTO(device->k->upload(device, t, host, (size_t)g->n * sizeof(float)), done);
+        TS_GOTO(draw_start(g, 0), done);
+        TS_GOTO(g->score->evaluate(g->score, g->x, t, &net), done);
+        status = device->k->synchronize(device);
+    done:
+        device->k->release(device, t);
+    }
+    free(host);
+    return status;
+}
+
+static ts_status generate(generation *g, ts_samples *samples)
+{
+    ts_device *device = g->run->device;
+    const size_t d = (size_t)samples->h * (size_t)samples->w * (size_t)samples->c;
+    double seconds = 0, evaluations = 0;
+    int batches = 0;
+    ts_choices_announce(device, g->progress);
+    TS_TRY(warm_up(g));
+    for (int done = 0; done < samples->n; done += g->n, batches++) {
+        const int kept = samples->n - done < g->n ? samples->n - done : g->n;
+        int nfe;
+        const double began = ts_seconds();
+        TS_TRY(draw_start(g, (uint32_t)batches));
+        TS_TRY(ts_sampler_run(g->sampler, g->config, (uint64_t)g->run->config->run.seed, (uint32_t)batches,
+                              g->x, &nfe));
+        TS_TRY(device->k->synchronize(device));
+        seconds += ts_seconds() - began;
+        evaluations += nfe;
+        TS_TRY(device->k->download(device, samples->x + (size_t)done * d, g->x,
+                                   (size_t)kept * d * sizeof(float)));
+        ts_progress_report(g->progress, "sample", done + kept, samples->n, "images", NULL);
+        if (ts_progress_stopped(g->progress) && done + kept < samples->n)
+            return ts_error(TS_INTERRUPTED, "sampling interrupted after %d of %d images", done + kept,
+                            samples->n);
+    }
+    samples->nfe = evaluations / batches;
+    samples->seconds_per_image = seconds / ((double)batches * g->n);
+    return NULL;
+}
+
+static ts_status check(const ts_run *run, const ts_sampler_config *sampler, int count)
+{
+    if (count < 1)
+        return ts_error(TS_INVALID, "%d samples: must be at least 1", count);
+    if (run->model->params && sampler->T > run->config->train.T)
+        return ts_error(TS_INVALID, "T = %g: this network was trained on t up to train.T = %g alone",
+                        sampler->T, run->config->train.T);
+    return NULL;
+}
+
+ts_status ts_evaluate_samples(ts_run *run, const ts_sampler_config *sampler, const char *start, int count,
+                              ts_progress *progress, ts_samples *samples)
+{
+    const ts_data *data = &run->dataset->test;
+    const int batch = run->config->sample.batch;
+    *samples = (ts_samples){.n = count, .h = data->h, .w = data->w, .c = data->c};
+    TS_TRY(check(run, sampler, count));
+    samples->x = malloc((size_t)count * (size_t)ts_data_dim(data) * sizeof(float));
+    if (!samples->x)
+        return ts_error(TS_NO_MEMORY, "no memory for %d samples", count);
+    generation g = {.run = run, .config = sampler, .progress = progress, .n = batch < count ? batch : count};
+    ts_status status = prepare(&g, start);
+    if (!status)
+        status = generate(&g, samples);
+    run->device->k->release(run->device, g.x);
+    run->device->k->release(run->device, g.state);
+    ts_sampler_destroy(g.sampler);
+    ts_score_destroy(g.score);
+    ts_start_release(&g.start);
+    if (status)
+        ts_samples_release(samples);
+    return ts_memory_advise(status, run->model, "sample.batch", g.n, false);
+}
+
+void ts_samples_release(ts_samples *samples)
+{
+    free(samples->x);
+    *samples = (ts_samples){0};
+}

@@ -1,0 +1,118 @@
+/*
+ * What both directions of winograd.h do to their data: tiles to points.
+ */
+#include "kernels/cpu/conv/winograd.h"
+#include "kernels/cpu/conv/winograd_tile.h"
+
+/* Where the side x side pixels from (y, x) are; `zeros` for those outside the image. */
+TS_WG_INLINE void find_pixels(const ts_wg_grid *g, int64_t index, int c, const float *data,
+                              const float *zeros, int margin, int side, const float **pixels)
+{
+    const ts_wg_place place = ts_wg_place_of(g, index);
+    for (int i = 0; i < side; i++)
+        for (int j = 0; j < side; j++) {
+            const int y = place.y - margin + i, x = place.x - margin + j;
+            const bool inside = index < g->tiles && y >= 0 && y < g->h && x >= 0 && x < g->w;
+            pixels[i * side + j] = inside ? data + ((place.image * g->h + y) * g->w + x) * c : zeros;
+        }
+}
+
+void ts_wg_transform_input(const ts_wg_grid *grid, ts_wg_block b, int c, const float *x, const float *zeros,
+                           float *points)
+{
+    const int64_t stride = ts_wg_point_stride(b.tiles, c);
+    for (int tile = 0; tile < b.tiles; tile++) {
+        const float *pixels[TS_WG_POINTS];
+        find_pixels(grid, b.first + tile, c, x, zeros, 1, TS_WG_SIDE, pixels);
+        for (int k = 0; k < c; k += TS_WG_LANES) {
+            float *const to =
+                points + ((int64_t)(k / TS_WG_GROUP) * b.tiles + tile) * TS_WG_GROUP + k % TS_WG_GROUP;
+            ts_wg_vector rows[TS_WG_SIDE][TS_WG_SIDE];
+#pragma GCC unroll 6
+            for (int i = 0; i < TS_WG_SIDE; i++) {
+                ts_wg_vector d[TS_WG_SIDE];
+#pragma GCC unroll 6
+                for (int j = 0; j < TS_WG_SIDE; j++)
+                    d[j] = ts_wg_load(pixels[i * TS_WG_SIDE + j] + k);
+                ts_wg_input(d, rows[i]);
+            }
+#pragma GCC unroll 6
+            for (int j = 0; j < TS_WG_SIDE; j++) {
+                ts_wg_vector d[TS_WG_SIDE], p[TS_WG_SIDE];
+#pragma GCC unroll 6
+                for (int i = 0; i < TS_WG_SIDE; i++)
+                    d[i] = rows[i][j];
+                ts_wg_input(d, p);
+#pragma GCC unroll 6
+                for (int i = 0; i < TS_WG_SIDE; i++)
+                    ts_wg_store(to + (i * TS_WG_SIDE + j) * stride, p[i]);
+            }
+        }
+    }
+}
+
+void ts_wg_transform_gradient(const ts_wg_grid *grid, ts_wg_block b, int c, const float *dy,
+                              const float *zeros, float *points)
+{
+    const int64_t stride = ts_wg_point_stride(b.tiles, c);
+    for (int tile = 0; tile < b.tiles; tile++) {
+        const float *pixels[TS_WG_TILE * TS_WG_TILE];
+        find_pixels(grid, b.first + tile, c, dy, zeros, 0, TS_WG_TILE, pixels);
+        for (int k = 0; k < c; k += TS_WG_LANES) {
+            float *const to =
+                points + ((int64_t)(k / TS_WG_GROUP) * b.tiles + tile) * TS_WG_GROUP + k % TS_WG_GROUP;
+            ts_wg_vector rows[TS_WG_TILE][TS_WG_SIDE];
+#pragma GCC unroll 4
+            for (int i = 0; i < TS_WG_TILE; i++) {
+                ts_wg_vector y[TS_WG_TILE];
+#pragma GCC unroll 4
+                for (int j = 0; j < TS_WG_TILE; j++)
+                    y[j] = ts_wg_load(pixels[i * TS_WG_TILE + j] + k);
+                ts_wg_output_adjoint(y, rows[i]);
+            }
+#pragma GCC unroll 6
+            for (int j = 0; j < TS_WG_SIDE; j++) {
+                ts_wg_vector y[TS_WG_TILE], p[TS_WG_SIDE];
+#pragma GCC unroll 4
+                for (int i = 0; i < TS_WG_TILE; i++)
+                    y[i] = rows[i][j];
+                ts_wg_output_adjoint(y, p);
+#pragma GCC unroll 6
+                for (int i = 0; i < TS_WG_SIDE; i++)
+                    ts_wg_store(to + (i * TS_WG_SIDE + j) * stride, p[i]);
+            }
+        }
+    }
+}
+
+int ts_wg_block_tiles(int64_t tiles, int ci, int co, int threads)
+{
+    /* Both transformed tensors of a block in about 1 MiB; with many channels the weights do not stay in the
+     * cache anyway, and a block is long enough to read them seldom. */
+    enum { FLOATS = 1 << 18, LEAST = 32 };
+    int64_t most = FLOATS / ((int64_t)TS_WG_POINTS * (ci + co));
+    most = most < LEAST ? LEAST : most;
+    const int64_t share = (tiles + threads - 1) / threads;
+    const int64_t blocks = (share + most - 1) / most;
+    const int64_t even = (share + blocks - 1) / blocks;
+    return (int)((even + TS_WG_ROWS - 1) / TS_WG_ROWS * TS_WG_ROWS);
+}
+
+/* Channels come in whole groups, and tiles that stick out of the image do not eat up what is won. */
+static bool fits(const ts_wg_grid *g, int64_t pixels, int ci, int co)
+{
+    return ci % TS_WG_GROUP == 0 && co % TS_WG_GROUP == 0 &&
+           2 * g->tiles * TS_WG_TILE * TS_WG_TILE <= 3 * pixels;
+}
+
+bool ts_cpu_winograd_forward_pays(int n, int h, int w, int ci, int co)
+{
+    const ts_wg_grid g = ts_wg_grid_of(n, h, w);
+    return fits(&g, (int64_t)n * h * w, ci, co) && 16 * g.tiles >= ci + co;
+}
+
+bool ts_cpu_winograd_weights_pay(int n, int h, int w, int ci, int co)
+{
+    const ts_wg_grid g = ts_wg_grid_of(n, h, w);
+    return fits(&g, (int64_t)n * h * w, ci, co) && 32 * g.tiles >= ci + co;
+}
