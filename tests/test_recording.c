@@ -218,7 +218,7 @@ static void assert_operations(asked made, ts_sampler_kind kind, int evaluation)
         assert_int_equal(made.operations, before + slope + 3 * norm + combine + slope + after + last);
         return;
     }
-    const int steps[] = {[TS_SAMPLER_EULER_MARUYAMA] = at + combine + advance,
+    const int steps[] = {[TS_SAMPLER_EM] = at + combine + advance,
                          [TS_SAMPLER_HEUN] = 2 * at + 3 * combine + advance,
                          [TS_SAMPLER_DPMPP2M] = at + 2 * combine + 1 + advance}; /* one copy */
     assert_int_equal(made.recorded, steps[kind]);
@@ -228,7 +228,7 @@ static void assert_operations(asked made, ts_sampler_kind kind, int evaluation)
 static void samplers(void **state)
 {
     (void)state;
-    static const ts_sampler_kind kinds[] = {TS_SAMPLER_EULER_MARUYAMA, TS_SAMPLER_HEUN, TS_SAMPLER_DPMPP2M,
+    static const ts_sampler_kind kinds[] = {TS_SAMPLER_EM, TS_SAMPLER_HEUN, TS_SAMPLER_DPMPP2M,
                                             TS_SAMPLER_RK45};
     static float direct[3 * BATCH * D], replayed[3 * BATCH * D];
     const foreign_counts *counts = counts_of_device();

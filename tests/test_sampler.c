@@ -121,7 +121,7 @@ static void reproduces_the_data(void **state)
     for (int i = 0; i < 3; i++) {
         const double T = Ts[i];
         const ts_sampler_config configs[] = {
-            {TS_SAMPLER_EULER_MARUYAMA, T, EPS, (int)lround(1000 * T), 0, 0, false},
+            {TS_SAMPLER_EM, T, EPS, (int)lround(1000 * T), 0, 0, false},
             {TS_SAMPLER_HEUN, T, EPS, (int)lround(300 * T), 0, 0, false},
             {TS_SAMPLER_RK45, T, EPS, 0, 1e-5, 1e-5, false},
             {TS_SAMPLER_DPMPP2M, T, EPS, 60, 0, 0, false}};
@@ -145,7 +145,7 @@ static void other_processes(void **state)
     static const char *const names[] = {"sub-VP", "VE"};
     for (int i = 0; i < 2; i++) {
         bench b = bench_line(sdes[i], 5000);
-        const ts_sampler_config configs[] = {{TS_SAMPLER_EULER_MARUYAMA, 0.5, EPS, 1000, 0, 0, false},
+        const ts_sampler_config configs[] = {{TS_SAMPLER_EM, 0.5, EPS, 1000, 0, 0, false},
                                              {TS_SAMPLER_RK45, 0.5, EPS, 0, 1e-5, 1e-5, false},
                                              {TS_SAMPLER_DPMPP2M, 0.5, EPS, 100, 0, 0, false}};
         for (int j = 0; j < 3; j++) {
@@ -262,7 +262,7 @@ static void euler_maruyama_is_weakly_first_order(void **state)
         const double T = Ts[i], start = pow(ts_sde_mean(&vp, T), 2) * c + pow(ts_sde_std(&vp, T), 2);
         const double truth = pow(ts_sde_mean(&vp, EPS), 2) * c + pow(ts_sde_std(&vp, EPS), 2);
         for (int steps = 4; steps <= 64; steps *= 4) {
-            const ts_sampler_config config = {TS_SAMPLER_EULER_MARUYAMA, T, EPS, steps, 0, 0, false};
+            const ts_sampler_config config = {TS_SAMPLER_EM, T, EPS, steps, 0, 0, false};
             double square = 0.0;
             int nfe;
             draw(&b, T, 100 + (uint64_t)steps);
@@ -450,7 +450,7 @@ static void same_seed_same_bits(void **state)
     bench b = bench_line(&vp, N);
     float first[N];
     int nfe;
-    for (int kind = TS_SAMPLER_EULER_MARUYAMA; kind <= TS_SAMPLER_DPMPP2M; kind++) {
+    for (int kind = TS_SAMPLER_EM; kind <= TS_SAMPLER_DPMPP2M; kind++) {
         const ts_sampler_config config = {(ts_sampler_kind)kind, 0.5, EPS, 20, 1e-4, 1e-4, true};
         draw(&b, 0.5, 1);
         MUST(ts_sampler_run(b.sampler, &config, 7, 2, b.x, &nfe));
@@ -464,7 +464,7 @@ static void same_seed_same_bits(void **state)
         MUST(ts_sampler_run(b.sampler, &config, 7, 3, b.x, &nfe));
         fetch(&b);
         /* another instance is other noise; the ODE samplers have none */
-        assert_int_equal(memcmp(first, b.host, sizeof first) != 0, kind == TS_SAMPLER_EULER_MARUYAMA);
+        assert_int_equal(memcmp(first, b.host, sizeof first) != 0, kind == TS_SAMPLER_EM);
     }
     bench_close(&b);
 }
@@ -473,7 +473,7 @@ static void denoising(void **state)
 {
     (void)state;
     bench b = bench_line(&vp, POINTS);
-    for (int kind = TS_SAMPLER_EULER_MARUYAMA; kind <= TS_SAMPLER_DPMPP2M; kind++) {
+    for (int kind = TS_SAMPLER_EM; kind <= TS_SAMPLER_DPMPP2M; kind++) {
         ts_sampler_config config = {(ts_sampler_kind)kind, 0.3, 0.01, 50, 1e-4, 1e-4, false};
         float x[POINTS];
         int nfe, nfe_denoised;

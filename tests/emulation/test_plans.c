@@ -194,7 +194,7 @@ static void run_unet(const ts_model *model, int n, bool training)
     ts_graph_set_state(graph, state);
     const ts_tensor x = ts_graph_input(graph, "x", n, model->h, model->w, model->c);
     const ts_tensor t = ts_graph_input_vector(graph, "t", n);
-    ts_graph_output(graph, model->apply(model->network, graph, x, t, training), training);
+    ts_graph_output(graph, model->row->apply(model->network, graph, x, t, training), training);
     must(ts_graph_plan(graph, training ? TS_PLAN_PARAM_GRADIENTS : TS_PLAN_FORWARD), "plan");
     must(ts_graph_forward(graph), "forward");
     if (training)

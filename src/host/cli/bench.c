@@ -111,7 +111,7 @@ static ts_status bench_sample(const cli_options *o, const ts_bench *bench, ts_pr
     TS_TRY(ts_bench_sample_run(bench, o->steps, progress, &r));
     if (o->json) {
         json_t *json = common_json(o, bench, &r.figures);
-        json_object_set_new(json, "sampler", json_string(bench->config->sample.sampler));
+        json_object_set_new(json, "sampler", json_string(ts_sampler_kind_words.word[bench->config->sample.sampler]));
         json_object_set_new(json, "batch", json_integer(r.batch));
         json_object_set_new(json, "nfe", cli_json_real(r.nfe));
         json_object_set_new(json, "evaluations_measured", json_integer(r.evaluations));
@@ -126,7 +126,8 @@ static ts_status bench_sample(const cli_options *o, const ts_bench *bench, ts_pr
     }
     print_common(bench, &r.figures);
     printf("%.4g evaluations of one image a second (batch %d), %g of them a sample by %s\n",
-           r.evaluations_per_second, r.batch, r.nfe, bench->config->sample.sampler);
+           r.evaluations_per_second, r.batch, r.nfe,
+           ts_sampler_kind_words.word[bench->config->sample.sampler]);
     printf("an evaluation of the batch is queued by the host in %.3g s", r.figures.host_seconds);
     if (r.launches)
         printf(", a step has %lld launches", (long long)r.launches);

@@ -61,10 +61,11 @@ typedef struct cli_options {
     int T_count;
     double *T;
     int start_count;
-    const char *starts[4];
+    ts_start_kind starts[TS_START_COUNT];
     int count;           /* 0: not given */
     int steps;           /* 0: not given */
-    const char *sampler; /* NULL: as configured */
+    bool has_sampler;    /* false: as configured */
+    ts_sampler_kind sampler;
     const char *choices; /* NULL: not given */
     char *command;       /* the whole command line, quoted for a shell */
 } cli_options;

@@ -120,17 +120,12 @@ static bool read_T(const char *text, cli_options *o)
 
 static bool read_starts(char *text, cli_options *o)
 {
-    static const char *const kinds[] = {"normal", "glow", "mixture"};
-    const int most = (int)(sizeof o->starts / sizeof *o->starts);
     o->start_count = 0;
     for (char *saved, *word = strtok_r(text, ",", &saved); word; word = strtok_r(NULL, ",", &saved)) {
-        const char *found = NULL;
-        for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-            if (!strcmp(kinds[i], word))
-                found = kinds[i];
-        if (!found || o->start_count == most)
+        const int found = ts_words_find(&ts_start_kind_words, word, strlen(word));
+        if (found < 0 || o->start_count == TS_START_COUNT)
             return false;
-        o->starts[o->start_count++] = found;
+        o->starts[o->start_count++] = (ts_start_kind)found;
     }
     return o->start_count > 0;
 }
@@ -150,9 +145,12 @@ static bool add_override(cli_options *o, const char *prefix, const char *text)
     return true;
 }
 
-static bool known_sampler(const char *name)
+static bool read_sampler(const char *name, cli_options *o)
 {
-    return !strcmp(name, "em") || !strcmp(name, "heun") || !strcmp(name, "rk45") || !strcmp(name, "dpmpp2m");
+    const int found = ts_words_find(&ts_sampler_kind_words, name, strlen(name));
+    o->has_sampler = found >= 0;
+    o->sampler = found < 0 ? 0 : (ts_sampler_kind)found;
+    return found >= 0;
 }
 
 /* What would have been right, or NULL when the value was. */
@@ -170,8 +168,7 @@ static const char *take(int code, char *value, cli_options *o)
     case OPTION_THREADS:
         return read_int(value, 1, &o->threads) && o->threads <= 4096 ? NULL : "a whole number from 1 to 4096";
     case OPTION_SAMPLER:
-        o->sampler = value;
-        return known_sampler(value) ? NULL : "em, heun, rk45 or dpmpp2m";
+        return read_sampler(value, o) ? NULL : "em, heun, rk45 or dpmpp2m";
     case OPTION_SET:
         if (!strchr(value, '='))
             return "KEY=VALUE, such as train.steps=1000";

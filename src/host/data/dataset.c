@@ -45,8 +45,9 @@ static ts_status upload(ts_device *device, const ts_image_set *set, int levels, 
 
 /* ---- the kinds ---- */
 
-static ts_status read_digits(ts_image_set *train, ts_image_set *test)
+static ts_status read_digits(const char *path, ts_image_set *train, ts_image_set *test)
 {
+    (void)path; /* they are in the program */
     size_t bytes;
     const unsigned char *content = ts_digits_bytes(TS_DIGITS_TRAIN_IMAGES, &bytes);
     TS_TRY(ts_idx_parse_images("built-in digits", content, bytes, train));
@@ -54,22 +55,26 @@ static ts_status read_digits(ts_image_set *train, ts_image_set *test)
     return ts_idx_parse_images("built-in digits", content, bytes, test);
 }
 
-static ts_status read_images(const ts_config *config, ts_image_set *train, ts_image_set *test)
-{
-    if (!strcmp(config->data.kind, "digits"))
-        return read_digits(train, test);
-    if (!strcmp(config->data.kind, "idx"))
-        return ts_idx_read(config->data.path, train, test);
-    return ts_cifar10_read(config->data.path, train, test);
-}
+const ts_data_row ts_data_rows[TS_DATA_COUNT] = {
+    [TS_DATA_DIGITS] = {.levels = 17, .h = 8, .w = 8, .c = 1},
+    [TS_DATA_IDX] = {.from_files = true, .levels = 256, .h = 28, .w = 28, .c = 1},
+    [TS_DATA_CIFAR10] = {.from_files = true, .levels = 256, .h = 32, .w = 32, .c = 3},
+    [TS_DATA_MIXTURE] = {.vectors = true},
+};
+
+/* Both sets of images; `path` is data.path. */
+static ts_status (*const readers[TS_DATA_COUNT])(const char *path, ts_image_set *train, ts_image_set *test) = {
+    [TS_DATA_DIGITS] = read_digits,
+    [TS_DATA_IDX] = ts_idx_read,
+    [TS_DATA_CIFAR10] = ts_cifar10_read,
+};
 
 static ts_status open_images(const ts_config *config, ts_device *device, ts_dataset *dataset)
 {
     ts_image_set train = {.count = 0}, test = {.count = 0};
-    const bool digits = !strcmp(config->data.kind, "digits");
-    const int levels = config->data.levels ? config->data.levels : digits ? 17 : 256;
+    const int levels = config->data.levels ? config->data.levels : ts_data_rows[config->data.kind].levels;
     ts_status status;
-    TS_GOTO(read_images(config, &train, &test), done);
+    TS_GOTO(readers[config->data.kind](config->data.path, &train, &test), done);
     if (config->data.limit && config->data.limit < train.count)
         train.count = config->data.limit;
     TS_GOTO(to_levels(&train, levels), done);
@@ -78,7 +83,7 @@ static ts_status open_images(const ts_config *config, ts_device *device, ts_data
     TS_GOTO(upload(device, &test, levels, &dataset->test), done);
     dataset->train.flip = config->data.flip;
     snprintf(dataset->description, sizeof dataset->description,
-             "%s: %lld + %lld images %dx%dx%d, %d grey levels", config->data.kind, (long long)train.count,
+             "%s: %lld + %lld images %dx%dx%d, %d grey levels", ts_data_kind_words.word[config->data.kind], (long long)train.count,
              (long long)test.count, train.h, train.w, train.c, levels);
 done:
     ts_image_set_release(&train);
@@ -113,8 +118,8 @@ ts_status ts_dataset_open(const ts_config *config, ts_device *device, ts_dataset
     ts_dataset *d = calloc(1, sizeof *d);
     if (!d)
         return ts_error(TS_NO_MEMORY, "no memory for the data set");
-    ts_status status = !strcmp(config->data.kind, "mixture") ? open_mixture(config, device, d)
-                                                             : open_images(config, device, d);
+    ts_status status = ts_data_rows[config->data.kind].vectors ? open_mixture(config, device, d)
+                                                               : open_images(config, device, d);
     if (status)
         ts_dataset_close(d);
     else

@@ -19,6 +19,16 @@
 #include "diffusion/mixture.h"
 #include "config/config.h"
 
+/* What is known of a kind of data before any is read. */
+typedef struct ts_data_row {
+    bool vectors;    /* a mixture's points; else images */
+    bool from_files; /* in data.path */
+    int levels;      /* grey levels where data.levels is 0 */
+    int h, w, c;     /* usual shape: of what stands in for missing files in benchmarks */
+} ts_data_row;
+
+extern const ts_data_row ts_data_rows[TS_DATA_COUNT];
+
 typedef struct ts_dataset {
     ts_data train, test; /* test: never trained on */
     ts_mixture *mixture; /* NULL unless the data are a mixture */

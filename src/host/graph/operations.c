@@ -68,14 +68,6 @@ void tape_param(ts_graph *graph, int slot, ts_param param)
         graph->nodes[graph->node_count - 1].param[slot] = param;
 }
 
-static int64_t param_count(const ts_param_info *info)
-{
-    int64_t count = 1;
-    for (int i = 0; i < info->rank; i++)
-        count *= info->shape[i];
-    return count;
-}
-
 bool tape_check_vector(ts_graph *graph, const char *operation, ts_param param, int count, bool optional)
 {
     if (graph->failed || (optional && param == -1))
@@ -83,9 +75,9 @@ bool tape_check_vector(ts_graph *graph, const char *operation, ts_param param, i
     const ts_param_info *info = ts_params_info(graph->params, param);
     if (!info)
         tape_fail(graph, TS_INVALID, "%s: a parameter is missing", operation);
-    else if (param_count(info) != count)
+    else if (ts_param_elements(info) != count)
         tape_fail(graph, TS_INVALID, "%s: parameter %s has %lld values, %d are needed", operation, info->name,
-                  (long long)param_count(info), count);
+                  (long long)ts_param_elements(info), count);
     return !graph->failed;
 }
 
@@ -157,7 +149,7 @@ static bool check_rows(ts_graph *graph, ts_param param, int rows, int columns)
                             : info->layout == TS_LAYOUT_TRANSPOSED ? info->shape[1]
                             : info->rank > 0                       ? info->shape[0]
                                                                    : 1;
-        if (!info || (p > param && !(info->trained && first->trained)) || param_count(info) != own * columns)
+        if (!info || (p > param && !(info->trained && first->trained)) || ts_param_elements(info) != own * columns)
             tape_fail(graph, TS_INVALID, "dense: parameter %s should be, or begin, a matrix [%d,%d]",
                       first ? first->name : "(none)", rows, columns);
         sum += own;

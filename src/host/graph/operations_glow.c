@@ -172,9 +172,7 @@ ts_tensor ts_gaussian_draw(ts_graph *graph, ts_tensor h, int channels, bool inte
 ts_tensor ts_parameter_sum(ts_graph *graph, ts_param p, int n, float factor)
 {
     const ts_param_info *info = ts_params_info(graph->params, p);
-    int64_t count = info ? 1 : 0;
-    for (int i = 0; info && i < info->rank; i++)
-        count *= info->shape[i];
+    const int64_t count = info ? ts_param_elements(info) : 0;
     if (!tape_ready(graph, "parameter_sum", NULL, 0))
         return -1;
     if (count < 1 || count > INT_MAX) {

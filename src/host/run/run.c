@@ -38,19 +38,6 @@ bool ts_run_exists(const char *dir)
     return !stat(path, &info) && S_ISREG(info.st_mode);
 }
 
-void ts_run_T_text(double T, char text[32])
-{
-    char shortest[32];
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(shortest, sizeof shortest - 2, "%.*g", digits, T);
-        if (strtod(shortest, NULL) == T)
-            break;
-    }
-    if (!strpbrk(shortest, ".e"))
-        strcat(shortest, ".0");
-    memcpy(text, shortest, sizeof shortest);
-}
-
 /* ---- the lock ---- */
 
 static ts_status lock(ts_run *run)
@@ -73,25 +60,11 @@ static ts_status lock(ts_run *run)
 
 /* ---- what a run stores about itself ---- */
 
-/* A run may be opened from another working directory later, so the data's path is stored whole. */
-static ts_status resolve_data_path(ts_config *config)
-{
-    if (!*config->data.path)
-        return NULL;
-    char *whole = realpath(config->data.path, NULL);
-    if (!whole)
-        return ts_error(errno == ENOMEM ? TS_NO_MEMORY : TS_NOT_FOUND, "data.path: %s: %s", config->data.path,
-                        strerror(errno));
-    free(config->data.path);
-    config->data.path = whole;
-    return NULL;
-}
-
 static ts_status store_config(const ts_run *run)
 {
     char path[PATH_MAX], *text;
     TS_TRY(path_in(run->dir, "config.yaml", path));
-    TS_TRY(ts_config_print(run->config, &text));
+    TS_TRY(ts_config_print(run->config, NULL, &text));
     ts_status status = ts_file_write(path, text, strlen(text));
     free(text);
     return status;
@@ -127,8 +100,8 @@ static ts_status claim_directory(ts_run *run, bool resume)
 /* That `asked` leaves of the run's own configuration what `use` demands. */
 static ts_status check_same(const char *dir, const ts_config *own, const ts_config *asked, ts_config_use use)
 {
-    /* nothing that was trained is used */
-    const char *const sections = strcmp(asked->model.kind, "exact") ? NULL : "run data sde train";
+    /* without a network, nothing that was trained is used */
+    const char *const sections = ts_networks[asked->model.kind].create ? NULL : "run data sde train";
     ts_config_difference d;
     TS_TRY(ts_config_compare(own, asked, use, sections, &d));
     return d.key ? ts_error(TS_INVALID,
@@ -193,7 +166,6 @@ static ts_status new_run(const char *dir, ts_config *config, ts_run **run)
 /* The directory is touched only once all that can be wrong with the request has been looked at. */
 static ts_status create(ts_run *run, bool resume, const ts_run_options *options)
 {
-    TS_TRY(resolve_data_path(run->config));
     TS_TRY(open_parts(run, options));
     if (!run->dir)
         return NULL;

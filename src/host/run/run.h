@@ -62,7 +62,4 @@ bool ts_run_exists(const char *dir);
 /* "DIR/name"; the caller frees it.  NULL when memory is short. */
 char *ts_run_path(const ts_run *run, const char *name);
 
-/* T as it stands in file names and keys: the shortest decimal that reads back as T ("0.4", "1.0"). */
-void ts_run_T_text(double T, char text[32]);
-
 #endif

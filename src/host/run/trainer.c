@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "run/trainer.h"
 
 #include <math.h>
@@ -151,7 +152,7 @@ static ts_status begin(trainer *t, bool continues)
     ts_run *run = t->run;
     const ts_score_training_config config = ts_trainer_config(run->config);
     ts_model *model = run->model;
-    TS_TRY(ts_training_score(run->device, &config, &run->dataset->train, model->params, model->apply,
+    TS_TRY(ts_training_score(run->device, &config, &run->dataset->train, model->params, model->row->apply,
                              model->network, &t->training));
     if (continues && ts_checkpoint_exists(run))
         TS_TRY(resume(t));

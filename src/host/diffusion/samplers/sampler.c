@@ -172,7 +172,7 @@ static void make_grid(const ts_sde *sde, const ts_sampler_config *config, double
 static ts_status run_fixed(ts_sampler *s, const ts_sampler_config *config, uint64_t seed, uint32_t instance,
                            float *x)
 {
-    const ts_integrator *integrator = config->kind == TS_SAMPLER_EULER_MARUYAMA ? &ts_euler_maruyama
+    const ts_integrator *integrator = config->kind == TS_SAMPLER_EM ? &ts_euler_maruyama
                                       : config->kind == TS_SAMPLER_HEUN         ? &ts_heun
                                                                                 : &ts_dpmpp2m;
     TS_TRY(reserve(s, config->steps));

@@ -5,14 +5,15 @@
 #ifndef TS_DIFFUSION_SAMPLERS_SAMPLER_H
 #define TS_DIFFUSION_SAMPLERS_SAMPLER_H
 
+#include "base/kinds.h"
 #include "diffusion/score.h"
 
-typedef enum ts_sampler_kind {
-    TS_SAMPLER_EULER_MARUYAMA, /* reverse SDE, h = (T - eps)/steps */
-    TS_SAMPLER_HEUN,           /* probability-flow ODE, h = (T - eps)/steps, 2 evaluations a step */
-    TS_SAMPLER_RK45,   /* probability-flow ODE, Dormand-Prince, adaptive over the whole batch as one system */
-    TS_SAMPLER_DPMPP2M /* DPM-Solver++(2M), steps uniform in log(a/s) */
-} ts_sampler_kind;
+/*
+ *   em       reverse SDE by Euler-Maruyama, h = (T - eps)/steps
+ *   heun     probability-flow ODE, h = (T - eps)/steps, 2 evaluations a step
+ *   rk45     probability-flow ODE, Dormand-Prince, adaptive over the whole batch as one system
+ *   dpmpp2m  DPM-Solver++(2M), steps uniform in log(a/s)
+ */
 
 typedef struct ts_sampler_config {
     ts_sampler_kind kind;
