@@ -9,7 +9,7 @@ cp "$1" "$work/tstar" || exit 1 # away from a module of a real card
 cd "$work" || exit 1
 export LD_LIBRARY_PATH="$2${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 program=./tstar
-. "$(dirname -- "$0")/../program.sh"
+. "$(dirname -- "$0")/../support/program.sh"
 
 # fails STATUS TEXT ARGUMENTS...: must end with STATUS and one message that contains TEXT.
 fails() {

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 
-TOOL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools", "gpu_results.py")
+TOOL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "gpu_results.py")
 
 
 def results(stages, files):

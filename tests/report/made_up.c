@@ -1,4 +1,4 @@
-#include "report_made_up.h"
+#include "made_up.h"
 
 #include <math.h>
 #include <stdio.h>

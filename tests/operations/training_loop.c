@@ -3,7 +3,7 @@
  * operations_loop_update.c.
  */
 #include <stdlib.h>
-#include "operations_loop.h"
+#include "training_loop.h"
 
 static const ts_sde vp = {.kind = TS_SDE_VP, .beta_min = 0.1, .beta_max = 20.0};
 static const ts_sde subvp = {.kind = TS_SDE_SUBVP, .beta_min = 0.1, .beta_max = 20.0};

@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include "operations_loop.h"
+#include "training_loop.h"
 
 /* ---- optimizer_step ---- */
 

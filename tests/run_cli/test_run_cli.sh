@@ -7,7 +7,7 @@ configs=$2/configs
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
-. "$2/tests/program.sh"
+. "$2/tests/support/program.sh"
 
 # refused STATUS TEXT ARGUMENTS...: must end with STATUS and one line that contains TEXT.
 refused() {

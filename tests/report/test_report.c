@@ -14,7 +14,7 @@
 
 #include "base/file.h"
 #include "base/safetensors.h"
-#include "report_made_up.h"
+#include "made_up.h"
 #include "report/png.h"
 #include "report/report.h"
 
