@@ -187,7 +187,7 @@ static void sample(model *m, ts_sampler_kind kind, bool recording, float *out, d
         free(weights);
     }
     foreign_counts before = *counts_of_device();
-    must(ts_sampler_flow(sampler, 0.01, 0.5, 1e-2, 1e-2, x, probe, delta, &nfe[2]));
+    must(ts_sampler_ode(sampler, 0.01, 0.5, 1e-2, 1e-2, x, probe, delta, &nfe[2]));
     made[2] = asked_since(&before);
     must(device->k->download(device, out + 2 * BATCH * D, x, bytes));
     device->k->release(device, x);
@@ -218,7 +218,7 @@ static void assert_operations(asked made, ts_sampler_kind kind, int evaluation)
         assert_int_equal(made.operations, before + slope + 3 * norm + combine + slope + after + last);
         return;
     }
-    const int steps[] = {[TS_SAMPLER_EULER_MARUYAMA] = at + combine + advance,
+    const int steps[] = {[TS_SAMPLER_EM] = at + combine + advance,
                          [TS_SAMPLER_HEUN] = 2 * at + 3 * combine + advance,
                          [TS_SAMPLER_DPMPP2M] = at + 2 * combine + 1 + advance}; /* one copy */
     assert_int_equal(made.recorded, steps[kind]);
@@ -228,7 +228,7 @@ static void assert_operations(asked made, ts_sampler_kind kind, int evaluation)
 static void samplers(void **state)
 {
     (void)state;
-    static const ts_sampler_kind kinds[] = {TS_SAMPLER_EULER_MARUYAMA, TS_SAMPLER_HEUN, TS_SAMPLER_DPMPP2M,
+    static const ts_sampler_kind kinds[] = {TS_SAMPLER_EM, TS_SAMPLER_HEUN, TS_SAMPLER_DPMPP2M,
                                             TS_SAMPLER_RK45};
     static float direct[3 * BATCH * D], replayed[3 * BATCH * D];
     const foreign_counts *counts = counts_of_device();
@@ -398,7 +398,7 @@ static void failures(void **state)
     ts_status_free(status);
     ts_recorded_forget(&recorded);
     /* what failed the first time has not all run: the second time is a first time */
-    device->unrecorded = false;
+    device->recording_off = false;
     f = (failing){.from = 0, .to = 1};
     recorded = (ts_recorded){.device = device};
     status = ts_recorded_run(&recorded, fail_inside, &f);
@@ -486,7 +486,7 @@ int main(void)
         cmocka_unit_test(score_training), cmocka_unit_test(glow_training),
         cmocka_unit_test(samplers),       cmocka_unit_test(bounds),
         cmocka_unit_test(densities),      cmocka_unit_test(ranges),
-        cmocka_unit_test(unrecorded),     cmocka_unit_test(failures),
+        cmocka_unit_test(recording_off),  cmocka_unit_test(failures),
         cmocka_unit_test(unrecordable),   cmocka_unit_test(timing_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
