@@ -53,7 +53,7 @@ static void check_sampling(ode_test *o, const char *name, double tolerance)
     const double eps = golden_number(o->g, "ode.eps");
     int nfe;
     load(o, "ode.xT", o->x);
-    golden_must(ts_sampler_flow(o->sampler, o->T, eps, tolerance, tolerance, o->x, NULL, NULL, &nfe));
+    golden_must(ts_sampler_ode(o->sampler, o->T, eps, tolerance, tolerance, o->x, NULL, NULL, &nfe));
     check_images(o, name);
     printf("     %d evaluations at rtol = atol = %g\n", nfe, tolerance);
 }
@@ -72,7 +72,7 @@ static void check_likelihood(ode_test *o)
         golden_must(ts_error(TS_NO_MEMORY, "golden: out of memory"));
     load(o, "x0", o->x);
     load(o, "likelihood.probe", o->probe);
-    golden_must(ts_sampler_flow(o->sampler, eps, o->T, FINE, FINE, o->x, o->probe, delta, &nfe));
+    golden_must(ts_sampler_ode(o->sampler, eps, o->T, FINE, FINE, o->x, o->probe, delta, &nfe));
     check_images(o, "likelihood.x_T");
     printf("     %d evaluations at rtol = atol = %g, SciPy's RK45: %s\n", nfe, FINE,
            golden_string(o->g, "likelihood.nfe_rtol1e-7") ? golden_string(o->g, "likelihood.nfe_rtol1e-7")

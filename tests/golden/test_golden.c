@@ -21,7 +21,7 @@
  * than 5e-2.  A gradient that is zero but for rounding stays zero when weights move: it has its share of one
  * rounding of the whole gradient, which of n tensors is 0.4 u / n^(1/2).
  *
- * The adaptive integrator would follow the rounding, not the flow: its tensors are not compared.
+ * The adaptive integrator would follow the rounding, not the ODE: its tensors are not compared.
  *
  * The environment chooses the device: see chosen_device.c.
  *

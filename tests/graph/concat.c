@@ -51,7 +51,7 @@ static built build(const model *m, int variant, unsigned flags)
     ts_tensor h = ts_group_norm(g, read, -1, m->gamma, m->beta, 2, 1e-6f, true, 0);
     const ts_tensor shortcut = ts_dense(g, read, false, m->shortcut[0], m->shortcut[1], WIDE, left, 0.8f);
     if (variant & READER)
-        h = ts_add_scaled(g, h, b.both, 0.6f);
+        h = ts_graph_add_scaled(g, h, b.both, 0.6f);
     b.out = ts_dense(g, h, true, m->last[0], m->last[1], WIDE, shortcut, 0.7f);
     ts_graph_output(g, b.out, true);
     if (variant & OUTPUT)

@@ -50,7 +50,7 @@ static void wrong_slice(ts_graph *g, const graph_model *m, ts_tensor x)
 static void wrong_tensor(ts_graph *g, const graph_model *m, ts_tensor x)
 {
     (void)m;
-    ts_add_scaled(g, x, 99, 1);
+    ts_graph_add_scaled(g, x, 99, 1);
 }
 static void wrong_size(ts_graph *g, const graph_model *m, ts_tensor x)
 {

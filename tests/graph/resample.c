@@ -43,7 +43,7 @@ static ts_graph *build(const graph_model *m, bool fused, bool up, readers read, 
         plain = ts_resample(g, a, up);
     }
     const ts_tensor other = ts_resample(g, ts_silu(g, a), up);
-    *out = ts_add_scaled(g, read & NORM ? y : plain, other, 0.7f);
+    *out = ts_graph_add_scaled(g, read & NORM ? y : plain, other, 0.7f);
     if (read == BOTH)
         *out = ts_conv(g, *out, m->conv[0], m->conv[1], C, plain, 0.8f);
     ts_graph_output(g, *out, true);

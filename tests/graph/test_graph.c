@@ -108,9 +108,9 @@ static ts_tensor shifted(ts_graph *g, const graph_model *m, ts_tensor x)
         const ts_tensor earlier = i == 2 ? ts_silu(g, h) : -1;
         y[i] = ts_group_norm(g, h, shift, m->gamma, m->beta, 2, 1e-6f, true, 0);
         if (i > 0)
-            y[i] = ts_add_scaled(g, y[i], i == 1 ? h : earlier, 0.8f);
+            y[i] = ts_graph_add_scaled(g, y[i], i == 1 ? h : earlier, 0.8f);
     }
-    return ts_add_scaled(g, ts_add_scaled(g, y[0], y[1], 0.6f), y[2], 0.7f);
+    return ts_graph_add_scaled(g, ts_graph_add_scaled(g, y[0], y[1], 0.6f), y[2], 0.7f);
 }
 
 /* Residuals and sums of a tensor with itself, one gradient handed to several, a matrix used twice, an output
@@ -122,9 +122,9 @@ static tangle build(const graph_model *m, unsigned flags)
     ts_graph *g = t.graph;
     t.x = ts_graph_input(g, "x", 2, 4, 4, 4);
     ts_tensor a = ts_conv(g, t.x, m->conv[0], m->conv[1], 4, t.x, 1.0f);
-    ts_tensor b = ts_add_scaled(g, a, a, 0.5f);
+    ts_tensor b = ts_graph_add_scaled(g, a, a, 0.5f);
     ts_tensor s = ts_silu(g, a);
-    ts_tensor c = ts_add_scaled(g, b, s, 1.0f);
+    ts_tensor c = ts_graph_add_scaled(g, b, s, 1.0f);
     ts_tensor d = ts_dense(g, ts_concat(g, c, c), true, m->dense[0], m->dense[1], 4, b, 0.7f);
     d = shifted(g, m, d);
     t.mid = ts_conv(g, d, m->conv[0], m->conv[1], 4, c, 0.6f); /* shared weights */
@@ -138,7 +138,7 @@ static tangle build(const graph_model *m, unsigned flags)
     t.out = ts_resample(g, ts_slice(g, n, 1, 2), false);
     ts_tensor p = ts_parameter_sum(g, m->sum, 2, 0.3f);
     ts_tensor density = ts_gaussian(g, n, 1, 2, s, true);
-    t.scalar = ts_sum_vectors(g, (ts_tensor[]){logdet, p, logdet, density}, 4);
+    t.scalar = ts_graph_vector_sum(g, (ts_tensor[]){logdet, p, logdet, density}, 4);
     ts_graph_output(g, t.mid, true);
     ts_graph_output(g, t.out, true);
     ts_graph_output(g, t.scalar, true);

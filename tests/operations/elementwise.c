@@ -213,7 +213,7 @@ void operations_dense_pairs(ot *t)
         dense_backward(t, dense_pairs[i / 8], i / 4 % 2, i % 8 == 5, &pair_modes[i % 4]);
 }
 
-/* ---- scale_add ---- */
+/* ---- add_scaled ---- */
 
 typedef struct scale_row {
     int64_t count;
@@ -239,8 +239,8 @@ static void scale_rows(ot *t)
             r.x = ot_normal(t, OT_ACTIVATION, r.count, 0, 1);
             r.y = accumulate ? ot_normal(t, OT_ACTIVATION, r.count, 0, 1)
                              : ot_output(t, OT_ACTIVATION, r.count);
-            ts_scale_add a = {r.count, 0.7f, ot_in(r.x), ot_out(r.y), accumulate};
-            ot_run(t, scale_add, a);
+            ts_add_scaled a = {r.count, 0.7f, ot_in(r.x), ot_out(r.y), accumulate};
+            ot_run(t, add_scaled, a);
             ot_check(t, scale_reference, &r, 1e-6);
         }
 }

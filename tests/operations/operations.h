@@ -14,8 +14,8 @@
  *
  *     ot_case(t, "count %d", 100);
  *     scale_row r = {100, ot_normal(t, OT_ACTIVATION, 100, 0, 1), ot_output(t, OT_ACTIVATION, 100)};
- *     ts_scale_add a = {.count = 100, .scale = 3, .x = ot_in(r.x), .y = ot_out(r.y)};
- *     ot_run(t, scale_add, a);
+ *     ts_add_scaled a = {.count = 100, .scale = 3, .x = ot_in(r.x), .y = ot_out(r.y)};
+ *     ot_run(t, add_scaled, a);
  *     ot_check(t, scale_reference, &r, 1e-6);
  *
  * and for the gradients, with the same reference and fresh arguments in a new case,

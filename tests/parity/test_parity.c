@@ -118,7 +118,7 @@ static void finish(run *r)
     ts_unet_destroy(r->unet);
     ts_params_destroy(r->params);
     ts_data_release(&r->data);
-    assert_int_equal(*r->device->not_recorded, 0);
+    assert_int_equal(*r->device->recording_error, 0);
     ts_device_close(r->device);
     free(r->before);
     free(r->after);

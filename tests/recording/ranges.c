@@ -68,7 +68,7 @@ void ranges(void **state)
 }
 
 /* The Glow's layers; and a device that is asked to does not record. */
-void unrecorded(void **state)
+void recording_off(void **state)
 {
     (void)state;
     const ts_glow_config shape = {SIDE, SIDE, 1, 2, 2, 8};
@@ -90,7 +90,7 @@ void unrecorded(void **state)
     for (int i = 0; i < 2; i++) {
         model *one = i ? &m : &direct;
         open_model(one, i);
-        one->device->unrecorded = i;
+        one->device->recording_off = i;
         must(ts_glow_create(&shape, one->params, 11, &one->glow));
         must(ts_params_commit(one->params, 11));
         must(ts_training_glow(one->device, &config, &one->data, one->params, one->glow, &one->training));
@@ -125,7 +125,7 @@ void unrecordable(void **state)
     }
     assert_int_equal(counts->alive, 0);
     assert_int_equal(counts->replays, 0);
-    assert_non_null(strstr(m.device->not_recorded, "as asked"));
+    assert_non_null(strstr(m.device->recording_error, "as asked"));
     assert_same(&direct, &m);
     assert_same_report(&direct, &m);
     close_model(&direct);

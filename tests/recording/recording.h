@@ -52,7 +52,7 @@ void assert_same_report(const model *a, const model *b);
 /* ---- the tests of recording_ranges.c ---- */
 
 void ranges(void **state);
-void unrecorded(void **state);
+void recording_off(void **state);
 void unrecordable(void **state);
 
 #endif

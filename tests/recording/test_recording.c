@@ -187,7 +187,7 @@ static void sample(model *m, ts_sampler_kind kind, bool recording, float *out, d
         free(weights);
     }
     foreign_counts before = *counts_of_device();
-    must(ts_sampler_flow(sampler, 0.01, 0.5, 1e-2, 1e-2, x, probe, delta, &nfe[2]));
+    must(ts_sampler_ode(sampler, 0.01, 0.5, 1e-2, 1e-2, x, probe, delta, &nfe[2]));
     made[2] = asked_since(&before);
     must(device->k->download(device, out + 2 * BATCH * D, x, bytes));
     device->k->release(device, x);
@@ -398,7 +398,7 @@ static void failures(void **state)
     ts_status_free(status);
     ts_recorded_forget(&recorded);
     /* what failed the first time has not all run: the second time is a first time */
-    device->unrecorded = false;
+    device->recording_off = false;
     f = (failing){.from = 0, .to = 1};
     recorded = (ts_recorded){.device = device};
     status = ts_recorded_run(&recorded, fail_inside, &f);
@@ -486,7 +486,7 @@ int main(void)
         cmocka_unit_test(score_training), cmocka_unit_test(glow_training),
         cmocka_unit_test(samplers),       cmocka_unit_test(bounds),
         cmocka_unit_test(densities),      cmocka_unit_test(ranges),
-        cmocka_unit_test(unrecorded),     cmocka_unit_test(failures),
+        cmocka_unit_test(recording_off),  cmocka_unit_test(failures),
         cmocka_unit_test(unrecordable),   cmocka_unit_test(timing_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,11 +74,11 @@ static void test_unrecorded(void **state)
 {
     (void)state;
     ts_run_options options = cpu;
-    options.unrecorded = tell;
+    options.on_recording_error = tell;
     ts_run *run;
     for (int i = 0; i < 2; i++) {
         must(ts_run_create(NULL, config_of(on_mixture, NULL), false, &options, &run));
-        strcpy(run->device->not_recorded, i ? "no memory for it" : "");
+        strcpy(run->device->recording_error, i ? "no memory for it" : "");
         ts_run_close(run);
         assert_string_equal(told, i ? "no memory for it" : "");
     }

@@ -68,7 +68,7 @@ static void stop(fixture *f)
     ts_unet_destroy(f->unet);
     ts_params_destroy(f->params);
     ts_data_release(&f->data);
-    assert_int_equal(*f->device->not_recorded, 0);
+    assert_int_equal(*f->device->recording_error, 0);
     ts_device_close(f->device);
 }
 

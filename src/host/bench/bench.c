@@ -287,10 +287,10 @@ static ts_status count_launches(const ts_bench *bench, ts_sampler *sampler, ts_s
                                 ts_density *noise, const ts_step_state *state, float *x, int64_t *launches)
 {
     ts_device *device = bench->device;
-    const bool unrecorded = device->unrecorded;
+    const bool recording_off = device->recording_off;
     int64_t queued[3] = {0};
     ts_status status = NULL;
-    device->unrecorded = true;
+    device->recording_off = true;
     for (int i = 0; i < 3 && !status; i++) {
         int nfe;
         double seconds, host;
@@ -299,7 +299,7 @@ static ts_status count_launches(const ts_bench *bench, ts_sampler *sampler, ts_s
         status = timed_run(bench, sampler, &config, noise, state, x, &nfe, &seconds, &host);
         queued[i] = (int64_t)(device->launches - before);
     }
-    device->unrecorded = unrecorded;
+    device->recording_off = recording_off;
     *launches = queued[2] - queued[1];
     return status;
 }

@@ -352,7 +352,7 @@ ts_tensor ts_silu(ts_graph *graph, ts_tensor x)
     return y;
 }
 
-ts_tensor ts_add_scaled(ts_graph *graph, ts_tensor x, ts_tensor y, float scale)
+ts_tensor ts_graph_add_scaled(ts_graph *graph, ts_tensor x, ts_tensor y, float scale)
 {
     if (!tape_check_activation(graph, "add_scaled", x) || !tape_check_activation(graph, "add_scaled", y))
         return -1;
@@ -364,12 +364,12 @@ ts_tensor ts_add_scaled(ts_graph *graph, ts_tensor x, ts_tensor y, float scale)
     const ts_tensor sum = tape_tensor_add(graph, s[0], s[1], s[2], s[3], false);
     const int64_t count = tape_elements(graph, sum);
     tape_open(graph, OPERATION_ADD_SCALED, (ts_tensor[]){x, y}, 2, sum);
-    STEP(graph, scale_add, .count = count, .scale = scale);
-    READ(graph, scale_add, x, tape_buffer_of(graph, x));
-    WRITE(graph, scale_add, y, tape_buffer_of(graph, sum));
-    STEP(graph, scale_add, .count = count, .scale = scale, .accumulate = true);
-    READ(graph, scale_add, x, tape_buffer_of(graph, y));
-    UPDATE(graph, scale_add, y, tape_buffer_of(graph, sum));
+    STEP(graph, add_scaled, .count = count, .scale = scale);
+    READ(graph, add_scaled, x, tape_buffer_of(graph, x));
+    WRITE(graph, add_scaled, y, tape_buffer_of(graph, sum));
+    STEP(graph, add_scaled, .count = count, .scale = scale, .accumulate = true);
+    READ(graph, add_scaled, x, tape_buffer_of(graph, y));
+    UPDATE(graph, add_scaled, y, tape_buffer_of(graph, sum));
     tape_close(graph);
     return sum;
 }
@@ -451,7 +451,7 @@ ts_tensor ts_slice(ts_graph *graph, ts_tensor x, int first, int channels)
     return y;
 }
 
-ts_tensor ts_time_embed(ts_graph *graph, ts_tensor t, int channels)
+ts_tensor ts_graph_time_embedding(ts_graph *graph, ts_tensor t, int channels)
 {
     if (!tape_ready(graph, "time_embedding", &t, 1))
         return -1;

@@ -46,7 +46,7 @@ ts_status ts_time_call(ts_device *device, ts_timed_fn *call, void *context, doub
     TS_TRY(call(context));
     TS_TRY(k->synchronize(device));
     *seconds = ts_seconds() - start;
-    if (!k->record_begin || device->unrecorded)
+    if (!k->record_begin || device->recording_off)
         return NULL;
     const int calls = times(*seconds);
     void *recording = NULL;

@@ -179,7 +179,7 @@ ts_status ts_checkpoint_same_config(const ts_run *run, const ts_safetensors *fil
         return ts_error(TS_FORMAT, "%s: its metadata lack \"%s\"", name, text ? "version" : "config");
     TS_TRY(ts_context(ts_config_parse(text, name, &config), "the configuration in the metadata, of tstar %s",
                       version));
-    ts_status status = ts_config_compare(config, run->own, TS_USE_WRITE, sections, &d);
+    ts_status status = ts_config_compare(config, run->stored, TS_USE_WRITE, sections, &d);
     ts_config_free(config);
     if (!status && d.key)
         status = ts_error(TS_INVALID, "%s: is of another configuration: %s is %s there, %s in this run", name,
@@ -196,9 +196,9 @@ static ts_status read_header(const ts_run *run, const ts_safetensors *file, ts_c
     int64_t seed;
     TS_TRY(ts_checkpoint_same_config(run, file, NULL));
     TS_TRY(read_integer(file, "seed", &seed));
-    if (seed != run->own->run.seed)
+    if (seed != run->stored->run.seed)
         return ts_error(TS_FORMAT, "%s: its metadata say seed %" PRId64 " and, in the configuration, %d",
-                        ts_safetensors_path(file), seed, run->own->run.seed);
+                        ts_safetensors_path(file), seed, run->stored->run.seed);
     TS_TRY(read_integer(file, "step", &checkpoint->step));
     TS_TRY(read_real(file, "T", &checkpoint->T));
     TS_TRY(read_real(file, "t_min", &checkpoint->t_min));

@@ -86,7 +86,7 @@ static ts_status run_pass(bound_pass *p, int start_count, const ts_start_kind *s
     const int64_t count = p->config.count;
     const int batch = smaller(run->config->bound.batch, count * p->config.draws);
     ts_score *score = NULL;
-    ts_choices_announce(run->device, p->progress);
+    ts_algorithms_announce(run->device, p->progress);
     ts_status status = ts_model_score(run->model, batch, false, &score);
     if (!status)
         status = ts_bound_measure(&p->config, &run->dataset->test, score, report_bound, p, &p->bound);

@@ -211,7 +211,7 @@ static ts_status run_steps(const ts_run *run, double T, ts_training *training, t
     ts_T_text(T, T_text);
     snprintf(phase, sizeof phase, "fit T=%s", T_text);
     int64_t read = 0;
-    ts_choices_announce(run->device, progress);
+    ts_algorithms_announce(run->device, progress);
     for (int64_t step = 1; step <= steps; step++) {
         TS_TRY(ts_training_step(training));
         if (step % every == 0 || step == steps) {

@@ -97,7 +97,7 @@ static ts_status generate(generation *g, ts_samples *samples)
     const size_t d = (size_t)samples->h * (size_t)samples->w * (size_t)samples->c;
     double seconds = 0, evaluations = 0;
     int batches = 0;
-    ts_choices_announce(device, g->progress);
+    ts_algorithms_announce(device, g->progress);
     TS_TRY(warm_up(g));
     for (int done = 0; done < samples->n; done += g->n, batches++) {
         const int kept = samples->n - done < g->n ? samples->n - done : g->n;

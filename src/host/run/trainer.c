@@ -86,7 +86,7 @@ static ts_status save(trainer *t)
                                       .t_min = t->run->config->train.eps,
                                       .bins = BINS,
                                       .profile = profile};
-    TS_TRY(ts_choices_save(t->run));
+    TS_TRY(ts_algorithms_save(t->run));
     TS_TRY(ts_checkpoint_save(t->run, &checkpoint));
     t->saved = t->step;
     return NULL;
@@ -108,7 +108,7 @@ static ts_status run_steps(trainer *t)
     const int64_t steps = config->train.steps;
     show(t);
     if (t->step < steps)
-        ts_choices_announce(t->run->device, t->progress);
+        ts_algorithms_announce(t->run->device, t->progress);
     while (t->step < steps) {
         TS_TRY(ts_context(ts_training_step(t->training), "step %lld", (long long)t->step + 1));
         t->step++;

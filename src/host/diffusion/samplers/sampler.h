@@ -34,8 +34,8 @@ ts_status ts_sampler_run(ts_sampler *sampler, const ts_sampler_config *config, u
 /* The probability-flow ODE in either direction, from t0 to t1, by RK45; with `probe` (device [n,d]) it also
  * integrates the divergence by Hutchinson's estimator: delta_logp (host [n]) = int_{t0}^{t1} div dt, so that
  * from eps to T log p(x0) = log nu(x_T) + delta_logp.  Needs rtol >= 1e-7, atol >= 1e-8: x is float32. */
-ts_status ts_sampler_flow(ts_sampler *sampler, double t0, double t1, double rtol, double atol, float *x,
-                          const float *probe, double *delta_logp, int *nfe);
+ts_status ts_sampler_ode(ts_sampler *sampler, double t0, double t1, double rtol, double atol, float *x,
+                         const float *probe, double *delta_logp, int *nfe);
 void ts_sampler_destroy(ts_sampler *sampler);
 
 #endif

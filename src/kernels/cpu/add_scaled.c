@@ -1,6 +1,6 @@
 #include "kernels/cpu/cpu.h"
 
-ts_status ts_cpu_scale_add(ts_device *device, const ts_scale_add *a)
+ts_status ts_cpu_add_scaled(ts_device *device, const ts_add_scaled *a)
 {
     const float *const restrict x = a->x;
     const float scale = a->scale;

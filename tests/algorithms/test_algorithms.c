@@ -45,22 +45,22 @@ static void stored_and_told(void **state)
     ts_run run = {.dir = dir, .device = &device, .lock = -1};
 
     /* a device that chooses nothing leaves nothing */
-    good(ts_choices_save(&run));
-    good(ts_choices_load(&run));
+    good(ts_algorithms_save(&run));
+    good(ts_algorithms_load(&run));
     assert_int_not_equal(access(path, F_OK), 0);
 
-    kernels.choices_export = export;
-    kernels.choices_import = import;
+    kernels.algorithms_export = export;
+    kernels.algorithms_import = import;
     strcpy(told, "nothing");
-    good(ts_choices_load(&run));
+    good(ts_algorithms_load(&run));
     assert_string_equal(told, "nothing");
     chosen = "heading\nproduct 1: a\n";
-    good(ts_choices_save(&run));
-    good(ts_choices_load(&run));
+    good(ts_algorithms_save(&run));
+    good(ts_algorithms_load(&run));
     assert_string_equal(told, chosen);
     chosen = "heading\n";
-    good(ts_choices_save(&run));
-    good(ts_choices_load(&run));
+    good(ts_algorithms_save(&run));
+    good(ts_algorithms_load(&run));
     assert_string_equal(told, chosen);
 
     /* what another process stored meanwhile stays */
@@ -70,28 +70,28 @@ static void stored_and_told(void **state)
     assert_non_null(other);
     fputs("two\n", other);
     fclose(other);
-    good(ts_choices_save(&run));
-    good(ts_choices_load(&run));
+    good(ts_algorithms_save(&run));
+    good(ts_algorithms_load(&run));
     assert_string_equal(told, "one\ntwo\n");
     merges = false;
 
-    /* what is no file of choices at all is as good as none, and gives way */
+    /* what is no file of algorithms at all is as good as none, and gives way */
     other = fopen(path, "w");
     assert_non_null(other);
     assert_int_equal(ftruncate(fileno(other), 17 << 20), 0);
     fclose(other);
     strcpy(told, "nothing");
-    good(ts_choices_load(&run));
+    good(ts_algorithms_load(&run));
     assert_string_equal(told, "nothing");
-    good(ts_choices_save(&run));
-    good(ts_choices_load(&run));
+    good(ts_algorithms_save(&run));
+    good(ts_algorithms_load(&run));
     assert_string_equal(told, chosen);
 
     /* a run without a directory */
     run.dir = NULL;
     strcpy(told, "nothing");
-    good(ts_choices_save(&run));
-    good(ts_choices_load(&run));
+    good(ts_algorithms_save(&run));
+    good(ts_algorithms_load(&run));
     assert_string_equal(told, "nothing");
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(dir), 0);

@@ -17,13 +17,13 @@ template <class T, bool accumulate> struct scale {
     }
 };
 
-template <class T, bool accumulate> static ts_status run(ts_device *device, const ts_scale_add *a)
+template <class T, bool accumulate> static ts_status run(ts_device *device, const ts_add_scaled *a)
 {
     return ts_each<ts_wide<T>::size>(device, a->count, ts_aligned(a->x) && ts_aligned(a->y),
                                      scale<T, accumulate>{a->scale, (const T *)a->x, (T *)a->y});
 }
 
-ts_status ts_cuda_scale_add(ts_device *device, const ts_scale_add *a)
+ts_status ts_cuda_add_scaled(ts_device *device, const ts_add_scaled *a)
 {
     TS_DISPATCH(device, T, return a->accumulate ? run<T, true>(device, a) : run<T, false>(device, a));
 }

@@ -27,7 +27,7 @@ ts_status choose(ts_device *device, const ts_cuda_libraries *l, ts_cuda_graph_en
 {
     size_t length = 0;
     float microseconds = 0;
-    const char *const earlier = ts_cuda_earlier_choice(l, e->name, &length);
+    const char *const earlier = ts_cuda_earlier_algorithm(l, e->name, &length);
     if (earlier) {
         e->plan = strtol(earlier, NULL, 10);
         return NULL;
