@@ -10,8 +10,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <jansson.h>
 #include <zlib.h>
 #include <cmocka.h>
+#include "base/utf8.h"
 #include "data/dataset.h"
 #include "data/digits.h"
 
@@ -186,15 +188,202 @@ static void test_idx(void **state)
 
 #define IDX "data={kind: idx, path: " FOLDER "}"
 
+/* ---- IDX with channels ---- */
+
+#define COLOUR_TRAIN FOLDER "/train-images-idx4-ubyte"
+#define COLOUR_TEST  FOLDER "/t10k-images-idx4-ubyte"
+
+/* `count` images of 2x3 with c channels, as make_idx. */
+static size_t make_colour(uint8_t *content, int count, int c, int start)
+{
+    put_word(content, 0x804);
+    put_word(content + 4, (uint32_t)count);
+    put_word(content + 8, 2);
+    put_word(content + 12, 3);
+    put_word(content + 16, (uint32_t)c);
+    for (int i = 0; i < 6 * c * count; i++)
+        content[HEADER + 4 + i] = (uint8_t)(start + i);
+    return HEADER + 4 + 6 * (size_t)(c * count);
+}
+
+static void test_colour_idx(void **state)
+{
+    (void)state;
+    uint8_t content[256];
+    for (int c = 1; c <= 4; c++) {
+        empty_folder();
+        write_file(COLOUR_TRAIN, content, make_colour(content, 3, c, 7));
+        write_gzip(COLOUR_TEST ".gz", content, make_colour(content, 2, c, 50));
+        ts_dataset *dataset = must_open(IDX, NULL);
+        assert_int_equal(dataset->train.count, 3);
+        assert_int_equal(dataset->test.count, 2);
+        assert_int_equal(dataset->train.h, 2);
+        assert_int_equal(dataset->train.w, 3);
+        assert_int_equal(dataset->train.c, c);
+        float x[3 * 6 * 4];
+        must(ts_dataset_read(&dataset->train, 1, 0, 3, x));
+        for (int i = 0; i < 18 * c; i++)
+            assert_true(x[i] == scaled(7 + i, 256));
+        must(ts_dataset_read(&dataset->test, 1, 0, 2, x));
+        for (int i = 0; i < 12 * c; i++)
+            assert_true(x[i] == scaled(50 + i, 256));
+        ts_dataset_close(dataset);
+    }
+    for (int c = 0; c <= 5; c += 5) {
+        write_file(COLOUR_TRAIN, content, make_colour(content, 3, c, 7));
+        expect_error(IDX, NULL, TS_FORMAT,
+                     c ? COLOUR_TRAIN ": its header asks for 3 images of 2x3x5: 1 to 4 channels are read"
+                       : COLOUR_TRAIN ": its header asks for 3 images of 2x3x0");
+    }
+    write_file(COLOUR_TRAIN, content, make_colour(content, 3, 3, 7));
+    expect_error(IDX, NULL, TS_FORMAT, COLOUR_TEST ".gz: images of 2x3x4 where " COLOUR_TRAIN " has 2x3x3");
+    write_file(COLOUR_TRAIN, content, 19);
+    expect_error(IDX, NULL, TS_FORMAT,
+                 COLOUR_TRAIN ": cut short: 19 bytes, fewer than the 20 of an IDX header");
+    write_file(COLOUR_TRAIN, content, make_idx(content, 3, 0));
+    expect_error(IDX, NULL, TS_FORMAT,
+                 COLOUR_TRAIN
+                 ": not an IDX file of images: its first four bytes are 00000803 instead of 00000804");
+}
+
+/* ---- what cannot work ---- */
+
+static void test_too_few(void **state)
+{
+    (void)state;
+    uint8_t content[256];
+    make_good_folder();
+    write_file(TRAIN, content, make_idx(content, 1, 0));
+    expect_error(IDX, NULL, TS_FORMAT, TRAIN ": 1 training image; quality needs at least 2");
+    make_good_folder();
+    write_file(TEST, content, make_idx(content, 1, 0));
+    expect_error(IDX, NULL, TS_FORMAT, TEST ": 1 held-out image; quality needs at least 2");
+    expect_error("data.kind=digits", "data.limit=1", TS_INVALID,
+                 "data.limit: 1 training image; quality needs at least 2");
+    expect_error("data={kind: mixture, mixture: {weights: [1], means: [[0]], stds: [[1]], count: 1}}",
+                 "model.kind=exact", TS_INVALID, "data.mixture.count: 1 draw; quality needs at least 2");
+}
+
+static void test_names_are_utf8(void **state)
+{
+    (void)state;
+    ts_config *config = config_of("data={kind: idx, path: there}", NULL);
+    ts_dataset *dataset;
+    assert_string_equal(config->data.path, "there");
+    ((char *)config->data.path)[2] = '\xe9'; /* as a path of another encoding comes from the command line */
+    ts_status status = ts_dataset_open(config, device, &dataset);
+    assert_int_equal(ts_status_code(status), TS_INVALID);
+    assert_non_null(strstr(ts_status_message(status), "data.path: the folder's name is not UTF-8"));
+    ts_status_free(status);
+    ts_config_free(config);
+}
+
+/* Against jansson, which judges what lands in checkpoints: all texts of up to three bytes of the kinds that
+ * the rules tell apart, and four bytes of those that begin one. */
+static void test_utf8(void **state)
+{
+    (void)state;
+    static const uint8_t kinds[] = {0x01, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf,
+                                    0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee,
+                                    0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xfe, 0xff};
+    enum { KINDS = sizeof kinds };
+    int good = 0;
+    assert_true(ts_is_utf8(""));
+    for (int i = 0; i < KINDS * KINDS * KINDS * KINDS; i++) {
+        const char text[] = {(char)kinds[i % KINDS], (char)kinds[i / KINDS % KINDS],
+                             (char)kinds[i / KINDS / KINDS % KINDS], (char)kinds[i / KINDS / KINDS / KINDS],
+                             0};
+        for (int from = i ? 0 : 1; from < 4; from += i < KINDS * KINDS ? 1 : 4) {
+            json_t *judged = json_string(text + from);
+            assert_int_equal(ts_is_utf8(text + from), judged != NULL);
+            good += judged != NULL;
+            json_decref(judged);
+        }
+    }
+    assert_true(good > 1000);
+}
+
+/* ---- checksums ---- */
+
+static uint64_t checksum(const char *first, const char *second)
+{
+    ts_dataset *dataset = must_open(first, second);
+    const uint64_t sum = ts_dataset_checksum(dataset);
+    ts_dataset_close(dataset);
+    return sum;
+}
+
+static uint32_t crc_bit_by_bit(const uint8_t *bytes, size_t count)
+{
+    uint32_t sum = 0xffffffff;
+    for (size_t i = 0; i < count; i++) {
+        sum ^= bytes[i];
+        for (int bit = 0; bit < 8; bit++)
+            sum = sum >> 1 ^ (sum & 1 ? 0xedb88320 : 0);
+    }
+    return ~sum;
+}
+
+#define LINE(weights, means, stds, count)                                                                    \
+    "data={kind: mixture, mixture: {weights: " weights ", means: " means ", stds: " stds ", count: " count   \
+    "}}"
+
+static void test_checksum(void **state)
+{
+    (void)state;
+    uint8_t content[256];
+    make_good_folder();
+    const uint64_t sum = checksum(IDX, NULL);
+    uint8_t bytes[40 + 30] = {0};
+    const uint8_t shape[] = {5, 2, 3, 1}; /* count, h, w, c; then 256 levels */
+    for (int i = 0; i < 4; i++)
+        bytes[8 * i] = shape[i];
+    bytes[33] = 1;
+    for (int i = 0; i < 30; i++)
+        bytes[40 + i] = (uint8_t)i;
+    assert_int_equal(sum >> 32, crc_bit_by_bit(bytes, sizeof bytes));
+
+    /* not where the files lie, not how they are packed, not their labels */
+    unlink(TRAIN);
+    write_gzip(TRAIN ".gz", content, make_idx(content, 5, 0));
+    const uint8_t labels[] = {0, 0, 8, 1, 0, 0, 0, 5, 1, 2, 3, 4, 5};
+    write_file(TRAIN_LABEL, labels, sizeof labels);
+    assert_true(checksum("data={kind: idx, path: ./" FOLDER "/.}", "data.flip=true") == sum);
+
+    assert_true(checksum(IDX, "data.limit=4") >> 32 != sum >> 32); /* what is trained on */
+    assert_true((uint32_t)checksum(IDX, "data.limit=4") == (uint32_t)sum);
+    write_file(TEST, content, make_idx(content, 2, 101));
+    assert_true((uint32_t)checksum(IDX, NULL) != (uint32_t)sum);
+    assert_true(checksum(IDX, NULL) >> 32 == sum >> 32);
+
+    const char *const mixtures[] = {LINE("[1, 2]", "[[0], [1]]", "[[1], [1]]", "9"),
+                                    LINE("[1, 3]", "[[0], [1]]", "[[1], [1]]", "9"),
+                                    LINE("[1, 2]", "[[0], [2]]", "[[1], [1]]", "9"),
+                                    LINE("[1, 2]", "[[0], [1]]", "[[1], [2]]", "9"),
+                                    LINE("[1, 2]", "[[0], [1]]", "[[1], [1]]", "8"),
+                                    "data={kind: mixture, mixture: {weights: [1, 2], means: [[0], [1]], "
+                                    "covariances: [[1], [1]], count: 9}}"};
+    uint64_t sums[6];
+    for (int i = 0; i < 6; i++) {
+        sums[i] = checksum(mixtures[i], "model.kind=exact");
+        for (int j = 0; j < i; j++)
+            assert_true(sums[i] != sums[j]);
+    }
+    assert_true(sums[0] == checksum(mixtures[0], "model.kind=exact"));
+}
+
 static void test_damaged_idx(void **state)
 {
     (void)state;
     uint8_t content[256];
     expect_error("data={kind: idx, path: no/such}", NULL, TS_NOT_FOUND,
-                 "data.path: no/such holds no train-images-idx3-ubyte (or .gz)");
+                 "data.path: no/such holds no train-images-idx3-ubyte or train-images-idx4-ubyte (or .gz); "
+                 "tools/fetch_data.sh mnist brings MNIST");
     make_good_folder();
     unlink(TEST);
-    expect_error(IDX, NULL, TS_NOT_FOUND, "data.path: " FOLDER " holds no t10k-images-idx3-ubyte (or .gz)");
+    expect_error(IDX, NULL, TS_NOT_FOUND,
+                 "data.path: " FOLDER " holds no t10k-images-idx3-ubyte or t10k-images-idx4-ubyte (or .gz); "
+                 "tools/fetch_data.sh mnist brings MNIST");
 
     make_good_folder();
     size_t bytes = make_idx(content, 5, 0);
@@ -217,12 +406,17 @@ static void test_damaged_idx(void **state)
     write_file(TRAIN, content, bytes);
     expect_error(IDX, NULL, TS_FORMAT, TRAIN ": its header asks for 5 images of 0x3");
     put_word(content + 4, 0xffffffff); /* more than any memory holds: found out before any is taken */
-    put_word(content + 8, 0xffff);
+    put_word(content + 8, 0x8000);
     put_word(content + 12, 0xffff);
     write_file(TRAIN, content, bytes);
     expect_error(IDX, NULL, TS_FORMAT,
                  TRAIN
-                 ": cut short: 46 bytes where its header of 4294967295 images asks for 18446181123756261391");
+                 ": cut short: 46 bytes where its header of 4294967295 images asks for 9223231297218969616");
+    put_word(content + 8, 0x8001); /* one image has more values than an int counts */
+    write_file(TRAIN, content, bytes);
+    expect_error(IDX, NULL, TS_FORMAT,
+                 TRAIN
+                 ": its header asks for 4294967295 images of 32769x65535: more than 2147483647 values each");
     unlink(TRAIN);
     mkdir(TRAIN, 0777);
     expect_error(IDX, NULL, TS_FORMAT, TRAIN ": not a regular file");
@@ -233,7 +427,7 @@ static void test_damaged_idx(void **state)
     put_word(content + 8, 3);
     put_word(content + 12, 2);
     write_file(TEST, content, bytes);
-    expect_error(IDX, NULL, TS_FORMAT, TEST ": images of 3x2 where " TRAIN " has 2x3");
+    expect_error(IDX, NULL, TS_FORMAT, TEST ": images of 3x2x1 where " TRAIN " has 2x3x1");
 
     make_good_folder();
     const uint8_t labels[] = {0, 0, 8, 1, 0, 0, 0, 4, 1, 2, 3, 4};
@@ -323,7 +517,8 @@ static void test_cifar10(void **state)
                  FOLDER
                  "/data_batch_3.bin: cut short: 30726927 bytes where 10000 images of CIFAR-10 take 30730000");
     unlink(FOLDER "/data_batch_3.bin");
-    expect_error(CIFAR, NULL, TS_NOT_FOUND, "data.path: " FOLDER " holds no data_batch_3.bin");
+    expect_error(CIFAR, NULL, TS_NOT_FOUND,
+                 "data.path: " FOLDER " holds no data_batch_3.bin; tools/fetch_data.sh cifar10 brings it");
     write_file(FOLDER "/data_batch_3.bin.xz", (const uint8_t *)"", 0);
     expect_error(CIFAR, NULL, TS_NOT_FOUND,
                  "data.path: " FOLDER "/data_batch_3.bin.xz is packed: unpack it with xz -dk");
@@ -333,7 +528,8 @@ static void test_cifar10(void **state)
                  FOLDER "/test_batch.bin: 30733073 bytes; at most 30730000 are expected");
     unlink(FOLDER "/test_batch.bin");
     unlink(FOLDER "/test_batch_first1000.bin");
-    expect_error(CIFAR, NULL, TS_NOT_FOUND, "data.path: " FOLDER " holds no test_batch.bin");
+    expect_error(CIFAR, NULL, TS_NOT_FOUND,
+                 "data.path: " FOLDER " holds no test_batch.bin; tools/fetch_data.sh cifar10 brings it");
     assert_int_equal(system("rm -rf " FOLDER), 0);
 }
 
@@ -408,7 +604,9 @@ int main(void)
         cmocka_unit_test(test_digits),      cmocka_unit_test(test_idx),
         cmocka_unit_test(test_damaged_idx), cmocka_unit_test(test_damaged_gzip),
         cmocka_unit_test(test_cifar10),     cmocka_unit_test(test_mixture),
-        cmocka_unit_test(test_mnist),
+        cmocka_unit_test(test_mnist),       cmocka_unit_test(test_colour_idx),
+        cmocka_unit_test(test_too_few),     cmocka_unit_test(test_names_are_utf8),
+        cmocka_unit_test(test_utf8),        cmocka_unit_test(test_checksum),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }
