@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include "base/clock.h"
 #include "diffusion/buffer.h"
+#include "diffusion/samplers/table.h"
 #include "graph/timing.h"
 #include "bench/internal.h"
 #include "run/evaluate.h"
@@ -234,8 +235,8 @@ ts_status ts_bench_train_run(const ts_bench *bench, int steps, ts_progress *prog
     if (steps > MOST_STEPS)
         return ts_error(TS_INVALID, "--steps %d: at most %d steps are timed", steps, MOST_STEPS);
     TS_TRY(ts_bench_ceiling(bench, figures));
-    TS_GOTO(ts_training_score(bench->device, &config, &bench->dataset->train, model->params, model->row->apply,
-                              model->network, &training),
+    TS_GOTO(ts_training_score(bench->device, &config, &bench->dataset->train, model->params,
+                              model->row->apply, model->network, &training),
             end);
     TS_GOTO(measure_steps(bench, training, steps, progress, result), end);
     const ts_graph *graph = ts_training_graph(training);
@@ -308,7 +309,7 @@ static ts_status measure_sampler(const ts_bench *bench, ts_sampler *sampler, ts_
                                  int steps, ts_density *noise, const ts_step_state *state, float *x,
                                  ts_bench_sample *result)
 {
-    const bool adaptive = config.kind == TS_SAMPLER_RK45;
+    const bool adaptive = !ts_samplers[config.kind].integrator;
     const int whole = config.steps;
     int nfe;
     double seconds, host;

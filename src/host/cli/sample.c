@@ -73,7 +73,8 @@ static char *default_path(const ts_run *run, double T, ts_start_kind start, bool
 {
     char text[32], name[96];
     ts_T_text(T, text);
-    snprintf(name, sizeof name, "samples_T%s_%s.%s", text, ts_start_kind_words.word[start], image ? "png" : "safetensors");
+    snprintf(name, sizeof name, "samples_T%s_%s.%s", text, ts_start_kind_words.word[start],
+             image ? "png" : "safetensors");
     return run->dir ? ts_run_path(run, name) : strdup(name);
 }
 
@@ -81,13 +82,12 @@ static void print_result(const cli_options *o, const ts_samples *s, ts_start_kin
 {
     if (o->json) {
         json_t *json = json_pack("{s:f, s:s, s:i, s:o, s:o, s:s}", "T", o->T[0], "start",
-                                 ts_start_kind_words.word[start], "count",
-                                 s->n, "nfe", cli_json_real(s->nfe), "seconds_per_image",
-                                 cli_json_real(s->seconds_per_image), "path", path);
+                                 ts_start_kind_words.word[start], "count", s->n, "nfe", cli_json_real(s->nfe),
+                                 "seconds_per_image", cli_json_real(s->seconds_per_image.mean), "path", path);
         cli_print_json(json);
     } else
         printf("%d samples, %.0f network evaluations and %.4g s each: %s\n", s->n, s->nfe,
-               s->seconds_per_image, path);
+               s->seconds_per_image.mean, path);
 }
 
 static ts_status draw(const cli_options *o, ts_run *run, ts_progress *progress)
@@ -101,8 +101,8 @@ static ts_status draw(const cli_options *o, ts_run *run, ts_progress *progress)
     if (!status)
         status = check_path(path, image);
     if (!status)
-        status = ts_evaluate_sampler(
-            run->config, o->has_sampler ? o->sampler : run->config->sample.sampler, o->T[0], &sampler);
+        status = ts_evaluate_sampler(run->config, o->has_sampler ? o->sampler : run->config->sample.sampler,
+                                     o->T[0], &sampler);
     if (!status)
         status = ts_evaluate_samples(run, &sampler, start, o->count ? o->count : 64, progress, &samples);
     if (!status)

@@ -195,7 +195,7 @@ ts_status ts_frechet_gaussians(int d, const double *mean1, const double *cov1, c
 /* ---- features ---- */
 
 struct ts_features {
-    char name[32];
+    ts_features_kind kind;
     int d, count;             /* of the data, of the features */
     double *mean, *principal; /* [d], [count,d]; NULL: the data themselves */
 };
@@ -245,7 +245,7 @@ ts_status ts_features_create(const float *train, int64_t n, int h, int w, int c,
     if (!f)
         return ts_error(TS_NO_MEMORY, "features: no memory");
     f->d = f->count = h * w * c;
-    strcpy(f->name, h == 1 && w == 1 ? "coordinates" : "pixels");
+    f->kind = h == 1 && w == 1 ? TS_FEATURES_COORDINATES : TS_FEATURES_PIXELS;
     if (f->d > PLAIN_FEATURES) {
         if (n <= PRINCIPAL_COMPONENTS) {
             free(f);
@@ -253,7 +253,7 @@ ts_status ts_features_create(const float *train, int64_t n, int h, int w, int c,
                             "features: %d principal components need more than %lld training images",
                             PRINCIPAL_COMPONENTS, (long long)n);
         }
-        strcpy(f->name, "pca64");
+        f->kind = TS_FEATURES_PCA64;
         f->count = PRINCIPAL_COMPONENTS;
         ts_status status = fit_principal(f, train, (int)(n < PRINCIPAL_IMAGES ? n : PRINCIPAL_IMAGES));
         if (status) {
@@ -274,9 +274,9 @@ void ts_features_free(ts_features *features)
     free(features);
 }
 
-const char *ts_features_name(const ts_features *features)
+ts_features_kind ts_features_kind_of(const ts_features *features)
 {
-    return features->name;
+    return features->kind;
 }
 
 static void features_of(const ts_features *f, const float *point, double *centred, double *out)

@@ -5,6 +5,7 @@
 #define TS_QUALITY_METRICS_H
 
 #include <stdint.h>
+#include "base/kinds.h"
 #include "base/status.h"
 
 /*
@@ -42,7 +43,7 @@ typedef struct ts_features ts_features;
  * images of `train` [n,h,w,c] (at most 2048 are used). */
 ts_status ts_features_create(const float *train, int64_t n, int h, int w, int c, ts_features **features);
 void ts_features_free(ts_features *features);
-const char *ts_features_name(const ts_features *features);
+ts_features_kind ts_features_kind_of(const ts_features *features);
 
 /* ts_frechet_gaussians between the Gaussians fitted to the features of a [n,h,w,c] and b [m,h,w,c];
  * n, m >= 2. */

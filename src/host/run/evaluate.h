@@ -37,9 +37,10 @@ ts_status ts_evaluate_sampler(const ts_config *config, ts_sampler_kind kind, dou
 
 typedef struct ts_samples {
     int n, h, w, c;
-    float *x;                 /* host [n,h,w,c], model scale; the caller frees it with ts_samples_release */
-    double nfe;               /* network evaluations an image (mean over batches for RK45) */
-    double seconds_per_image; /* the reverse process and its start; graphs and buffers made before */
+    float *x;   /* host [n,h,w,c], model scale; the caller frees it with ts_samples_release */
+    double nfe; /* network evaluations an image (mean over batches for RK45) */
+    ts_interval seconds_per_image; /* the reverse process and its start, graphs and buffers made before; 95 %
+                                      over batches, NaN of one alone */
 } ts_samples;
 
 ts_status ts_evaluate_samples(ts_run *run, const ts_sampler_config *sampler, ts_start_kind start, int count,

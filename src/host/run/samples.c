@@ -5,10 +5,9 @@
 #include <string.h>
 #include "base/clock.h"
 #include "run/algorithms.h"
+#include "diffusion/samplers/table.h"
 #include "run/evaluate.h"
 #include "run/memory.h"
-
-enum { DPM_STEPS = 20 }; /* DPM-Solver++ needs few steps, whatever T (Lu et al. 2022) */
 
 ts_status ts_evaluate_sampler(const ts_config *config, ts_sampler_kind kind, double T,
                               ts_sampler_config *sampler)
@@ -24,8 +23,8 @@ ts_status ts_evaluate_sampler(const ts_config *config, ts_sampler_kind kind, dou
     if (!(T > eps && T <= 1))
         return ts_error(TS_INVALID, "T must lie in (%g, 1], above sample.eps = %g, not %g", eps, eps, T);
     if (!sampler->steps)
-        sampler->steps = sampler->kind == TS_SAMPLER_DPMPP2M
-                             ? DPM_STEPS
+        sampler->steps = ts_samplers[kind].usual_steps
+                             ? ts_samplers[kind].usual_steps
                              : (int)fmax(1, round(config->sample.steps_per_unit * T));
     return NULL;
 }
@@ -117,7 +116,7 @@ static ts_status generate(generation *g, ts_samples *samples)
                             samples->n);
     }
     samples->nfe = evaluations / batches;
-    samples->seconds_per_image = seconds / ((double)batches * g->n);
+    samples->seconds_per_image = (ts_interval){seconds / ((double)batches * g->n), NAN};
     return NULL;
 }
 

@@ -13,14 +13,16 @@
 
 /* ---- the columns ---- */
 
-#define NUMBER(type, name, member, meaning)   TS_FIELD(NUMBER, NULL, type, name, member, meaning)
-#define COUNT(type, name, member, meaning)    TS_FIELD(COUNT, NULL, type, name, member, meaning)
-#define START(type, name, member, meaning)    TS_FIELD(WORD, &ts_start_kind_words, type, name, member, meaning)
-#define SCORE(type, name, member, meaning)    TS_FIELD(WORD, &ts_score_kind_words, type, name, member, meaning)
-#define SAMPLER(type, name, member, meaning)  TS_FIELD(WORD, &ts_sampler_kind_words, type, name, member, meaning)
-#define FEATURES(type, name, member, meaning) TS_FIELD(WORD, &ts_features_kind_words, type, name, member, meaning)
-#define BOUND(kind, name, member, meaning)    kind(ts_bound_row, name, member, meaning),
-#define SAMPLE(kind, name, member, meaning)   kind(ts_sample_row, name, member, meaning),
+#define NUMBER(type, name, member, meaning) TS_FIELD(NUMBER, NULL, type, name, member, meaning)
+#define COUNT(type, name, member, meaning)  TS_FIELD(COUNT, NULL, type, name, member, meaning)
+#define START(type, name, member, meaning)  TS_FIELD(WORD, &ts_start_kind_words, type, name, member, meaning)
+#define SCORE(type, name, member, meaning)  TS_FIELD(WORD, &ts_score_kind_words, type, name, member, meaning)
+#define SAMPLER(type, name, member, meaning)                                                                 \
+    TS_FIELD(WORD, &ts_sampler_kind_words, type, name, member, meaning)
+#define FEATURES(type, name, member, meaning)                                                                \
+    TS_FIELD(WORD, &ts_features_kind_words, type, name, member, meaning)
+#define BOUND(kind, name, member, meaning)  kind(ts_bound_row, name, member, meaning),
+#define SAMPLE(kind, name, member, meaning) kind(ts_sample_row, name, member, meaning),
 
 const ts_field ts_bound_fields[] = {TS_BOUND_COLUMNS(BOUND){0}};
 const ts_field ts_sample_fields[] = {TS_SAMPLE_COLUMNS(SAMPLE){0}};
@@ -120,20 +122,21 @@ void ts_results_release(ts_results *r)
     }
     for (int i = 0; i < r->profile_count; i++)
         free(r->profiles[i].bins);
-    void *memory[] = {r->name,     r->command, r->version, r->device, r->date,     r->config,
-                      r->T,        r->scores,  r->starts,  r->bounds, r->samples,  r->samplers,
+    void *memory[] = {r->name,     r->command, r->version, r->device, r->date,    r->config,
+                      r->T,        r->scores,  r->starts,  r->bounds, r->samples, r->samplers,
                       r->profiles, r->best,    r->exact,   r->fits,   r->phases};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         free(memory[i]);
     memset(r, 0, sizeof *r);
 }
 
-void ts_samples_name(double T, ts_start_kind start, ts_score_kind score, ts_sampler_kind sampler, char name[128])
+void ts_samples_name(double T, ts_start_kind start, ts_score_kind score, ts_sampler_kind sampler,
+                     char name[128])
 {
     char text[32];
     ts_T_text(T, text);
-    snprintf(name, 128, "T%s_%s_%s_%s", text, ts_start_kind_words.word[start], ts_score_kind_words.word[score],
-             ts_sampler_kind_words.word[sampler]);
+    snprintf(name, 128, "T%s_%s_%s_%s", text, ts_start_kind_words.word[start],
+             ts_score_kind_words.word[score], ts_sampler_kind_words.word[sampler]);
 }
 
 /* ---- CSV ---- */

@@ -92,11 +92,12 @@ static const ts_field deficit_fields[] = {
 };
 
 static const ts_field top_fields[] = {
-    TOP(STRING, name),         TOP(STRING, command),   TOP(STRING, version),   TOP(STRING, device),
-    TOP(STRING, date),         TOP(COUNT, seed),       TOP(COUNT, threads),    TOP(COUNT, h),
-    TOP(COUNT, w),             TOP(COUNT, c),          TOP(COUNT, levels),     TOP(COUNT, train_count),
-    TOP(COUNT, test_count),    TOP(COUNT, parameters), TOP(NUMBER, steps_per_unit), TOP(COUNT, train_steps),
-    TOP(COUNT, projections),   {0},
+    TOP(STRING, name),       TOP(STRING, command),    TOP(STRING, version),
+    TOP(STRING, device),     TOP(STRING, date),       TOP(COUNT, seed),
+    TOP(COUNT, threads),     TOP(COUNT, h),           TOP(COUNT, w),
+    TOP(COUNT, c),           TOP(COUNT, levels),      TOP(COUNT, train_count),
+    TOP(COUNT, test_count),  TOP(COUNT, parameters),  TOP(NUMBER, steps_per_unit),
+    TOP(COUNT, train_steps), TOP(COUNT, projections), {0},
 };
 
 /* ---- writing ---- */
@@ -104,9 +105,7 @@ static const ts_field top_fields[] = {
 static json_t *value_of(const ts_field *f, const void *at)
 {
     const double number = f->kind == TS_FIELD_NUMBER || f->kind == TS_FIELD_COUNT ? *(const double *)at : 0;
-    const char *text = f->kind == TS_FIELD_TEXT     ? at
-                       : f->kind == TS_FIELD_STRING ? *(char *const *)at
-                                                    : NULL;
+    const char *text = f->kind == TS_FIELD_TEXT ? at : f->kind == TS_FIELD_STRING ? *(char *const *)at : NULL;
     switch (f->kind) {
     case TS_FIELD_NUMBER:
         return isfinite(number) ? json_real(number) : json_null();
@@ -148,8 +147,9 @@ static json_t *pack_samples(const ts_results *r)
     json_t *list = json_array();
     for (int i = 0; i < ts_results_bound_count(r) * r->sampler_count; i++) {
         const ts_bound_row *bound = &r->bounds[i / r->sampler_count];
-        json_t *row = json_pack("{s:f, s:s, s:s}", "T", bound->T, "start", ts_start_kind_words.word[bound->start],
-                                "score", ts_score_kind_words.word[bound->score]);
+        json_t *row =
+            json_pack("{s:f, s:s, s:s}", "T", bound->T, "start", ts_start_kind_words.word[bound->start],
+                      "score", ts_score_kind_words.word[bound->score]);
         json_array_append_new(list, pack(row, ts_sample_fields, &r->samples[i]));
     }
     return list;
@@ -169,7 +169,8 @@ static json_t *pack_best(const ts_best *best)
 static json_t *pack_profile(const ts_profile *profile)
 {
     json_t *object = pack(json_object(), profile_fields, profile);
-    json_object_set_new(object, "bins", pack_list(bin_fields, profile->bins, profile->count, sizeof *profile->bins));
+    json_object_set_new(object, "bins",
+                        pack_list(bin_fields, profile->bins, profile->count, sizeof *profile->bins));
     return object;
 }
 
@@ -195,7 +196,8 @@ static json_t *pack_results(const ts_results *r)
     json_object_set_new(root, "profiles", profiles);
     json_object_set_new(root, "exact", pack_list(exact_fields, r->exact, r->exact_count, sizeof *r->exact));
     json_object_set_new(root, "fits", pack_list(fit_fields, r->fits, r->fit_count, sizeof *r->fits));
-    json_object_set_new(root, "phases", pack_list(phase_fields, r->phases, r->phase_count, sizeof *r->phases));
+    json_object_set_new(root, "phases",
+                        pack_list(phase_fields, r->phases, r->phase_count, sizeof *r->phases));
     return root;
 }
 
@@ -243,8 +245,9 @@ static ts_status wrong(const char *key, const char *should_be)
 static ts_status read_word(const char *key, const json_t *value, const ts_words *words, unsigned *kind)
 {
     char list[256];
-    const int found =
-        json_is_string(value) ? ts_words_find(words, json_string_value(value), json_string_length(value)) : -1;
+    const int found = json_is_string(value)
+                          ? ts_words_find(words, json_string_value(value), json_string_length(value))
+                          : -1;
     ts_words_list(words, ", ", " or ", list, sizeof list);
     if (found < 0)
         return wrong(key, list);
@@ -348,7 +351,8 @@ static ts_status unpack_grid(const json_t *root, ts_results *r)
         start_count > TS_START_COUNT || sampler_count > TS_SAMPLER_COUNT)
         status = wrong("T, scores, starts, samplers", "lists with at least one entry, none twice");
     else
-        status = ts_results_make(r, score_count, scores, T_count, T, start_count, starts, sampler_count, samplers);
+        status =
+            ts_results_make(r, score_count, scores, T_count, T, start_count, starts, sampler_count, samplers);
 done:
     free(scores);
     free(starts);
@@ -365,9 +369,11 @@ static ts_status unpack_bounds(const json_t *root, ts_results *r)
         return wrong("bound", "a list with a row for each score, T and start");
     for (int i = 0; i < ts_results_bound_count(r); i++) {
         const ts_bound_row place = r->bounds[i];
-        TS_TRY(ts_context(unpack(ts_bound_fields, json_array_get(list, (size_t)i), &r->bounds[i]), "bound[%d]", i));
+        TS_TRY(ts_context(unpack(ts_bound_fields, json_array_get(list, (size_t)i), &r->bounds[i]),
+                          "bound[%d]", i));
         r->bounds[i].terms.T = r->bounds[i].T;
-        if (r->bounds[i].T != place.T || r->bounds[i].start != place.start || r->bounds[i].score != place.score)
+        if (r->bounds[i].T != place.T || r->bounds[i].start != place.start ||
+            r->bounds[i].score != place.score)
             return wrong("bound", "in the order of score, T, start");
     }
     return NULL;
@@ -397,8 +403,7 @@ static ts_status unpack_best(const json_t *from, ts_best *best)
 {
     deficit *rows = NULL;
     TS_TRY(unpack(best_fields, from, best));
-    ts_status status =
-        unpack_list(deficit_fields, from, "by_T", sizeof *rows, (void **)&rows, &best->count);
+    ts_status status = unpack_list(deficit_fields, from, "by_T", sizeof *rows, (void **)&rows, &best->count);
     const size_t bytes = ((size_t)best->count + 1) * sizeof(double);
     best->T = malloc(bytes);
     best->deficit = malloc(bytes);
@@ -417,7 +422,8 @@ static ts_status unpack_best(const json_t *from, ts_best *best)
 static ts_status unpack_profile(const json_t *from, ts_profile *profile)
 {
     TS_TRY(unpack(profile_fields, from, profile));
-    return unpack_list(bin_fields, from, "bins", sizeof *profile->bins, (void **)&profile->bins, &profile->count);
+    return unpack_list(bin_fields, from, "bins", sizeof *profile->bins, (void **)&profile->bins,
+                       &profile->count);
 }
 
 /* An object of objects as YAML, of which JSON's values are a part. */
@@ -425,7 +431,8 @@ static void print_config(FILE *out, const json_t *object, int depth)
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)object, key, value) {
+    json_object_foreach((json_t *)object, key, value)
+    {
         fprintf(out, "%*s%s:", 2 * depth, "", key);
         char *text = json_is_object(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY);
         fprintf(out, "%s%s\n", text ? " " : "", text ? text : "");
@@ -455,12 +462,14 @@ static ts_status unpack_results(const json_t *root, ts_results *r)
     TS_TRY(unpack_samples(root, r));
     TS_TRY(unpack_list(exact_fields, root, "exact", sizeof *r->exact, (void **)&r->exact, &r->exact_count));
     TS_TRY(unpack_list(fit_fields, root, "fits", sizeof *r->fits, (void **)&r->fits, &r->fit_count));
-    TS_TRY(unpack_list(phase_fields, root, "phases", sizeof *r->phases, (void **)&r->phases, &r->phase_count));
+    TS_TRY(
+        unpack_list(phase_fields, root, "phases", sizeof *r->phases, (void **)&r->phases, &r->phase_count));
     TS_TRY(ts_context(unpack(floor_fields, json_object_get(root, "floor"), &r->floor), "floor"));
     TS_TRY(list_of(root, "T_star", sizeof *r->best, (void **)&r->best, &r->best_count));
     for (int i = 0; i < r->best_count; i++)
-        TS_TRY(ts_context(unpack_best(json_array_get(json_object_get(root, "T_star"), (size_t)i), &r->best[i]),
-                          "T_star[%d]", i));
+        TS_TRY(
+            ts_context(unpack_best(json_array_get(json_object_get(root, "T_star"), (size_t)i), &r->best[i]),
+                       "T_star[%d]", i));
     TS_TRY(list_of(root, "profiles", sizeof *r->profiles, (void **)&r->profiles, &r->profile_count));
     for (int i = 0; i < r->profile_count; i++)
         TS_TRY(ts_context(

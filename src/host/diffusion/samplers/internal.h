@@ -8,7 +8,7 @@
 #define TS_DIFFUSION_SAMPLERS_INTERNAL_H
 
 #include "diffusion/recorded.h"
-#include "diffusion/samplers/sampler.h"
+#include "diffusion/samplers/table.h"
 
 enum { TS_SAMPLER_WIDTH = 8 }; /* coefficients of a fixed step, at most */
 
@@ -50,11 +50,11 @@ void ts_sampler_freeze(ts_sampler *sampler, const ts_sampler_frozen *frozen);
 /* Of a step: its coefficients, the network evaluations, and what it queues, given a ts_sampler_step.  That
  * starts with the state at the step's number and ends with the state advanced; stage[1] is zero before the
  * first. */
-typedef struct ts_integrator {
+struct ts_integrator {
     int width, evaluations;
     void (*coefficients)(const ts_sde *sde, int steps, const double *times, float *table);
     ts_queue_fn *queue;
-} ts_integrator;
+};
 
 typedef struct ts_sampler_step {
     ts_sampler *sampler;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include "diffusion/buffer.h"
 #include "diffusion/samplers/internal.h"
+#include "diffusion/samplers/table.h"
 
 /* ---- creation ---- */
 
@@ -158,7 +159,7 @@ static ts_status run_steps(ts_sampler *s, const ts_integrator *integrator, int s
 static void make_grid(const ts_sde *sde, const ts_sampler_config *config, double *times)
 {
     const int steps = config->steps;
-    const bool log_snr = config->kind == TS_SAMPLER_DPMPP2M;
+    const bool log_snr = ts_samplers[config->kind].log_snr;
     const double first = log_snr ? ts_sde_lambda(sde, config->T) : config->T;
     const double last = log_snr ? ts_sde_lambda(sde, config->eps) : config->eps;
     for (int i = 1; i < steps; i++) {
@@ -172,9 +173,7 @@ static void make_grid(const ts_sde *sde, const ts_sampler_config *config, double
 static ts_status run_fixed(ts_sampler *s, const ts_sampler_config *config, uint64_t seed, uint32_t instance,
                            float *x)
 {
-    const ts_integrator *integrator = config->kind == TS_SAMPLER_EM     ? &ts_euler_maruyama
-                                      : config->kind == TS_SAMPLER_HEUN ? &ts_heun
-                                                                        : &ts_dpmpp2m;
+    const ts_integrator *integrator = ts_samplers[config->kind].integrator;
     TS_TRY(reserve(s, config->steps));
     double *times = malloc(((size_t)config->steps + 1) * sizeof *times);
     if (!times)
@@ -206,7 +205,7 @@ static ts_status check(const ts_sampler_config *config)
     if (!(config->eps > 0.0 && config->T > config->eps && config->T <= 1.0))
         return ts_error(TS_INVALID, "sampler: T = %g is not in (eps, 1] with eps = %g", config->T,
                         config->eps);
-    if (config->kind != TS_SAMPLER_RK45 && (config->steps < 1 || config->steps > 1 << 24))
+    if (ts_samplers[config->kind].integrator && (config->steps < 1 || config->steps > 1 << 24))
         return ts_error(TS_INVALID, "sampler: %d steps; at least 1 is needed", config->steps);
     return NULL;
 }
@@ -214,7 +213,7 @@ static ts_status check(const ts_sampler_config *config)
 static ts_status run(ts_sampler *sampler, const ts_sampler_config *config, uint64_t seed, uint32_t instance,
                      float *x)
 {
-    if (config->kind == TS_SAMPLER_RK45) {
+    if (!ts_samplers[config->kind].integrator) {
         int ode_nfe;
         TS_TRY(ts_sampler_ode(sampler, config->T, config->eps, config->rtol, config->atol, x, NULL, NULL,
                               &ode_nfe));
