@@ -214,6 +214,7 @@ typedef void ts_config_visitor(void *context, const char *section, const char *k
                                const char *fallback, const char *range, const char *change, const char *help);
 void ts_config_visit(ts_config_visitor *visitor, void *context);
 
+extern const ts_words ts_sde_kind_words;
 ts_sde ts_config_sde(const ts_config *config);
 
 #endif

@@ -27,7 +27,7 @@ static inline ts_status ts_queue_phase(ts_device *device, const char *name, ts_q
 }
 
 /* What `queue` queues: the first time directly, the second time recorded, then replayed.  Where the device
- * fails to record (device->not_recorded then says why), or shall not, always directly. */
+ * fails to record (device->recording_error then says why), or shall not, always directly. */
 ts_status ts_recorded_run(ts_recorded *recorded, ts_queue_fn *queue, void *context);
 
 /* An argument changes, or an address: the sequence is recorded anew at the next run.  It stays warm. */

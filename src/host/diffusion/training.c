@@ -68,7 +68,7 @@ ts_status ts_training_begin(ts_training *training, ts_device *device, const ts_d
 ts_status ts_training_replay(ts_training *training, ts_queue_fn *queue)
 {
     ts_device *device = training->device;
-    if (device->k->record_begin && !device->unrecorded && !training->recorded.recording)
+    if (device->k->record_begin && !device->recording_off && !training->recorded.recording)
         device->k->weights_changed(device);
     TS_TRY(ts_recorded_run(&training->recorded, queue, training));
     if (training->recorded.recording)

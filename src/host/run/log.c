@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include "base/file.h"
 
@@ -14,13 +13,6 @@ struct ts_log {
     char *path;
     FILE *file;
 };
-
-double ts_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* How much of an older log to keep: whole lines, up to the first of a step behind keep_step. */
 static size_t kept_length(const char *text, int64_t keep_step)

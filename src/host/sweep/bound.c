@@ -1,4 +1,5 @@
 /* The bound's part of a sweep: fits, terms, T*, the loss profile. */
+#include "base/clock.h"
 #include "sweep/internal.h"
 
 #include <math.h>

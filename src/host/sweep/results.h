@@ -182,8 +182,10 @@ int ts_results_T_index(const ts_results *results, double T);
 /* Frees everything within; `results` itself is the caller's.  All pointers come from malloc or are NULL. */
 void ts_results_release(ts_results *results);
 
-/* DIR/bound.csv, samples.csv, sweep.csv (RFC 4180, one header line) and sweep.json, each atomically. */
-ts_status ts_results_write(const ts_results *results, const char *dir);
+/* DIR/bound.csv, samples.csv and sweep.csv (RFC 4180, one header line), each atomically. */
+ts_status ts_results_write_csv(const ts_results *results, const char *dir);
+/* DIR/sweep.json, atomically: all of it, the configuration as an object. */
+ts_status ts_results_write_json(const ts_results *results, const char *dir);
 /* DIR/sweep.json.  Errors: TS_NOT_FOUND, TS_FORMAT naming the key. */
 ts_status ts_results_read(const char *dir, ts_results *results);
 

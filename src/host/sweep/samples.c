@@ -1,4 +1,5 @@
 /* The samples of a sweep, and how far they are from data. */
+#include "base/clock.h"
 #include "sweep/internal.h"
 
 #include <math.h>

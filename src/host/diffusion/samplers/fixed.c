@@ -60,10 +60,10 @@ static void heun_coefficients(const ts_sde *sde, int steps, const double *times,
 {
     for (int i = 0; i < steps; i++) {
         const double t0 = times[i], t1 = times[i + 1], h = t1 - t0;
-        const double drift = ts_sde_drift(sde, t1), factor = ts_sampler_flow_factor(sde, t1);
+        const double drift = ts_sde_drift(sde, t1), factor = ts_sampler_ode_factor(sde, t1);
         const double c[] = {
             ts_sde_drift(sde, t0),
-            ts_sampler_flow_factor(sde, t0), /* the slope */
+            ts_sampler_ode_factor(sde, t0), /* the slope */
             1.0,
             h, /* the end */
             1.0,

@@ -118,7 +118,7 @@ ts_status ts_sampler_combine(ts_sampler *sampler, int64_t count, int terms, cons
     return sampler->k->linear_combine(sampler->device, &a);
 }
 
-double ts_sampler_flow_factor(const ts_sde *sde, double t)
+double ts_sampler_ode_factor(const ts_sde *sde, double t)
 {
     return 0.5 * ts_sde_diffusion2(sde, t) / ts_sde_std(sde, t);
 }
@@ -172,9 +172,9 @@ static void make_grid(const ts_sde *sde, const ts_sampler_config *config, double
 static ts_status run_fixed(ts_sampler *s, const ts_sampler_config *config, uint64_t seed, uint32_t instance,
                            float *x)
 {
-    const ts_integrator *integrator = config->kind == TS_SAMPLER_EULER_MARUYAMA ? &ts_euler_maruyama
-                                      : config->kind == TS_SAMPLER_HEUN         ? &ts_heun
-                                                                                : &ts_dpmpp2m;
+    const ts_integrator *integrator = config->kind == TS_SAMPLER_EM     ? &ts_euler_maruyama
+                                      : config->kind == TS_SAMPLER_HEUN ? &ts_heun
+                                                                        : &ts_dpmpp2m;
     TS_TRY(reserve(s, config->steps));
     double *times = malloc(((size_t)config->steps + 1) * sizeof *times);
     if (!times)
@@ -215,9 +215,9 @@ static ts_status run(ts_sampler *sampler, const ts_sampler_config *config, uint6
                      float *x)
 {
     if (config->kind == TS_SAMPLER_RK45) {
-        int flow_nfe;
-        TS_TRY(ts_sampler_flow(sampler, config->T, config->eps, config->rtol, config->atol, x, NULL, NULL,
-                               &flow_nfe));
+        int ode_nfe;
+        TS_TRY(ts_sampler_ode(sampler, config->T, config->eps, config->rtol, config->atol, x, NULL, NULL,
+                              &ode_nfe));
     } else
         TS_TRY(ts_context(run_fixed(sampler, config, seed, instance, x), "sampler"));
     return config->denoise ? ts_context(denoise(sampler, config->eps, x), "sampler") : NULL;

@@ -5,14 +5,15 @@
 #ifndef TS_DIFFUSION_SAMPLERS_SAMPLER_H
 #define TS_DIFFUSION_SAMPLERS_SAMPLER_H
 
+#include "base/kinds.h"
 #include "diffusion/score.h"
 
-typedef enum ts_sampler_kind {
-    TS_SAMPLER_EULER_MARUYAMA, /* reverse SDE, h = (T - eps)/steps */
-    TS_SAMPLER_HEUN,           /* probability-flow ODE, h = (T - eps)/steps, 2 evaluations a step */
-    TS_SAMPLER_RK45,   /* probability-flow ODE, Dormand-Prince, adaptive over the whole batch as one system */
-    TS_SAMPLER_DPMPP2M /* DPM-Solver++(2M), steps uniform in log(a/s) */
-} ts_sampler_kind;
+/*
+ *   em       reverse SDE by Euler-Maruyama, h = (T - eps)/steps
+ *   heun     probability-flow ODE, h = (T - eps)/steps, 2 evaluations a step
+ *   rk45     probability-flow ODE, Dormand-Prince, adaptive over the whole batch as one system
+ *   dpmpp2m  DPM-Solver++(2M), steps uniform in log(a/s)
+ */
 
 typedef struct ts_sampler_config {
     ts_sampler_kind kind;
@@ -33,8 +34,8 @@ ts_status ts_sampler_run(ts_sampler *sampler, const ts_sampler_config *config, u
 /* The probability-flow ODE in either direction, from t0 to t1, by RK45; with `probe` (device [n,d]) it also
  * integrates the divergence by Hutchinson's estimator: delta_logp (host [n]) = int_{t0}^{t1} div dt, so that
  * from eps to T log p(x0) = log nu(x_T) + delta_logp.  Needs rtol >= 1e-7, atol >= 1e-8: x is float32. */
-ts_status ts_sampler_flow(ts_sampler *sampler, double t0, double t1, double rtol, double atol, float *x,
-                          const float *probe, double *delta_logp, int *nfe);
+ts_status ts_sampler_ode(ts_sampler *sampler, double t0, double t1, double rtol, double atol, float *x,
+                         const float *probe, double *delta_logp, int *nfe);
 void ts_sampler_destroy(ts_sampler *sampler);
 
 #endif
