@@ -306,7 +306,7 @@ static ts_status measure_sampler(const ts_bench *bench, ts_sampler *sampler, ts_
                                  int steps, ts_density *noise, const ts_step_state *state, float *x,
                                  ts_bench_sample *result)
 {
-    const bool adaptive = config.kind == TS_SAMPLER_RK45;
+    const bool adaptive = !ts_sampler_row_of(config.kind)->integrator;
     const int whole = config.steps;
     int nfe;
     double seconds, host;

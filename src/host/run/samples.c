@@ -8,8 +8,6 @@
 #include "run/log.h"
 #include "run/memory.h"
 
-enum { DPM_STEPS = 20 }; /* DPM-Solver++ needs few steps, whatever T (Lu et al. 2022) */
-
 static ts_status kind_of(const char *name, ts_sampler_kind *kind)
 {
     static const struct {
@@ -40,9 +38,9 @@ ts_status ts_evaluate_sampler(const ts_config *config, const char *kind, double 
     if (!(T > eps && T <= 1))
         return ts_error(TS_INVALID, "T must lie in (%g, 1], above sample.eps = %g, not %g", eps, eps, T);
     if (!sampler->steps)
-        sampler->steps = sampler->kind == TS_SAMPLER_DPMPP2M
-                             ? DPM_STEPS
-                             : (int)fmax(1, round(config->sample.steps_per_unit * T));
+        sampler->steps = ts_sampler_row_of(sampler->kind)->steps;
+    if (!sampler->steps)
+        sampler->steps = (int)fmax(1, round(config->sample.steps_per_unit * T));
     return NULL;
 }
 

@@ -47,14 +47,13 @@ void ts_sampler_freeze(ts_sampler *sampler, const ts_sampler_frozen *frozen);
 
 /* ---- fixed steps ---- */
 
-/* Of a step: its coefficients, the network evaluations, and what it queues, given a ts_sampler_step.  That
- * starts with the state at the step's number and ends with the state advanced; stage[1] is zero before the
- * first. */
-typedef struct ts_integrator {
-    int width, evaluations;
+/* Of a step: how many coefficients it has and which, and what it queues, given a ts_sampler_step.  That starts
+ * with the state at the step's number and ends with the state advanced; stage[1] is zero before the first. */
+struct ts_integrator {
+    int width;
     void (*coefficients)(const ts_sde *sde, int steps, const double *times, float *table);
     ts_queue_fn *queue;
-} ts_integrator;
+};
 
 typedef struct ts_sampler_step {
     ts_sampler *sampler;
