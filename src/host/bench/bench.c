@@ -5,7 +5,6 @@
 #include <sys/resource.h>
 #include "base/clock.h"
 #include "diffusion/buffer.h"
-#include "diffusion/samplers/table.h"
 #include "graph/timing.h"
 #include "bench/internal.h"
 #include "run/evaluate.h"

@@ -105,7 +105,7 @@ ts_status ts_curves_read(ts_report *report)
     TS_TRY(add(report, "", NAN));
     for (int i = 0; i < r->T_count; i++) {
         char T[32], folder[40];
-        ts_run_T_text(r->T[report->ascending[i]], T);
+        ts_T_text(r->T[report->ascending[i]], T);
         snprintf(folder, sizeof folder, "/T%s", T);
         TS_TRY(add(report, folder, r->T[report->ascending[i]]));
     }

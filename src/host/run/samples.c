@@ -5,7 +5,6 @@
 #include <string.h>
 #include "base/clock.h"
 #include "run/algorithms.h"
-#include "diffusion/samplers/table.h"
 #include "run/evaluate.h"
 #include "run/memory.h"
 
@@ -23,9 +22,7 @@ ts_status ts_evaluate_sampler(const ts_config *config, ts_sampler_kind kind, dou
     if (!(T > eps && T <= 1))
         return ts_error(TS_INVALID, "T must lie in (%g, 1], above sample.eps = %g, not %g", eps, eps, T);
     if (!sampler->steps)
-        sampler->steps = ts_samplers[kind].usual_steps
-                             ? ts_samplers[kind].usual_steps
-                             : (int)fmax(1, round(config->sample.steps_per_unit * T));
+        sampler->steps = ts_samplers[kind].steps ? ts_samplers[kind].steps : (int)fmax(1, round(config->sample.steps_per_unit * T));
     return NULL;
 }
 

@@ -110,7 +110,7 @@ static ts_status run_steps(trainer *t)
     if (t->step < steps)
         ts_algorithms_announce(t->run->device, t->progress);
     while (t->step < steps) {
-        TS_TRY(ts_context(ts_training_step(t->training), "step %lld", (long long)t->step + 1));
+        TS_TRY(ts_training_step(t->training)); /* queued: the device may still be at an earlier one */
         t->step++;
         const bool last = t->step == steps, stop = ts_progress_stopped(t->progress);
         const bool line = t->step % config->train.log_every == 0 || last;

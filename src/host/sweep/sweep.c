@@ -8,7 +8,6 @@
 
 #include "base/decimal.h"
 #include "base/file.h"
-#include "diffusion/samplers/table.h"
 #include "run/checkpoint.h"
 #include "run/evaluate.h"
 #include "run/scores.h"

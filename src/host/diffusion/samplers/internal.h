@@ -8,7 +8,7 @@
 #define TS_DIFFUSION_SAMPLERS_INTERNAL_H
 
 #include "diffusion/recorded.h"
-#include "diffusion/samplers/table.h"
+#include "diffusion/samplers/sampler.h"
 
 enum { TS_SAMPLER_WIDTH = 8 }; /* coefficients of a fixed step, at most */
 
@@ -47,11 +47,10 @@ void ts_sampler_freeze(ts_sampler *sampler, const ts_sampler_frozen *frozen);
 
 /* ---- fixed steps ---- */
 
-/* Of a step: its coefficients, the network evaluations, and what it queues, given a ts_sampler_step.  That
- * starts with the state at the step's number and ends with the state advanced; stage[1] is zero before the
- * first. */
+/* Of a step: how many coefficients it has and which, and what it queues, given a ts_sampler_step.  That starts
+ * with the state at the step's number and ends with the state advanced; stage[1] is zero before the first. */
 struct ts_integrator {
-    int width, evaluations;
+    int width;
     void (*coefficients)(const ts_sde *sde, int steps, const double *times, float *table);
     ts_queue_fn *queue;
 };

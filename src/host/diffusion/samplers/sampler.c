@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include "diffusion/buffer.h"
 #include "diffusion/samplers/internal.h"
-#include "diffusion/samplers/table.h"
 
 /* ---- creation ---- */
 
@@ -141,25 +140,26 @@ static ts_status begin(ts_sampler *s, const ts_integrator *integrator, const dou
     return s->k->upload(s->device, s->state, &state, sizeof state);
 }
 
-static ts_status run_steps(ts_sampler *s, const ts_integrator *integrator, int steps, float *x)
+static ts_status run_steps(ts_sampler *s, const ts_sampler_row *row, int steps, float *x)
 {
+    const ts_integrator *integrator = row->integrator;
     ts_status status = NULL;
     ts_sampler_freeze(s, &(ts_sampler_frozen){.queue = integrator->queue, .x = x});
     for (int i = 0; i < steps && !status; i++) {
         ts_range_push(s->device, "sample step");
         status = ts_recorded_run(&s->recorded, integrator->queue, &(ts_sampler_step){s, x});
         ts_range_pop(s->device);
-        s->evaluations += integrator->evaluations;
+        s->evaluations += row->evaluations;
     }
     return status;
 }
 
 /* Uniform steps in t, or in the log signal-to-noise ratio, which is linear in Lambda: for every SDE here
  * 2 log(a/s) = constant - Lambda. */
-static void make_grid(const ts_sde *sde, const ts_sampler_config *config, double *times)
+static void make_grid(const ts_sde *sde, const ts_sampler_config *config, ts_sampler_grid grid, double *times)
 {
     const int steps = config->steps;
-    const bool log_snr = ts_samplers[config->kind].log_snr;
+    const bool log_snr = grid == TS_GRID_LOG_SNR;
     const double first = log_snr ? ts_sde_lambda(sde, config->T) : config->T;
     const double last = log_snr ? ts_sde_lambda(sde, config->eps) : config->eps;
     for (int i = 1; i < steps; i++) {
@@ -173,15 +173,15 @@ static void make_grid(const ts_sde *sde, const ts_sampler_config *config, double
 static ts_status run_fixed(ts_sampler *s, const ts_sampler_config *config, uint64_t seed, uint32_t instance,
                            float *x)
 {
-    const ts_integrator *integrator = ts_samplers[config->kind].integrator;
+    const ts_sampler_row *row = &ts_samplers[config->kind];
     TS_TRY(reserve(s, config->steps));
     double *times = malloc(((size_t)config->steps + 1) * sizeof *times);
     if (!times)
         return ts_error(TS_NO_MEMORY, "cannot allocate %d steps", config->steps);
-    make_grid(&s->sde, config, times);
-    ts_status status = begin(s, integrator, times, config->steps, seed, instance);
+    make_grid(&s->sde, config, row->grid, times);
+    ts_status status = begin(s, row->integrator, times, config->steps, seed, instance);
     if (!status)
-        status = run_steps(s, integrator, config->steps, x);
+        status = run_steps(s, row, config->steps, x);
     free(times);
     return status;
 }
@@ -213,12 +213,12 @@ static ts_status check(const ts_sampler_config *config)
 static ts_status run(ts_sampler *sampler, const ts_sampler_config *config, uint64_t seed, uint32_t instance,
                      float *x)
 {
-    if (!ts_samplers[config->kind].integrator) {
-        int ode_nfe;
+    int ode_nfe;
+    if (ts_samplers[config->kind].integrator)
+        TS_TRY(ts_context(run_fixed(sampler, config, seed, instance, x), "sampler"));
+    else
         TS_TRY(ts_sampler_ode(sampler, config->T, config->eps, config->rtol, config->atol, x, NULL, NULL,
                               &ode_nfe));
-    } else
-        TS_TRY(ts_context(run_fixed(sampler, config, seed, instance, x), "sampler"));
     return config->denoise ? ts_context(denoise(sampler, config->eps, x), "sampler") : NULL;
 }
 
