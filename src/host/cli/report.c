@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "cli/cli.h"
+#include "sweep/results.h"
 
 static const cli_usage usage = {
     .name = "report",
@@ -26,18 +27,22 @@ static ts_status show_json(const char *path)
     return written ? NULL : ts_error(TS_IO, "standard output: writing failed");
 }
 
-static void show_text(const ts_results *results)
+/* T* of each start and score, with the evaluations that the first sampler takes there. */
+static void show_text(const ts_results *r)
 {
     printf("%-8s %-8s %6s %22s %10s %10s\n", "start", "score", "T*", "bits/dim at T*", "best T", "NFE at T*");
-    for (int i = 0; i < results->best_count; i++) {
-        const ts_best *best = &results->best[i];
-        const ts_result_row *row = ts_results_find(results, best->T_star, best->prior, best->score, "em");
-        if (row)
-            printf("%-8s %-8s %6g %14.4f +- %.4f %10g %10.0f\n", best->prior, best->score, best->T_star,
-                   row->terms.bpd.mean, row->terms.bpd.half, best->T_best, row->nfe);
+    for (int i = 0; i < r->best_count; i++) {
+        const ts_best *best = &r->best[i];
+        const int score = i / r->start_count, start = i % r->start_count, T = ts_results_T_index(r, best->T_star);
+        if (T < 0 || score >= r->score_count)
+            continue;
+        const ts_interval bpd = ts_results_bound(r, score, T, start)->terms.bpd;
+        printf("%-8s %-8s %6g %14.4f +- %.4f %10g %10.0f\n", ts_start_kind_words.word[best->start],
+               ts_score_kind_words.word[best->score], best->T_star, bpd.mean, bpd.half, best->T_best,
+               ts_results_sample(r, score, T, start, 0)->nfe);
     }
-    for (int i = 0; i < results->phase_count; i++)
-        printf("%s%s %.1f s", i ? ", " : "time: ", results->phases[i].name, results->phases[i].seconds);
+    for (int i = 0; i < r->phase_count; i++)
+        printf("%s%s %.1f s", i ? ", " : "time: ", r->phases[i].name, r->phases[i].seconds);
     putchar('\n');
 }
 
@@ -52,7 +57,7 @@ ts_status cli_report_show(const char *dir, const ts_report_result *report, bool 
               stderr);
     if (asprintf(&path, "%s/sweep.json", dir) < 0)
         return ts_error(TS_NO_MEMORY, "no memory");
-    ts_status status = json ? show_json(path) : ts_results_read_json(path, &results);
+    ts_status status = json ? show_json(path) : ts_results_read(dir, &results);
     free(path);
     if (status || json)
         return status;
