@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 #include "run/evaluate.h"
-#include "quality/metrics.h"
+#include "quality/distances.h"
 
 /* What is compared at most: distances of larger sets cost more and say no more. */
 enum { MOST_DATA = 10000, FLOORS = 5, FEATURE_IMAGES = 2048 };
@@ -47,7 +47,7 @@ static ts_status open_reference(const ts_sweep *s, reference *r)
                         (long long)(r->test_count + r->train_count));
     TS_TRY(ts_dataset_read(test, seed, 0, r->test_count, r->test));
     TS_TRY(ts_dataset_read(train, TRAIN_SEED(seed), 0, r->train_count, r->train));
-    return ts_features_create(r->train, r->train_count, test->h, test->w, test->c, &r->features);
+    return ts_features_create(r->train, r->train_count, test->h, test->w, test->c, 0, &r->features);
 }
 
 static ts_status distances(const ts_sweep *s, const reference *r, const float *x, int64_t count,
@@ -59,9 +59,13 @@ static ts_status distances(const ts_sweep *s, const reference *r, const float *x
     for (int64_t i = 0; i < count * s->d; i++)
         if (!isfinite(x[i]))
             return NULL;
+    ts_distance distance;
     TS_TRY(ts_sliced_wasserstein(x, count, r->test, r->test_count, s->d, s->config->sweep.projections,
-                                 (uint64_t)s->config->run.seed, &sliced->mean, &sliced->half));
-    return ts_frechet_sets(r->features, x, count, r->test, r->test_count, frechet);
+                                 (uint64_t)s->config->run.seed, 0, &distance));
+    *sliced = (ts_interval){distance.value, distance.half};
+    TS_TRY(ts_frechet_sets(r->features, x, count, r->test, r->test_count, 0, &distance));
+    *frechet = distance.value;
+    return NULL;
 }
 
 /* ---- what real data score ---- */
