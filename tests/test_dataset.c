@@ -260,8 +260,6 @@ static void test_too_few(void **state)
     expect_error(IDX, NULL, TS_FORMAT, TEST ": 1 held-out image; quality needs at least 2");
     expect_error("data.kind=digits", "data.limit=1", TS_INVALID,
                  "data.limit: 1 training image; quality needs at least 2");
-    expect_error("data={kind: mixture, mixture: {weights: [1], means: [[0]], stds: [[1]], count: 1}}",
-                 "model.kind=exact", TS_INVALID, "data.mixture.count: 1 draw; quality needs at least 2");
 }
 
 static void test_names_are_utf8(void **state)
