@@ -50,6 +50,19 @@ static ts_dataset *must_open(const char *first, const char *second)
     return dataset;
 }
 
+/* Without the working directory, which a relative data.path has got in front. */
+static const char *relative(const char *message)
+{
+    static char text[1024];
+    char here[512], *at;
+    assert_non_null(getcwd(here, sizeof here - 1));
+    strcat(here, "/");
+    snprintf(text, sizeof text, "%s", message);
+    while ((at = strstr(text, here)))
+        memmove(at, at + strlen(here), strlen(at + strlen(here)) + 1);
+    return text;
+}
+
 static void expect_error(const char *first, const char *second, ts_code code, const char *message)
 {
     ts_config *config = config_of(first, second);
@@ -58,7 +71,7 @@ static void expect_error(const char *first, const char *second, ts_code code, co
     ts_config_free(config);
     assert_non_null(status);
     assert_null(dataset);
-    assert_string_equal(ts_status_message(status), message);
+    assert_string_equal(relative(ts_status_message(status)), message);
     assert_int_equal(ts_status_code(status), code);
     ts_status_free(status);
 }
@@ -260,8 +273,6 @@ static void test_too_few(void **state)
     expect_error(IDX, NULL, TS_FORMAT, TEST ": 1 held-out image; quality needs at least 2");
     expect_error("data.kind=digits", "data.limit=1", TS_INVALID,
                  "data.limit: 1 training image; quality needs at least 2");
-    expect_error("data={kind: mixture, mixture: {weights: [1], means: [[0]], stds: [[1]], count: 1}}",
-                 "model.kind=exact", TS_INVALID, "data.mixture.count: 1 draw; quality needs at least 2");
 }
 
 static void test_names_are_utf8(void **state)

@@ -153,9 +153,6 @@ static ts_status open_mixture(const ts_config *config, ts_device *device, ts_dat
 {
     const ts_matrix *means = &config->data.mixture.means;
     const bool diagonal = config->data.mixture.stds.rows > 0;
-    if (config->data.mixture.count < LEAST_IMAGES)
-        return ts_error(TS_INVALID, "data.mixture.count: %lld draw; quality needs at least %d",
-                        (long long)config->data.mixture.count, LEAST_IMAGES);
     TS_TRY(ts_mixture_create(device, means->rows, means->columns, config->data.mixture.weights.v, means->v,
                              diagonal ? config->data.mixture.stds.v : NULL,
                              diagonal ? NULL : config->data.mixture.covariances.v, &dataset->mixture));
