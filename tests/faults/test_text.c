@@ -100,7 +100,7 @@ static void tells_of_every_failed_allocation(void **state)
         if (!failed) { /* fewer allocations than n: all have had their turn */
             assert_null(status);
             free(string);
-            assert_true(failures >= 5); /* the stream, its first buffer, and as it grows */
+            assert_true(failures >= 5); /* the stream, and its text as it grows */
             return;
         }
         failures++;

@@ -7,7 +7,8 @@
  *     TS_TRY(ts_text_finish(&text, &string, &length));
  *
  * Nobody needs to look at what fprintf returns: whatever failed on the way is told at the end.  (open_memstream
- * alone is not enough: where its last allocation fails, its fclose succeeds and leaves NULL.)
+ * does not: where memory fails half-way it loses a piece of the text without a word, and where its last
+ * allocation fails, fclose succeeds and leaves NULL.)
  */
 #ifndef TS_BASE_TEXT_H
 #define TS_BASE_TEXT_H
@@ -17,8 +18,9 @@
 
 typedef struct ts_text {
     FILE *out;
-    char *memory; /* of `out` */
-    size_t length;
+    char *string; /* so far, [length], room for one more */
+    size_t length, room;
+    bool incomplete; /* a piece of it could not be held */
 } ts_text;
 
 /* An empty text.  It stays where it is until it is finished, since `out` knows its address.  TS_NO_MEMORY
