@@ -20,14 +20,34 @@ static ts_status failed(const char *what, const char *path)
                          : error == ENOSPC || error == EDQUOT ? TS_NO_SPACE
                          : error == EACCES || error == EROFS  ? TS_INVALID
                          : error == EISDIR                    ? TS_FORMAT
+                         : error == ENOMEM                    ? TS_NO_MEMORY
                                                               : TS_IO;
     return ts_error(code, "%s: cannot %s: %s", path, what, strerror(error));
+}
+
+/* Network file systems may be interrupted while they open and sync. */
+static int open_file(const char *path, int flags)
+{
+    int fd;
+    do
+        fd = open(path, flags | O_CLOEXEC, 0666);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+static int sync_file(int fd)
+{
+    int result;
+    do
+        result = fsync(fd);
+    while (result && errno == EINTR);
+    return result;
 }
 
 ts_status ts_file_open(const char *path, int *descriptor, uint64_t *bytes)
 {
     struct stat about;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const int fd = open_file(path, O_RDONLY | O_NONBLOCK);
     *descriptor = -1;
     if (fd < 0)
         return failed("open", path);
@@ -117,7 +137,7 @@ ts_status ts_file_create(const char *path, ts_file_writer **writer)
         writer_free(w);
         return ts_error(TS_NO_MEMORY, "%s: no memory to write it", path);
     }
-    w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    w->fd = open_file(w->temporary, O_WRONLY | O_CREAT | O_TRUNC);
     if (w->fd < 0) {
         ts_status status = failed("write", path);
         writer_free(w);
@@ -133,7 +153,9 @@ static ts_status write_all(const ts_file_writer *w, const char *data, size_t byt
         const ssize_t n = write(w->fd, data, bytes);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0)
+        if (n == 0) /* no reason given, and no end to trying again */
+            errno = EIO;
+        if (n <= 0)
             return failed("write", w->path);
         data += n;
         bytes -= (size_t)n;
@@ -169,10 +191,10 @@ static ts_status sync_folder(const char *path)
     char *slash = strrchr(folder, '/');
     if (slash)
         slash[slash == folder] = 0;
-    const int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd = open_file(slash ? folder : ".", O_RDONLY | O_DIRECTORY);
     free(folder);
     /* some file systems cannot sync a folder: EINVAL is not a failure of the write */
-    const bool bad = fd < 0 || (fsync(fd) && errno != EINVAL);
+    const bool bad = fd < 0 || (sync_file(fd) && errno != EINVAL);
     ts_status status = bad ? failed("sync the folder of", path) : NULL;
     if (fd >= 0)
         close(fd);
@@ -182,11 +204,11 @@ static ts_status sync_folder(const char *path)
 static ts_status finish(ts_file_writer *w)
 {
     TS_TRY(flush(w));
-    if (fsync(w->fd))
+    if (sync_file(w->fd))
         return failed("sync", w->path);
     const int fd = w->fd;
     w->fd = -1;
-    if (close(fd))
+    if (close(fd) && errno != EINTR) /* closed all the same, and synced before */
         return failed("close", w->path);
     return rename(w->temporary, w->path) ? failed("replace", w->path) : NULL;
 }
@@ -232,7 +254,7 @@ static long writer_of(const char *name)
     while (digits > name && digits[-1] >= '0' && digits[-1] <= '9')
         digits--;
     const long process = strtol(digits, NULL, 10);
-    return digits > name && digits[-1] == '.' && process <= INT_MAX ? process : 0;
+    return digits > name + 1 && digits[-1] == '.' && process <= INT_MAX ? process : 0;
 }
 
 void ts_file_remove_leftovers(const char *folder)
@@ -242,7 +264,8 @@ void ts_file_remove_leftovers(const char *folder)
         return;
     for (const struct dirent *entry; (entry = readdir(entries));) {
         const long process = writer_of(entry->d_name);
-        if (process && kill((pid_t)process, 0) && errno == ESRCH)
+        /* in containers one number serves process after process */
+        if (process && (process == getpid() || (kill((pid_t)process, 0) && errno == ESRCH)))
             unlinkat(dirfd(entries), entry->d_name, 0);
     }
     closedir(entries);

@@ -33,8 +33,10 @@ void ts_file_abandon(ts_file_writer *writer);
 /* All of the above for content in memory. */
 ts_status ts_file_write(const char *path, const void *data, size_t bytes);
 
-/* Removes from a folder the temporary files of writers that died.  A folder that cannot be read is left
- * alone. */
+/* Removes from a folder (not from those below it) the temporary files of writers that died: "NAME.PROCESS.tmp"
+ * where no such process lives, or where it is this one, which is to write there only later.  Other names and
+ * folders stay, and so does a folder that cannot be read.  The caller holds the folder's lock, or is sure that
+ * no other machine writes there. */
 void ts_file_remove_leftovers(const char *folder);
 
 /* Creates a folder and those above it; one that exists is fine. */
