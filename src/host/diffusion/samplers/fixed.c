@@ -52,7 +52,7 @@ static ts_status queue_euler(void *context)
     return advance(s);
 }
 
-const ts_integrator ts_euler_maruyama = {3, 1, euler_coefficients, queue_euler};
+const ts_integrator ts_euler_maruyama = {"Euler-Maruyama", 3, 1, euler_coefficients, queue_euler};
 
 /* ---- Heun's second-order method: an Euler step, then the trapezoidal rule with the slope at its end ---- */
 
@@ -90,7 +90,7 @@ static ts_status queue_heun(void *context)
     return advance(s);
 }
 
-const ts_integrator ts_heun = {8, 2, heun_coefficients, queue_heun};
+const ts_integrator ts_heun = {"Heun", 8, 2, heun_coefficients, queue_heun};
 
 /* ---- DPM-Solver++(2M) ----
  *
@@ -127,4 +127,4 @@ static ts_status queue_dpmpp2m(void *context)
     return advance(s);
 }
 
-const ts_integrator ts_dpmpp2m = {5, 1, dpmpp2m_coefficients, queue_dpmpp2m};
+const ts_integrator ts_dpmpp2m = {"DPM-Solver++(2M)", 5, 1, dpmpp2m_coefficients, queue_dpmpp2m};

@@ -38,7 +38,8 @@ struct ts_sampler {
     void *block;                   /* device: what changes from try to try of the flow */
     double *results, *host_result; /* device and host: an error and the stages' divergences [7][n] */
     int evaluations;
-    ts_recorded recorded; /* a step with `frozen` */
+    const volatile sig_atomic_t *stop; /* NULL: never */
+    ts_recorded recorded;              /* a step with `frozen` */
     ts_sampler_frozen frozen;
 };
 
@@ -51,6 +52,7 @@ void ts_sampler_freeze(ts_sampler *sampler, const ts_sampler_frozen *frozen);
  * starts with the state at the step's number and ends with the state advanced; stage[1] is zero before the
  * first. */
 typedef struct ts_integrator {
+    const char *name;
     int width, evaluations;
     void (*coefficients)(const ts_sde *sde, int steps, const double *times, float *table);
     ts_queue_fn *queue;
@@ -62,6 +64,9 @@ typedef struct ts_sampler_step {
 } ts_sampler_step;
 
 extern const ts_integrator ts_euler_maruyama, ts_heun, ts_dpmpp2m;
+
+/* TS_INTERRUPTED where ts_sampler_stop_at says so.  To be asked between steps. */
+ts_status ts_sampler_stopped(const ts_sampler *sampler);
 
 /* ---- operations ---- */
 

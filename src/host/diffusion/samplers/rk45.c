@@ -253,6 +253,7 @@ static ts_status integrate(flow *f, double t0, double t1, double *delta_logp)
                                 f->rtol, f->atol, t);
             size = smallest;
         }
+        TS_TRY(ts_sampler_stopped(f->s));
         const double end = size >= fabs(t1 - t) ? t1 : t + direction * size;
         const double h = end - t;
         size = fabs(h);
