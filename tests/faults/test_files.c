@@ -16,6 +16,7 @@
 #include <cmocka.h>
 #include "base/file.h"
 #include "base/json.h"
+#include "base/yaml_bounds.h"
 #include "run/log.h"
 
 #define FOLDER "files_test"
@@ -216,6 +217,84 @@ static void json_is_read_or_refused(void **state)
     free(deep);
 }
 
+/* ---- YAML ---- */
+
+static void expect_bounds(const char *text, size_t length, const char *excess, int line)
+{
+    int at;
+    const char *found = ts_yaml_bounds(text, length, &at);
+    if (!excess) {
+        if (found)
+            fail_msg("refused: %s", found);
+        return;
+    }
+    assert_non_null(found);
+    assert_string_equal(found, excess);
+    assert_int_equal(at, line);
+}
+
+/* `count` times `unit`. */
+static char *repeated(const char *unit, int count)
+{
+    const size_t length = strlen(unit);
+    char *text = malloc(length * (size_t)count + 1);
+    assert_non_null(text);
+    for (int i = 0; i < count; i++)
+        memcpy(text + length * (size_t)i, unit, length);
+    text[length * (size_t)count] = 0;
+    return text;
+}
+
+static void yaml_is_bounded_before_it_is_parsed(void **state)
+{
+    (void)state;
+    enum { MANY = 200000 };
+    static const char *const deep[] = {"[", "{", "- ", "? ", "[a: ", "{? [", "[[]"};
+    for (size_t i = 0; i < sizeof deep / sizeof *deep; i++) {
+        char *text = repeated(deep[i], MANY / (int)strlen(deep[i]));
+        expect_bounds(text, strlen(text), "nested more than 32 deep", 1);
+        free(text);
+    }
+    char *text = repeated("- &name x\n", 65);
+    expect_bounds(text, strlen(text), "more than 64 anchors", 65);
+    expect_bounds(text, strlen("- &name x\n") * 64, NULL, 0);
+    free(text);
+    text = repeated("%TAG !x! y\n", 9);
+    expect_bounds(text, strlen(text), "more than 8 directives", 9);
+    free(text);
+    text = repeated("#", (1 << 20) + 1);
+    expect_bounds(text, (1 << 20) + 1, "longer than 1 MiB", 0);
+    expect_bounds(text, 1 << 20, NULL, 0);
+    free(text);
+    /* 32 is allowed, and so is what only looks deep */
+    expect_bounds("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", 32, NULL, 0);
+    expect_bounds("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", 33, "nested more than 32 deep", 1);
+    text = repeated("- [a, '[[[[', \"{{{{\"] # [[[[\n", 1000);
+    expect_bounds(text, strlen(text), NULL, 0);
+    free(text);
+    expect_bounds("", 0, NULL, 0);
+    expect_bounds("a: [", 4, NULL, 0); /* wrong, which is for the parser to say */
+}
+
+static void the_configurations_are_within(void **state)
+{
+    (void)state;
+    char *names, path[256];
+    size_t length;
+    assert_int_equal(system("ls " SOURCE_DIR "/configs/*.yaml > " FOLDER "/names"), 0);
+    must(ts_file_read(FOLDER "/names", 1 << 16, &names, &length));
+    int count = 0;
+    for (char *name = strtok(names, "\n"); name; name = strtok(NULL, "\n"), count++) {
+        char *text;
+        snprintf(path, sizeof path, "%s", name);
+        must(ts_file_read(path, 1 << 20, &text, &length));
+        expect_bounds(text, length, NULL, 0);
+        free(text);
+    }
+    assert_true(count > 3);
+    free(names);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +304,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_long_log_is_no_obstacle, start_clean, start_clean),
         cmocka_unit_test_setup(leftovers_of_the_dead_go, start_clean),
         cmocka_unit_test(json_is_read_or_refused),
+        cmocka_unit_test(yaml_is_bounded_before_it_is_parsed),
+        cmocka_unit_test_setup(the_configurations_are_within, start_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
