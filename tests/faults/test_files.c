@@ -186,6 +186,13 @@ static void leftovers_of_the_dead_go(void **state)
             fail_msg("%s is no temporary file, and is gone", others[i]);
     assert_true(exists("folder.999999.tmp"));
     ts_file_remove_leftovers(FOLDER "/nowhere");
+    /* and those of a file when it is written again */
+    touch(dead);
+    touch("other.safetensors.999999.tmp");
+    touch("part.safetensors");
+    assert_false(exists(dead));
+    assert_true(exists(alive));
+    assert_true(exists("other.safetensors.999999.tmp"));
 }
 
 /* ---- JSON ---- */

@@ -19,7 +19,8 @@ ts_status ts_file_open(const char *path, int *descriptor, uint64_t *bytes);
 /*
  * Atomic writing: everything goes to a temporary file in the same folder, which replaces `path` only at
  * ts_file_commit, after it has been synced.  Whatever fails before, and a process that dies at any moment,
- * leaves the old file as it was.  A full file system is TS_NO_SPACE.
+ * leaves the old file as it was; what a dead process left of the same file goes when it is written again.  A full
+ * file system is TS_NO_SPACE.
  */
 typedef struct ts_file_writer ts_file_writer;
 

@@ -16,6 +16,8 @@ ts_status ts_json_parse(const char *path, const char *text, size_t length, json_
 {
     json_error_t error;
     *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
+    if (!*root) /* what is wrong with the text is so again */
+        *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
     if (*root)
         return NULL;
     if (!*error.text || json_error_code(&error) == json_error_out_of_memory || memory_is_short())
