@@ -143,10 +143,36 @@ static void sampling(void **state)
     close_run(run);
 }
 
+/* What is short is not the plan: no number is named, since none is known to do. */
+static int left; /* allocations until one fails */
+
+static ts_status fail_once(ts_device *device, size_t bytes, void **memory)
+{
+    *memory = NULL;
+    return left-- == 0 ? ts_error(TS_NO_MEMORY, "something else")
+                       : ts_cpu_kernels.allocate(device, bytes, memory);
+}
+
+static void something_else(void **state)
+{
+    (void)state;
+    ts_run *run = open_run("train.batch=8", NULL);
+    kernels.allocate = fail_once;
+    left = 3;
+    ts_status status = ts_trainer_run(run, &(ts_trainer_options){0}, NULL);
+    assert_int_equal(ts_status_code(status), TS_NO_MEMORY);
+    static const char begin[] = "train.batch = 8 does not fit in memory: ";
+    assert_memory_equal(ts_status_message(status), begin, sizeof begin - 1);
+    assert_non_null(strstr(ts_status_message(status), ": something else"));
+    ts_status_free(status);
+    close_run(run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(training),
+        cmocka_unit_test(something_else),
         cmocka_unit_test(flows),
         cmocka_unit_test(sampling),
     };

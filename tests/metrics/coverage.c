@@ -121,7 +121,7 @@ static void cover(const law *l)
     free(a);
 }
 
-void coverage(void **state)
+void metrics_coverage(void **state)
 {
     (void)state;
     /* N(0,I) and N(s,c^2 I): along every direction of the line 1, and where s = 0, the sliced distance is

@@ -37,7 +37,7 @@ void metrics_left_out(void **state);
 void metrics_threads(void **state);
 void metrics_reference(void **state);
 void metrics_floor(void **state);
-/* metrics_coverage.c */
+/* coverage.c */
 void metrics_bias(void **state);
 void metrics_coverage(void **state);
 

@@ -258,7 +258,7 @@ int main(void)
         cmocka_unit_test(metrics_jackknife),       cmocka_unit_test(metrics_left_out),
         cmocka_unit_test(metrics_threads),         cmocka_unit_test(metrics_reference),
         cmocka_unit_test(metrics_floor),           cmocka_unit_test(metrics_bias),
-        cmocka_unit_test(coverage),
+        cmocka_unit_test(metrics_coverage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -268,8 +268,8 @@ static void malformed_files(void **state)
     must(ts_file_write(path, "\3\0\0\0\0\0\0\0{}", 10));
     must_fail(ts_safetensors_open(path, &f), TS_FORMAT, "does not fit");
     refuse("[]", 0, "no JSON object");
-    refuse("{", 0, "no JSON object");
-    refuse("{\"a\":1,\"a\":1}", 0, "no JSON object: duplicate");
+    refuse("{", 0, "not valid JSON");
+    refuse("{\"a\":1,\"a\":1}", 0, "not valid JSON: duplicate");
     refuse("{\"__metadata__\":{\"a\":1}}", 0, "a is no string");
     refuse("{\"__metadata__\":[]}", 0, "__metadata__ is no object");
     refuse("{\"a\":3}", 0, "tensor a: type (none)");

@@ -37,6 +37,7 @@ typedef struct glow_training {
     int steps;       /* in this window */
     uint32_t before; /* skipped steps before this window */
     int64_t rollbacks;
+    int64_t stood; /* steps of good windows */
 
     /* since the last read: of finished windows, and what of the current one was read already */
     double loss, read_loss;
@@ -131,6 +132,7 @@ static ts_status end_window(glow_training *g)
     if (good) {
         note(g, loss);
         g->best = fmin(g->best, loss / ((double)g->steps * g->batch));
+        g->stood += g->steps;
         TS_TRY(save(g));
     } else {
         TS_TRY(roll_back(g, loss / ((double)g->steps * g->batch)));
@@ -157,7 +159,7 @@ static ts_status first_look(glow_training *g)
 {
     double loss;
     TS_TRY(window_loss(g, &loss));
-    g->best = loss / g->batch;
+    g->best = g->last_loss = loss / g->batch;
     if (!isfinite(g->best))
         return ts_error(TS_NOT_FINITE, "the loss of the Glow as initialised is not finite");
     return save(g);
@@ -223,6 +225,7 @@ static ts_status read_report(ts_training *training, ts_training_report *report)
                                    .gradient_norm = (double)optimizer.norm,
                                    .skipped = optimizer.skipped,
                                    .finite = true,
+                                   .stood = g->stood + g->steps,
                                    .rollbacks = g->rollbacks,
                                    .rate_scale = g->scale};
     g->loss = 0;
@@ -235,6 +238,7 @@ static ts_status step_was_set(ts_training *training)
 {
     glow_training *g = (glow_training *)training;
     g->best = INFINITY;
+    g->stood = training->step;
     g->loss = 0;
     g->images = 0;
     TS_TRY(start_window(g));

@@ -252,6 +252,7 @@ static ts_status integrate(ode *o, double t0, double t1, double *delta_logp)
                                 o->rtol, o->atol, t);
             size = smallest;
         }
+        TS_TRY(ts_sampler_stopped(o->s));
         const double end = size >= fabs(t1 - t) ? t1 : t + direction * size;
         const double h = end - t;
         size = fabs(h);
