@@ -1,8 +1,8 @@
 /* What samples cost against how good they are. */
 #include <math.h>
 
+#include "diffusion/samplers/sampler.h"
 #include "report/chart_internal.h"
-#include "report/words.h"
 
 /* The columns of the data behind T: for each quantity its value and the ends of its interval. */
 typedef enum quantity { NFE, SECONDS, SLICED, FRECHET, QUANTITIES } quantity;
@@ -160,7 +160,7 @@ static void plot_key(const ts_results *r, int start, int sampler, FILE *script)
     const ts_chart_series series = ts_chart_start_of(r, start);
     fprintf(script, "keyentry with linespoints linewidth 1.6 dashtype %s pointtype %d linecolor '%s' title ",
             dashes[sampler % 4], sampler ? series.hollow : series.point, series.color);
-    ts_gnuplot_text(script, "%s, %s", series.title, ts_sampler_words_of[r->samplers[sampler]].label);
+    ts_gnuplot_text(script, "%s, %s", series.title, ts_samplers[r->samplers[sampler]].text);
     fputs(", \\\n  ", script);
 }
 

@@ -2,8 +2,8 @@
 
 #include <math.h>
 
+#include "diffusion/samplers/sampler.h"
 #include "report/html.h"
-#include "report/words.h"
 #include "run/starts.h"
 
 /* of the sweep, at which what a shorter T costs is told */
@@ -105,12 +105,15 @@ static void distance(const char *words, ts_interval value, FILE *page)
 static void evaluations(const ts_results *r, const ts_sample_row *star, const ts_sample_row *full,
                         double T_star, double longest, FILE *page)
 {
+    const ts_sampler_row *sampler = &ts_samplers[star->sampler];
     fprintf(page,
             "<p>%s takes %.0f network evaluations for a sample at <i>T</i>* = %g and %.0f at "
-            "<i>T</i>&nbsp;=&nbsp;%g (at %.0f steps a unit of time; only at a fixed step length do "
-            "evaluations go with <i>T</i>)",
-            ts_sampler_words_of[star->sampler].html, star->nfe, T_star, full->nfe, longest,
-            r->steps_per_unit);
+            "<i>T</i>&nbsp;=&nbsp;%g",
+            sampler->html, star->nfe, T_star, full->nfe, longest);
+    if (sampler->integrator && sampler->steps == 0)
+        fprintf(page,
+                ", in proportion to <i>T</i> because its step length is fixed (%.0f steps a unit of time)",
+                r->steps_per_unit);
     if (isfinite(star->seconds_per_image.mean) && isfinite(full->seconds_per_image.mean)) {
         fputs("; in one timing an image took ", page);
         ts_html_scale(page, 3, star->seconds_per_image);
