@@ -41,7 +41,7 @@ static void best_times(const ts_results *r, int start, FILE *page)
     fprintf(page, "<p>Started from <b>%s</b>, the bound is best at <i>T</i>&nbsp;=&nbsp;%g (",
             name_of(r, start), best->T_best);
     ts_html_interval(page, 3, top->terms.bpd);
-    fprintf(page, " bits per dimension), and <b><i>T</i>* = %g</b>", best->T_star);
+    fprintf(page, " bits per dimension), and <b><i>T</i>*&nbsp;=&nbsp;%g</b>", best->T_star);
     if (best->T_star != best->T_best) {
         fputs(" (", page);
         ts_html_interval(page, 3, star->terms.bpd);
@@ -81,9 +81,12 @@ static void cost_of_short_times(const ts_report *report, FILE *page)
             if (first)
                 fprintf(page, "%sat <i>T</i>&nbsp;=&nbsp;%g ", before, T);
             else
-                fputs(", ", page);
-            ts_html_interval(page, 3, bits);
-            fprintf(page, " from %s", name_of(r, start));
+                fputs(" and ", page);
+            fprintf(page, "from %s ", name_of(r, start));
+            if (T == told(r, start)->T_best)
+                fputs("nothing, it is the best", page);
+            else
+                ts_html_interval(page, 3, bits);
             first = false;
             before = "; ";
         }

@@ -74,8 +74,8 @@ static void cards_at_T_star(const ts_report *report, FILE *page)
     const ts_sampler_row *sampler = &ts_samplers[r->samplers[0]];
     if (star && full && best->T_star != longest && isfinite(star->nfe) && isfinite(full->nfe))
         fprintf(page,
-                "<div><b>%.0f <small>of %.0f</small></b><span>network evaluations a sample at <i>T</i>*, of "
-                "those at <i>T</i>&nbsp;=&nbsp;%g (%s%s)</span></div>\n",
+                "<div><b>%.0f <small>against %.0f</small></b><span>network evaluations a sample at "
+                "<i>T</i>*, against <i>T</i>&nbsp;=&nbsp;%g (%s%s)</span></div>\n",
                 star->nfe, full->nfe, longest, sampler->html,
                 sampler->integrator && sampler->steps == 0 ? ", fixed step length" : "");
 }
