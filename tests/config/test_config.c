@@ -121,11 +121,11 @@ static void test_round_trip(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *first, *second;
         ts_config *config = must_load(NULL, cases[i], 3);
-        assert_null(ts_config_print(config, &first));
+        assert_null(ts_config_print(config, NULL, &first));
         ts_config_free(config);
         write_file(first);
         config = must_load(FILE_NAME, NULL, 0);
-        assert_null(ts_config_print(config, &second));
+        assert_null(ts_config_print(config, NULL, &second));
         ts_config_free(config);
         assert_string_equal(first, second);
         free(first);
@@ -275,7 +275,7 @@ static void test_visit(void **state)
     char *text;
     ts_config_visit(count_key, &visited);
     ts_config *config = must_load(NULL, NULL, 0);
-    assert_null(ts_config_print(config, &text));
+    assert_null(ts_config_print(config, NULL, &text));
     ts_config_free(config);
     for (const char *c = text; (c = strchr(c, ':')); c++)
         printed += c[1] == ' ';

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "base/decimal.h"
 #include "base/file.h"
 #include "run/checkpoint.h"
 #include "run/evaluate.h"
@@ -41,12 +42,12 @@ static void test_directory(void **state)
     must(ts_run_create(FOLDER "/deep/run", config_of(on_mixture, "seed=9"), false, &options, &run));
     char *before, *after, *text;
     size_t bytes;
-    must(ts_config_print(run->config, &before));
+    must(ts_config_print(run->config, NULL, &before));
     ts_run_close(run);
     assert_true(ts_run_exists(FOLDER "/deep/run"));
     assert_false(ts_run_exists(FOLDER "/deep"));
     run = reopen(FOLDER "/deep/run", NULL);
-    must(ts_config_print(run->config, &after));
+    must(ts_config_print(run->config, NULL, &after));
     assert_string_equal(before, after);
     assert_int_equal(run->config->run.seed, 9);
     free(before);
@@ -94,7 +95,7 @@ static void test_T_text(void **state)
         {1, "1.0"}, {0.4, "0.4"}, {0.1 + 0.2, "0.30000000000000004"}, {0.25, "0.25"}, {1e-5, "1e-05"}};
     char text[32];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        ts_run_T_text(cases[i].T, text);
+        ts_T_text(cases[i].T, text);
         assert_string_equal(text, cases[i].text);
     }
 }
@@ -335,13 +336,13 @@ static void test_exact_bound(void **state)
     config->data.mixture.count = 20000;
     must(ts_run_create(NULL, config, false, &cpu, &run));
     const double T[] = {1, 0.3, 0.15};
-    const char *const starts[] = {"mixture", "normal"};
+    const ts_start_kind starts[] = {TS_START_MIXTURE, TS_START_NORMAL};
     ts_evaluate_row rows[6];
     must(ts_evaluate_bound(run, 3, T, 2, starts, NULL, rows));
     for (int i = 0; i < 3; i++) {
         const ts_evaluate_row *exact = &rows[2 * i], *normal = &rows[2 * i + 1];
         assert_true(exact->terms.T == T[i]);
-        assert_string_equal(normal->start, "normal");
+        assert_int_equal(normal->start, TS_START_NORMAL);
         assert_true(exact->mixture && exact->kl_prior.mean == 0);
         assert_true(fabs(exact->terms.elbo.mean - rows[0].terms.elbo.mean) < 3 * exact->terms.elbo.half);
         const double gap = exact->terms.elbo.mean - normal->terms.elbo.mean;
@@ -356,7 +357,8 @@ static void test_evaluation_limits(void **state)
     (void)state;
     train(FOLDER, on_mixture, "train.T=0.5", false);
     ts_run *run = reopen(FOLDER, NULL);
-    const char *const normal[] = {"normal"}, *const glow[] = {"glow"}, *const other[] = {"uniform"};
+    const ts_start_kind normal[] = {TS_START_NORMAL}, glow[] = {TS_START_GLOW};
+    const ts_sampler_kind em = TS_SAMPLER_EM;
     const double above = 0.6, below = 1e-5, beyond = 1.5, inside = 0.4;
     ts_evaluate_row row;
     ts_sampler_config sampler;
@@ -368,12 +370,9 @@ static void test_evaluation_limits(void **state)
     must_fail(ts_evaluate_bound(run, 1, &beyond, 1, normal, NULL, &row), TS_INVALID,
               "T must lie in (1e-05, 1]");
     must_fail(ts_evaluate_bound(run, 1, &inside, 1, glow, NULL, &row), TS_NOT_FOUND, "glow_T0.4.safetensors");
-    must_fail(ts_evaluate_bound(run, 1, &inside, 1, other, NULL, &row), TS_INVALID,
-              "must be normal, glow or mixture");
-    must_fail(ts_evaluate_sampler(run->config, NULL, 0.001, &sampler), TS_INVALID, "above sample.eps");
-    must_fail(ts_evaluate_sampler(run->config, "leapfrog", 0.4, &sampler), TS_INVALID, "leapfrog");
-    must(ts_evaluate_sampler(run->config, NULL, above, &sampler));
-    must_fail(ts_evaluate_samples(run, &sampler, "normal", 4, NULL, &samples), TS_INVALID,
+    must_fail(ts_evaluate_sampler(run->config, em, 0.001, &sampler), TS_INVALID, "above sample.eps");
+    must(ts_evaluate_sampler(run->config, em, above, &sampler));
+    must_fail(ts_evaluate_samples(run, &sampler, TS_START_NORMAL, 4, NULL, &samples), TS_INVALID,
               "trained on t up to");
     ts_run_close(run);
 }
@@ -386,18 +385,17 @@ static void test_samples(void **state)
     ts_config *config = config_of(on_mixture, "model.kind=exact");
     config->sample.batch = 1000;
     must(ts_run_create(NULL, config, false, &cpu, &run));
-    const char *const kinds[] = {"em", "heun", "rk45", "dpmpp2m"};
-    const int nfe[] = {401, 801, 0, 0};
+    const int nfe[TS_SAMPLER_COUNT] = {[TS_SAMPLER_EM] = 401, [TS_SAMPLER_HEUN] = 801};
     enum { N = 2500 }; /* not a multiple of the batch */
     const double variance = 1 + (.3 * .3 + .2 * .2) / 2;
-    for (int k = 0; k < 4; k++) {
+    for (int k = 0; k < TS_SAMPLER_COUNT; k++) {
         ts_sampler_config sampler;
         ts_samples samples, again;
-        must(ts_evaluate_sampler(run->config, kinds[k], 0.4, &sampler));
-        must(ts_evaluate_samples(run, &sampler, "mixture", N, NULL, &samples));
-        must(ts_evaluate_samples(run, &sampler, "mixture", N, NULL, &again));
+        must(ts_evaluate_sampler(run->config, (ts_sampler_kind)k, 0.4, &sampler));
+        must(ts_evaluate_samples(run, &sampler, TS_START_MIXTURE, N, NULL, &samples));
+        must(ts_evaluate_samples(run, &sampler, TS_START_MIXTURE, N, NULL, &again));
         assert_memory_equal(samples.x, again.x, N * sizeof(float));
-        assert_true(samples.seconds_per_image > 0);
+        assert_true(samples.seconds_per_image.mean > 0);
         assert_true(nfe[k] ? samples.nfe == nfe[k] : samples.nfe > 5);
         double sum = 0, squares = 0;
         for (int i = 0; i < N; i++) {

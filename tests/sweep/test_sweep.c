@@ -167,12 +167,11 @@ static pid_t start(const char *dir, const char *const *overrides, int count, con
     if (more)
         all[count++] = more;
     ts_config *config;
-    ts_report_result report;
     const ts_run_options run = {.device = "cpu", .device_options = {.threads = 1}, .command = "test"};
     const ts_sweep_options options = {.run = &run};
     ts_status status = ts_config_load(NULL, all, count, &config);
     if (!status)
-        status = ts_sweep_run(dir, config, &options, &report);
+        status = ts_sweep_run(dir, config, &options);
     if (status)
         fprintf(stderr, "%s\n", ts_status_message(status));
     _exit(ts_status_exit(status));
@@ -294,9 +293,20 @@ static ts_results read_results(const char *name)
 {
     char path[300];
     ts_results results;
-    snprintf(path, sizeof path, "%s/%s/sweep.json", folder, name);
-    ASSERT_OK(ts_results_read_json(path, &results));
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    ASSERT_OK(ts_results_read(path, &results));
     return results;
+}
+
+static const ts_bound_row *bound_of(const ts_results *r, double T, ts_start_kind start, int score)
+{
+    return ts_results_bound(r, score, ts_results_T_index(r, T), ts_results_start_index(r, start));
+}
+
+/* Of the first sampler. */
+static const ts_sample_row *sample_of(const ts_results *r, double T, ts_start_kind start, int score)
+{
+    return ts_results_sample(r, score, ts_results_T_index(r, T), ts_results_start_index(r, start), 0);
 }
 
 /* The rows are complete, and what the terms promise of each other holds. */
@@ -304,32 +314,38 @@ static void rows_are_complete(void **state)
 {
     (void)state;
     ts_results v = read_results("vectors-whole"), d = read_results("digits-whole");
-    assert_int_equal(v.row_count, 2 * 2 * 2 * 2); /* T, start, score, sampler */
-    assert_int_equal(d.row_count, 2 * 2 * 2);
+    assert_int_equal(ts_results_bound_count(&v), 2 * 2 * 2); /* T, start, score */
+    assert_int_equal(ts_results_bound_count(&d), 2 * 2);
+    assert_true(v.sampler_count == 2 && d.sampler_count == 2);
     for (int k = 0; k < 2; k++) {
         const ts_results *r = k ? &d : &v;
-        for (int i = 0; i < r->row_count; i++) {
-            const ts_result_row *row = &r->rows[i];
+        for (int i = 0; i < ts_results_bound_count(r); i++) {
+            const ts_bound_row *row = &r->bounds[i];
             ASSERT_NEAR(row->terms.elbo.mean,
                         row->terms.reconstruction.mean - row->terms.prior.mean - row->terms.diffusion.mean,
                         1e-9 * fabs(row->terms.elbo.mean) + 1e-9);
             ASSERT_NEAR(row->terms.bpd.mean, -row->terms.elbo.mean / (r->h * r->w * r->c * M_LN2), 1e-9);
-            assert_true(row->nfe >= 1 && row->seconds_per_image > 0);
-            assert_int_equal(row->nfe,
-                             !strcmp(row->sampler, "em") ? round((k ? 10 : 20) * row->T) + 1 : row->nfe);
+            for (int sampler = 0; sampler < r->sampler_count; sampler++) {
+                const ts_sample_row *samples = &r->samples[i * r->sampler_count + sampler];
+                assert_true(samples->nfe >= 1 && samples->seconds_per_image.mean > 0);
+                if (samples->sampler == TS_SAMPLER_EM)
+                    assert_int_equal(samples->nfe, round((k ? 10 : 20) * row->T) + 1);
+            }
         }
     }
     /* the exact score and start: K is the diffusion term, and nothing is lost to the start density */
-    const ts_result_row *exact = ts_results_find(&v, 0.3, "mixture", "exact", "em");
-    assert_non_null(exact);
+    const int with_network = 0, with_exact = 1;
+    const ts_bound_row *exact = bound_of(&v, 0.3, TS_START_MIXTURE, with_exact);
+    assert_true(exact->score == TS_SCORE_EXACT && exact->start == TS_START_MIXTURE && exact->T == 0.3);
     ASSERT_NEAR(exact->K.mean, exact->terms.diffusion.mean, 1e-12 * exact->K.mean);
     ASSERT_NEAR(exact->kl_prior.mean, 0, 1e-5);
-    assert_true(ts_results_find(&v, 0.3, "normal", "exact", "em")->kl_prior.mean > 0.01);
+    assert_true(bound_of(&v, 0.3, TS_START_NORMAL, with_exact)->kl_prior.mean > 0.01);
     /* samples of the exact score from the exact density are as near to the data as data are, the untrained
      * network's are not */
-    const ts_result_row *network = ts_results_find(&v, 1.0, "normal", "network", "em");
-    assert_true(exact->sliced_wasserstein.mean < 4 * v.floor.sliced_wasserstein_high);
-    assert_true(network->sliced_wasserstein.mean > exact->sliced_wasserstein.mean);
+    const ts_sample_row *network = sample_of(&v, 1.0, TS_START_NORMAL, with_network);
+    const ts_sample_row *exactly = sample_of(&v, 0.3, TS_START_MIXTURE, with_exact);
+    assert_true(exactly->sliced_wasserstein.mean < 4 * v.floor.sliced_wasserstein_high);
+    assert_true(network->sliced_wasserstein.mean > exactly->sliced_wasserstein.mean);
     assert_int_equal(d.fit_count, 2);
     assert_int_equal(d.best_count, 2);
     assert_int_equal(v.profile_count, 2);
@@ -338,7 +354,7 @@ static void rows_are_complete(void **state)
     for (int i = 0; i < d.profiles[0].count; i++)
         total += d.profiles[0].bins[i].integrand.mean *
                  (d.profiles[0].bins[i].t_high - d.profiles[0].bins[i].t_low);
-    ASSERT_NEAR(total, ts_results_find(&d, 1.0, "glow", "network", "em")->terms.diffusion.mean, 1e-6 * total);
+    ASSERT_NEAR(total, bound_of(&d, 1.0, TS_START_GLOW, with_network)->terms.diffusion.mean, 1e-6 * total);
     ts_results_release(&v);
     ts_results_release(&d);
 }
@@ -351,6 +367,7 @@ static void changed_configurations(void **state)
     const int count = sizeof vectors / sizeof *vectors;
     snprintf(dir, sizeof dir, "%s/vectors-killed", folder);
     assert_int_equal(finish(start(dir, vectors, count, "model.hidden=24")), 2);
+    assert_int_equal(finish(start(dir, vectors, count, "train.log_every=3")), 0); /* changes no number */
     snprintf(part, sizeof part, "%s/parts/bound_network.safetensors", dir);
     char *before, *after;
     size_t size;
@@ -358,8 +375,8 @@ static void changed_configurations(void **state)
     ts_results old = read_results("vectors-killed");
     assert_int_equal(finish(start(dir, vectors, count, "sweep.samples=40")), 0);
     ts_results results = read_results("vectors-killed");
-    assert_true(results.rows[0].images == 40);
-    assert_true(results.rows[0].terms.elbo.mean == old.rows[0].terms.elbo.mean);
+    assert_true(results.samples[0].images == 40);
+    assert_true(results.bounds[0].terms.elbo.mean == old.bounds[0].terms.elbo.mean);
     ASSERT_OK(ts_file_read(part, 1 << 26, &after, &size));
     assert_memory_equal(before, after, size); /* its seconds too: it was not made again */
     free(before);
@@ -377,14 +394,15 @@ static void per_T(void **state)
     snprintf(dir, sizeof dir, "%s/per_T", folder);
     assert_int_equal(finish(start(dir, vectors, count, "sweep.network=per_T")), 0);
     ts_results own = read_results("per_T"), shared = read_results("vectors-whole");
-    assert_int_equal(own.row_count, shared.row_count);
+    assert_int_equal(ts_results_bound_count(&own), ts_results_bound_count(&shared));
     /* at T = 1 it is the same training */
-    const ts_result_row *a = ts_results_find(&own, 1.0, "normal", "network", "em");
-    const ts_result_row *b = ts_results_find(&shared, 1.0, "normal", "network", "em");
-    ASSERT_NEAR(a->terms.reconstruction.mean, b->terms.reconstruction.mean, 0);
+    ASSERT_NEAR(bound_of(&own, 1.0, TS_START_NORMAL, 0)->terms.reconstruction.mean,
+                bound_of(&shared, 1.0, TS_START_NORMAL, 0)->terms.reconstruction.mean, 0);
+    const ts_sample_row *a = sample_of(&own, 1.0, TS_START_NORMAL, 0);
+    const ts_sample_row *b = sample_of(&shared, 1.0, TS_START_NORMAL, 0);
     ASSERT_NEAR(a->sliced_wasserstein.mean, b->sliced_wasserstein.mean, 1e-9);
-    a = ts_results_find(&own, 0.3, "normal", "network", "em");
-    b = ts_results_find(&shared, 0.3, "normal", "network", "em");
+    a = sample_of(&own, 0.3, TS_START_NORMAL, 0);
+    b = sample_of(&shared, 0.3, TS_START_NORMAL, 0);
     assert_true(a->sliced_wasserstein.mean != b->sliced_wasserstein.mean);
     snprintf(path, sizeof path, "%s/T0.3/checkpoint.safetensors", dir);
     assert_int_equal(access(path, F_OK), 0);
