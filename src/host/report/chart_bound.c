@@ -55,22 +55,35 @@ static double deficit_range(const ts_results *r)
     return largest > 0 ? 1.15 * largest : 0.01;
 }
 
-/* Above the panel, each start's T* over its line. */
+/* of T: nearer than this, labels above the panel would run into each other */
+#define LABEL_WIDTH 0.24
+
+/* The row of a start's T* above the panel: one higher than that of the start before, where they are near. */
+static int row_of(const ts_results *r, int start)
+{
+    const ts_best *before = NULL;
+    int row = 0;
+    for (int i = 0; i <= start; i++) {
+        const ts_best *best = ts_report_best(r, 0, i);
+        row += before && best && fabs(best->T_star - before->T_star) < LABEL_WIDTH;
+        before = best ? best : before;
+    }
+    return row;
+}
+
 static void mark_best(const ts_results *r, FILE *script)
 {
-    int line = 0;
     for (int start = 0; start < r->start_count; start++) {
         const ts_best *best = ts_report_best(r, 0, start);
         if (!best || !isfinite(best->T_star))
             continue;
         /* a little apart, so that equal ones are both seen */
-        const double x = best->T_star + 0.005 * line, y = 1.045 + 0.07 * line;
+        const double x = best->T_star + 0.005 * start, y = 1.045 + 0.075 * row_of(r, start);
         const char *color = ts_chart_start_of(r, start).color;
-        line++;
         fprintf(script,
                 "set arrow %d from first %.8g, graph 0 to first %.8g, graph %.3f nohead dashtype 3 "
                 "linewidth 1.8 linecolor '%s' back\nset label %d ",
-                line, x, x, y - 0.03, color, line);
+                start + 1, x, x, y - 0.03, color, start + 1);
         ts_gnuplot_text(script, "{/:Italic T}* = %g", best->T_star);
         fprintf(script, " at first %.8g, graph %.3f %s textcolor '%s'\n", x, y,
                 best->T_star < 0.15   ? "left"
@@ -80,32 +93,39 @@ static void mark_best(const ts_results *r, FILE *script)
     }
 }
 
-/* What lies above the right panel, in its upper right corner. */
+static bool is_clipped(const ts_results *r, const ts_best *best, int k, double top)
+{
+    return ts_report_bits(r, best->deficit[k]) > top;
+}
+
+/* Under the right panel, what lies above it: "3 points beyond the axis: N(0, I) 0.06, 0.4, 0.9". */
 static void tell_clipped(const ts_results *r, double top, FILE *script)
 {
-    int line = 0;
+    int count = 0;
     for (int start = 0; start < r->start_count; start++) {
         const ts_best *best = ts_report_best(r, 0, start);
-        char values[96] = "";
-        int count = 0, used = 0;
-        for (int k = 0; best && k < best->count; k++) {
-            const double bits = ts_report_bits(r, best->deficit[k]);
-            if (!(bits > top))
-                continue;
-            if (count++ < 6)
-                used +=
-                    snprintf(values + used, sizeof values - (size_t)used, "%s%.2g", used ? ", " : "", bits);
-        }
-        if (count == 0)
-            continue;
-        const ts_chart_series series = ts_chart_start_of(r, start);
-        fprintf(script, "set label %d ", 50 + line);
-        ts_gnuplot_text(script, "%s: %d point%s beyond the axis: %s%s", series.title, count,
-                        count == 1 ? "" : "s", values, count > 6 ? " ..." : "");
-        fprintf(script, " at graph 0.99, graph %.3f right font @small textcolor '%s' front\n",
-                0.96 - 0.06 * line, series.color);
-        line++;
+        for (int k = 0; best && k < best->count; k++)
+            count += is_clipped(r, best, k, top);
     }
+    if (count == 0)
+        return;
+    fputs("set label 98 ", script);
+    ts_gnuplot_text(script, "%d point%s beyond the axis: ", count, count == 1 ? "" : "s");
+    const char *between = "";
+    for (int start = 0; start < r->start_count; start++) {
+        const ts_best *best = ts_report_best(r, 0, start);
+        const char *before = ts_chart_start_of(r, start).title;
+        for (int k = 0; best && k < best->count; k++)
+            if (is_clipped(r, best, k, top)) {
+                fputs(" . ", script);
+                ts_gnuplot_text(script, "%s%s%s%.2g", between, before, *before ? " " : "",
+                                ts_report_bits(r, best->deficit[k]));
+                before = "";
+                between = ", ";
+            }
+        between = *between ? "; " : "";
+    }
+    fputs(" at screen 0.985, screen 0.025 right font @small\n", script);
 }
 
 static void plot(const char *prefix, const ts_chart_series *series, bool first, FILE *script)
@@ -123,10 +143,10 @@ bool ts_chart_bound(const ts_report *report, FILE *data, FILE *script)
     bound_data(report, data);
     const int rows = ts_chart_legend(script, r->score_count * r->start_count, r->score_count > 1 ? 4 : 5);
     fprintf(script,
-            "set multiplot layout 1,2 margins 0.095,0.985,0.165,%.3f spacing 0.125,0\n"
+            "set multiplot layout 1,2 margins 0.095,0.985,0.225,%.3f spacing 0.125,0\n"
             "set xrange [0:1.04]\nset xtics 0.2\n",
-            0.94 - 0.055 * (rows + r->start_count));
-    ts_gnuplot_set(script, "xlabel", "diffusion time {/:Italic T}");
+            0.95 - 0.055 * (rows + row_of(r, r->start_count - 1) + 1));
+    ts_gnuplot_x_label(script, "diffusion time {/:Italic T}");
     ts_gnuplot_y_label(script, "bits per dimension", 0.018);
     for (int score = 0; score < r->score_count; score++)
         for (int start = 0; start < r->start_count; start++) {
@@ -200,9 +220,9 @@ bool ts_chart_terms(const ts_report *report, FILE *data, FILE *script)
             "set style data histograms\nset style histogram rowstacked\n"
             "set style fill solid 1 border rgb 'white'\nset boxwidth 0.82\n"
             "set grid noxtics\nset yrange [0:*]\nset xrange [-0.8:%.4g]\n"
-            "set margins screen 0.085, screen 0.985, screen 0.18, screen 0.83\n",
+            "set margins screen 0.085, screen 0.985, screen 0.21, screen 0.83\n",
             stride * (groups - 1) + r->T_count - 0.2);
-    ts_gnuplot_set(script, "xlabel", "diffusion time {/:Italic T}");
+    ts_gnuplot_x_label(script, "diffusion time {/:Italic T}");
     ts_gnuplot_y_label(script, "bits per dimension", 0.018);
     for (int group = 0; group < groups; group++) {
         fprintf(script, "set label %d ", group + 1);
@@ -214,7 +234,7 @@ bool ts_chart_terms(const ts_report *report, FILE *data, FILE *script)
         fputs("set label 90 ", script);
         ts_gnuplot_text(script, "reconstruction, at most %.2g bits/dim, is too low to be seen",
                         terms[RECONSTRUCTION].largest);
-        fputs(" at screen 0.985, screen 0.03 right font @small\n", script);
+        fputs(" at screen 0.985, screen 0.025 right font @small\n", script);
     }
     for (int group = 0; group < groups; group++) {
         const ts_chart_series series = ts_chart_series_of(r, group / r->start_count, group % r->start_count);

@@ -1,8 +1,8 @@
 /* What samples cost against how good they are. */
 #include <math.h>
 
+#include "diffusion/samplers/sampler.h"
 #include "report/chart_internal.h"
-#include "report/words.h"
 
 /* The columns of the data behind T: for each quantity its value and the ends of its interval. */
 typedef enum quantity { NFE, SECONDS, SLICED, FRECHET, QUANTITIES } quantity;
@@ -121,10 +121,10 @@ static void floor_band(double low, double high, double middle, FILE *script)
             low, high, middle, middle);
 }
 
-/* Each start and sampler has a corner of its own beside the point, so that labels of points that lie together
- * do too. */
-static const char *const corners[] = {"left offset 0.7,0.45", "left offset 0.7,-0.5",
-                                      "right offset -0.7,-0.5", "right offset -0.7,0.45"};
+/* Beside the point, each start and sampler in a corner of its own, so that the labels of points that lie
+ * together do not. */
+static const char *const corners[] = {"right offset -0.6,-0.5", "left offset 0.6,-0.5", "left offset 0.6,0.5",
+                                      "right offset -0.6,0.5"};
 static const char *const dashes[] = {"1", "3", "2", "4"};
 
 static void plot_line(const ts_results *r, int start, int sampler, const axis *x, const axis *y, FILE *script)
@@ -160,7 +160,7 @@ static void plot_key(const ts_results *r, int start, int sampler, FILE *script)
     const ts_chart_series series = ts_chart_start_of(r, start);
     fprintf(script, "keyentry with linespoints linewidth 1.6 dashtype %s pointtype %d linecolor '%s' title ",
             dashes[sampler % 4], sampler ? series.hollow : series.point, series.color);
-    ts_gnuplot_text(script, "%s, %s", series.title, ts_sampler_words_of[r->samplers[sampler]].label);
+    ts_gnuplot_text(script, "%s, %s", series.title, ts_samplers[r->samplers[sampler]].text);
     fputs(", \\\n  ", script);
 }
 
@@ -195,7 +195,7 @@ bool ts_chart_cost(const ts_report *report, FILE *data, FILE *script)
     const int lost = cost_data(report, data);
     const int rows = ts_chart_legend(script, r->start_count * r->sampler_count + 1, 3);
     fprintf(script,
-            "set multiplot layout 2,2 margins 0.1,0.985,0.09,%.3f spacing 0.085,0.085\nset logscale xy\n",
+            "set multiplot layout 2,2 margins 0.1,0.985,0.115,%.3f spacing 0.085,0.09\nset logscale xy\n",
             0.97 - 0.032 * rows);
     ts_gnuplot_y_label(script, r->projections > 1 ? "sliced Wasserstein distance" : "Wasserstein distance",
                        0.018);
@@ -206,7 +206,7 @@ bool ts_chart_cost(const ts_report *report, FILE *data, FILE *script)
     char text[96];
     snprintf(text, sizeof text, "Fréchet distance (%s)",
              ts_features_kind_words.word[r->samples[0].frechet_features]);
-    ts_gnuplot_set(script, "xlabel", "network evaluations (NFE)");
+    ts_gnuplot_x_label(script, "network evaluations (NFE)");
     ts_gnuplot_y_label(script, text, 0.018);
     floor_band(f->frechet_low, f->frechet_high, f->frechet.mean, script);
     panel(r, &nfe, &frechet, script);
@@ -217,7 +217,7 @@ bool ts_chart_cost(const ts_report *report, FILE *data, FILE *script)
                         lost == 1 ? "" : "s");
         fputs(" at screen 0.985, screen 0.012 right font @small\n", script);
     }
-    ts_gnuplot_set(script, "xlabel", "seconds per image");
+    ts_gnuplot_x_label(script, "seconds per image");
     panel(r, &seconds, &frechet, script);
     fputs("unset multiplot\n", script);
     return true;

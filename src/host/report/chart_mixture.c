@@ -125,11 +125,11 @@ bool ts_chart_decomposition(const ts_report *report, FILE *data, FILE *script)
     const int hidden = decomposition_data(report, data);
     fprintf(
         script,
-        "set multiplot layout 1,2 margins 0.095,0.985,0.165,0.78 spacing 0.125,0\n"
+        "set multiplot layout 1,2 margins 0.095,0.985,0.19,0.78 spacing 0.125,0\n"
         "set xrange [0:1.04]\nset xtics 0.2\nset logscale y\nset yrange [%g:*]\n"
         "set key at graph 0.5, graph 1.3 center top vertical maxrows 4 samplen 2 spacing 1.05 font @small\n",
         LOWEST);
-    ts_gnuplot_set(script, "xlabel", "diffusion time {/:Italic T}");
+    ts_gnuplot_x_label(script, "diffusion time {/:Italic T}");
     ts_gnuplot_powers(script, 'y');
     ts_gnuplot_y_label(script, "nats", 0.018);
     if (hidden) {

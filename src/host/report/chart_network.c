@@ -1,6 +1,6 @@
 /* Charts of the network: where it errs, and how its training went. */
 #include <math.h>
-#include <string.h>
+#include <stddef.h>
 
 #include "report/chart_internal.h"
 #include "run/scores.h"
@@ -45,13 +45,13 @@ bool ts_chart_profile(const ts_report *report, FILE *data, FILE *script)
     }
     if (r->profile_count == 0)
         return false;
-    fputs("set multiplot layout 1,2 margins 0.095,0.985,0.18,0.9 spacing 0.125,0\nset logscale x\n", script);
+    fputs("set multiplot layout 1,2 margins 0.095,0.985,0.2,0.9 spacing 0.125,0\nset logscale x\n", script);
     if (r->profile_count > 1)
         ts_chart_legend(script, r->profile_count, 4);
     else
         fputs("unset key\n", script);
     ts_gnuplot_powers(script, 'x');
-    ts_gnuplot_set(script, "xlabel", "time {/:Italic t}");
+    ts_gnuplot_x_label(script, "time {/:Italic t}");
     ts_gnuplot_y_label(script, "mean squared error of the noise", 0.018);
     fputs(
         "set yrange [0:1.1<*]\nset arrow 1 from graph 0, first 1 to graph 1, first 1 nohead dashtype 3 "
@@ -86,8 +86,22 @@ static void curve_data(const ts_report *report, FILE *data, double *last_step)
     }
 }
 
-static void curve_panel(const ts_report *report, int column, FILE *script)
+/* A panel of one quantity over steps, `member` of the points, on a logarithmic axis that fits it. */
+static void curve_panel(const ts_report *report, int column, size_t member, FILE *script)
 {
+    double low = INFINITY, high = 0;
+    for (int i = 0; i < report->curve_count; i++)
+        for (int k = 0; k < report->curves[i].count; k++) {
+            const double value = *(const double *)((const char *)&report->curves[i].points[k] + member);
+            low = value > 0 ? fmin(low, value) : low;
+            high = fmax(high, value);
+        }
+    if (high > 0) {
+        low *= 0.8;
+        high *= 1.25;
+        ts_gnuplot_log_tics(script, 'y', low, high);
+        fprintf(script, "set yrange [%.6g:%.6g]\n", low, high);
+    }
     for (int i = 0; i < report->curve_count; i++) {
         fprintf(script,
                 "%s'training.dat' index 'curve%d' using 1:%d with lines linewidth 1.6 linecolor '%s' title ",
@@ -156,25 +170,24 @@ bool ts_chart_training(const ts_report *report, FILE *data, FILE *script)
         return false;
     const bool levels = ts_scores[r->scores[0]].trained && level_data(r, last_step, data);
     const int panels = levels ? 3 : 2;
+    const double left = 0.095, spacing = 0.115, width = (0.975 - left - spacing * (panels - 1)) / panels;
+    static const char key[] =
+        "set key at graph 0.5, graph 1.2 center top horizontal maxrows 2 samplen 1.4 font @small\n";
     fprintf(script,
-            "set multiplot layout 1,%d margins 0.085,0.975,0.19,0.83 spacing 0.1,0\n"
-            "set xrange [0:%.10g]\nset xtics %.10g\nset logscale y\n"
-            "set key at graph 0.5, graph 1.2 center top horizontal maxrows 2 samplen 1.4 font @small\n",
-            panels, last_step, step_of_tics(last_step));
-    ts_gnuplot_set(script, "xlabel", "step");
-    if (report->curve_count == 1)
-        fputs("unset key\n", script);
-    ts_gnuplot_y_label(script, "training loss", 0.018);
-    curve_panel(report, 2, script);
-    const double width = (0.975 - 0.085 - 0.1 * (panels - 1)) / panels;
-    ts_gnuplot_y_label(script, "gradient norm", 0.018 + width + 0.1);
+            "set multiplot layout 1,%d margins %g,0.975,0.2,0.83 spacing %g,0\n"
+            "set xrange [0:%.10g]\nset xtics %.10g\nset logscale y\n%s",
+            panels, left, spacing, last_step, step_of_tics(last_step),
+            report->curve_count > 1 ? key : "unset key\n");
+    ts_gnuplot_x_label(script, "step");
+    ts_gnuplot_y_label(script, "training loss", left - 0.077);
+    curve_panel(report, 2, offsetof(struct ts_curve_point, loss), script);
+    ts_gnuplot_y_label(script, "gradient norm", left - 0.077 + width + spacing);
     fputs("unset key\n", script);
-    curve_panel(report, 3, script);
+    curve_panel(report, 3, offsetof(struct ts_curve_point, gradient_norm), script);
     if (levels) {
-        fputs("unset logscale y\nset format y '%g'\n"
-              "set key at graph 0.5, graph 1.2 center top horizontal maxrows 2 samplen 1.4 font @small\n",
-              script);
-        ts_gnuplot_y_label(script, "held-out bound at the end, bits/dim", 0.018 + 2 * (width + 0.1));
+        fprintf(script, "unset logscale y\nset format y '%%g'\nset ytics autofreq\nset yrange [*:*]\n%s",
+                key);
+        ts_gnuplot_y_label(script, "bound at the end, bits/dim", left - 0.077 + 2 * (width + spacing));
         level_panel(r, script);
     }
     fputs("unset multiplot\n", script);

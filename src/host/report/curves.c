@@ -8,7 +8,7 @@
 
 #include "base/decimal.h"
 #include "base/file.h"
-#include "run/run.h"
+#include "base/decimal.h"
 
 #define LARGEST_LOG ((size_t)1 << 30)
 

@@ -2,8 +2,8 @@
 
 #include <math.h>
 
+#include "diffusion/samplers/sampler.h"
 #include "report/html.h"
-#include "report/words.h"
 #include "run/starts.h"
 
 /* of the sweep, at which what a shorter T costs is told */
@@ -41,7 +41,7 @@ static void best_times(const ts_results *r, int start, FILE *page)
     fprintf(page, "<p>Started from <b>%s</b>, the bound is best at <i>T</i>&nbsp;=&nbsp;%g (",
             name_of(r, start), best->T_best);
     ts_html_interval(page, 3, top->terms.bpd);
-    fprintf(page, " bits per dimension), and <b><i>T</i>* = %g</b>", best->T_star);
+    fprintf(page, " bits per dimension), and <b><i>T</i>*&nbsp;=&nbsp;%g</b>", best->T_star);
     if (best->T_star != best->T_best) {
         fputs(" (", page);
         ts_html_interval(page, 3, star->terms.bpd);
@@ -81,9 +81,12 @@ static void cost_of_short_times(const ts_report *report, FILE *page)
             if (first)
                 fprintf(page, "%sat <i>T</i>&nbsp;=&nbsp;%g ", before, T);
             else
-                fputs(", ", page);
-            ts_html_interval(page, 3, bits);
-            fprintf(page, " from %s", name_of(r, start));
+                fputs(" and ", page);
+            fprintf(page, "from %s ", name_of(r, start));
+            if (T == told(r, start)->T_best)
+                fputs("nothing, it is the best", page);
+            else
+                ts_html_interval(page, 3, bits);
             first = false;
             before = "; ";
         }
@@ -105,12 +108,15 @@ static void distance(const char *words, ts_interval value, FILE *page)
 static void evaluations(const ts_results *r, const ts_sample_row *star, const ts_sample_row *full,
                         double T_star, double longest, FILE *page)
 {
+    const ts_sampler_row *sampler = &ts_samplers[star->sampler];
     fprintf(page,
             "<p>%s takes %.0f network evaluations for a sample at <i>T</i>* = %g and %.0f at "
-            "<i>T</i>&nbsp;=&nbsp;%g (at %.0f steps a unit of time; only at a fixed step length do "
-            "evaluations go with <i>T</i>)",
-            ts_sampler_words_of[star->sampler].html, star->nfe, T_star, full->nfe, longest,
-            r->steps_per_unit);
+            "<i>T</i>&nbsp;=&nbsp;%g",
+            sampler->html, star->nfe, T_star, full->nfe, longest);
+    if (sampler->integrator && sampler->steps == 0)
+        fprintf(page,
+                ", in proportion to <i>T</i> because its step length is fixed (%.0f steps a unit of time)",
+                r->steps_per_unit);
     if (isfinite(star->seconds_per_image.mean) && isfinite(full->seconds_per_image.mean)) {
         fputs("; in one timing an image took ", page);
         ts_html_scale(page, 3, star->seconds_per_image);

@@ -40,7 +40,7 @@ void ts_gnuplot_preamble(FILE *script, const char *name, int width, int height)
         "set border 3 linecolor '#444444'\n"
         "set tics nomirror out textcolor '#222222'\n"
         "set grid linetype 1 linewidth 0.6 linecolor '#E4E4E4'\n"
-        "set key noopaque samplen 2.2 spacing 1.15\n"
+        "set key noopaque Left reverse samplen 2.2 spacing 1.15\n"
         "set bars 0.6\n\n",
         name, width, height, name, w, h, w, h, name, name);
 }
@@ -100,11 +100,11 @@ void ts_gnuplot_text(FILE *script, const char *format, ...)
     putc(')', script);
 }
 
-void ts_gnuplot_set(FILE *script, const char *what, const char *text)
+void ts_gnuplot_x_label(FILE *script, const char *text)
 {
-    fprintf(script, "set %s ", what);
+    fputs("set xlabel ", script);
     ts_gnuplot_text(script, "%s", text);
-    putc('\n', script);
+    fputs(" offset 0,0.3\n", script);
 }
 
 void ts_gnuplot_y_label(FILE *script, const char *text, double at)

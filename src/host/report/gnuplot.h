@@ -16,8 +16,8 @@ void ts_gnuplot_preamble(FILE *script, const char *name, int width, int height);
  * it ({/:Italic T} is $T$).  Nothing in it ends the string or is run. */
 void ts_gnuplot_text(FILE *script, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* "set xlabel", "set title" ... and the text */
-void ts_gnuplot_set(FILE *script, const char *what, const char *text);
+/* The label of the horizontal axis. */
+void ts_gnuplot_x_label(FILE *script, const char *text);
 
 /* The label of a vertical axis, `at` of the screen's width: gnuplot's own place depends on the tics' widths. */
 void ts_gnuplot_y_label(FILE *script, const char *text, double at);

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "diffusion/samplers/sampler.h"
 #include "report/html.h"
 #include "report/png.h"
-#include "report/words.h"
 #include "run/starts.h"
 
 /* of an image in the page's small grids: whole multiples, shown as they are */
@@ -119,7 +119,7 @@ ts_status ts_grids_page(const ts_report *report, FILE *page)
         fprintf(page,
                 "<div class=\"keep\"><h3>%s</h3>\n<div class=\"scroll\"><table class=\"grids\">\n"
                 "<tr><th></th>",
-                ts_sampler_words_of[r->samplers[s]].html);
+                ts_samplers[r->samplers[s]].html);
         for (int k = 0; k < r->T_count; k++)
             fprintf(page, "<th><i>T</i>&nbsp;=&nbsp;%g</th>", r->T[report->ascending[k]]);
         fputs("<th>held-out data</th></tr>\n", page);

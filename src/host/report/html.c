@@ -90,7 +90,7 @@ void ts_html_interval(FILE *page, int digits, ts_interval value)
     if (fabs(mean) < 0.5 * pow(10, -digits))
         mean = 0; /* not -0.00 */
     fprintf(page, "%s%.*f", mean < 0 ? "&minus;" : "", digits, fabs(mean));
-    if (isfinite(value.half))
+    if (isfinite(value.half) && value.half > 0)
         fprintf(page, "&nbsp;<small>&plusmn;&nbsp;%.*f</small>", digits, value.half);
 }
 

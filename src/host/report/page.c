@@ -7,12 +7,12 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "diffusion/samplers/sampler.h"
 #include "report/chart.h"
 #include "report/finding.h"
 #include "report/grids.h"
 #include "report/html.h"
 #include "report/tables.h"
-#include "report/words.h"
 #include "run/starts.h"
 
 #define LARGEST_CHART ((size_t)64 << 20)
@@ -71,11 +71,13 @@ static void cards_at_T_star(const ts_report *report, FILE *page)
             ts_starts[r->starts[start]].html);
     const ts_sample_row *star = ts_report_sample_at(r, start, best->T_star);
     const ts_sample_row *full = ts_report_sample_at(r, start, longest);
+    const ts_sampler_row *sampler = &ts_samplers[r->samplers[0]];
     if (star && full && best->T_star != longest && isfinite(star->nfe) && isfinite(full->nfe))
         fprintf(page,
-                "<div><b>%.0f <small>of %.0f</small></b><span>network evaluations a sample at <i>T</i>*, of "
-                "those at <i>T</i>&nbsp;=&nbsp;%g (%s, fixed step length)</span></div>\n",
-                star->nfe, full->nfe, longest, ts_sampler_words_of[star->sampler].html);
+                "<div><b>%.0f <small>against %.0f</small></b><span>network evaluations a sample at "
+                "<i>T</i>*, against <i>T</i>&nbsp;=&nbsp;%g (%s%s)</span></div>\n",
+                star->nfe, full->nfe, longest, sampler->html,
+                sampler->integrator && sampler->steps == 0 ? ", fixed step length" : "");
 }
 
 static void key_figures(const ts_report *report, FILE *page)

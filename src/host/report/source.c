@@ -6,7 +6,6 @@
 
 #include "base/safetensors.h"
 #include "report/curves.h"
-#include "run/run.h"
 #include "run/starts.h"
 
 /* ---- stored samples ---- */

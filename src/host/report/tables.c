@@ -2,8 +2,8 @@
 
 #include <math.h>
 
+#include "diffusion/samplers/sampler.h"
 #include "report/html.h"
-#include "report/words.h"
 #include "run/scores.h"
 #include "run/starts.h"
 
@@ -96,7 +96,7 @@ static void samples(const ts_results *r, FILE *page)
     for (int i = 0; i < ts_results_bound_count(r) * r->sampler_count; i++) {
         const ts_sample_row *row = &r->samples[i];
         key_cells(r, &r->bounds[i / r->sampler_count], i % (r->start_count * r->sampler_count) == 0, page);
-        fprintf(page, "<td class=\"word\">%s</td>", ts_sampler_words_of[row->sampler].html);
+        fprintf(page, "<td class=\"word\">%s</td>", ts_samplers[row->sampler].html);
         cell(page, 0, (ts_interval){row->images, NAN});
         cell(page, 0, (ts_interval){row->nfe, NAN});
         fputs("<td>", page);
