@@ -19,9 +19,8 @@ bool ts_config_is_of(const ts_config_key *key, const char *sections)
 
 static bool must_agree(const ts_config_key *key, ts_config_use use)
 {
-    static const ts_config_change least[] = {[TS_USE_READ] = TS_CHANGE_FIXED,
-                                             [TS_USE_WRITE] = TS_CHANGE_TRAIN,
-                                             [TS_USE_RESULT] = TS_CHANGE_FREE};
+    static const ts_config_change least[] = {
+        [TS_USE_READ] = TS_CHANGE_FIXED, [TS_USE_WRITE] = TS_CHANGE_TRAIN, [TS_USE_RESULT] = TS_CHANGE_FREE};
     return key->change >= least[use];
 }
 

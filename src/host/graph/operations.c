@@ -149,7 +149,8 @@ static bool check_rows(ts_graph *graph, ts_param param, int rows, int columns)
                             : info->layout == TS_LAYOUT_TRANSPOSED ? info->shape[1]
                             : info->rank > 0                       ? info->shape[0]
                                                                    : 1;
-        if (!info || (p > param && !(info->trained && first->trained)) || ts_param_elements(info) != own * columns)
+        if (!info || (p > param && !(info->trained && first->trained)) ||
+            ts_param_elements(info) != own * columns)
             tape_fail(graph, TS_INVALID, "dense: parameter %s should be, or begin, a matrix [%d,%d]",
                       first ? first->name : "(none)", rows, columns);
         sum += own;
