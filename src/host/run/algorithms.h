@@ -6,7 +6,7 @@
 #define TS_RUN_ALGORITHMS_H
 
 #include "base/progress.h"
-#include "run/run.h"
+#include "run/folder.h"
 
 /* Tells the device what a file holds; a file that is not there, or is none of this card's, says nothing. */
 ts_status ts_algorithms_read(ts_device *device, const char *path);
