@@ -156,24 +156,6 @@ typedef struct ts_add_scaled {
     bool accumulate;
 } ts_add_scaled;
 
-/* Halves (mean of 2x2) or doubles (nearest) height and width.  x [n,h,w,c]; y [n,h/2,w/2,c] or [n,2h,2w,c].
- */
-typedef struct ts_resample_forward {
-    int n, h, w, c;
-    bool up;
-    const void *x;
-    void *y;
-} ts_resample_forward;
-
-/* h, w are those of x, the forward input. */
-typedef struct ts_resample_backward {
-    int n, h, w, c;
-    bool up;
-    const void *dy;
-    void *dx;
-    bool accumulate;
-} ts_resample_backward;
-
 /* y = [a, b] along the channels: a [rows,ca], b [rows,cb], y [rows,ca+cb]. */
 typedef struct ts_concat_forward {
     int64_t rows;
@@ -463,8 +445,6 @@ typedef struct ts_mixture_sample {
     X(silu_forward)                                                                                          \
     X(silu_backward)                                                                                         \
     X(add_scaled)                                                                                            \
-    X(resample_forward)                                                                                      \
-    X(resample_backward)                                                                                     \
     X(concat_forward)                                                                                        \
     X(concat_backward)                                                                                       \
     X(slice_forward)                                                                                         \

@@ -60,7 +60,6 @@ ts_tensor ts_group_norm_resampled(ts_graph *graph, ts_tensor x, ts_param gamma, 
                                   float epsilon, bool silu, bool up, ts_tensor *x_resampled);
 ts_tensor ts_silu(ts_graph *graph, ts_tensor x);
 ts_tensor ts_graph_add_scaled(ts_graph *graph, ts_tensor x, ts_tensor y, float scale); /* scale (x + y) */
-ts_tensor ts_resample(ts_graph *graph, ts_tensor x, bool up);
 ts_tensor ts_concat(ts_graph *graph, ts_tensor a, ts_tensor b);
 ts_tensor ts_slice(ts_graph *graph, ts_tensor x, int first, int channels);
 ts_tensor ts_graph_time_embedding(ts_graph *graph, ts_tensor t, int channels);

@@ -266,13 +266,13 @@ static bool check_group_norm(ts_graph *graph, ts_tensor x, ts_tensor shift, ts_p
 }
 
 /* Sets height and width to those after resampling. */
-static bool resample_size(ts_graph *graph, const char *operation, ts_resampling resample, int *h, int *w)
+static bool resample_size(ts_graph *graph, ts_resampling resample, int *h, int *w)
 {
     const bool up = resample == TS_RESAMPLE_DOUBLE;
     if (resample == TS_RESAMPLE_NONE)
         return true;
     if (up ? *h > INT_MAX / 2 || *w > INT_MAX / 2 : *h % 2 != 0 || *w % 2 != 0) {
-        tape_fail(graph, TS_INVALID, "%s: an image of %dx%d cannot be %s", operation, *h, *w,
+        tape_fail(graph, TS_INVALID, "group_norm: an image of %dx%d cannot be %s", *h, *w,
                   up ? "doubled" : "halved");
         return false;
     }
@@ -293,7 +293,7 @@ static ts_tensor group_norm(ts_graph *graph, ts_tensor x, ts_tensor shift, ts_pa
     const int n = s[0], c = s[3];
     int h = s[1], w = s[2];
     a.n = n, a.hw = h * w, a.w = w, a.c = c;
-    if (!resample_size(graph, "group_norm", a.resample, &h, &w))
+    if (!resample_size(graph, a.resample, &h, &w))
         return -1;
     const ts_tensor y = tape_tensor_add(graph, n, h, w, c, false);
     const ts_tensor resampled = plain ? tape_tensor_add(graph, n, h, w, c, false) : -1;
@@ -380,24 +380,6 @@ ts_tensor ts_graph_add_scaled(ts_graph *graph, ts_tensor x, ts_tensor y, float s
     UPDATE(graph, add_scaled, y, tape_buffer_of(graph, sum));
     tape_close(graph);
     return sum;
-}
-
-ts_tensor ts_resample(ts_graph *graph, ts_tensor x, bool up)
-{
-    if (!tape_check_activation(graph, "resample", x))
-        return -1;
-    const int s[4] = {graph->tensors[x].shape[0], graph->tensors[x].shape[1], graph->tensors[x].shape[2],
-                      graph->tensors[x].shape[3]};
-    int h = s[1], w = s[2];
-    if (!resample_size(graph, "resample", up ? TS_RESAMPLE_DOUBLE : TS_RESAMPLE_HALVE, &h, &w))
-        return -1;
-    const ts_tensor y = tape_tensor_add(graph, s[0], h, w, s[3], false);
-    tape_open(graph, OPERATION_RESAMPLE, &x, 1, y);
-    STEP(graph, resample_forward, .n = s[0], .h = s[1], .w = s[2], .c = s[3], .up = up);
-    READ(graph, resample_forward, x, tape_buffer_of(graph, x));
-    WRITE(graph, resample_forward, y, tape_buffer_of(graph, y));
-    tape_close(graph);
-    return y;
 }
 
 ts_tensor ts_concat(ts_graph *graph, ts_tensor a, ts_tensor b)
