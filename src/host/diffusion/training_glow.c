@@ -266,8 +266,6 @@ static ts_status check(const ts_device *device, const ts_glow_training_config *c
                         c->batch);
     if (!(c->T > 0 && c->T <= 1))
         return ts_error(TS_INVALID, "T is %g; it must be in (0, 1]", c->T);
-    if (!data->mixture && (data->count < 1 || !data->bytes == !data->floats))
-        return ts_error(TS_INVALID, "no data to fit");
     if (!k->perturb || !k->linear_combine || (data->mixture ? !k->mixture_sample : !k->gather))
         return ts_error(TS_UNSUPPORTED, "the %s device lacks operations of the Glow fit", k->name);
     return NULL;

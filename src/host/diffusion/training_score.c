@@ -124,8 +124,6 @@ static ts_status check(const ts_device *device, const ts_score_training_config *
     if (!(c->t_min > 0.0 && c->t_min < c->t_max && c->t_max <= 1.0))
         return ts_error(TS_INVALID, "t is drawn from [%g, %g]: it must be that 0 < eps < T <= 1", c->t_min,
                         c->t_max);
-    if (!data->mixture && (data->count < 1 || !data->bytes == !data->floats))
-        return ts_error(TS_INVALID, "no data to train on");
     if (!k->score_loss ||
         (data->mixture ? !k->mixture_sample || !k->draw_times || !k->perturb : !k->noisy_batch))
         return ts_error(TS_UNSUPPORTED, "device %s lacks operations of score training", k->name);

@@ -38,8 +38,10 @@ void tape_open(ts_graph *graph, tape_operation operation, const ts_tensor *in, i
     tape_node_add(graph, &node);
 }
 
-/* A tensor beside itself is no pair: the gradients of the two halves would meet in one buffer. */
-void tape_parts(const ts_graph *graph, ts_tensor x, ts_tensor in[2])
+/* The tensors to give tape_open for an input that a step takes in two: in[0] = x and in[1] = -1, or the two
+ * parts of a concatenation.  A tensor beside itself is no pair: the gradients of the two halves would meet in
+ * one buffer. */
+static void parts_of(const ts_graph *graph, ts_tensor x, ts_tensor in[2])
 {
     const ts_tensor *const part = graph->failed ? NULL : graph->tensors[x].part;
     const bool pair = part && part[0] != part[1];
@@ -181,7 +183,7 @@ ts_tensor ts_dense(ts_graph *graph, ts_tensor x, bool silu_input, ts_param weigh
         return -1;
     const ts_tensor y = tape_tensor_add(graph, s[0], s[1], s[2], channels, false);
     ts_tensor in[2];
-    tape_parts(graph, x, in);
+    parts_of(graph, x, in);
     tape_open(graph, OPERATION_DENSE, (ts_tensor[]){in[0], residual, in[1]}, 3, y);
     tape_param(graph, 0, weight);
     tape_param(graph, 1, bias);
@@ -300,7 +302,7 @@ static ts_tensor group_norm(ts_graph *graph, ts_tensor x, ts_tensor shift, ts_pa
     const size_t sums = (size_t)n * (size_t)a.groups * sizeof(float);
     const int mean = tape_buffer_add(graph, sums), rstd = tape_buffer_add(graph, sums);
     ts_tensor in[2];
-    tape_parts(graph, x, in);
+    parts_of(graph, x, in);
     a.c2 = channels_of(graph, in[1]);
     tape_open(graph, OPERATION_GROUP_NORM, (ts_tensor[]){in[0], shift, in[1]}, 3, y);
     tape_param(graph, 0, gamma);

@@ -210,8 +210,7 @@ void *tape_address(const ts_graph *graph, int buffer); /* after planning */
 
 bool tape_kernel_exists(const ts_kernels *kernels, tape_kernel kernel);
 ts_status tape_step_run(const ts_graph *graph, const tape_step *step);
-/* The layer of a step, -1 where it has none, and its ranges for profilers: layer > kernel. */
-int tape_layer(const ts_graph *graph, const tape_step *step);
+/* The ranges of a step for profilers: layer > kernel. */
 void tape_ranges_push(const ts_graph *graph, const tape_step *step);
 void tape_ranges_pop(const ts_graph *graph, const tape_step *step);
 
