@@ -137,9 +137,9 @@ static ts_status build(score_training *s, ts_network_apply *apply, const void *m
     const int h = b->data->h, w = b->data->w, c = b->data->c;
     TS_TRY(ts_graph_create(b->device, b->params, &b->graph));
     ts_graph_set_state(b->graph, b->state);
-    ts_tensor x = ts_graph_input(b->graph, "x", s->batch, h, w, c);
-    ts_tensor t = ts_graph_input_vector(b->graph, "t", s->batch);
-    ts_tensor net = apply(model, b->graph, x, t, true);
+    ts_tensor x = ts_graph_input(b->graph, "x", s->batch, h, w, c); /* [batch,h,w,c] */
+    ts_tensor t = ts_graph_input_vector(b->graph, "t", s->batch);   /* [batch] */
+    ts_tensor net = apply(model, b->graph, x, t, true);             /* [batch,h,w,c] */
     ts_graph_output(b->graph, net, true);
     TS_TRY(ts_graph_plan(b->graph, TS_PLAN_PARAM_GRADIENTS));
     int shape[4];

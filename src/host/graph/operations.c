@@ -139,8 +139,8 @@ ts_tensor ts_conv(ts_graph *graph, ts_tensor x, ts_param weight, ts_param bias, 
     READ(graph, conv_forward, residual, tape_buffer_of(graph, residual));
     VALUE(graph, conv_forward, weight, weight);
     VALUE(graph, conv_forward, bias, bias);
-    /* not in place over the residual: a device may then compute otherwise, and the result depend on the plan
-     */
+    /* not in place over the residual: a device may then compute otherwise, and the result depend on
+     * the plan */
     WRITE(graph, conv_forward, y, tape_buffer_of(graph, y));
     tape_close(graph);
     return y;

@@ -139,8 +139,7 @@ struct tape_node {
     tape_operation operation;
     int layer;  /* -1: none */
     int step;   /* the first forward step */
-    int inputs; /* of dense and group_norm: the input, or its first half, residual or shift, the second half
-                 */
+    int inputs; /* of dense and group_norm: the input or its first half, residual or shift, the second half */
     ts_tensor in[NODE_INPUTS], out[NODE_OUTPUTS]; /* -1: none */
     ts_param param[NODE_PARAMS];                  /* -1: none */
     int extra[2]; /* buffers kept for the backward pass: statistics, probabilities */
@@ -247,8 +246,7 @@ typedef struct tape_block {
     int first, last; /* lifetime, both inclusive */
 } tape_block;
 
-/* Gives every block an offset so that blocks alive together do not overlap; *bytes gets the size of it all.
- */
+/* Gives every block an offset so that blocks alive together do not overlap; *bytes: the size of it all. */
 ts_status tape_layout(tape_block *blocks, int count, size_t *bytes);
 
 /* ---- check.c: guards ---- */

@@ -1,13 +1,13 @@
-#include "run/trainer.h"
-
+/* The training loop as the host sees it. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "run/checkpoint.h"
 #include "run/algorithms.h"
-#include "run/memory.h"
+#include "run/checkpoint.h"
 #include "run/log.h"
+#include "run/memory.h"
+#include "run/trainer.h"
 
 enum { BINS = TS_TRAINER_PROFILE_BINS };
 
@@ -43,8 +43,7 @@ static ts_status not_finite(const trainer *t)
                     (long long)t->read_step + 1, (long long)t->step, term, kept);
 }
 
-/* What happened since the last read; a value that is not finite ends the run here, before anything is saved.
- */
+/* What happened since the last read; a value that is not finite ends the run before anything is saved. */
 static ts_status read_report(trainer *t)
 {
     const int64_t steps = t->step - t->read_step;

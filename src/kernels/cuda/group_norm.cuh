@@ -143,8 +143,8 @@ static __device__ __forceinline__ int ts_gn_resampled(ts_resampling resample, in
     return resample == TS_RESAMPLE_HALVE ? hw / 4 : resample == TS_RESAMPLE_DOUBLE ? 4 * hw : hw;
 }
 
-/* The position of the upper left of the four of the fine image, `w` wide, that belong to one of the coarse.
- */
+/* The position of the upper left of the four of the fine image, `w` wide, that belong to one of
+ * the coarse. */
 static __device__ __forceinline__ int ts_gn_corner(int coarse, int w)
 {
     const int half = w / 2, line = coarse / half;
