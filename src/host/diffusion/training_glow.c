@@ -261,8 +261,8 @@ static ts_status check(const ts_device *device, const ts_glow_training_config *c
     const ts_kernels *k = device->k;
     if (c->batch < 2)
         return ts_error(TS_INVALID,
-                        "a batch of %d: the Glow is initialised from the spread of its first batch, "
-                        "so it must be at least 2",
+                        "a batch of %d: the Glow is initialised from the spread of its first batch, so it "
+                        "must be at least 2",
                         c->batch);
     if (!(c->T > 0 && c->T <= 1))
         return ts_error(TS_INVALID, "T is %g; it must be in (0, 1]", c->T);

@@ -450,8 +450,8 @@ ts_tensor ts_graph_time_embedding(ts_graph *graph, ts_tensor t, int channels)
     const int n = graph->tensors[t].shape[0];
     if (!graph->tensors[t].is_float || tape_elements(graph, t) != n || channels < 4 || channels % 2 != 0) {
         tape_fail(graph, TS_INVALID,
-                  "time_embedding: it needs a vector of times and an even number of channels from "
-                  "4 on, not %d",
+                  "time_embedding: it needs a vector of times and an even number of channels from 4 on, not "
+                  "%d",
                   channels);
         return -1;
     }

@@ -210,14 +210,13 @@ static ts_status check(const ts_glow_config *c)
         c->hidden > MAX_CHANNELS)
         return ts_error(
             TS_INVALID,
-            "Glow: %d levels of %d steps with %d hidden channels; levels must be 1 to %d, steps 1 "
-            "to %d, hidden channels 1 to %d",
+            "Glow: %d levels of %d steps with %d hidden channels; levels must be 1 to %d, steps 1 to %d, "
+            "hidden channels 1 to %d",
             c->levels, c->steps, c->hidden, MAX_LEVELS, MAX_STEPS, MAX_CHANNELS);
     const int multiple = 1 << c->levels;
     if (c->height < 1 || c->width < 1 || c->height % multiple || c->width % multiple)
         return ts_error(TS_INVALID,
-                        "Glow: images of %dx%d cannot be halved %d times; both sides must be "
-                        "multiples of %d",
+                        "Glow: images of %dx%d cannot be halved %d times; both sides must be multiples of %d",
                         c->height, c->width, c->levels, multiple);
     if (c->channels < 1 || (int64_t)c->channels * 4 * multiple > MAX_CHANNELS)
         return ts_error(TS_INVALID, "Glow: %d channels with %d levels; there must be 1 to %d", c->channels,

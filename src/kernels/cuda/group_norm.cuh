@@ -77,8 +77,8 @@ static inline ts_status ts_gn_plan(ts_device *device, int n, int hw, int c, int 
     }
     if (l->channels == 0)
         return ts_error(TS_UNSUPPORTED,
-                        "group normalisation of %d channels in %d groups: a group has %d, at "
-                        "most %d are possible",
+                        "group normalisation of %d channels in %d groups: a group has %d, at most %d are "
+                        "possible",
                         c, groups, width, most * wide);
     l->width = width;
     l->cell = ts_gn_divisor(width, wide);
