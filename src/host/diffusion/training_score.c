@@ -21,8 +21,8 @@ typedef struct score_training {
 /* ---- a step ---- */
 
 /*
- * One training step, d = h w c.  It queues operations and waits for nothing; a device that records launches
- * replays from the third step on what this queued at the second.
+ * One training step, d = h w c.  It queues operations and waits for nothing; on a device that records launches
+ * it is called twice, and what the second call queued is replayed at every step from then on.
  */
 static ts_status queue_step(void *training)
 {
