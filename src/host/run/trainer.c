@@ -1,13 +1,13 @@
-/* The training loop as the host sees it. */
+#include "run/trainer.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "run/algorithms.h"
 #include "run/checkpoint.h"
-#include "run/log.h"
+#include "run/algorithms.h"
 #include "run/memory.h"
-#include "run/trainer.h"
+#include "run/log.h"
 
 enum { BINS = TS_TRAINER_PROFILE_BINS };
 
