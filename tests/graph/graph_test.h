@@ -29,6 +29,7 @@ ts_param graph_add(ts_params *params, const char *name, int rank, int64_t a, int
 typedef struct graph_model {
     ts_params *params;
     ts_param conv[2], dense[2], gamma, beta, matrix[5], sum;
+    ts_param mean, copies; /* constants [4,16] and [16,4] that resample, see graph_resample.c */
 } graph_model;
 
 void graph_model_create(graph_model *m);

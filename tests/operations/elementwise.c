@@ -283,54 +283,6 @@ static void silu_rows(ot *t)
     }
 }
 
-/* ---- resample ---- */
-
-typedef struct resample_row {
-    int n, h, w, c;
-    bool up;
-    ot_buffer *x, *y;
-} resample_row;
-
-static void resample_reference(void *p)
-{
-    resample_row *r = p;
-    const int h = r->up ? 2 * r->h : r->h / 2, w = r->up ? 2 * r->w : r->w / 2;
-    for (int i = 0; i < r->n * h * w * r->c; i++) {
-        const int k = i % r->c, x = i / r->c % w, y = i / r->c / w % h, n = i / r->c / w / h;
-        double sum = 0;
-        for (int j = 0; j < 4; j++) {
-            const int from_y = r->up ? y / 2 : 2 * y + j / 2, from_x = r->up ? x / 2 : 2 * x + j % 2;
-            sum += r->x->v[((n * r->h + from_y) * r->w + from_x) * r->c + k];
-        }
-        r->y->want[i] = sum / 4;
-    }
-}
-
-static void resample_rows(ot *t)
-{
-    static const int shapes[][4] = {{1, 2, 2, 1}, {3, 4, 6, 5}, {2, 8, 8, 32}};
-    for (int i = 0; i < 3; i++)
-        for (int variant = 0; variant < 6; variant++) {
-            const int *s = shapes[i], mode = variant / 2;
-            static const char *const names[] = {"", " backward", " backward accumulate"};
-            ot_case(t, "%dx%dx%dx%d %s%s", s[0], s[1], s[2], s[3], variant % 2 ? "up" : "down", names[mode]);
-            resample_row r = {s[0], s[1], s[2], s[3], variant % 2, NULL, NULL};
-            const int count = r.n * r.h * r.w * r.c;
-            r.x = ot_normal(t, OT_ACTIVATION, count, 0, 1);
-            r.y = ot_output(t, OT_ACTIVATION, r.up ? 4 * count : count / 4);
-            if (mode == 0) {
-                ts_resample_forward a = {r.n, r.h, r.w, r.c, r.up, ot_in(r.x), ot_out(r.y)};
-                ot_run(t, resample_forward, a);
-                ot_check(t, resample_reference, &r, 1e-6);
-                continue;
-            }
-            ts_resample_backward b = {
-                r.n, r.h, r.w, r.c, r.up, ot_cotangent(t, r.y), ot_gradient(t, r.x, mode), mode == OT_ADD};
-            ot_run(t, resample_backward, b);
-            ot_check_gradients(t, resample_reference, &r, 1e-6);
-        }
-}
-
 /* ---- concat ---- */
 
 typedef struct concat_row {
@@ -488,7 +440,6 @@ void operations_nn(ot *t)
     dense_gradient_rows(t);
     silu_rows(t);
     scale_rows(t);
-    resample_rows(t);
     concat_rows(t);
     slice_rows(t);
     time_rows(t);
