@@ -14,6 +14,7 @@
 #include <cmocka.h>
 #include "data/dataset.h"
 #include "data/digits.h"
+#include "must.h"
 
 #define FOLDER      "test_dataset_files"
 #define TRAIN       FOLDER "/train-images-idx3-ubyte"
@@ -24,12 +25,6 @@ enum { HEADER = 16, RECORD = 3073 };
 static ts_device *device;
 
 /* ---- helpers ---- */
-
-static void must(ts_status status)
-{
-    if (status)
-        fail_msg("%s", ts_status_message(status));
-}
 
 static ts_config *config_of(const char *first, const char *second)
 {

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "diffusion/training.h"
+#include "must.h"
 
 enum { SIDE = 16, CHANNELS = 3, IMAGES = 50, BATCH = 12, STEPS = 20, D = SIDE * SIDE * CHANNELS };
 
@@ -27,12 +28,6 @@ typedef struct run {
     double loss[STEPS], norm[STEPS];
     float *before, *after; /* parameters */
 } run;
-
-static void must(ts_status status)
-{
-    if (status)
-        fail_msg("%s", ts_status_message(status));
-}
 
 static ts_tensor apply_unet(const void *unet, ts_graph *graph, ts_tensor x, ts_tensor t, bool training)
 {

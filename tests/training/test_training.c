@@ -162,7 +162,7 @@ static void resumed_is_the_same(void **unused)
     assert_false(same(&whole, &part));
     must(ts_training_read(rest.training, &report));
     assert_int_equal(report.step, 7);
-    refused(ts_training_set_step(rest.training, -1), TS_INVALID, "-1");
+    must_fail(ts_training_set_step(rest.training, -1), TS_INVALID, "-1");
     stop(&whole);
     stop(&part);
     stop(&rest);
