@@ -1,4 +1,8 @@
-/* What a device chooses is stored with the run and comes back before its first operation. */
+/*
+ * What a device chooses is stored with the run and comes back before its first operation.
+ *
+ * To add a case, write another test that exports, stores and imports choices, and list it in main.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

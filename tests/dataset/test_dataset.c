@@ -1,5 +1,10 @@
-/* Data sets: the built-in digits, small files made here, damaged files one by one, and real files where they
- * are. */
+/*
+ * Data sets: the built-in digits, small files made here, damaged files one by one, and real files where they
+ * are.
+ *
+ * To add a case, write the file byte by byte in a test, load it, and list the test in main; a damaged one
+ * needs the message that it must give.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

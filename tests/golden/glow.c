@@ -142,8 +142,8 @@ static void backward(golden *g, ts_graph *graph, ts_tensor log_prob, int n)
 
 /* ---- the log-determinant alone ---- */
 
-/* The device's table with gaussian_forward noting what it gives: the Gaussian terms of the log-density, image by image,
- * which are what is left of it without the log-determinant. */
+/* The device's table with gaussian_forward noting what it gives: the Gaussian terms of the log-density,
+ * image by image, which are what is left of it without the log-determinant. */
 static struct {
     const ts_kernels *device;
     ts_kernels table;

@@ -61,17 +61,18 @@ void golden_check_evaluations(golden *g, const char *key, int nfe);
 /* Compares the sketch (see rule.h) of a gradient of `count` numbers; `zero`: the true one is zero. */
 void golden_check_sketch(golden *g, const char *name, const double sketch[5], int64_t count, bool zero);
 
-/* weights.c.  golden_read_rule: where the metadata name a rule, reads its list of parameters and checks that the
- * weights it makes are those that the file was made with.  golden_rule_index: -1: the list has no such name. */
+/* weights.c.  golden_read_rule: where the metadata name a rule, reads its list of parameters and checks that
+ * the weights it makes are those that the file was made with.  golden_rule_index: -1: the list has no such
+ * name. */
 void golden_read_rule(golden *g);
 int golden_rule_index(const golden *g, const char *name);
 
-/* Sets every parameter NAME to "model.NAME" of the file, or to what the rule makes; names and shapes must match
- * both ways. */
+/* Sets every parameter NAME to "model.NAME" of the file, or to what the rule makes; names and shapes must
+ * match both ways. */
 void golden_load_params(golden *g, ts_params *params);
 
-/* gradients.c.  Compares all gradients with "PREFIX NAME" (PREFIX "sketch." NAME), and their norm where the file
- * has it. */
+/* gradients.c.  Compares all gradients with "PREFIX NAME" (PREFIX "sketch." NAME), and their norm where the
+ * file has it. */
 int64_t golden_count(const ts_param_info *info); /* how many numbers a parameter has */
 void golden_check_gradients(golden *g, const ts_params *params, const char *prefix);
 
@@ -88,8 +89,8 @@ void golden_must(ts_status status);
 
 /* The checks by kind.  golden_ode: ode.* and likelihood.* of a network's file; score (batch n, with vjp)
  * belongs to the caller; h, w, c are the image's. */
-void golden_unet(golden *g);                                                         /* golden_unet.c */
-void golden_ode(golden *g, ts_score *score, const ts_sde *sde, int h, int w, int c); /* golden_ode.c */
-void golden_glow(golden *g);                                                         /* golden_glow.c */
+void golden_unet(golden *g);                                                         /* unet.c */
+void golden_ode(golden *g, ts_score *score, const ts_sde *sde, int h, int w, int c); /* ode.c */
+void golden_glow(golden *g);                                                         /* glow.c */
 
 #endif

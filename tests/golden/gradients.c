@@ -1,4 +1,5 @@
-/* Gradients of all parameters, which a golden file holds whole or, beside weights made by a rule, as sketches. */
+/* Gradients of all parameters, which a golden file holds whole or, beside weights made by a rule, as
+ * sketches. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -71,8 +71,8 @@ static void check_sampling(ode_test *o, const char *name, const char *evaluation
     check_evaluations(o, evaluations, tolerance, nfe);
 }
 
-/* From x0 to x_T, which is left in o->x and o->host.  Each [n]: the integral of the divergence, ln p_T(x_T), bits per
- * dimension. */
+/* From x0 to x_T, which is left in o->x and o->host.  Each [n]: the integral of the divergence, ln p_T(x_T),
+ * bits per dimension. */
 typedef struct likelihood {
     double *delta, *prior, *bits;
 } likelihood;

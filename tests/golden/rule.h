@@ -1,6 +1,6 @@
 /*
- * "philox 1": the rule that makes the weights and the sketches of the small golden files, in README.md.  It is written
- * here on its own, so that the engine's random numbers are not what they are judged by.
+ * "philox 1": the rule that makes the weights and the sketches of the small golden files, in README.md.  It
+ * is written here on its own, so that the engine's random numbers are not what they are judged by.
  */
 #ifndef TS_TESTS_GOLDEN_RULE_H
 #define TS_TESTS_GOLDEN_RULE_H
@@ -23,8 +23,8 @@ void rule_check_vectors(void);
 /* `count` standard normals of the stream with this key. */
 void rule_normals(uint32_t key0, uint32_t key1, int64_t count, double *normals);
 
-/* The value of a weight, of count numbers; fourier_scale is that of a network's Fourier features.  False: the rule
- * knows no such name. */
+/* The value of a weight, of count numbers; fourier_scale is that of a network's Fourier features.  False:
+ * the rule knows no such name. */
 bool rule_weight(const rule_parameter *p, uint32_t index, double fourier_scale, float *values);
 
 /* sketch[k] = <gradient, r_k>/sqrt(count), k < 4, then the norm. */

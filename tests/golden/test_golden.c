@@ -1,13 +1,13 @@
 /*
  * test_golden FILE...: numbers of independent programs that the engine must reproduce.
  *
- * To add a case, put a file of one of the kinds below into tests/golden/ (CMake makes its tests of it) and a line
- * into README.md there.  A new kind is a function that asks for every tensor of its files, by golden_read or
- * golden_check (golden.h), and a line in test_file that knows it by its metadata.
+ * To add a case, put a file of one of the kinds below into tests/golden/ (CMake makes its tests of it) and a
+ * line into README.md there.  A new kind is a function that asks for every tensor of its files, by
+ * golden_read or golden_check (golden.h), and a line in test_file that knows it by its metadata.
  *
- * The kinds: a score network (golden_unet), a Glow (golden_glow).  Either stores its weights as "model.NAME" and its
- * gradients whole, or names in its metadata `weights` the rule that makes the weights, and stores sketches of the
- * gradients (rule.h).
+ * The kinds: a score network (golden_unet), a Glow (golden_glow).  Either stores its weights as "model.NAME"
+ * and its gradients whole, or names in its metadata `weights` the rule that makes the weights, and stores
+ * sketches of the gradients (rule.h).
  *
  * Tolerances in float32: outputs and losses 1e-4 and ODE end points 1e-3, relative (norm of the difference
  * over norm of the reference); gradients 1e-3 relative, tensor by tensor; bits per dimension 1e-3, absolute.
@@ -15,11 +15,11 @@
  * rtol = atol = 1e-5.  The number of evaluations at that tolerance is SciPy's to a tenth.
  *
  * Some gradients are zero but for rounding (of a key's bias in attention, which the softmax cancels), in the
- * reference as well: there a relative error means nothing.  A gradient's error is therefore taken relative to
- * the larger of its own norm and 1e-5 times the norm of the whole gradient, all parameters
- * together. The floor is so low that only such tensors come under it; their error must stay below 1e-8 of the
- * whole, which is less than one rounding of float32.  Beside sketches the metadata grad.zero names them: their norm
- * must stay below 1e-6 of the whole.
+ * reference as well: there a relative error means nothing.  A gradient's error is therefore taken relative
+ * to the larger of its own norm and 1e-5 times the norm of the whole gradient, all parameters together. The
+ * floor is so low that only such tensors come under it; their error must stay below 1e-8 of the whole, which
+ * is less than one rounding of float32.  Beside sketches the metadata grad.zero names them: their norm must
+ * stay below 1e-6 of the whole.
  *
  * With bfloat16 activations every intermediate result is rounded: by up to u = 2^-8 of itself, by 0.4 u in
  * the root mean square.  The 50 or so roundings between an input and an output add up to 50^(1/2) 0.4 u =
@@ -30,9 +30,9 @@
  * bfloat16 a layer rounds five times, its weights, two results forward, two backward, which comes to 5^(1/2)
  * times that.  A tensor has 3 times what moved weights do to it (root mean square of 64 draws), but not less
  * than 5e-2.  A gradient that is zero but for rounding stays zero when weights move: it has its share of one
- * rounding of the whole gradient, which of n tensors is 0.4 u / n^(1/2).  Of a sketch, whose four products show the
- * gradient's error times a standard normal each, the root mean square is compared, and may be larger as chance makes
- * that of four normals.
+ * rounding of the whole gradient, which of n tensors is 0.4 u / n^(1/2).  Of a sketch, whose four products
+ * show the gradient's error times a standard normal each, the root mean square is compared, and may be
+ * larger as chance makes that of four normals.
  *
  * The adaptive integrator would follow the rounding, not the ODE: its tensors are not compared.
  *
@@ -223,8 +223,8 @@ void golden_check_evaluations(golden *g, const char *key, int nfe)
     report(g, key, "relative", fabs(nfe - reference) / reference, 0.1, "");
 }
 
-/* An error e of the gradient moves each of the four products by about |e|/sqrt(count) times a standard normal, and the
- * norm by |e| at most. */
+/* An error e of the gradient moves each of the four products by about |e|/sqrt(count) times a standard
+ * normal, and the norm by |e| at most. */
 void golden_check_sketch(golden *g, const char *name, const double sketch[5], int64_t count, bool zero)
 {
     double *reference = reference_of(g, name, 5), squares = 0, largest = 0;

@@ -28,7 +28,8 @@ static void *room(size_t count, size_t size)
 
 /* ---- reading ---- */
 
-/* The file counts levels by the image's width, and names widths that no level has, which the engine calls a mistake. */
+/* The file counts levels by the image's width, and names widths that no level has, which the engine calls a
+ * mistake. */
 static void read_attention(case_unet *u)
 {
     ts_unet_config *c = &u->config;

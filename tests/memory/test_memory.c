@@ -1,6 +1,8 @@
 /*
  * Too little memory: the message names the key and a batch that then really fits, and not much less than
  * could have; on a device that has as many bytes as the test says.
+ *
+ * To add a case, add a test that sets the device's bytes and reads the message, and list it in main.
  */
 #include <setjmp.h>
 #include <stdarg.h>

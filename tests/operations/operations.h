@@ -1,8 +1,8 @@
 /*
  * One test over the whole kernel table: each operation against a plain double-precision reference.
  *
- * To add an operation, write its rows in the file that is named as its section of kernels/operations.h, and call them from
- * a function that OT_PARTS below names.  An operation of the table without a row fails.
+ * To add an operation, write its rows in the file that is named as its section of kernels/operations.h, and
+ * call them from a function that OT_PARTS below names.  An operation of the table without a row fails.
  *
  * A row is a function that makes the buffers of a case, runs the operation and lets the framework compare:
  *
@@ -123,8 +123,8 @@ bool ot_begin(ot *t, const char *operation, bool present);
 bool ot_next(ot *t);
 void ot_status(ot *t, ts_status status);
 
-/* The rows, in files named as the sections of kernels/operations.h and operations_glow.h.  Their order decides what
- * numbers each draws. */
+/* The rows, in files named as the sections of kernels/operations.h and operations_glow.h.  Their order
+ * decides what numbers each draws. */
 /* clang-format off */
 #define OT_PARTS(X)                                                                   \
     X(convolution_dense) X(elementwise) X(normalisation) X(attention) X(glow) \

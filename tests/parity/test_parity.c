@@ -4,6 +4,8 @@
  *
  * Both draw the same numbers, so step by step only the order of sums differs.  Adam divides by the size of a
  * gradient; its epsilon is large here, that gradients which are nothing but rounding do not move a parameter.
+ *
+ * To add a case, write a test like twenty_steps on another network, and list it in main.
  */
 #include <math.h>
 #include <setjmp.h>

@@ -44,7 +44,7 @@ void close_model(model *m);
 void assert_same(const model *a, const model *b);
 void assert_same_report(const model *a, const model *b);
 
-/* ---- the tests of recording_ranges.c ---- */
+/* ---- the tests of ranges.c ---- */
 
 void ranges(void **state);
 void unrecorded(void **state);

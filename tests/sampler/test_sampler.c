@@ -1,5 +1,7 @@
 /*
  * The samplers and the flow on exact scores: distributions, orders of convergence, evaluations, likelihoods.
+ *
+ * To add a case, choose a mixture whose law at the end is known (oracle.h), and list the test in main.
  */
 #include <stdio.h>
 #include "diffusion/densities/density.h"

@@ -41,7 +41,7 @@ static const ts_score_training_config plain = {
         {.rate = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .clip = 1, .ema = 0.99, .warmup = 4},
 };
 
-/* The tests of training_linear.c. */
+/* The tests of linear.c. */
 void follows_the_reference(void **unused);
 void refusals(void **unused);
 
