@@ -7,14 +7,6 @@
 #include <string.h>
 #include "golden.h"
 
-static void *must_allocate(size_t count, size_t size)
-{
-    void *memory = calloc(count ? count : 1, size);
-    if (!memory)
-        golden_must(ts_error(TS_NO_MEMORY, "out of memory"));
-    return memory;
-}
-
 static void must_say(const golden *g, const char *key, const char *value)
 {
     const char *found = golden_string(g, key);
@@ -48,7 +40,7 @@ static float *read_images(golden *g, const char *name, int c, int h, int w, int 
     if (shape[0] < 1 || shape[0] > 65536 || shape[1] != c || shape[2] != h || shape[3] != w || shape[4])
         golden_must(ts_error(TS_FORMAT, "%s must be [n,%d,%d,%d]", name, c, h, w));
     *n = (int)shape[0];
-    float *images = must_allocate((size_t)*n * c * h * w, sizeof *images);
+    float *images = golden_allocate((size_t)*n * c * h * w, sizeof *images);
     golden_to_nhwc(values, *n, c, h, w, images);
     free(values);
     return images;
@@ -57,8 +49,8 @@ static float *read_images(golden *g, const char *name, int c, int h, int w, int 
 /* Device floats -> doubles; free them. */
 static double *download(const golden *g, const void *from, int64_t count)
 {
-    float *host = must_allocate((size_t)count, sizeof *host);
-    double *values = must_allocate((size_t)count, sizeof *values);
+    float *host = golden_allocate((size_t)count, sizeof *host);
+    double *values = golden_allocate((size_t)count, sizeof *values);
     golden_must(g->device->k->download(g->device, host, from, (size_t)count * sizeof *host));
     for (int64_t i = 0; i < count; i++)
         values[i] = (double)host[i];
@@ -68,8 +60,8 @@ static double *download(const golden *g, const void *from, int64_t count)
 
 static double *download_activations(golden *g, const void *from, int64_t count)
 {
-    float *host = must_allocate((size_t)count, sizeof *host);
-    double *values = must_allocate((size_t)count, sizeof *values);
+    float *host = golden_allocate((size_t)count, sizeof *host);
+    double *values = golden_allocate((size_t)count, sizeof *values);
     golden_download(g, host, from, count);
     for (int64_t i = 0; i < count; i++)
         values[i] = (double)host[i];
@@ -82,8 +74,8 @@ static void check_images(golden *g, const char *name, const void *device, int n,
                          golden_kind kind)
 {
     const int64_t count = (int64_t)n * c * h * w;
-    float *nhwc = must_allocate((size_t)count, sizeof *nhwc);
-    double *nchw = must_allocate((size_t)count, sizeof *nchw);
+    float *nhwc = golden_allocate((size_t)count, sizeof *nhwc);
+    double *nchw = golden_allocate((size_t)count, sizeof *nchw);
     golden_download(g, nhwc, device, count);
     golden_to_nchw(nhwc, n, c, h, w, nchw);
     golden_check(g, name, nchw, count, kind);
@@ -102,9 +94,9 @@ static double *parameter(const ts_params *params, const char *name)
     int64_t count = 1;
     for (int i = 0; i < info->rank; i++)
         count *= info->shape[i];
-    float *host = must_allocate((size_t)count, sizeof *host);
+    float *host = golden_allocate((size_t)count, sizeof *host);
     golden_must(ts_params_get(params, p, TS_BUFFER_VALUE, host));
-    double *values = must_allocate((size_t)count, sizeof *values);
+    double *values = golden_allocate((size_t)count, sizeof *values);
     for (int64_t i = 0; i < count; i++)
         values[i] = (double)host[i];
     free(host);
@@ -130,7 +122,7 @@ static void subtract_prior(const ts_params *params, const double *z, int n, int 
 /* Gradients of the mean of -log_prob over the batch. */
 static void backward(golden *g, ts_graph *graph, ts_tensor log_prob, int n)
 {
-    float *seed = must_allocate((size_t)n, sizeof *seed);
+    float *seed = golden_allocate((size_t)n, sizeof *seed);
     for (int i = 0; i < n; i++)
         seed[i] = -1.0f / (float)n;
     golden_must(
@@ -154,7 +146,7 @@ static ts_status note_gaussian(ts_device *device, const ts_gaussian_forward *a)
 {
     TS_TRY(noted.device->gaussian_forward(device, a));
     TS_TRY(device->k->synchronize(device));
-    float *terms = must_allocate((size_t)a->n, sizeof *terms);
+    float *terms = golden_allocate((size_t)a->n, sizeof *terms);
     golden_must(device->k->download(device, terms, a->logp, (size_t)a->n * sizeof *terms));
     for (int i = 0; i < a->n; i++)
         noted.sums[i] += (double)terms[i];
@@ -168,7 +160,7 @@ static void forward_noting(golden *g, ts_graph *graph, int n)
     noted.device = g->device->k;
     noted.table = *noted.device;
     noted.table.gaussian_forward = note_gaussian;
-    noted.sums = must_allocate((size_t)n, sizeof *noted.sums);
+    noted.sums = golden_allocate((size_t)n, sizeof *noted.sums);
     g->device->k = &noted.table;
     golden_must(ts_graph_forward(graph));
     golden_must(g->device->k->synchronize(g->device));

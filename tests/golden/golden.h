@@ -87,6 +87,9 @@ void golden_to_nchw(const float *nhwc, int n, int c, int h, int w, double *nchw)
 /* Ends the program with a message when `status` is an error. */
 void golden_must(ts_status status);
 
+/* Zeroed memory; without any the program ends with a message. */
+void *golden_allocate(size_t count, size_t size);
+
 /* The checks by kind.  golden_ode: ode.* and likelihood.* of a network's file; score (batch n, with vjp)
  * belongs to the caller; h, w, c are the image's. */
 void golden_unet(golden *g);                                                         /* unet.c */

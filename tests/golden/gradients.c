@@ -63,10 +63,8 @@ void golden_check_gradients(golden *g, const ts_params *params, const char *pref
         if (!info->trained)
             continue;
         const int64_t count = golden_count(info);
-        float *gradient = calloc((size_t)count, sizeof *gradient);
-        double *values = calloc((size_t)count, sizeof *values);
-        if (!gradient || !values)
-            golden_must(ts_error(TS_NO_MEMORY, "no memory for %lld values", (long long)count));
+        float *gradient = golden_allocate((size_t)count, sizeof *gradient);
+        double *values = golden_allocate((size_t)count, sizeof *values);
         golden_must(ts_params_get(params, p, TS_BUFFER_GRADIENT, gradient));
         for (int64_t i = 0; i < count; i++) {
             values[i] = (double)gradient[i];

@@ -87,10 +87,8 @@ static likelihood integrate(ode_test *o, double tolerance, const char *evaluatio
     const char *centered = golden_string(o->g, "centered");
     /* a level of 8 bits is 2^-8 of [0,1] and 2^-7 of [-1,1] */
     const double level = centered && strcmp(centered, "false") == 0 ? 8 : 7;
-    likelihood l = {.delta = calloc(3 * (size_t)o->n, sizeof(double))};
+    likelihood l = {.delta = golden_allocate(3 * (size_t)o->n, sizeof(double))};
     int nfe;
-    if (!l.delta)
-        golden_must(ts_error(TS_NO_MEMORY, "golden: out of memory"));
     l.prior = l.delta + o->n;
     l.bits = l.prior + o->n;
     load(o, "x0", o->x);
@@ -162,10 +160,8 @@ void golden_ode(golden *g, ts_score *score, const ts_sde *sde, int h, int w, int
     golden_must(ts_sampler_create(score, sde, &o.sampler));
     o.x = x;
     o.probe = probe;
-    o.host = malloc((size_t)o.count * sizeof *o.host);
-    o.values = malloc((size_t)o.count * sizeof *o.values);
-    if (!o.host || !o.values)
-        golden_must(ts_error(TS_NO_MEMORY, "golden: out of memory"));
+    o.host = golden_allocate((size_t)o.count, sizeof *o.host);
+    o.values = golden_allocate((size_t)o.count, sizeof *o.values);
     o.T = golden_number(g, "T");
     o.kind = g->rule ? GOLDEN_ROUGH_ODE : GOLDEN_ODE;
     const char *coarse = getenv("TSTAR_TEST_COARSE");

@@ -69,6 +69,14 @@ void golden_must(ts_status status)
     exit(FAILED);
 }
 
+void *golden_allocate(size_t count, size_t size)
+{
+    void *memory = calloc(count ? count : 1, size);
+    if (!memory)
+        golden_must(ts_error(TS_NO_MEMORY, "no memory for %zu values", count));
+    return memory;
+}
+
 static void fatal(const golden *g, const char *what, const char *name)
 {
     golden_must(ts_error(TS_FORMAT, "%s: %s: %s", ts_safetensors_path(g->file), name, what));
@@ -340,9 +348,7 @@ static int unread(golden *g)
 /* Fills g->moved: mean squares of the differences that moved weights make in float32. */
 static void move_weights(golden *g, void (*checks)(golden *))
 {
-    g->moved = calloc((size_t)ts_safetensors_count(g->file), sizeof *g->moved);
-    if (!g->moved)
-        golden_must(ts_error(TS_NO_MEMORY, "no memory for a number a tensor"));
+    g->moved = golden_allocate((size_t)ts_safetensors_count(g->file), sizeof *g->moved);
     golden exact = *g;
     golden_must(ts_cpu_kernels.open(&(ts_device_options){.threads = 1}, &exact.device));
     for (exact.draw = 1; exact.draw <= DRAWS; exact.draw++)

@@ -18,14 +18,6 @@ typedef struct case_unet {
     float *noise, *times, *loss; /* device: z [n,h,w,c], t [n], losses [n] */
 } case_unet;
 
-static void *room(size_t count, size_t size)
-{
-    void *memory = calloc(count, size);
-    if (!memory)
-        golden_must(ts_error(TS_NO_MEMORY, "no memory for %zu values", count));
-    return memory;
-}
-
 /* ---- reading ---- */
 
 /* The file counts levels by the image's width, and names widths that no level has, which the engine calls a
@@ -97,9 +89,9 @@ static void read_inputs(case_unet *u)
 
 static void check_marginals(case_unet *u)
 {
-    double *mean = room((size_t)u->n * (size_t)u->d, sizeof *mean);
-    double *xt = room((size_t)u->n * (size_t)u->d, sizeof *xt);
-    double *std = room((size_t)u->n, sizeof *std);
+    double *mean = golden_allocate((size_t)u->n * (size_t)u->d, sizeof *mean);
+    double *xt = golden_allocate((size_t)u->n * (size_t)u->d, sizeof *xt);
+    double *std = golden_allocate((size_t)u->n, sizeof *std);
     for (int i = 0; i < u->n; i++) {
         std[i] = ts_sde_std(&u->sde, u->t[i]);
         for (int64_t k = (int64_t)i * u->d; k < (int64_t)(i + 1) * u->d; k++) {
@@ -121,7 +113,7 @@ static void upload_images(const case_unet *u, const double *nchw, void *activati
 {
     const ts_unet_config *c = &u->config;
     const size_t count = (size_t)u->n * (size_t)u->d;
-    float *nhwc = room(count, sizeof *nhwc);
+    float *nhwc = golden_allocate(count, sizeof *nhwc);
     golden_to_nhwc(nchw, u->n, c->channels, c->height, c->width, nhwc);
     golden_upload(u->g, activations, nhwc, (int64_t)count);
     free(nhwc);
@@ -150,7 +142,7 @@ static void build(case_unet *u)
     golden_must(device->k->allocate(device, images, (void **)&u->noise));
     golden_must(device->k->allocate(device, vector, (void **)&u->times));
     golden_must(device->k->allocate(device, vector, (void **)&u->loss));
-    float *times = room((size_t)u->n, sizeof *times);
+    float *times = golden_allocate((size_t)u->n, sizeof *times);
     for (int i = 0; i < u->n; i++)
         times[i] = (float)u->t[i];
     golden_must(device->k->upload(device, u->times, times, vector));
@@ -165,8 +157,8 @@ static void check_score(case_unet *u)
 {
     const ts_unet_config *c = &u->config;
     const size_t count = (size_t)u->n * (size_t)u->d;
-    float *net = room(count, sizeof *net);
-    double *score = room(count, sizeof *score);
+    float *net = golden_allocate(count, sizeof *net);
+    double *score = golden_allocate(count, sizeof *score);
     golden_must(ts_graph_forward(u->graph));
     golden_download(u->g, net, ts_graph_data(u->graph, u->net), (int64_t)count);
     golden_to_nchw(net, u->n, c->channels, c->height, c->width, score);
@@ -184,8 +176,8 @@ static void check_loss(case_unet *u, const char *loss, ts_loss_weight weight)
 {
     ts_device *device = u->g->device;
     char name[32];
-    float *host = room((size_t)u->n, sizeof *host);
-    double *values = room((size_t)u->n, sizeof *values);
+    float *host = golden_allocate((size_t)u->n, sizeof *host);
+    double *values = golden_allocate((size_t)u->n, sizeof *values);
     const ts_score_loss a = {.n = u->n,
                              .d = u->d,
                              .sde = u->sde,

@@ -10,14 +10,6 @@ static void wrong(const golden *g, const char *name, const char *what)
     golden_must(ts_error(TS_FORMAT, "%s: %s: %s", ts_safetensors_path(g->file), name, what));
 }
 
-static void *room(size_t count, size_t size)
-{
-    void *memory = calloc(count, size);
-    if (!memory)
-        golden_must(ts_error(TS_NO_MEMORY, "no memory for %zu values", count));
-    return memory;
-}
-
 /* ---- the rule's list of parameters ---- */
 
 /* One line, "index name 2x3x4"; returns what follows it. */
@@ -58,7 +50,7 @@ static void check_weights(golden *g)
     int failed = 0;
     for (int i = 0; i < g->rule_count; i++) {
         const rule_parameter *p = &g->rule[i];
-        float *values = room((size_t)p->count, sizeof *values);
+        float *values = golden_allocate((size_t)p->count, sizeof *values);
         double sum = 0, squares = 0;
         if (!rule_weight(p, (uint32_t)i, g->fourier_scale, values))
             wrong(g, p->name, "the rule makes no such weight");
@@ -98,7 +90,7 @@ void golden_read_rule(golden *g)
         wrong(g, "parameters", "the metadata should have the list of parameters here");
     for (const char *c = list; *c; c++)
         lines += *c == '\n';
-    g->rule = room((size_t)lines, sizeof *g->rule);
+    g->rule = golden_allocate((size_t)lines, sizeof *g->rule);
     while (*list)
         list = read_line(g, list);
     for (int i = 0; i < g->rule_count; i++)
@@ -144,11 +136,11 @@ static void weights_of(golden *g, const ts_param_info *info, float *values, bool
 
 void golden_load_params(golden *g, ts_params *params)
 {
-    bool *used = room((size_t)g->rule_count + 1, sizeof *used);
+    bool *used = golden_allocate((size_t)g->rule_count + 1, sizeof *used);
     for (ts_param p = 0; p < ts_params_table_size(params); p++) {
         const ts_param_info *info = ts_params_info(params, p);
         const int64_t count = golden_count(info);
-        float *values = room((size_t)count, sizeof *values);
+        float *values = golden_allocate((size_t)count, sizeof *values);
         weights_of(g, info, values, used);
         for (int64_t i = 0; g->draw && i < count; i++) {
             const double uniform =
