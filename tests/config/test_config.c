@@ -1,4 +1,9 @@
-/* The configuration: defaults, files, overrides, round trip, and every kind of mistake with its message. */
+/*
+ * The configuration: defaults, files, overrides, round trip, and every kind of mistake with its message.
+ *
+ * To add a case, add a line to the test of its kind of mistake: text, override, the whole message. A new key
+ * needs none: test_visit goes through all of them.
+ */
 #include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>

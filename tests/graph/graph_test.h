@@ -34,20 +34,20 @@ typedef struct graph_model {
 
 void graph_model_create(graph_model *m);
 
-/* graph_errors.c */
+/* errors.c */
 void errors_stay(void **state);
 void parameters_must_have_memory(void **state);
 
-/* graph_concat.c */
+/* concat.c */
 void concat_is_written_on_demand(void **state);
 void concat_with_shift(void **state);
 void concat_plans_agree_bitwise(void **state);
 
-/* graph_resample.c */
+/* resample.c */
 void resampled_norm_is_both(void **state);
 void resampled_norm_errors(void **state);
 
-/* graph_unet.c */
+/* unet.c */
 void unet_parameter_count(void **state);
 void unet_errors(void **state);
 void unet_plans_agree_bitwise(void **state);

@@ -1,6 +1,9 @@
 /*
  * The graph by itself: errors that stay, derived gradients where tensors are shared, memory plans, guards.
- * The whole U-Net as a graph is in graph_unet.c.
+ * The whole U-Net as a graph is in unet.c.
+ *
+ * To add a case, build a small graph on graph_device, compare by graph_must_agree (graph_test.h), and list
+ * the test in main, in the file of its subject.
  */
 #include <stdio.h>
 #include <stdlib.h>

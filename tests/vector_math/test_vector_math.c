@@ -1,4 +1,8 @@
-/* The CPU's vectorised elementary functions against the C library's in double precision. */
+/*
+ * The CPU's vectorised elementary functions against the C library's in double precision.
+ *
+ * To add a case, add the function, the C library's, and its range to the list.
+ */
 #include <math.h>
 #include <stdarg.h>
 #include <stddef.h>
