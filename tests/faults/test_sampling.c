@@ -51,7 +51,7 @@ static void *floats(const ts_device *device, float value)
 static void bench_open(bench *b)
 {
     *b = (bench){.device = open_cpu()};
-    b->device->unrecorded = true; /* a replay would not come through this score */
+    b->device->recording_off = true; /* a replay would not come through this score */
     b->mixture = line_mixture(b->device);
     MUST(ts_score_mixture(b->mixture, &vp, POINTS, &b->score.exact));
     b->score.score = *b->score.exact;
@@ -102,7 +102,7 @@ static void a_state_that_is_not_finite_is_an_error(void **state)
         int at; /* evaluation within step 11 */
         const char *words;
     } cases[] = {
-        {TS_SAMPLER_EULER_MARUYAMA, 11, "Euler-Maruyama from T = 0.5: between step 9 and step 16 of 20"},
+        {TS_SAMPLER_EM, 11, "Euler-Maruyama from T = 0.5: between step 9 and step 16 of 20"},
         {TS_SAMPLER_HEUN, 21, "Heun from T = 0.5: between step 9 and step 16 of 20"},
         {TS_SAMPLER_HEUN, 2 * STEPS, "Heun from T = 0.5: between step 17 and step 20 of 20"},
         {TS_SAMPLER_DPMPP2M, 11, "DPM-Solver++(2M) from T = 0.5: between step 9 and step 16 of 20"},
@@ -134,7 +134,7 @@ static void a_state_that_is_not_finite_is_an_error(void **state)
 static void a_stop_ends_it_between_two_steps(void **state)
 {
     (void)state;
-    static const ts_sampler_kind kinds[] = {TS_SAMPLER_EULER_MARUYAMA, TS_SAMPLER_HEUN, TS_SAMPLER_DPMPP2M,
+    static const ts_sampler_kind kinds[] = {TS_SAMPLER_EM, TS_SAMPLER_HEUN, TS_SAMPLER_DPMPP2M,
                                             TS_SAMPLER_RK45};
     static const int a_step[] = {1, 2, 1, 6};
     float whole[POINTS], again[POINTS];

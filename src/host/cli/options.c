@@ -28,8 +28,8 @@ enum {
     OPTION_KEYS,
     OPTION_MARKDOWN,
     OPTION_STEPS,
-    OPTION_UNRECORDED,
-    OPTION_CHOICES,
+    OPTION_RECORDING_OFF,
+    OPTION_ALGORITHMS,
     OPTION_COUNT = 'n'
 };
 
@@ -47,9 +47,9 @@ static const option_row table[] = {
     {"count", "N", OPTION_COUNT, CLI_COUNT, "how many (also -n N)"},
     {"sampler", "NAME", OPTION_SAMPLER, CLI_SAMPLER, "em, heun, rk45 or dpmpp2m"},
     {"steps", "N", OPTION_STEPS, CLI_STEPS, "steps to time"},
-    {"choices", "FILE", OPTION_CHOICES, CLI_CHOICES,
+    {"algorithms", "FILE", OPTION_ALGORITHMS, CLI_ALGORITHMS,
      "algorithms that the device chose: read if the file is there, written afterwards"},
-    {"unrecorded", NULL, OPTION_UNRECORDED, CLI_UNRECORDED,
+    {"recording-off", NULL, OPTION_RECORDING_OFF, CLI_RECORDING_OFF,
      "queue every kernel by itself: profilers then show phases and layers"},
     {"out", "PATH", OPTION_OUT, CLI_OUT, "where the results go"},
     {"resume", NULL, OPTION_RESUME, CLI_RESUME, "continue from the last checkpoint"},
@@ -120,17 +120,12 @@ static bool read_T(const char *text, cli_options *o)
 
 static bool read_starts(char *text, cli_options *o)
 {
-    static const char *const kinds[] = {"normal", "glow", "mixture"};
-    const int most = (int)(sizeof o->starts / sizeof *o->starts);
     o->start_count = 0;
     for (char *saved, *word = strtok_r(text, ",", &saved); word; word = strtok_r(NULL, ",", &saved)) {
-        const char *found = NULL;
-        for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-            if (!strcmp(kinds[i], word))
-                found = kinds[i];
-        if (!found || o->start_count == most)
+        const int found = ts_words_find(&ts_start_kind_words, word, strlen(word));
+        if (found < 0 || o->start_count == TS_START_COUNT)
             return false;
-        o->starts[o->start_count++] = found;
+        o->starts[o->start_count++] = (ts_start_kind)found;
     }
     return o->start_count > 0;
 }
@@ -150,9 +145,12 @@ static bool add_override(cli_options *o, const char *prefix, const char *text)
     return true;
 }
 
-static bool known_sampler(const char *name)
+static bool read_sampler(const char *name, cli_options *o)
 {
-    return !strcmp(name, "em") || !strcmp(name, "heun") || !strcmp(name, "rk45") || !strcmp(name, "dpmpp2m");
+    const int found = ts_words_find(&ts_sampler_kind_words, name, strlen(name));
+    o->has_sampler = found >= 0;
+    o->sampler = found < 0 ? 0 : (ts_sampler_kind)found;
+    return found >= 0;
 }
 
 /* What would have been right, or NULL when the value was. */
@@ -170,16 +168,15 @@ static const char *take(int code, char *value, cli_options *o)
     case OPTION_THREADS:
         return read_int(value, 1, &o->threads) && o->threads <= 4096 ? NULL : "a whole number from 1 to 4096";
     case OPTION_SAMPLER:
-        o->sampler = value;
-        return known_sampler(value) ? NULL : "em, heun, rk45 or dpmpp2m";
+        return read_sampler(value, o) ? NULL : "em, heun, rk45 or dpmpp2m";
     case OPTION_SET:
         if (!strchr(value, '='))
             return "KEY=VALUE, such as train.steps=1000";
         return add_override(o, "", value) ? NULL : "more memory";
     case OPTION_SEED:
         return add_override(o, "seed=", value) ? NULL : "more memory";
-    case OPTION_CHOICES:
-        o->choices = value;
+    case OPTION_ALGORITHMS:
+        o->algorithms = value;
         return *value ? NULL : "a path";
     case OPTION_OUT:
         o->out = value;
@@ -196,8 +193,8 @@ static const char *take(int code, char *value, cli_options *o)
     case OPTION_RESUME:
         o->resume = true;
         return NULL;
-    case OPTION_UNRECORDED:
-        o->unrecorded = true;
+    case OPTION_RECORDING_OFF:
+        o->recording_off = true;
         return NULL;
     case OPTION_RAW:
         o->raw = true;
@@ -320,12 +317,12 @@ void cli_options_free(cli_options *options)
     *options = (cli_options){0};
 }
 
-void cli_on_cpu(const char *why)
+void cli_on_fallback(const char *why)
 {
     fprintf(stderr, "tstar: running on the CPU: %s\n", why);
 }
 
-static void on_unrecorded(const char *why)
+static void on_recording_error(const char *why)
 {
     fprintf(stderr, "tstar: the device did not record its work, which takes longer so: %s\n", why);
 }
@@ -335,8 +332,8 @@ ts_run_options cli_run_options(const cli_options *options)
     return (ts_run_options){.device = options->device,
                             .device_options = {.threads = options->threads, .fast = options->fast},
                             .command = options->command,
-                            .instead = cli_on_cpu,
-                            .unrecorded = on_unrecorded};
+                            .on_fallback = cli_on_fallback,
+                            .on_recording_error = on_recording_error};
 }
 
 int cli_finish(ts_status status)

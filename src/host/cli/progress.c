@@ -3,18 +3,11 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "cli/cli.h"
 
 static volatile sig_atomic_t stop_asked;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void on_signal(int number)
 {
@@ -78,7 +71,7 @@ static void update(ts_progress *progress, const char *phase, double done, double
                    const char *note)
 {
     cli_progress *p = (cli_progress *)progress;
-    const double time = now();
+    const double time = ts_seconds();
     const bool fresh = strcmp(p->phase, phase) != 0;
     if (fresh) {
         end_line(p);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/decimal.h"
 #include "base/safetensors.h"
 #include "cli/cli.h"
 #include "run/evaluate.h"
@@ -68,29 +69,30 @@ static ts_status check_path(const char *path, bool image)
 }
 
 /* Where --out leaves it open. */
-static char *default_path(const ts_run *run, double T, const char *start, bool image)
+static char *default_path(const ts_run *run, double T, ts_start_kind start, bool image)
 {
     char text[32], name[96];
-    ts_run_T_text(T, text);
-    snprintf(name, sizeof name, "samples_T%s_%s.%s", text, start, image ? "png" : "safetensors");
+    ts_T_text(T, text);
+    snprintf(name, sizeof name, "samples_T%s_%s.%s", text, ts_start_kind_words.word[start],
+             image ? "png" : "safetensors");
     return run->dir ? ts_run_path(run, name) : strdup(name);
 }
 
-static void print_result(const cli_options *o, const ts_samples *s, const char *start, const char *path)
+static void print_result(const cli_options *o, const ts_samples *s, ts_start_kind start, const char *path)
 {
     if (o->json) {
-        json_t *json = json_pack("{s:f, s:s, s:i, s:o, s:o, s:s}", "T", o->T[0], "prior", start, "count",
-                                 s->n, "nfe", cli_json_real(s->nfe), "seconds_per_image",
-                                 cli_json_real(s->seconds_per_image), "path", path);
+        json_t *json = json_pack("{s:f, s:s, s:i, s:o, s:o, s:s}", "T", o->T[0], "start",
+                                 ts_start_kind_words.word[start], "count", s->n, "nfe", cli_json_real(s->nfe),
+                                 "seconds_per_image", cli_json_real(s->seconds_per_image.mean), "path", path);
         cli_print_json(json);
     } else
         printf("%d samples, %.0f network evaluations and %.4g s each: %s\n", s->n, s->nfe,
-               s->seconds_per_image, path);
+               s->seconds_per_image.mean, path);
 }
 
 static ts_status draw(const cli_options *o, ts_run *run, ts_progress *progress)
 {
-    const char *start = o->start_count ? o->starts[0] : "normal";
+    const ts_start_kind start = o->start_count ? o->starts[0] : TS_START_NORMAL;
     const bool image = run->dataset->test.h > 1 && run->dataset->test.w > 1;
     ts_sampler_config sampler;
     ts_samples samples = {0};
@@ -99,7 +101,8 @@ static ts_status draw(const cli_options *o, ts_run *run, ts_progress *progress)
     if (!status)
         status = check_path(path, image);
     if (!status)
-        status = ts_evaluate_sampler(run->config, o->sampler, o->T[0], &sampler);
+        status = ts_evaluate_sampler(run->config, o->has_sampler ? o->sampler : run->config->sample.sampler,
+                                     o->T[0], &sampler);
     if (!status)
         status = ts_evaluate_samples(run, &sampler, start, o->count ? o->count : 64, progress, &samples);
     if (!status)

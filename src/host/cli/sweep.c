@@ -39,8 +39,10 @@ static ts_status sweep(const cli_options *options, const char **dir, char **own_
     const ts_run_options run = cli_run_options(options);
     cli_progress_begin(&progress);
     const ts_sweep_options how = {.run = &run, .progress = &progress.base};
-    ts_status status = ts_sweep_run(*dir, config, &how, report);
+    ts_status status = ts_sweep_run(*dir, config, &how);
     cli_progress_end(&progress);
+    if (!status)
+        status = ts_report_make(*dir, report);
     return status;
 }
 

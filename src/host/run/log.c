@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include "base/file.h"
 
@@ -14,13 +13,6 @@ struct ts_log {
     FILE *file;
     double before; /* seconds of the lines kept */
 };
-
-double ts_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static ts_status failed(const char *path)
 {

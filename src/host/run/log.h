@@ -16,7 +16,4 @@ ts_status ts_log_write(ts_log *log, const ts_training_report *report, double ima
                        double seconds);
 void ts_log_close(ts_log *log); /* NULL is fine */
 
-/* Seconds of a clock that only goes forward. */
-double ts_seconds(void);
-
 #endif

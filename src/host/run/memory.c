@@ -23,7 +23,7 @@ static ts_status measure(const subject *s, int batch, double *bytes)
     const ts_tensor x = ts_graph_input(graph, "x", batch, s->h, s->w, s->c);
     ts_tensor out;
     if (s->model)
-        out = s->model->apply(s->model->network, graph, x, ts_graph_input_vector(graph, "t", batch),
+        out = s->model->row->apply(s->model->network, graph, x, ts_graph_input_vector(graph, "t", batch),
                               s->training);
     else
         out = ts_glow_log_prob(s->glow, graph, x, NULL);
