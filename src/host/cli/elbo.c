@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 #include "run/evaluate.h"
 
-static const cli_usage usage = {
+const cli_usage cli_elbo_usage = {
     .name = "elbo",
     .arguments = "RUN|CONFIG ",
     .about = "Estimates the evidence lower bound on held-out data at each T and start density by Monte "
@@ -27,7 +27,7 @@ static void set_interval(json_t *json, const char *key, const char *half_key, ts
 static json_t *as_json(const ts_evaluate_row *row)
 {
     const ts_bound_terms *t = &row->terms;
-    json_t *json = json_pack("{s:f, s:s}", "T", t->T, "prior", row->start);
+    json_t *json = json_pack("{s:f, s:s}", "T", t->T, "start", row->start);
     set_interval(json, "elbo_nats", "elbo_ci95_nats", t->elbo);
     set_interval(json, "bpd", "bpd_ci95", t->bpd);
     set_interval(json, "reconstruction_nats", "reconstruction_ci95_nats", t->reconstruction);
@@ -76,7 +76,8 @@ static ts_status elbo(const cli_options *o, ts_progress *progress)
     ts_run *run;
     if (!o->T_count)
         return ts_error(TS_INVALID, "elbo: --T is missing: the diffusion time, such as --T 0.4, or several");
-    TS_TRY(cli_open_trained(o, &run));
+    TS_TRY(cli_open_trained(o, TS_WORK_BOUND, &run));
+    cli_estimate(progress, run->device);
     ts_evaluate_row *rows = calloc((size_t)count, sizeof *rows);
     ts_status status = rows ? ts_evaluate_bound(run, o->T_count, o->T, start_count, starts, progress, rows)
                             : ts_error(TS_NO_MEMORY, "elbo: %d rows", count);
@@ -86,10 +87,10 @@ static ts_status elbo(const cli_options *o, ts_progress *progress)
         print_table(rows, count);
     free(rows);
     ts_run_close(run);
-    return status;
+    return cli_hint(status, TS_INTERRUPTED, "nothing is kept of a bound that is not finished");
 }
 
 int cli_elbo(int argc, char **argv)
 {
-    return cli_command(&usage, argc, argv, elbo);
+    return cli_command(&cli_elbo_usage, argc, argv, elbo);
 }

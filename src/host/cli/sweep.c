@@ -8,7 +8,7 @@
 #include "cli/report.h"
 #include "sweep/sweep.h"
 
-static const cli_usage usage = {
+const cli_usage cli_sweep_usage = {
     .name = "sweep",
     .arguments = "CONFIG ",
     .about = "Trains a score network, fits the auxiliary density at each T of sweep.T, measures the bound "
@@ -41,7 +41,7 @@ static ts_status sweep(const cli_options *options, const char **dir, char **own_
     const ts_sweep_options how = {.run = &run, .progress = &progress.base};
     ts_status status = ts_sweep_run(*dir, config, &how, report);
     cli_progress_end(&progress);
-    return status;
+    return cli_hint(status, TS_INTERRUPTED, "the same command continues from here");
 }
 
 int cli_sweep(int argc, char **argv)
@@ -50,7 +50,7 @@ int cli_sweep(int argc, char **argv)
     const char *dir = NULL;
     char *own_dir = NULL;
     ts_report_result report = {.charts = true};
-    const int result = cli_parse(&usage, argc, argv, &options);
+    const int result = cli_parse(&cli_sweep_usage, argc, argv, &options);
     if (result >= 0)
         return result;
     ts_status status = sweep(&options, &dir, &own_dir, &report);
