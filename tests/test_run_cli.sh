@@ -131,7 +131,7 @@ refused 2 'whole: holds a run already; continue it with --resume' train small.ya
 works train small.yaml --threads 1 --out again
 same whole/checkpoint.safetensors again/checkpoint.safetensors
 works train small.yaml --threads 1 --set train.steps=25 --out longer
-works train small.yaml --threads 1 --out longer --resume --json
+works train small.yaml --threads 1 --out longer --resume --set train.steps=40 --json
 grep -q '"loss": [0-9]' out || fail "train --resume --json: $(cat out)"
 works train small.yaml --threads 1 --out longer --resume --json
 for key in loss gradient_norm images_per_second; do
@@ -153,7 +153,7 @@ if command -v python3 >/dev/null; then
     python3 - <<'END' 2>/dev/null || fail "elbo --json is not as promised: $(cat out)"
 import json
 rows = json.load(open("out"))
-assert [(r["T"], r["prior"]) for r in rows] == [(1.0, "normal"), (1.0, "mixture"), (0.4, "normal"), (0.4, "mixture")]
+assert [(r["T"], r["start"]) for r in rows] == [(1.0, "normal"), (1.0, "mixture"), (0.4, "normal"), (0.4, "mixture")]
 for r in rows:
     for key in "elbo_nats elbo_ci95_nats bpd bpd_ci95 reconstruction_nats prior_nats diffusion_nats kl_prior_nats K_nats".split():
         assert isinstance(r[key], float), key

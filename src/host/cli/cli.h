@@ -121,9 +121,10 @@ typedef struct cli_progress {
     ts_progress base; /* hand &p.base to the library */
     bool terminal;
     char phase[64], unit[24];
-    double began, shown, first;  /* seconds; seconds; what was done when the phase began */
-    bool open;                   /* a line is on the terminal, not ended yet */
-    const ts_device *estimated;  /* see cli_estimate; NULL again when that is said */
+    double began, shown, first; /* seconds; seconds; what was done when the phase began */
+    bool open;                  /* a line is on the terminal, not ended yet */
+    const ts_run *run;          /* see cli_watch; NULL again when all of that is said */
+    bool threads_said;
     double timed_from, timed_at; /* pieces done and seconds at the end of the first piece; 0: not yet */
 } cli_progress;
 
@@ -136,9 +137,10 @@ void cli_progress_end(cli_progress *progress);
 /* A line on stderr, in front of which the line that is open goes away: "tstar: text". */
 void cli_say(cli_progress *progress, const char *text);
 
-/* To be called before long work by `device`: once three of its pieces have told how long they take, a line says
- * what the phase will, and the device's memory.  Work of less than half a minute goes without. */
-void cli_estimate(ts_progress *progress, const ts_device *device);
+/* To be called before long work of `run`, which outlives it: when it begins, a line says if it has fewer threads
+ * than there are; and once three of its pieces have told how long they take, another what the phase will, and
+ * the device's memory.  Work of less than half a minute goes without that. */
+void cli_watch(ts_progress *progress, const ts_run *run);
 
 /* Before a long piece of work: "tstar: about 1:23:00, at most 1.50 GiB of memory: train 1:10:00, ...". */
 void cli_say_estimate(cli_progress *progress, const ts_estimate *parts, int count);

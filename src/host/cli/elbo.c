@@ -77,7 +77,7 @@ static ts_status elbo(const cli_options *o, ts_progress *progress)
     if (!o->T_count)
         return ts_error(TS_INVALID, "elbo: --T is missing: the diffusion time, such as --T 0.4, or several");
     TS_TRY(cli_open_trained(o, TS_WORK_BOUND, &run));
-    cli_estimate(progress, run->device);
+    cli_watch(progress, run);
     ts_evaluate_row *rows = calloc((size_t)count, sizeof *rows);
     ts_status status = rows ? ts_evaluate_bound(run, o->T_count, o->T, start_count, starts, progress, rows)
                             : ts_error(TS_NO_MEMORY, "elbo: %d rows", count);

@@ -41,7 +41,7 @@ static ts_status fit(const cli_options *o, ts_progress *progress)
     if (!o->T_count)
         return ts_error(TS_INVALID, "fit: --T is missing: the diffusion time to fit at, such as --T 0.4");
     TS_TRY(ts_run_open(o->arguments[0], o->overrides, o->override_count, true, &options, &run));
-    cli_estimate(progress, run->device);
+    cli_watch(progress, run);
     json_t *array = json_array();
     ts_status status = NULL;
     for (int i = 0; i < o->T_count && !status; i++) {

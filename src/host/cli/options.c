@@ -332,22 +332,13 @@ static void on_unrecorded(const char *why)
     fprintf(stderr, "tstar: the device did not record its work, which takes longer so: %s\n", why);
 }
 
-static void on_fewer_threads(int threads, int most, double flops)
-{
-    const bool small = flops < 1e8;
-    fprintf(stderr,
-            "tstar: %d of %d threads: a pass of %.2g %s is not worth more (--threads N decides otherwise)\n",
-            threads, most, flops * (small ? 1e-6 : 1e-9), small ? "MFLOP" : "GFLOP");
-}
-
 ts_run_options cli_run_options(const cli_options *options)
 {
     return (ts_run_options){.device = options->device,
                             .device_options = {.threads = options->threads, .fast = options->fast},
                             .command = options->command,
                             .instead = cli_on_cpu,
-                            .unrecorded = on_unrecorded,
-                            .fewer_threads = on_fewer_threads};
+                            .unrecorded = on_unrecorded};
 }
 
 ts_status cli_hint(ts_status status, ts_code code, const char *hint)

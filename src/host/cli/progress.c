@@ -137,6 +137,21 @@ static void show(cli_progress *p, double done, double total, const char *note, d
     p->shown = time;
 }
 
+void cli_say(cli_progress *p, const char *text)
+{
+    if (p->open)
+        fputs("\r\033[K", stderr);
+    p->open = false;
+    fprintf(stderr, "tstar: %s\n", text);
+}
+
+void cli_say_estimate(cli_progress *p, const ts_estimate *parts, int count)
+{
+    char text[1024];
+    ts_estimate_text(parts, count, text, sizeof text);
+    cli_say(p, text);
+}
+
 /* After the first pieces, of which the very first may make things ready, the others have a length. */
 static void estimate(cli_progress *p, const char *phase, double done, double total, double time)
 {
@@ -150,10 +165,25 @@ static void estimate(cli_progress *p, const char *phase, double done, double tot
     if (done - p->timed_from < PIECES && time - p->timed_at < worth_saying)
         return;
     const double each = (time - p->timed_at) / (done - p->timed_from);
-    const ts_estimate all = {phase, each * (total - p->first), (double)p->estimated->peak_bytes};
-    p->estimated = NULL;
+    const ts_estimate all = {phase, each * (total - p->first), (double)p->run->device->peak_bytes};
+    p->run = NULL;
     if (all.seconds >= worth_saying)
         cli_say_estimate(p, &all, 1);
+}
+
+static void say_threads(cli_progress *p)
+{
+    char text[160];
+    const double flops = p->run->pass_flops;
+    const bool small = flops < 1e8;
+    p->threads_said = true;
+    if (!p->run->threads_at_hand)
+        return;
+    snprintf(text, sizeof text,
+             "%d of %d threads: a pass of %.2g %s is not worth more (--threads N decides otherwise)",
+             p->run->device->threads, p->run->threads_at_hand, flops * (small ? 1e-6 : 1e-9),
+             small ? "MFLOP" : "GFLOP");
+    cli_say(p, text);
 }
 
 static void update(ts_progress *progress, const char *phase, double done, double total, const char *unit,
@@ -170,31 +200,20 @@ static void update(ts_progress *progress, const char *phase, double done, double
         p->first = done;
         p->timed_at = 0;
     }
-    if (p->estimated)
+    if (p->run && !p->threads_said)
+        say_threads(p);
+    if (p->run)
         estimate(p, phase, done, total, time);
     const bool says = note && *note;
     if (done >= total || time - p->shown >= (p->terminal ? 0.1 : 5.0) || (fresh && (p->terminal || says)))
         show(p, done, total, note, time);
 }
 
-void cli_say(cli_progress *p, const char *text)
+void cli_watch(ts_progress *progress, const ts_run *run)
 {
-    if (p->open)
-        fputs("\r\033[K", stderr);
-    p->open = false;
-    fprintf(stderr, "tstar: %s\n", text);
-}
-
-void cli_say_estimate(cli_progress *p, const ts_estimate *parts, int count)
-{
-    char text[1024];
-    ts_estimate_text(parts, count, text, sizeof text);
-    cli_say(p, text);
-}
-
-void cli_estimate(ts_progress *progress, const ts_device *device)
-{
-    ((cli_progress *)progress)->estimated = device;
+    cli_progress *p = (cli_progress *)progress;
+    p->run = run;
+    p->threads_said = false;
 }
 
 /* ---- signals ---- */

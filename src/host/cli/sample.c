@@ -137,7 +137,7 @@ static ts_status sample(const cli_options *o, ts_progress *progress)
     if (o->T_count != 1 || o->start_count > 1)
         return ts_error(TS_INVALID, "sample: one --T and at most one --start, such as --T 0.4 --start glow");
     TS_TRY(cli_open_trained(o, TS_WORK_SAMPLE, &run));
-    cli_estimate(progress, run->device);
+    cli_watch(progress, run);
     ts_status status = draw(o, run, progress);
     ts_run_close(run);
     return cli_hint(status, TS_INTERRUPTED, "no samples were written");

@@ -119,7 +119,7 @@ static ts_status train(const cli_options *o, ts_progress *progress)
     ts_run_options options = cli_run_options(o);
     options.work = TS_WORK_TRAIN;
     TS_TRY(ts_run_create(o->out, config, o->resume, &options, &run));
-    cli_estimate(progress, run->device);
+    cli_watch(progress, run);
     ts_status status = ts_trainer_run(run, &(ts_trainer_options){o->resume, progress}, &result);
     if (!status)
         print_result(o, run, &result);

@@ -24,6 +24,8 @@ typedef struct ts_run {
     ts_model *model;
     int lock; /* file descriptor; -1: none */
     bool owns_device, owns_dataset;
+    int threads_at_hand; /* where the device was given fewer than these, as many as a pass of pass_flops is */
+    double pass_flops;   /* worth (threads.h); 0: it was not */
     void (*unrecorded)(const char *why);
     bool open; /* nothing was refused: what the device chooses is kept when the run is closed */
 } ts_run;
@@ -34,9 +36,8 @@ typedef enum ts_work { TS_WORK_ANY, TS_WORK_TRAIN, TS_WORK_FIT, TS_WORK_SAMPLE, 
 typedef struct ts_run_options {
     const char *device; /* "cpu", "cuda", "cuda:1", "auto"; NULL: "auto" */
     ts_device_options device_options;
-    ts_work work; /* where device_options.threads is 0: the CPU takes as many threads as this is worth
-                     (threads.h); TS_WORK_ANY: all */
-    void (*fewer_threads)(int threads, int most, double flops); /* told if that is not all; NULL: nobody */
+    ts_work work;        /* where device_options.threads is 0: the CPU takes as many threads as this is worth
+                            (threads.h); TS_WORK_ANY: all */
     const char *command; /* recorded in command.txt, the device behind it; NULL: nothing */
     void (*instead)(
         const char *why); /* told why "auto" did not take the GPU that seems there; NULL: nobody */

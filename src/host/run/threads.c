@@ -54,7 +54,7 @@ static ts_status work_flops(const ts_run *run, ts_work work, double *flops)
     return ts_memory_plan(run->model, batch, false, &bytes, flops);
 }
 
-ts_status ts_threads_choose(const ts_run *run, const ts_run_options *options)
+ts_status ts_threads_choose(ts_run *run, const ts_run_options *options)
 {
     ts_device *device = run->device;
     const int most = device->threads;
@@ -67,7 +67,7 @@ ts_status ts_threads_choose(const ts_run *run, const ts_run_options *options)
     if (threads == most)
         return NULL;
     device->k->set_threads(device, threads);
-    if (options->fewer_threads)
-        options->fewer_threads(threads, most, flops);
+    run->threads_at_hand = most;
+    run->pass_flops = flops;
     return NULL;
 }

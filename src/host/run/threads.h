@@ -21,8 +21,8 @@
 int ts_threads_for(double flops, int most);
 
 /* Gives the run's CPU device as many threads as options->work is worth, if options->device_options.threads is
- * 0, and tells options->fewer_threads if these are not all.  Other devices and exact scores stay as they are.
- * To be called before the device computes. */
-ts_status ts_threads_choose(const ts_run *run, const ts_run_options *options);
+ * 0, and keeps in the run what it was told by.  Other devices and exact scores stay as they are.  To be called
+ * before the device computes. */
+ts_status ts_threads_choose(ts_run *run, const ts_run_options *options);
 
 #endif
