@@ -118,6 +118,15 @@ checks=$((checks + 1))
 grep -q 'interrupted at step .*; the same command goes on with what is missing' err || fail "fit: $(cat err)"
 grep -q -e '--resume' err && fail "fit has no --resume: $(cat err)"
 
+"$program" sweep long.yaml --out swept >out 2>err &
+child=$!
+await swept/checkpoint.safetensors
+kill -TERM $child
+wait $child
+checks=$((checks + 1))
+grep -q 'interrupted at step .*; the same command continues from here' err || fail "sweep: $(cat err)"
+[ "$(nproc)" = 1 ] || grep -q "^tstar: 1 of $(nproc) threads: " err || fail "sweep, threads: $(cat err)"
+
 # a terminal that closes under nohup ends nothing
 (trap '' HUP; exec "$program" train small.yaml --threads 1 --set train.steps=3000 --out nohup >out 2>err) &
 child=$!
@@ -229,6 +238,14 @@ fi
 if command -v zsh >/dev/null; then
     checks=$((checks + 1))
     zsh -n documents/_tstar || fail "zsh does not read _tstar"
+fi
+
+# ---- what needs a card says so at once ----
+if ! ls /dev/nvidia[0-9]* >/dev/null 2>&1 && ! command -v nvidia-smi >/dev/null; then
+    checks=$((checks + 1))
+    "$2/tools/gpu_check.sh" >out 2>err
+    status=$?
+    [ $status = 2 ] && [ "$(wc -l <err)" = 1 ] && [ ! -s out ] || fail "gpu_check.sh: exit status $status: $(cat out err)"
 fi
 
 echo "$checks checks, $failures failed"

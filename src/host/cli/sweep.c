@@ -21,6 +21,11 @@ const cli_usage cli_sweep_usage = {
     .takes = CLI_SET | CLI_DEVICE | CLI_OUT | CLI_JSON,
 };
 
+static void watch(void *context, const ts_run *run)
+{
+    cli_watch(context, run);
+}
+
 static ts_status sweep(const cli_options *options, const char **dir, char **own_dir, ts_report_result *report)
 {
     ts_config *config;
@@ -36,7 +41,10 @@ static ts_status sweep(const cli_options *options, const char **dir, char **own_
         ts_config_free(config);
         return ts_error(TS_NO_MEMORY, "no memory");
     }
-    const ts_run_options run = cli_run_options(options);
+    ts_run_options run = cli_run_options(options);
+    run.work = TS_WORK_TRAIN; /* one number of threads for all parts: that of the longest */
+    run.opened = watch;
+    run.context = &progress.base;
     cli_progress_begin(&progress);
     const ts_sweep_options how = {.run = &run, .progress = &progress.base};
     ts_status status = ts_sweep_run(*dir, config, &how, report);

@@ -218,6 +218,8 @@ ts_status ts_run_create(const char *dir, ts_config *config, bool resume, const t
         ts_run_close(r);
     else
         *run = r;
+    if (!status && r->owns_device && options->opened)
+        options->opened(options->context, r);
     return status;
 }
 
@@ -266,6 +268,8 @@ ts_status ts_run_open(const char *dir, const char *const *overrides, int count, 
         ts_run_close(r);
     else
         *run = r;
+    if (!status && r->owns_device && options->opened)
+        options->opened(options->context, r);
     return status;
 }
 
