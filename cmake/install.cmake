@@ -66,5 +66,6 @@ list(TRANSFORM TSTAR_STATIC_LIBRARIES PREPEND -l OUTPUT_VARIABLE static_librarie
 list(JOIN static_libraries " " static_libraries)
 list(JOIN TSTAR_SHOWN " " static_options)
 file(RELATIVE_PATH to_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+string(REGEX REPLACE "/$" "" to_prefix "${to_prefix}")
 configure_file(cmake/tstar.pc.in ${CMAKE_BINARY_DIR}/tstar.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/tstar.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

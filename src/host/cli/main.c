@@ -60,7 +60,7 @@ static int run(int argc, char **argv)
         return cli_write_documents(argv[2]);
     for (const cli_command_row *row = cli_commands; row->usage; row++)
         if (!strcmp(name, row->usage->name)) {
-            if (row->usage->takes & CLI_SET) /* it computes */
+            if (row->run != cli_info) /* which computes nothing */
                 cli_set_waiting(argv);
             return row->run(argc - 1, argv + 1);
         }
