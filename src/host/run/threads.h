@@ -6,9 +6,10 @@
  * pass of the batch, at least one.  (A training step has three times the work and about three times the loops,
  * so the same holds for it.)
  *
- * Measured on two AVX2 cores (bench train, milliseconds a step with one thread, with two): configs/digits.yaml,
- * 0.6 GFLOP forwards, MEASURED_A; configs/bench/digits8.yaml, 6.4 GFLOP, MEASURED_B;
- * configs/bench/mnist28.yaml, 22 GFLOP, MEASURED_C.
+ * Measured on two AVX2 cores that other work shared (bench train, passive waiting; the least of several runs,
+ * milliseconds a step with one thread, with two): configs/digits.yaml, 0.6 GFLOP forwards, 15 and 26;
+ * configs/bench/digits8.yaml, 6.4 GFLOP, 242 and 132; configs/bench/mnist28.yaml, 22 GFLOP, 434 and 460 by these
+ * least ones, but 1260 and 480 in runs that took turns.
  */
 #ifndef TS_RUN_THREADS_H
 #define TS_RUN_THREADS_H
