@@ -2,7 +2,7 @@
 """tstar against PyTorch on a GPU: alternates the programs and prints every round, the ratios and their median.
 
     bench/compare_gpu.py [--python PYTHON] [--tstar PROGRAM] [--batch N] [--rounds R] [--float32] [--only PEER]
-                         [--choices FILE] [--json FILE] [CONFIG]
+                         [--algorithms FILE] [--json FILE] [CONFIG]
 
 Every round runs tstar, PyTorch eager and PyTorch under torch.compile in the mode max-autotune, one after the
 other, the card to itself; the PyTorch processes are started once, wait in between and give their memory back.
@@ -21,7 +21,7 @@ def tstar(options, config):
     command = [options.tstar, "bench", "train", config, "--json", "--device", options.device, "--steps",
                str(options.steps), "--set", f"train.batch={options.batch}"]
     command += [] if options.float32 else ["--fast"]
-    command += ["--choices", options.choices] if options.choices else []
+    command += ["--algorithms", options.algorithms] if options.algorithms else []
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         sys.exit(f"compare_gpu.py: this failed: {' '.join(command)}")
@@ -79,7 +79,7 @@ def main():
     parser.add_argument("--float32", action="store_true", help="instead of bfloat16")
     parser.add_argument("--seconds", type=float, default=3.0, help="of PyTorch, in a round")
     parser.add_argument("--only", choices=["eager", "compiled"], help="one of both")
-    parser.add_argument("--choices", metavar="FILE", help="algorithms that tstar chose (tstar bench --choices)")
+    parser.add_argument("--algorithms", metavar="FILE", help="algorithms that tstar chose (tstar bench --algorithms)")
     parser.add_argument("--json", metavar="FILE", help="write everything there")
     options = parser.parse_args()
     config = os.path.normpath(options.config)

@@ -313,10 +313,10 @@ sweep() {
 
 # A benchmark's JSON beside its log.  Algorithms are chosen once for all benchmarks of a type.
 measure() {
-    local name=$1 choices=float32
+    local name=$1 algorithms=float32
     shift
-    [[ " $* " != *" --fast "* ]] || choices=bfloat16
-    "$build/tstar" bench "$@" --device "$device" --choices "$logs/choices_$choices.txt" --json >"$logs/$name.json" &&
+    [[ " $* " != *" --fast "* ]] || algorithms=bfloat16
+    "$build/tstar" bench "$@" --device "$device" --algorithms "$logs/algorithms_$algorithms.txt" --json >"$logs/$name.json" &&
         cat "$logs/$name.json"
 }
 
@@ -362,7 +362,7 @@ stage ops 60 bash -c "measure ops ops $config --fast --set train.batch=$large"
 stage mnist 90 bash -c mnist
 stage train_float32 50 bash -c "measure train_float32 train $config --steps 10 --set train.batch=$small"
 
-peers="$python bench/compare_gpu.py --tstar $build/tstar --device $device --choices $logs/choices_bfloat16.txt $config"
+peers="$python bench/compare_gpu.py --tstar $build/tstar --device $device --algorithms $logs/algorithms_bfloat16.txt $config"
 if "$python" -c "import torch, sys; sys.exit('$device' != 'cpu' and not torch.cuda.is_available())" 2>/dev/null; then
     # What PyTorch keeps of a large batch for the backward pass may be more than the card has.
     eager="$peers --only eager --rounds 2 --json $logs/peer.json"

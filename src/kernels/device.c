@@ -81,7 +81,7 @@ static ts_status open_auto(const ts_device_options *options, ts_device **device)
         return NULL;
     ts_status status = ts_cpu_kernels.open(options, device);
     if (!status && (broken || !access("/dev/nvidiactl", F_OK)))
-        snprintf((*device)->instead, sizeof(*device)->instead, "%s", ts_status_message(why));
+        snprintf((*device)->fallback_reason, sizeof(*device)->fallback_reason, "%s", ts_status_message(why));
     ts_status_free(why);
     return status;
 }

@@ -67,11 +67,11 @@ typedef struct ts_kernels {
     void (*range_push)(ts_device *device, const char *name);
     void (*range_pop)(ts_device *device);
     /* What the device chose by timing so far (algorithms that round differently), as text of lines for
-     * itself: a device that gets it by choices_import before it runs operations chooses the same and computes
-     * the same bits.  Text of another card or library version changes nothing.  The caller frees *text.  Both
-     * are NULL where nothing is chosen. */
-    ts_status (*choices_export)(ts_device *device, char **text);
-    ts_status (*choices_import)(ts_device *device, const char *text);
+     * itself: a device that gets it by algorithms_import before it runs operations chooses the same and
+     * computes the same bits.  Text of another card or library version changes nothing.  The caller frees
+     * *text.  Both are NULL where nothing is chosen. */
+    ts_status (*algorithms_export)(ts_device *device, char **text);
+    ts_status (*algorithms_import)(ts_device *device, const char *text);
 #define X(name) ts_status (*name)(ts_device *, const ts_##name *);
     TS_OPERATIONS(X)
 #undef X
@@ -82,16 +82,21 @@ struct ts_device {
     const ts_kernels *k;
     ts_dtype activation;
     int threads;
-    char description[128];    /* for people: model name, threads or memory */
-    char instead[256];        /* "auto" alone: why this is not the GPU that seems to be there; else empty */
-    size_t bytes, peak_bytes; /* allocated now and at most, the device's own caches included */
-    uint64_t
-        allocations; /* calls of allocate and growths of own caches so far: constant after the first step */
-    bool unrecorded; /* what could be recorded is queued anew every time, so that profilers see its ranges;
-                        set by the user of the device before the first recording, or when one fails */
-    char not_recorded[192]; /* why that failed; empty: it did not */
-    uint64_t launches; /* kernels, copies and library calls queued or recorded so far, where a device counts
-                          them; a replay adds nothing */
+    char description[128]; /* for people: model name, threads or memory */
+    /* "auto" alone: why this is not the GPU that seems to be there; else empty. */
+    char fallback_reason[256];
+    /* Allocated now and at most, the device's own caches included. */
+    size_t bytes, peak_bytes;
+    /* Calls of allocate and growths of own caches so far: constant after the first step. */
+    uint64_t allocations;
+    /* What could be recorded is queued anew every time, so that profilers see its ranges; set by the user of
+     * the device before the first recording, or when one fails. */
+    bool recording_off;
+    /* Why that failed; empty: it did not. */
+    char recording_error[192];
+    /* Kernels, copies and library calls queued or recorded so far, where a device counts them; a replay adds
+     * nothing. */
+    uint64_t launches;
 };
 
 /* A named range for profilers, where the device has such a thing. */

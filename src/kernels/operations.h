@@ -148,13 +148,13 @@ typedef struct ts_silu_backward {
 } ts_silu_backward;
 
 /* y = scale x, or y += scale x. */
-typedef struct ts_scale_add {
+typedef struct ts_add_scaled {
     int64_t count;
     float scale;
     const void *x;
     void *y;
     bool accumulate;
-} ts_scale_add;
+} ts_add_scaled;
 
 /* Halves (mean of 2x2) or doubles (nearest) height and width.  x [n,h,w,c]; y [n,h/2,w/2,c] or [n,2h,2w,c].
  */
@@ -462,7 +462,7 @@ typedef struct ts_mixture_sample {
     X(group_norm_backward)                                                                                   \
     X(silu_forward)                                                                                          \
     X(silu_backward)                                                                                         \
-    X(scale_add)                                                                                             \
+    X(add_scaled)                                                                                            \
     X(resample_forward)                                                                                      \
     X(resample_backward)                                                                                     \
     X(concat_forward)                                                                                        \

@@ -10,7 +10,14 @@
 #include <math.h>
 #include "philox.h"
 
-typedef enum ts_sde_kind { TS_SDE_VP, TS_SDE_SUBVP, TS_SDE_VE } ts_sde_kind;
+/* X(enumerator, word of configurations) */
+#define TS_SDE_KINDS(X)                                                                                      \
+    X(TS_SDE_VP, "vp")                                                                                       \
+    X(TS_SDE_SUBVP, "subvp")                                                                                 \
+    X(TS_SDE_VE, "ve")
+
+#define TS_SDE_ENUMERATOR(name, word) name,
+typedef enum ts_sde_kind { TS_SDE_KINDS(TS_SDE_ENUMERATOR) TS_SDE_COUNT } ts_sde_kind;
 
 typedef struct ts_sde {
     ts_sde_kind kind;

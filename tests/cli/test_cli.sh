@@ -5,7 +5,7 @@ program=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
-. "$2/tests/program.sh"
+. "$2/tests/support/program.sh"
 
 # says STATUS TEXT ARGUMENTS...: must end with STATUS and TEXT on stderr.
 says() {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The whole program on the emulated card: test_card.sh PROGRAM FOLDER, the folder of the emulated module.  The
-# same run as on the CPU but for rounding, resumed to the bit, its choices kept; a card without memory, a card
+# same run as on the CPU but for rounding, resumed to the bit, its algorithms kept; a card without memory, a card
 # that is lost.
 set -u
 work=$(mktemp -d)
@@ -9,7 +9,7 @@ cp "$1" "$work/tstar" || exit 1 # away from a module of a real card
 cd "$work" || exit 1
 export LD_LIBRARY_PATH="$2${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 program=./tstar
-. "$(dirname -- "$0")/../program.sh"
+. "$(dirname -- "$0")/../support/program.sh"
 
 # fails STATUS TEXT ARGUMENTS...: must end with STATUS and one message that contains TEXT.
 fails() {
@@ -60,7 +60,7 @@ for config in points images; do
     works train $config.yaml --device cpu --threads 1 --out $config.cpu
     works train $config.yaml --device cuda --out $config
     close_to 1e-5 "$(last_loss $config)" "$(last_loss $config.cpu)"
-    grep -q '^product .*: ' $config/choices.txt || fail "no choices in $config"
+    grep -q '^product .*: ' $config/choices.txt || fail "no algorithms in $config"
 done
 works train images.yaml --device cuda --fast --out fast
 close_to 1e-2 "$(last_loss fast)" "$(last_loss images.cpu)"

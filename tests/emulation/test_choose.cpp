@@ -232,15 +232,15 @@ cudnnStatus_t ts_cudnn_plan_make(const ts_cudnn_target *, const ts_cudnn_graph *
     card.plans++;
     plan->descriptor = &card.algorithms[(size_t)i];
     plan->workspace = a.workspace;
-    snprintf(plan->choice, sizeof plan->choice, "%d 2=7", 40 + i);
+    snprintf(plan->algorithm, sizeof plan->algorithm, "%d 2=7", 40 + i);
     return CUDNN_STATUS_SUCCESS;
 }
-int ts_cudnn_configuration_of(const ts_cudnn_graph *graph, const char *choice, size_t length)
+int ts_cudnn_configuration_of(const ts_cudnn_graph *graph, const char *algorithm, size_t length)
 {
     char text[TS_CUDNN_TEXT];
     for (int i = 0; i < graph->count; i++) {
         snprintf(text, sizeof text, "%d 2=7", 40 + i);
-        if (std::string(choice, length) == text)
+        if (std::string(algorithm, length) == text)
             return i;
     }
     return -1;
@@ -397,10 +397,10 @@ static const ts_cuda_graph_key key = {TS_CUDA_CONV_WEIGHTS, 2, 4, 4, 8, 8, 1, 0,
 static char tensor[4];
 static const ts_cuda_graph_data data = {tensor, tensor + 1, NULL, NULL, tensor + 2};
 
-static std::string choices_of(ts_device *device)
+static std::string algorithms_of(ts_device *device)
 {
     char *text = NULL;
-    must(ts_cuda_choices_export(device, &text), "export");
+    must(ts_cuda_algorithms_export(device, &text), "export");
     const std::string copy = text ? text : "";
     free(text);
     return copy;
@@ -411,7 +411,7 @@ static int chosen(const char *what, const std::string &import = "", std::string 
 {
     ts_device *device = open_device();
     if (!import.empty())
-        must(ts_cuda_choices_import(device, import.c_str()), what);
+        must(ts_cuda_algorithms_import(device, import.c_str()), what);
     ts_status status = ts_cuda_graph_run(device, &key, &data);
     expect(status || card.added_to == tensor + 1, "the run itself does not add to what it should");
     const bool ran = !status;
@@ -426,7 +426,7 @@ static int chosen(const char *what, const std::string &import = "", std::string 
         if (!before.count(r.first) || before.at(r.first) != r.second)
             which = r.first;
     if (kept)
-        *kept = choices_of(device);
+        *kept = algorithms_of(device);
     close_device(device);
     return which;
 }
@@ -488,7 +488,7 @@ static void failing_ones()
     must(ts_cuda_graph_run(device, &key, &data), "while recording");
     expect(run_count() == 1 && card.runs[0] == 1, "timed while recording");
     ts_cuda(device)->recording = false;
-    expect(choices_of(device).find("graph") == std::string::npos, "what was not chosen is kept");
+    expect(algorithms_of(device).find("graph") == std::string::npos, "what was not chosen is kept");
     close_device(device);
 }
 
@@ -508,7 +508,7 @@ static int chosen_product(const std::string &import, std::string *kept)
 {
     const ts_cuda_product p = product();
     ts_device *device = open_device();
-    must(ts_cuda_choices_import(device, import.c_str()), "import");
+    must(ts_cuda_algorithms_import(device, import.c_str()), "import");
     must(ts_cuda_multiply(device, &p), "product");
     expect(cudaGetLastError() == cudaSuccess, "an error of asking is left to the next launch");
     expect(card.added_to == tensor + 3, "the product is not where it should be");
@@ -519,7 +519,7 @@ static int chosen_product(const std::string &import, std::string *kept)
         if (!before.count(r.first) || before.at(r.first) != r.second)
             which = r.first;
     if (kept)
-        *kept = choices_of(device);
+        *kept = algorithms_of(device);
     close_device(device);
     return which;
 }
@@ -528,11 +528,11 @@ static std::string with(const std::string &text, const std::string &from, const 
 {
     std::string changed = text;
     const size_t at = changed.find(from);
-    expect(at != std::string::npos, "the choices do not read as expected");
+    expect(at != std::string::npos, "the algorithms do not read as expected");
     return at == std::string::npos ? text : changed.replace(at, from.size(), to);
 }
 
-/* A kept choice holds although another is faster by now; mangled, it is as if nothing were kept. */
+/* A kept algorithm holds although another is faster by now; mangled, it is as if nothing were kept. */
 static void kept_ones()
 {
     const std::vector<algorithm> first = {good(40), good(20), good(30)}, now = {good(10), good(20), good(30)};
@@ -542,7 +542,7 @@ static void kept_ones()
     set(first);
     expect(chosen_product("", &products) == 1, "not the fastest product");
     set(now);
-    expect(chosen("kept", graph) == 1 && run_count() == 2, "a kept choice is timed again");
+    expect(chosen("kept", graph) == 1 && run_count() == 2, "a kept algorithm is timed again");
     set(now);
     expect(chosen_product(products, NULL) == 1 && run_count() == 2, "a kept product is timed again");
 
@@ -559,7 +559,7 @@ static void kept_ones()
                                         with(graph, "bfloat16", "float32")};
     for (const std::string &text : mangled) {
         set(now);
-        expect(chosen("mangled", text) == 0, "a mangled choice is believed");
+        expect(chosen("mangled", text) == 0, "a mangled algorithm is believed");
     }
     for (size_t cut = 1; cut < graph.size() - 1; cut++) {
         set(now);
@@ -577,9 +577,9 @@ static void kept_ones()
     set(now);
     chosen_product(graph, &both);
     expect(both.find("graph ") != std::string::npos && both.find("product ") != std::string::npos,
-           "an earlier choice is lost");
+           "an earlier algorithm is lost");
     set(now);
-    expect(chosen("kept through another process", both) == 1, "an earlier choice is changed");
+    expect(chosen("kept through another process", both) == 1, "an earlier algorithm is changed");
 }
 
 /* A text has a section for every kind of device. */
@@ -595,7 +595,7 @@ static void kept_for_others()
         expect(both == mine + other, "the section of another device is not kept as it was");
     }
     set({good(10), good(20), good(30)});
-    expect(chosen("another's alone", other, &again) == 0, "another device's choice is taken");
+    expect(chosen("another's alone", other, &again) == 0, "another device's algorithm is taken");
     expect(again.find(other) != std::string::npos, "another device's section is lost");
 }
 

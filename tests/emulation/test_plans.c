@@ -55,27 +55,26 @@ static void must(ts_status status, const char *what)
 
 /* ---- one graph ---- */
 
-/* A configuration must be found by the text of its plan's choice; by text that is none of these, none may be.
- */
+/* A configuration must be found by the text of its plan's algorithm; by no other text may one be. */
 static void check_found(const ts_cudnn_graph *graph, int i, const ts_cudnn_plan *plan, const char *name)
 {
     static const char *const mangled[] = {
         "", " ", "no engine", "-1", "99999999999999999999999", "1 2=", "1 =3", "1 2=3 2=3 2=3", "41 99999=1"};
     char longer[TS_CUDNN_TEXT + 2];
-    const size_t length = strlen(plan->choice);
-    if (ts_cudnn_configuration_of(graph, plan->choice, length) != i)
-        fail("%s: engine %s does not come back", name, plan->choice);
+    const size_t length = strlen(plan->algorithm);
+    if (ts_cudnn_configuration_of(graph, plan->algorithm, length) != i)
+        fail("%s: engine %s does not come back", name, plan->algorithm);
     for (size_t k = 0; k < sizeof mangled / sizeof *mangled; k++)
         if (ts_cudnn_configuration_of(graph, mangled[k], strlen(mangled[k])) >= 0)
             fail("%s: a plan from '%s'", name, mangled[k]);
-    snprintf(longer, sizeof longer, "%s ", plan->choice);
+    snprintf(longer, sizeof longer, "%s ", plan->algorithm);
     if (ts_cudnn_configuration_of(graph, longer, length + 1) >= 0)
-        fail("%s: a plan from a choice with more behind it", name);
-    if (ts_cudnn_configuration_of(graph, plan->choice, length - 1) == i)
-        fail("%s: a plan from a choice that is cut off", name);
+        fail("%s: a plan from an algorithm with more behind it", name);
+    if (ts_cudnn_configuration_of(graph, plan->algorithm, length - 1) == i)
+        fail("%s: a plan from an algorithm that is cut off", name);
 }
 
-/* Asked again, as another process would, cuDNN offers the same in the same order: kept choices live from it.
+/* Asked again, as another process would, cuDNN offers the same in the same order: kept algorithms need that.
  * Asking takes a while, so this is done for some. */
 static void check_same_again(const ts_cudnn_graph *graph, int i, const ts_cudnn_plan *plan, const char *name)
 {
@@ -84,7 +83,7 @@ static void check_same_again(const ts_cudnn_graph *graph, int i, const ts_cudnn_
         return;
     must(ts_cudnn_graph_make(&test.target, &graph->key, &again), name);
     if (again->count != graph->count ||
-        ts_cudnn_configuration_of(again, plan->choice, strlen(plan->choice)) != i)
+        ts_cudnn_configuration_of(again, plan->algorithm, strlen(plan->algorithm)) != i)
         fail("%s: cuDNN offers something else the second time", name);
     ts_cudnn_graph_free(again);
 }
@@ -103,7 +102,7 @@ static bool planned(const ts_cudnn_graph *graph, const char *name)
         const cudnnStatus_t status = ts_cudnn_plan_make(&test.target, graph, i, &plan);
         test.compiled[graph->key.pass] += c->compiled;
         if (!status) {
-            printf("ok   %s: engine %s, workspace %lld of %d configurations\n", name, plan.choice,
+            printf("ok   %s: engine %s, workspace %lld of %d configurations\n", name, plan.algorithm,
                    (long long)plan.workspace, graph->count);
             check_found(graph, i, &plan, name);
             check_same_again(graph, i, &plan, name);
@@ -111,7 +110,7 @@ static bool planned(const ts_cudnn_graph *graph, const char *name)
             return true;
         }
         if (c->compiled && status == CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER) {
-            printf("ok   %s: engine %s, compiled; the stub driver cannot load it\n", name, plan.choice);
+            printf("ok   %s: engine %s, compiled; the stub driver cannot load it\n", name, plan.algorithm);
             return true;
         }
     }
@@ -194,7 +193,7 @@ static void run_unet(const ts_model *model, int n, bool training)
     ts_graph_set_state(graph, state);
     const ts_tensor x = ts_graph_input(graph, "x", n, model->h, model->w, model->c);
     const ts_tensor t = ts_graph_input_vector(graph, "t", n);
-    ts_graph_output(graph, model->apply(model->network, graph, x, t, training), training);
+    ts_graph_output(graph, model->row->apply(model->network, graph, x, t, training), training);
     must(ts_graph_plan(graph, training ? TS_PLAN_PARAM_GRADIENTS : TS_PLAN_FORWARD), "plan");
     must(ts_graph_forward(graph), "forward");
     if (training)

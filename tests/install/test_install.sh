@@ -6,7 +6,7 @@ build=$1 source=$2 card=${3:-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
-. "$source/tests/program.sh"
+. "$source/tests/support/program.sh"
 prefix=$work/prefix
 
 # must NAME COMMAND...: has to succeed.

@@ -161,11 +161,24 @@ static tstar_estimate estimate(ts_interval interval)
     return (tstar_estimate){interval.mean, interval.half};
 }
 
+/* The kind that a caller's word names. */
+static ts_status kind_of(const char *what, const ts_words *words, const char *word, int *kind)
+{
+    char list[256];
+    *kind = word ? ts_words_find(words, word, strlen(word)) : -1;
+    ts_words_list(words, ", ", " or ", list, sizeof list);
+    return *kind < 0 ? ts_error(TS_INVALID, "%s %s: must be %s", what, word ? word : "(none)", list) : NULL;
+}
+
 int tstar_elbo(tstar_model *model, double T, const char *start, tstar_bound *bound, char **error)
 {
     ts_evaluate_row row;
+    int kind;
     model->relay.stop = 0;
-    ts_status status = ts_evaluate_bound(model->run, 1, &T, 1, &start, &model->relay.base, &row);
+    ts_status status = kind_of("start density", &ts_start_kind_words, start, &kind);
+    if (!status)
+        status = ts_evaluate_bound(model->run, 1, &T, 1, &(ts_start_kind){(ts_start_kind)kind},
+                                   &model->relay.base, &row);
     if (!status)
         *bound = (tstar_bound){.elbo = estimate(row.terms.elbo),
                                .bpd = estimate(row.terms.bpd),
@@ -180,10 +193,16 @@ int tstar_sample(tstar_model *model, double T, const char *start, const char *sa
 {
     ts_sampler_config config;
     ts_samples drawn = {.n = 0};
+    int start_kind, kind = model->run->config->sample.sampler;
     model->relay.stop = 0;
-    ts_status status = ts_evaluate_sampler(model->run->config, sampler, T, &config);
+    ts_status status = kind_of("start density", &ts_start_kind_words, start, &start_kind);
+    if (!status && sampler)
+        status = kind_of("sampler", &ts_sampler_kind_words, sampler, &kind);
     if (!status)
-        status = ts_evaluate_samples(model->run, &config, start, n, &model->relay.base, &drawn);
+        status = ts_evaluate_sampler(model->run->config, (ts_sampler_kind)kind, T, &config);
+    if (!status)
+        status = ts_evaluate_samples(model->run, &config, (ts_start_kind)start_kind, n, &model->relay.base,
+                                     &drawn);
     if (!status) {
         memcpy(samples, drawn.x,
                (size_t)n * (size_t)drawn.h * (size_t)drawn.w * (size_t)drawn.c * sizeof(float));

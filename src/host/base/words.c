@@ -1,18 +1,9 @@
 #include "base/words.h"
 
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { LONGEST = 64 };
-
-int ts_words_find(const ts_words *words, const char *word)
-{
-    for (int i = 0; i < words->count; i++)
-        if (!strcmp(words->word[i], word))
-            return i;
-    return -1;
-}
 
 static int smallest(int a, int b, int c)
 {
@@ -62,14 +53,4 @@ const char *ts_closest_word(const ts_words *words, const char *word)
         }
     }
     return best;
-}
-
-void ts_words_text(const ts_words *words, char *text, size_t size)
-{
-    size_t n = 0;
-    *text = '\0';
-    for (int i = 0; i < words->count && n < size; i++) {
-        const char *before = !i ? "" : i == words->count - 1 ? " or " : ", ";
-        n += (size_t)snprintf(text + n, size - n, "%s%s", before, words->word[i]);
-    }
 }

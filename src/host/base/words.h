@@ -1,18 +1,10 @@
 /*
- * Lists of words that a user may write, and the one that was probably meant.
+ * Which of the words that a user may write was probably meant.
  */
 #ifndef TS_BASE_WORDS_H
 #define TS_BASE_WORDS_H
 
-#include <stddef.h>
-
-typedef struct ts_words {
-    int count;
-    const char *const *word; /* [count] */
-} ts_words;
-
-/* The position of `word`, -1 where it is not in the list. */
-int ts_words_find(const ts_words *words, const char *word);
+#include "base/kinds.h"
 
 /* The word of the list that `word` was probably meant to be: the one with the least distance, if that is at
  * most ts_word_tolerance(word).  NULL: none is near. */
@@ -24,8 +16,5 @@ int ts_word_distance(const char *a, const char *b);
 
 /* Up to which distance another word may be meant: a third of the letters and one, three at most. */
 int ts_word_tolerance(const char *word);
-
-/* "a, b or c", cut where `text` ends. */
-void ts_words_text(const ts_words *words, char *text, size_t size);
 
 #endif

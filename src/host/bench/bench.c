@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include "base/clock.h"
 #include "diffusion/buffer.h"
 #include "graph/timing.h"
 #include "bench/internal.h"
@@ -24,14 +25,15 @@ int ts_bench_compare(const void *a, const void *b)
 /* Random bytes in the shape of the files that are missing. */
 static ts_status synthetic_data(const ts_config *config, ts_device *device, ts_dataset **dataset)
 {
-    const bool colour = !strcmp(config->data.kind, "cifar10");
+    const ts_data_row *row = &ts_data_rows[config->data.kind];
     ts_dataset *d = calloc(1, sizeof *d);
     if (!d)
         return ts_error(TS_NO_MEMORY, "cannot allocate a data set");
     ts_data *train = &d->train;
     *train = (ts_data){.device = device, .count = SYNTHETIC_IMAGES, .levels = 256, .flip = config->data.flip};
-    train->h = train->w = colour ? 32 : 28;
-    train->c = colour ? 3 : 1;
+    train->h = row->h;
+    train->w = row->w;
+    train->c = row->c;
     const size_t bytes = (size_t)train->count * (size_t)ts_data_dim(train);
     void *memory = NULL;
     uint8_t *host = malloc(bytes);
@@ -52,7 +54,7 @@ ts_status ts_bench_open(const ts_config *config, ts_device *device, ts_bench *be
 {
     ts_status status;
     *bench = (ts_bench){.config = config, .device = device};
-    if (!strcmp(config->data.kind, "mixture"))
+    if (ts_data_rows[config->data.kind].vectors)
         return ts_error(TS_INVALID, "data.kind: benchmarks work on images, not on a mixture");
     status = ts_dataset_open(config, device, &bench->dataset);
     if (ts_status_code(status) == TS_NOT_FOUND) {
@@ -232,8 +234,8 @@ ts_status ts_bench_train_run(const ts_bench *bench, int steps, ts_progress *prog
     if (steps > MOST_STEPS)
         return ts_error(TS_INVALID, "--steps %d: at most %d steps are timed", steps, MOST_STEPS);
     TS_TRY(ts_bench_ceiling(bench, figures));
-    TS_GOTO(ts_training_score(bench->device, &config, &bench->dataset->train, model->params, model->apply,
-                              model->network, &training),
+    TS_GOTO(ts_training_score(bench->device, &config, &bench->dataset->train, model->params,
+                              model->row->apply, model->network, &training),
             end);
     TS_GOTO(measure_steps(bench, training, steps, progress, result), end);
     const ts_graph *graph = ts_training_graph(training);
@@ -285,10 +287,10 @@ static ts_status count_launches(const ts_bench *bench, ts_sampler *sampler, ts_s
                                 ts_density *noise, const ts_step_state *state, float *x, int64_t *launches)
 {
     ts_device *device = bench->device;
-    const bool unrecorded = device->unrecorded;
+    const bool recording_off = device->recording_off;
     int64_t queued[3] = {0};
     ts_status status = NULL;
-    device->unrecorded = true;
+    device->recording_off = true;
     for (int i = 0; i < 3 && !status; i++) {
         int nfe;
         double seconds, host;
@@ -297,7 +299,7 @@ static ts_status count_launches(const ts_bench *bench, ts_sampler *sampler, ts_s
         status = timed_run(bench, sampler, &config, noise, state, x, &nfe, &seconds, &host);
         queued[i] = (int64_t)(device->launches - before);
     }
-    device->unrecorded = unrecorded;
+    device->recording_off = recording_off;
     *launches = queued[2] - queued[1];
     return status;
 }
@@ -306,7 +308,7 @@ static ts_status measure_sampler(const ts_bench *bench, ts_sampler *sampler, ts_
                                  int steps, ts_density *noise, const ts_step_state *state, float *x,
                                  ts_bench_sample *result)
 {
-    const bool adaptive = config.kind == TS_SAMPLER_RK45;
+    const bool adaptive = !ts_samplers[config.kind].integrator;
     const int whole = config.steps;
     int nfe;
     double seconds, host;
@@ -343,7 +345,7 @@ ts_status ts_bench_sample_run(const ts_bench *bench, int steps, ts_progress *pro
     *result = (ts_bench_sample){.batch = config->sample.batch};
     const size_t count = (size_t)result->batch * (size_t)ts_data_dim(&bench->dataset->train);
     ts_progress_report(progress, "bench sample", 0, 1, "runs", NULL);
-    TS_TRY(ts_evaluate_sampler(config, NULL, config->train.T, &settings));
+    TS_TRY(ts_evaluate_sampler(config, config->sample.sampler, config->train.T, &settings));
     TS_TRY(evaluation_flops(bench, &result->evaluation_flops));
     TS_TRY(ts_bench_ceiling(bench, figures));
     TS_GOTO(ts_model_score(bench->model, result->batch, false, &score), end);

@@ -16,7 +16,7 @@ ts_status ts_bench_graph(const ts_bench *bench, int n, bool training, const ts_s
     ts_graph_set_state(*graph, state);
     ends->x = ts_graph_input(*graph, "x", n, model->h, model->w, model->c);
     ends->t = ts_graph_input_vector(*graph, "t", n);
-    ends->net = model->apply(model->network, *graph, ends->x, ends->t, training);
+    ends->net = model->row->apply(model->network, *graph, ends->x, ends->t, training);
     ts_graph_output(*graph, ends->net, training);
     return ts_graph_plan(*graph, training ? TS_PLAN_PARAM_GRADIENTS : TS_PLAN_FORWARD);
 }

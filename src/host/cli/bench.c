@@ -21,7 +21,7 @@ const cli_usage cli_bench_usage = {
         "stand in.",
     .least = 2,
     .most = 2,
-    .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_STEPS | CLI_CHOICES | CLI_UNRECORDED};
+    .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_STEPS | CLI_ALGORITHMS | CLI_RECORDING_OFF};
 
 /* ---- what all three print ---- */
 
@@ -44,7 +44,7 @@ static json_t *common_json(const cli_options *o, const ts_bench *bench, const ts
     json_object_set_new(json, "activations",
                         json_string(bench->device->activation == TS_BF16 ? "bfloat16" : "float32"));
     json_object_set_new(json, "copy_gbytes_per_second", cli_json_real(1e-9 * f->copy_ceiling));
-    json_object_set_new(json, "not_recorded", json_string(bench->device->not_recorded));
+    json_object_set_new(json, "recording_error", json_string(bench->device->recording_error));
     json_object_set_new(json, "peak_bytes", json_integer((json_int_t)f->process_peak_bytes));
     json_object_set_new(json, "device_peak_bytes", json_integer((json_int_t)f->device_peak_bytes));
     return json;
@@ -56,8 +56,8 @@ static void print_common(const ts_bench *bench, const ts_bench_figures *f)
     printf("%.4g images/s, model FLOP utilisation %.1f %%: %.1f of a large product's %.1f GFLOP/s\n",
            f->images_per_second, 100 * flop_utilisation(f), 1e-9 * f->flops, 1e-9 * f->ceiling);
     printf("a large copy: %.1f GB/s read and written\n", 1e-9 * f->copy_ceiling);
-    if (*bench->device->not_recorded)
-        printf("steps are not recorded: %s\n", bench->device->not_recorded);
+    if (*bench->device->recording_error)
+        printf("steps are not recorded: %s\n", bench->device->recording_error);
     char process[32], device[32];
     ts_bytes_text((double)f->process_peak_bytes, process);
     ts_bytes_text((double)f->device_peak_bytes, device);
@@ -115,7 +115,8 @@ static ts_status bench_sample(const cli_options *o, const ts_bench *bench, ts_pr
     TS_TRY(ts_bench_sample_run(bench, o->steps, progress, &r));
     if (o->json) {
         json_t *json = common_json(o, bench, &r.figures);
-        json_object_set_new(json, "sampler", json_string(bench->config->sample.sampler));
+        json_object_set_new(json, "sampler",
+                            json_string(ts_sampler_kind_words.word[bench->config->sample.sampler]));
         json_object_set_new(json, "batch", json_integer(r.batch));
         json_object_set_new(json, "nfe", cli_json_real(r.nfe));
         json_object_set_new(json, "evaluations_measured", json_integer(r.evaluations));
@@ -130,7 +131,8 @@ static ts_status bench_sample(const cli_options *o, const ts_bench *bench, ts_pr
     }
     print_common(bench, &r.figures);
     printf("%.4g evaluations of one image a second (batch %d), %g of them a sample by %s\n",
-           r.evaluations_per_second, r.batch, r.nfe, bench->config->sample.sampler);
+           r.evaluations_per_second, r.batch, r.nfe,
+           ts_sampler_kind_words.word[bench->config->sample.sampler]);
     printf("an evaluation of the batch is queued by the host in %.3g s", r.figures.host_seconds);
     if (r.launches)
         printf(", a step has %lld launches", (long long)r.launches);
@@ -196,7 +198,7 @@ static ts_status bench_ops(const cli_options *o, const ts_bench *bench, ts_progr
 
 /* What the file holds is taken; a file that cannot be written, or is something else, shows before the work.
  */
-static ts_status begin_choices(ts_device *device, const char *path)
+static ts_status begin_algorithms(ts_device *device, const char *path)
 {
     static const char beginning[] = "tstar choices";
     char *text = NULL;
@@ -205,11 +207,11 @@ static ts_status begin_choices(ts_device *device, const char *path)
     const bool other = !status && bytes > 0 && strncmp(text, beginning, strlen(beginning)) != 0;
     free(text);
     if (other)
-        return ts_error(TS_INVALID, "--choices %s: this file holds something else", path);
+        return ts_error(TS_INVALID, "--algorithms %s: this file holds something else", path);
     if (ts_status_code(status) != TS_NOT_FOUND && status)
         return status;
     ts_status_free(status);
-    return ts_choices_write(device, path);
+    return ts_algorithms_write(device, path);
 }
 
 static ts_status bench(const cli_options *o, ts_progress *progress)
@@ -237,16 +239,16 @@ static ts_status bench(const cli_options *o, ts_progress *progress)
     const ts_run_options options = cli_run_options(o);
     TS_TRY(ts_config_load(o->arguments[1], o->overrides, o->override_count, &config));
     TS_GOTO(ts_device_open(options.device, &options.device_options, &device), end);
-    device->unrecorded = o->unrecorded;
-    if (*device->instead)
-        cli_on_cpu(device->instead);
-    if (o->choices)
-        TS_GOTO(begin_choices(device, o->choices), end);
+    device->recording_off = o->recording_off;
+    if (*device->fallback_reason)
+        cli_on_fallback(device->fallback_reason);
+    if (o->algorithms)
+        TS_GOTO(begin_algorithms(device, o->algorithms), end);
     TS_GOTO(ts_bench_open(config, device, &b), end);
-    ts_choices_announce(device, progress);
+    ts_algorithms_announce(device, progress);
     TS_GOTO(kinds[kind].run(o, &b, progress), end);
-    if (o->choices)
-        status = ts_choices_write(device, o->choices);
+    if (o->algorithms)
+        status = ts_algorithms_write(device, o->algorithms);
 end:
     ts_bench_close(&b);
     ts_device_close(device);

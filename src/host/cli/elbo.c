@@ -27,7 +27,7 @@ static void set_interval(json_t *json, const char *key, const char *half_key, ts
 static json_t *as_json(const ts_evaluate_row *row)
 {
     const ts_bound_terms *t = &row->terms;
-    json_t *json = json_pack("{s:f, s:s}", "T", t->T, "start", row->start);
+    json_t *json = json_pack("{s:f, s:s}", "T", t->T, "start", ts_start_kind_words.word[row->start]);
     set_interval(json, "elbo_nats", "elbo_ci95_nats", t->elbo);
     set_interval(json, "bpd", "bpd_ci95", t->bpd);
     set_interval(json, "reconstruction_nats", "reconstruction_ci95_nats", t->reconstruction);
@@ -58,9 +58,9 @@ static void print_table(const ts_evaluate_row *rows, int count)
     putchar('\n');
     for (int i = 0; i < count; i++) {
         const ts_bound_terms *t = &rows[i].terms;
-        printf("%-6g %-8s %11.4f +- %-6.4f %11.4f +- %-6.4f %15.4f %12.4f %14.4f", t->T, rows[i].start,
-               t->bpd.mean, t->bpd.half, t->elbo.mean, t->elbo.half, t->reconstruction.mean, t->prior.mean,
-               t->diffusion.mean);
+        printf("%-6g %-8s %11.4f +- %-6.4f %11.4f +- %-6.4f %15.4f %12.4f %14.4f", t->T,
+               ts_start_kind_words.word[rows[i].start], t->bpd.mean, t->bpd.half, t->elbo.mean, t->elbo.half,
+               t->reconstruction.mean, t->prior.mean, t->diffusion.mean);
         if (rows[i].mixture)
             printf(" %12.6f +- %-8.6f %11.5f +- %-7.5f", rows[i].kl_prior.mean, rows[i].kl_prior.half,
                    rows[i].K.mean, rows[i].K.half);
@@ -70,8 +70,7 @@ static void print_table(const ts_evaluate_row *rows, int count)
 
 static ts_status elbo(const cli_options *o, ts_progress *progress)
 {
-    const char *const normal[] = {"normal"};
-    const char *const *starts = o->start_count ? o->starts : normal;
+    const ts_start_kind normal[] = {TS_START_NORMAL}, *starts = o->start_count ? o->starts : normal;
     const int start_count = o->start_count ? o->start_count : 1, count = o->T_count * start_count;
     ts_run *run;
     if (!o->T_count)

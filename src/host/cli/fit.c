@@ -2,6 +2,7 @@
  * tstar fit RUN --T 0.4
  */
 #include <stdio.h>
+#include "base/decimal.h"
 #include "cli/cli.h"
 #include "run/fit.h"
 
@@ -25,7 +26,7 @@ static json_t *as_json(double T, const ts_fit_result *r)
 static void print_line(double T, const ts_fit_result *r)
 {
     char text[32];
-    ts_run_T_text(T, text);
+    ts_T_text(T, text);
     if (r->reused)
         printf("T = %s: fitted already\n", text);
     else

@@ -1,24 +1,19 @@
 #include "cli/option_table.h"
 
-static const char *const starts[] = {"normal", "glow", "mixture"};
-const ts_words cli_start_words = {sizeof starts / sizeof *starts, starts};
-
-static const char *const samplers[] = {"em", "heun", "rk45", "dpmpp2m"};
-const ts_words cli_sampler_words = {sizeof samplers / sizeof *samplers, samplers};
-
 static const char *const devices[] = {"auto", "cpu", "cuda"};
 const ts_words cli_device_words = {sizeof devices / sizeof *devices, devices};
 
 const cli_option_row cli_option_table[] = {
     {"T", "T[,T...]", OPTION_T, CLI_T, "diffusion time, or several", NULL, false},
     {"start", "DENSITY[,...]", OPTION_START, CLI_START,
-     "start density: normal, glow, or (mixture data) mixture", &cli_start_words, false},
+     "start density: normal, glow, or (mixture data) mixture", &ts_start_kind_words, false},
     {"count", "N", OPTION_COUNT, CLI_COUNT, "how many (also -n N)", NULL, false},
-    {"sampler", "NAME", OPTION_SAMPLER, CLI_SAMPLER, "em, heun, rk45 or dpmpp2m", &cli_sampler_words, false},
+    {"sampler", "NAME", OPTION_SAMPLER, CLI_SAMPLER, "em, heun, rk45 or dpmpp2m", &ts_sampler_kind_words,
+     false},
     {"steps", "N", OPTION_STEPS, CLI_STEPS, "steps to time", NULL, false},
-    {"choices", "FILE", OPTION_CHOICES, CLI_CHOICES,
+    {"algorithms", "FILE", OPTION_ALGORITHMS, CLI_ALGORITHMS,
      "algorithms that the device chose: read if the file is there, written afterwards", NULL, true},
-    {"unrecorded", NULL, OPTION_UNRECORDED, CLI_UNRECORDED,
+    {"recording-off", NULL, OPTION_RECORDING_OFF, CLI_RECORDING_OFF,
      "queue every kernel by itself: profilers then show phases and layers", NULL, false},
     {"out", "PATH", OPTION_OUT, CLI_OUT, "where the results go", NULL, true},
     {"force", NULL, OPTION_FORCE, CLI_FORCE, "replace the file if it is there", NULL, false},

@@ -21,8 +21,8 @@ enum {
     OPTION_KEYS,
     OPTION_MARKDOWN,
     OPTION_STEPS,
-    OPTION_UNRECORDED,
-    OPTION_CHOICES,
+    OPTION_RECORDING_OFF,
+    OPTION_ALGORITHMS,
     OPTION_FORCE,
     OPTION_COUNT = 'n'
 };
@@ -42,6 +42,6 @@ enum { CLI_OPTION_LIMIT = 40 };
 
 bool cli_option_is_of(const cli_option_row *row, const cli_usage *usage);
 
-extern const ts_words cli_start_words, cli_sampler_words, cli_device_words;
+extern const ts_words cli_device_words;
 
 #endif

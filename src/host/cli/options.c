@@ -58,18 +58,19 @@ static bool read_T(const char *text, cli_options *o)
     }
 }
 
-/* The words of a list with commas as they stand in `words`; NULL in `*unknown`, or what is none of them. */
-static int read_words(char *text, const ts_words *words, int most, const char **found, const char **unknown)
+/* The places in `words` of those in a list with commas; how many, 0 where one is not known (*unknown) or there are
+ * more than `most`. */
+static int read_words(char *text, const ts_words *words, int most, int *found, const char **unknown)
 {
     int count = 0;
     *unknown = NULL;
     for (char *saved, *word = strtok_r(text, ",", &saved); word; word = strtok_r(NULL, ",", &saved)) {
-        const int i = ts_words_find(words, word);
+        const int i = ts_words_find(words, word, strlen(word));
         if (i < 0)
             *unknown = word;
         if (i < 0 || count == most)
             return 0;
-        found[count++] = words->word[i];
+        found[count++] = i;
     }
     return count;
 }
@@ -89,10 +90,27 @@ static bool add_override(cli_options *o, const char *prefix, const char *text)
     return true;
 }
 
+static bool read_starts(char *text, cli_options *o, const char **unknown)
+{
+    int found[TS_START_COUNT];
+    o->start_count = read_words(text, &ts_start_kind_words, TS_START_COUNT, found, unknown);
+    for (int i = 0; i < o->start_count; i++)
+        o->starts[i] = (ts_start_kind)found[i];
+    return o->start_count > 0;
+}
+
+static bool read_sampler(char *text, cli_options *o, const char **unknown)
+{
+    int found = 0;
+    o->has_sampler = read_words(text, &ts_sampler_kind_words, 1, &found, unknown) == 1;
+    o->sampler = (ts_sampler_kind)found;
+    return o->has_sampler;
+}
+
 static bool known_device(const char *name)
 {
     int unused;
-    return ts_words_find(&cli_device_words, name) >= 0 ||
+    return ts_words_find(&cli_device_words, name, strlen(name)) >= 0 ||
            (!strncmp(name, "cuda:", 5) && strlen(name) < 10 && read_int(name + 5, 0, &unused));
 }
 
@@ -100,13 +118,11 @@ static bool known_device(const char *name)
  * the values are words. */
 static const char *take(int code, char *value, cli_options *o, const char **unknown)
 {
-    const int starts = (int)(sizeof o->starts / sizeof *o->starts);
     switch (code) {
     case OPTION_T:
         return read_T(value, o) ? NULL : "a number such as 0.4, or several with commas";
     case OPTION_START:
-        o->start_count = read_words(value, &cli_start_words, starts, o->starts, unknown);
-        return o->start_count ? NULL : ", or several with commas";
+        return read_starts(value, o, unknown) ? NULL : ", or several with commas";
     case OPTION_COUNT:
         return read_int(value, 1, &o->count) ? NULL : "a whole number from 1";
     case OPTION_STEPS:
@@ -114,15 +130,15 @@ static const char *take(int code, char *value, cli_options *o, const char **unkn
     case OPTION_THREADS:
         return read_int(value, 1, &o->threads) && o->threads <= 4096 ? NULL : "a whole number from 1 to 4096";
     case OPTION_SAMPLER:
-        return read_words(value, &cli_sampler_words, 1, &o->sampler, unknown) ? NULL : "";
+        return read_sampler(value, o, unknown) ? NULL : "";
     case OPTION_SET:
         if (!strchr(value, '='))
             return "KEY=VALUE, such as train.steps=1000";
         return add_override(o, "", value) ? NULL : "more memory";
     case OPTION_SEED:
         return add_override(o, "seed=", value) ? NULL : "more memory";
-    case OPTION_CHOICES:
-        o->choices = value;
+    case OPTION_ALGORITHMS:
+        o->algorithms = value;
         return *value ? NULL : "a path";
     case OPTION_OUT:
         o->out = value;
@@ -142,8 +158,8 @@ static const char *take(int code, char *value, cli_options *o, const char **unkn
     case OPTION_RESUME:
         o->resume = true;
         return NULL;
-    case OPTION_UNRECORDED:
-        o->unrecorded = true;
+    case OPTION_RECORDING_OFF:
+        o->recording_off = true;
         return NULL;
     case OPTION_RAW:
         o->raw = true;
@@ -242,7 +258,7 @@ static int refuse_value(const cli_usage *usage, const cli_option_row *row, const
 {
     char words[160] = "", meant[96] = "";
     if (row->words) {
-        ts_words_text(row->words, words, sizeof words);
+        ts_words_list(row->words, ", ", " or ", words, sizeof words);
         suggest(row->words, unknown, "", meant, sizeof meant);
     }
     return refuse(usage, "--%s %s: should be %s%s%s", row->name, value, words, right, meant);
@@ -322,12 +338,12 @@ void cli_options_free(cli_options *options)
     *options = (cli_options){0};
 }
 
-void cli_on_cpu(const char *why)
+void cli_on_fallback(const char *why)
 {
     fprintf(stderr, "tstar: running on the CPU: %s\n", why);
 }
 
-static void on_unrecorded(const char *why)
+static void on_recording_error(const char *why)
 {
     fprintf(stderr, "tstar: the device did not record its work, which takes longer so: %s\n", why);
 }
@@ -337,8 +353,8 @@ ts_run_options cli_run_options(const cli_options *options)
     return (ts_run_options){.device = options->device,
                             .device_options = {.threads = options->threads, .fast = options->fast},
                             .command = options->command,
-                            .instead = cli_on_cpu,
-                            .unrecorded = on_unrecorded};
+                            .on_fallback = cli_on_fallback,
+                            .on_recording_error = on_recording_error};
 }
 
 ts_status cli_hint(ts_status status, ts_code code, const char *hint)

@@ -4,21 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "cli/cli.h"
 
 enum { BAR = 24, LEAST_BAR = 6, PHASE = 18, PIECES = 3, COLUMNS_UNKNOWN = 80 };
 static const double worth_saying = 30; /* seconds */
 
 static volatile sig_atomic_t stop_asked;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* A terminal that closes may send SIGHUP twice, by the kernel and by the shell; the work still ends in order.
  */
@@ -190,7 +183,7 @@ static void update(ts_progress *progress, const char *phase, double done, double
                    const char *note)
 {
     cli_progress *p = (cli_progress *)progress;
-    const double time = now();
+    const double time = ts_seconds();
     const bool fresh = strcmp(p->phase, phase) != 0;
     if (fresh) {
         end_line(p);

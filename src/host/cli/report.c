@@ -1,11 +1,13 @@
 /* tstar report: charts and page again from what a sweep stored. */
 #include "cli/report.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/file.h"
 #include "cli/cli.h"
+#include "sweep/results.h"
 
 const cli_usage cli_report_usage = {
     .name = "report",
@@ -16,46 +18,71 @@ const cli_usage cli_report_usage = {
     .takes = CLI_JSON,
 };
 
-static ts_status show_json(const char *path)
+static ts_status show_json(const char *dir)
 {
-    char *text;
+    char *path, *text;
     size_t bytes;
-    TS_TRY(ts_file_read(path, (size_t)1 << 30, &text, &bytes));
+    if (asprintf(&path, "%s/sweep.json", dir) < 0)
+        return ts_error(TS_NO_MEMORY, "no memory");
+    ts_status status = ts_file_read(path, (size_t)1 << 30, &text, &bytes);
+    free(path);
+    TS_TRY(status);
     const bool written = fwrite(text, 1, bytes, stdout) == bytes && putchar('\n') != EOF;
     free(text);
     return written ? NULL : ts_error(TS_IO, "standard output: writing failed");
 }
 
-static void show_text(const ts_results *results)
+/* A name from a file, without what a terminal would obey. */
+static void show_printable(const char *text)
+{
+    for (; *text; text++)
+        putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
+}
+
+/* A row a start and score; what is not known is a dash. */
+static void show_best(const ts_results *r, const ts_best *best)
+{
+    const int start = ts_results_start_index(r, best->start), T = ts_results_T_index(r, best->T_star);
+    int score = 0;
+    while (score < r->score_count && r->scores[score] != best->score)
+        score++;
+    if (start < 0 || T < 0 || score == r->score_count)
+        return;
+    const ts_interval *bpd = &ts_results_bound(r, score, T, start)->terms.bpd;
+    const double nfe = ts_results_sample(r, score, T, start, 0)->nfe;
+    char bits[64] = "-", evaluations[32] = "-";
+    if (isfinite(bpd->mean))
+        snprintf(bits, sizeof bits, "%.4f +- %.4f", bpd->mean, bpd->half);
+    if (isfinite(nfe))
+        snprintf(evaluations, sizeof evaluations, "%.0f", nfe);
+    printf("%-8s %-8s %6g %22s %10g %10s\n", ts_start_kind_words.word[best->start],
+           ts_score_kind_words.word[best->score], best->T_star, bits, best->T_best, evaluations);
+}
+
+static void show_text(const ts_results *r)
 {
     printf("%-8s %-8s %6s %22s %10s %10s\n", "start", "score", "T*", "bits/dim at T*", "best T", "NFE at T*");
-    for (int i = 0; i < results->best_count; i++) {
-        const ts_best *best = &results->best[i];
-        const ts_result_row *row = ts_results_find(results, best->T_star, best->prior, best->score, "em");
-        if (row)
-            printf("%-8s %-8s %6g %14.4f +- %.4f %10g %10.0f\n", best->prior, best->score, best->T_star,
-                   row->terms.bpd.mean, row->terms.bpd.half, best->T_best, row->nfe);
+    for (int i = 0; i < r->best_count; i++)
+        show_best(r, &r->best[i]);
+    for (int i = 0; i < r->phase_count; i++) {
+        fputs(i ? ", " : "time: ", stdout);
+        show_printable(r->phases[i].name);
+        printf(" %.1f s", r->phases[i].seconds);
     }
-    for (int i = 0; i < results->phase_count; i++)
-        printf("%s%s %.1f s", i ? ", " : "time: ", results->phases[i].name, results->phases[i].seconds);
     putchar('\n');
 }
 
 ts_status cli_report_show(const char *dir, const ts_report_result *report, bool json)
 {
-    char *path;
     ts_results results;
     if (!report->charts)
-        fputs("tstar: gnuplot is not installed, so there are no charts (Debian, Ubuntu: package "
-              "gnuplot-nox); install "
-              "it and run `tstar report` on the folder\n",
-              stderr);
-    if (asprintf(&path, "%s/sweep.json", dir) < 0)
-        return ts_error(TS_NO_MEMORY, "no memory");
-    ts_status status = json ? show_json(path) : ts_results_read_json(path, &results);
-    free(path);
-    if (status || json)
-        return status;
+        fputs(
+            "tstar: gnuplot is not installed, so there are no charts (Debian, Ubuntu: package gnuplot-nox); "
+            "install it and run `tstar report` on the folder\n",
+            stderr);
+    if (json)
+        return show_json(dir);
+    TS_TRY(ts_results_read(dir, &results));
     show_text(&results);
     ts_results_release(&results);
     char *resolved = realpath(dir, NULL);

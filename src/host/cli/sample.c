@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/decimal.h"
 #include "base/safetensors.h"
 #include "cli/cli.h"
 #include "run/evaluate.h"
@@ -78,7 +79,7 @@ static ts_status default_path(const ts_run *run, double T, const char *start, co
                               bool force, char **path)
 {
     char text[32], number[16] = "";
-    ts_run_T_text(T, text);
+    ts_T_text(T, text);
     for (int i = 2; i < INT_MAX; i++) {
         if (asprintf(path, "%s%ssamples_T%s_%s_%s%s.%s", run->dir ? run->dir : "", run->dir ? "/" : "", text,
                      start, sampler, number, image ? "png" : "safetensors") < 0)
@@ -98,34 +99,35 @@ static void print_result(const cli_options *o, const ts_samples *s, const char *
     if (o->json) {
         json_t *json = json_pack("{s:f, s:s, s:s, s:i, s:o, s:o, s:s}", "T", o->T[0], "start", start,
                                  "sampler", sampler, "count", s->n, "nfe", cli_json_real(s->nfe),
-                                 "seconds_per_image", cli_json_real(s->seconds_per_image), "path", path);
+                                 "seconds_per_image", cli_json_real(s->seconds_per_image.mean), "path", path);
         cli_print_json(json);
     } else
         printf("%d samples, %.0f network evaluations and %.4g s each: %s\n", s->n, s->nfe,
-               s->seconds_per_image, path);
+               s->seconds_per_image.mean, path);
 }
 
 static ts_status draw(const cli_options *o, ts_run *run, ts_progress *progress)
 {
-    const char *start = o->start_count ? o->starts[0] : "normal";
+    const ts_start_kind start = o->start_count ? o->starts[0] : TS_START_NORMAL;
     const bool image = run->dataset->test.h > 1 && run->dataset->test.w > 1;
     ts_sampler_config sampler;
     ts_samples samples = {0};
-    const char *kind = o->sampler ? o->sampler : run->config->sample.sampler;
+    const ts_sampler_kind kind = o->has_sampler ? o->sampler : run->config->sample.sampler;
+    const char *start_word = ts_start_kind_words.word[start], *kind_word = ts_sampler_kind_words.word[kind];
     char *path = o->out ? strdup(o->out) : NULL;
     ts_status status = o->out && !path ? ts_error(TS_NO_MEMORY, "sample: out of memory") : NULL;
     if (!o->out)
-        status = default_path(run, o->T[0], start, kind, image, o->force, &path);
+        status = default_path(run, o->T[0], start_word, kind_word, image, o->force, &path);
     if (!status)
         status = check_path(path, image, o->force);
     if (!status)
-        status = ts_evaluate_sampler(run->config, o->sampler, o->T[0], &sampler);
+        status = ts_evaluate_sampler(run->config, kind, o->T[0], &sampler);
     if (!status)
         status = ts_evaluate_samples(run, &sampler, start, o->count ? o->count : 64, progress, &samples);
     if (!status)
         status = write_out(path, &samples);
     if (!status)
-        print_result(o, &samples, start, kind, path);
+        print_result(o, &samples, start_word, kind_word, path);
     ts_samples_release(&samples);
     free(path);
     return status;

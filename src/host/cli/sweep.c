@@ -47,8 +47,10 @@ static ts_status sweep(const cli_options *options, const char **dir, char **own_
     run.context = &progress.base;
     cli_progress_begin(&progress);
     const ts_sweep_options how = {.run = &run, .progress = &progress.base};
-    ts_status status = ts_sweep_run(*dir, config, &how, report);
+    ts_status status = ts_sweep_run(*dir, config, &how);
     cli_progress_end(&progress);
+    if (!status)
+        return ts_report_make(*dir, report);
     return cli_hint(status, TS_INTERRUPTED, "the same command continues from here");
 }
 

@@ -1,7 +1,6 @@
 /*
  * Opening what sample and elbo work on.
  */
-#include <string.h>
 #include "cli/cli.h"
 #include "run/checkpoint.h"
 
@@ -29,11 +28,11 @@ ts_status cli_open_trained(const cli_options *options, ts_work work, ts_run **ru
     ts_config *config;
     *run = NULL;
     TS_TRY(ts_config_load(options->arguments[0], options->overrides, options->override_count, &config));
-    if (strcmp(config->model.kind, "exact") != 0) {
+    if (ts_networks[config->model.kind].create) {
         ts_status status = ts_error(TS_INVALID,
                                     "%s: its score is a network (model.kind %s); give a run directory that "
                                     "tstar train made, or --set model.kind=exact for a mixture",
-                                    options->arguments[0], config->model.kind);
+                                    options->arguments[0], ts_model_kind_words.word[config->model.kind]);
         ts_config_free(config);
         return status;
     }

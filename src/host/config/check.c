@@ -1,12 +1,9 @@
 /* What the keys of a configuration demand of each other. */
 #include <math.h>
-#include <string.h>
+#include "base/decimal.h"
 #include "config/table.h"
-
-static bool is(const char *value, const char *word)
-{
-    return !strcmp(value, word);
-}
+#include "data/dataset.h"
+#include "nn/nn.h"
 
 /* An error that points to where `key` got its value. */
 #define FAIL(origins, key, ...) return ts_config_error(&(origins)[ts_config_find(key)], __VA_ARGS__)
@@ -17,8 +14,8 @@ static ts_status check_time(const ts_config_origin *origins, const char *key, do
     if (T > eps)
         return NULL;
     char time[32], least[32];
-    ts_config_real_text(T, time);
-    ts_config_real_text(eps, least);
+    ts_decimal(T, time);
+    ts_decimal(eps, least);
     FAIL(origins, key, "%s must lie in (%s, 1], above %s = %s, not %s", key, least, eps_key, least, time);
 }
 
@@ -47,22 +44,34 @@ static ts_status check_sde(const ts_config *config, const ts_config_origin *orig
     if (config->sde.sigma_max <= config->sde.sigma_min)
         FAIL(origins, "sde.sigma_max", "sde.sigma_max = %g must be above sde.sigma_min = %g",
              config->sde.sigma_max, config->sde.sigma_min);
-    if (is(config->sde.kind, "ve") && !is(config->model.kind, "exact"))
+    if (config->sde.kind == TS_SDE_VE && ts_networks[config->model.kind].create)
         FAIL(origins, "sde.kind", "sde.kind ve has no network yet: use vp or subvp, or model.kind exact");
     return NULL;
 }
 
+/* That the model takes what the data are. */
+static ts_status check_network(const ts_config *config, const ts_config_origin *origins)
+{
+    const bool vectors = ts_data_rows[config->data.kind].vectors;
+    const char *model = ts_model_kind_words.word[config->model.kind];
+    const char *data = ts_data_kind_words.word[config->data.kind], *suited[TS_MODEL_COUNT];
+    char words[128];
+    int count = 0;
+    if (ts_networks[config->model.kind].vectors == vectors)
+        return NULL;
+    for (int kind = 0; kind < TS_MODEL_COUNT; kind++)
+        if (ts_networks[kind].vectors == vectors)
+            suited[count++] = ts_model_kind_words.word[kind];
+    ts_words_list(&(ts_words){count, suited}, ", ", " or ", words, sizeof words);
+    if (!ts_networks[config->model.kind].create)
+        FAIL(origins, "model.kind", "model.kind %s needs data.kind mixture: real data have no exact score", model);
+    FAIL(origins, "model.kind", "model.kind %s is for %s, and data.kind %s has %s, which need model.kind %s", model,
+         vectors ? "images" : "vectors", data, vectors ? "vectors" : "images", words);
+}
+
 static ts_status check_model(const ts_config *config, const ts_config_origin *origins)
 {
-    bool vectors = is(config->data.kind, "mixture");
-    const char *kind = config->model.kind;
-    if (vectors && is(kind, "ddpmpp"))
-        FAIL(origins, "model.kind", "model.kind ddpmpp is for images; a mixture's points need mlp or exact");
-    if (!vectors && is(kind, "mlp"))
-        FAIL(origins, "model.kind", "model.kind mlp is for vectors (data.kind mixture); images need ddpmpp");
-    if (!vectors && is(kind, "exact"))
-        FAIL(origins, "model.kind",
-             "model.kind exact needs data.kind mixture: real data have no exact score");
+    TS_TRY(check_network(config, origins));
     if (config->model.nf % 2)
         FAIL(origins, "model.nf", "model.nf must be even, not %d", config->model.nf);
     if (config->model.ch_mult.count < 1 || config->model.ch_mult.count > 8)
@@ -135,14 +144,15 @@ static ts_status check_mixture(const ts_config *config, const ts_config_origin *
 
 static ts_status check_data(const ts_config *config, const ts_config_origin *origins)
 {
-    const char *kind = config->data.kind;
-    if ((is(kind, "idx") || is(kind, "cifar10")) && !*config->data.path)
-        FAIL(origins, "data.path", "data.kind %s needs data.path, the folder with the files", kind);
+    const ts_data_row *row = &ts_data_rows[config->data.kind];
+    if (row->from_files && !*config->data.path)
+        FAIL(origins, "data.path", "data.kind %s needs data.path, the folder with the files",
+             ts_data_kind_words.word[config->data.kind]);
     if (config->data.levels == 1)
         FAIL(origins, "data.levels", "data.levels must be 0 or in [2, 256], not 1");
-    if (config->data.flip && is(kind, "mixture"))
+    if (config->data.flip && row->vectors)
         FAIL(origins, "data.flip", "data.flip is for images; a mixture has none");
-    return is(kind, "mixture") ? check_mixture(config, origins) : NULL;
+    return row->vectors ? check_mixture(config, origins) : NULL;
 }
 
 ts_status ts_config_check(const ts_config *config, const ts_config_origin *origins)

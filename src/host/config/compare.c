@@ -4,8 +4,7 @@
 #include <string.h>
 #include "config/table.h"
 
-/* Whether `sections`, words apart by spaces, names the key's; "data" holds data.mixture. */
-static bool is_of(const ts_config_key *key, const char *sections)
+bool ts_config_is_of(const ts_config_key *key, const char *sections)
 {
     const char *section = *key->section ? key->section : "run";
     const size_t length = strcspn(section, ".");
@@ -20,7 +19,10 @@ static bool is_of(const ts_config_key *key, const char *sections)
 
 static bool must_agree(const ts_config_key *key, ts_config_use use)
 {
-    return key->change == TS_CHANGE_FIXED || (use == TS_USE_WRITE && key->change == TS_CHANGE_TRAIN);
+    static const ts_config_change least[] = {[TS_USE_READ] = TS_CHANGE_FIXED,
+                                             [TS_USE_WRITE] = TS_CHANGE_TRAIN,
+                                             [TS_USE_RESULT] = TS_CHANGE_FREE};
+    return key->change >= least[use];
 }
 
 static void cut(const char *text, char out[64])
@@ -50,7 +52,7 @@ ts_status ts_config_compare(const ts_config *a, const ts_config *b, ts_config_us
 {
     *difference = (ts_config_difference){0};
     for (int i = 0; ts_config_keys[i].key && !difference->key; i++)
-        if (must_agree(&ts_config_keys[i], use) && is_of(&ts_config_keys[i], sections))
+        if (must_agree(&ts_config_keys[i], use) && ts_config_is_of(&ts_config_keys[i], sections))
             TS_TRY(compare_key(a, b, &ts_config_keys[i], difference));
     return NULL;
 }

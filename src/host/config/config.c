@@ -1,18 +1,25 @@
 #include "config/config.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/file.h"
 #include "base/words.h"
 #include "config/table.h"
 
 /* ---- the tables of config.h as data ---- */
 
+#define SDE_WORD(name, word) [name] = word,
+static const char *const sde_words[] = {TS_SDE_KINDS(SDE_WORD)};
+const ts_words ts_sde_kind_words = {TS_SDE_COUNT, sde_words};
+
 /* clang-format off */
-#define KEY(section, path, prefix, kind, change, key, fallback, minimum, maximum, choices, help)             \
+#define KEY(section, path, prefix, kind, change, key, fallback, minimum, maximum, words, help)               \
     {section, #key, prefix #key, TS_KEY_##kind, TS_CHANGE_##change, offsetof(ts_config, path key),           \
-     minimum, maximum, choices, fallback, help},
+     minimum, maximum, words, fallback, help},
 /* clang-format on */
 
 #define KEY_INT(s, p, x, change, key, def, lo, hi, help)                                                     \
@@ -23,8 +30,8 @@
     KEY(s, p, x, BOOL, change, key, (def) ? "true" : "false", lo, hi, NULL, help)
 #define KEY_STRING(s, p, x, change, key, def, lo, hi, help)                                                  \
     KEY(s, p, x, STRING, change, key, def, lo, hi, NULL, help)
-#define KEY_CHOICE(s, p, x, change, key, def, words, hi, help)                                               \
-    KEY(s, p, x, CHOICE, change, key, def, 0, hi, words, help)
+#define KEY_CHOICE(s, p, x, change, key, def, family, hi, help)                                              \
+    KEY(s, p, x, CHOICE, change, key, def, 0, hi, &family##_words, help)
 #define KEY_INTS(s, p, x, change, key, def, lo, hi, help)                                                    \
     KEY(s, p, x, INTS, change, key, "[" def "]", lo, hi, NULL, help)
 #define KEY_REALS(s, p, x, change, key, def, lo, hi, help)                                                   \
@@ -90,6 +97,26 @@ const char *ts_config_suggest(const char *name)
 
 /* ---- loading ---- */
 
+/* A relative path is relative to the working directory of the command that names it; the configuration that is
+ * stored with a run is read from elsewhere too. */
+static ts_status resolve_data_path(ts_config *config)
+{
+    char **path = &config->data.path, *folder, *whole;
+    if (!**path || **path == '/')
+        return NULL;
+    whole = realpath(*path, NULL);
+    if (!whole && (folder = getcwd(NULL, 0))) { /* what is not there is missed where it is opened */
+        if (asprintf(&whole, "%s/%s", folder, *path) < 0)
+            whole = NULL;
+        free(folder);
+    }
+    if (!whole)
+        return ts_error(TS_NO_MEMORY, "data.path: %s: %s", *path, strerror(errno));
+    free(*path);
+    *path = whole;
+    return NULL;
+}
+
 static ts_status read_defaults(ts_config *config, ts_config_origin *origins)
 {
     char text[256];
@@ -116,6 +143,7 @@ static ts_status read_all(ts_config *config, const char *path, const char *const
     }
     for (int i = 0; i < count; i++)
         TS_TRY(ts_config_read_override(config, overrides[i], origins));
+    TS_TRY(resolve_data_path(config));
     return ts_config_check(config, origins);
 }
 
@@ -158,7 +186,6 @@ void ts_config_free(ts_config *config)
         void *member = ts_config_member(config, &ts_config_keys[i]);
         switch (ts_config_keys[i].kind) {
         case TS_KEY_STRING:
-        case TS_KEY_CHOICE:
             free(*(char **)member);
             break;
         case TS_KEY_INTS:
@@ -179,12 +206,9 @@ void ts_config_free(ts_config *config)
 
 ts_sde ts_config_sde(const ts_config *config)
 {
-    ts_sde sde = {.beta_min = config->sde.beta_min,
-                  .beta_max = config->sde.beta_max,
-                  .sigma_min = config->sde.sigma_min,
-                  .sigma_max = config->sde.sigma_max};
-    sde.kind = !strcmp(config->sde.kind, "vp")      ? TS_SDE_VP
-               : !strcmp(config->sde.kind, "subvp") ? TS_SDE_SUBVP
-                                                    : TS_SDE_VE;
-    return sde;
+    return (ts_sde){.kind = config->sde.kind,
+                    .beta_min = config->sde.beta_min,
+                    .beta_max = config->sde.beta_max,
+                    .sigma_min = config->sde.sigma_min,
+                    .sigma_max = config->sde.sigma_max};
 }

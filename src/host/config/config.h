@@ -4,27 +4,28 @@
  *
  *     X(kind, change, key, default, minimum, maximum, help)
  *
- * kinds: INT, REAL, BOOL, STRING, CHOICE (the minimum column holds the allowed words, separated by '|'), INTS
- * and REALS (lists; default a string such as "1,2,2"), MATRIX (list of lists, rows of equal length; a flat
- * list is a matrix of one column; default "").
+ * kinds: INT, REAL, BOOL, STRING, CHOICE (the minimum column holds the family of base/kinds.h that the word is
+ * of), INTS and REALS (lists; default a string such as "1,2,2"), MATRIX (list of lists, rows of equal length; a
+ * flat list is a matrix of one column; default "").
  *
- * change: what a run that has been trained allows.  FREE: any value at any time.  TRAIN: the run's own for
- * train
- * --resume and fit, which write to it; any for what only reads it (sample, elbo).  FIXED: the run's own.
+ * change: what a run that has been trained allows.  IDLE: any value at any time, for it changes no number.
+ * FREE: any value at any time.  TRAIN: the run's own for train --resume and fit, which write to it; any for
+ * what only reads it (sample, elbo).  FIXED: the run's own.
  */
 #ifndef TS_CONFIG_CONFIG_H
 #define TS_CONFIG_CONFIG_H
 
+#include "base/kinds.h"
 #include "kernels/kernels.h"
 
 /* clang-format off */
 #define TS_CONFIG_RUN(X)                                                                                                         \
-    X(STRING, FREE, name, "run", 0, 0, "name of the run, shown in its report")                                                   \
+    X(STRING, IDLE, name, "run", 0, 0, "name of the run, shown in its report")                                                   \
     X(INT, TRAIN, seed, 1, 0, 2147483647, "seed of every random number")
 
 #define TS_CONFIG_DATA(X)                                                                                                        \
-    X(CHOICE, FIXED, kind, "digits", "digits|idx|cifar10|mixture", 0, "built-in 8x8 digits, IDX files, CIFAR-10 binary files, or a Gaussian mixture") \
-    X(STRING, FREE, path, "", 0, 0, "folder with the files (idx, cifar10)")                                                      \
+    X(CHOICE, FIXED, kind, "digits", ts_data_kind, 0, "built-in 8x8 digits, IDX files, CIFAR-10 binary files, or a Gaussian mixture") \
+    X(STRING, IDLE, path, "", 0, 0, "folder with the files (idx, cifar10)")                                                      \
     X(INT, TRAIN, limit, 0, 0, 100000000, "use only the first N training examples (0: all)")                                     \
     X(INT, FIXED, levels, 0, 0, 256, "grey levels that the bytes take, equally spaced (0: 17 for digits, else 256)")             \
     X(BOOL, TRAIN, flip, false, 0, 0, "mirror training images at random")
@@ -37,14 +38,14 @@
     X(INT, FREE, count, 4096, 1, 100000000, "how many draws an evaluation uses")
 
 #define TS_CONFIG_SDE(X)                                                                                                         \
-    X(CHOICE, FIXED, kind, "vp", "vp|subvp|ve", 0, "forward process")                                                            \
+    X(CHOICE, FIXED, kind, "vp", ts_sde_kind, 0, "forward process")                                                              \
     X(REAL, FIXED, beta_min, 0.1, 0, 1000, "beta(0) of VP and sub-VP")                                                           \
     X(REAL, FIXED, beta_max, 20, 1e-6, 1000, "beta(1) of VP and sub-VP")                                                         \
     X(REAL, FIXED, sigma_min, 0.01, 1e-9, 1000, "sigma(0) of VE")                                                                \
     X(REAL, FIXED, sigma_max, 50, 1e-6, 100000, "sigma(1) of VE")
 
 #define TS_CONFIG_MODEL(X)                                                                                                       \
-    X(CHOICE, FIXED, kind, "ddpmpp", "ddpmpp|mlp|exact", 0, "score: DDPM++ U-Net (images), residual MLP (vectors), or a mixture's exact score") \
+    X(CHOICE, FIXED, kind, "ddpmpp", ts_model_kind, 0, "score: DDPM++ U-Net (images), residual MLP (vectors), or a mixture's exact score") \
     X(INT, FIXED, nf, 32, 4, 4096, "base width of the U-Net; even")                                                              \
     X(INTS, FIXED, ch_mult, "1,2", 1, 64, "width multiplier of each level")                                                      \
     X(INT, FIXED, num_res_blocks, 2, 1, 64, "residual blocks a level")                                                           \
@@ -58,8 +59,8 @@
     X(INT, FREE, batch, 128, 1, 65536, "images a step")                                                                          \
     X(REAL, FIXED, T, 1.0, 1e-6, 1, "diffusion time: t is drawn from [eps, T]")                                                  \
     X(REAL, FIXED, eps, 1e-5, 1e-9, 0.1, "smallest t in training")                                                               \
-    X(CHOICE, TRAIN, loss, "simple", "simple|likelihood", 0, "weight of the loss: 1, or g^2/s^2 (the bound)")                    \
-    X(CHOICE, TRAIN, t_sampling, "auto", "auto|uniform|importance", 0, "density of t; auto: importance for likelihood (the weight is then 1), else uniform") \
+    X(CHOICE, TRAIN, loss, "simple", ts_loss_kind, 0, "weight of the loss: 1, or g^2/s^2 (the bound)")                           \
+    X(CHOICE, TRAIN, t_sampling, "auto", ts_t_sampling_kind, 0, "density of t; auto: importance for likelihood (the weight is then 1), else uniform") \
     X(BOOL, TRAIN, low_discrepancy, true, 0, 0, "spread the t of a batch evenly")                                                \
     X(REAL, FREE, lr, 2e-4, 0, 1e30, "Adam's rate")                                                                              \
     X(REAL, FREE, beta1, 0.9, 0, 0.999999, "Adam's first decay")                                                                 \
@@ -68,8 +69,8 @@
     X(INT, FREE, warmup, 5000, 0, 2147483647, "steps of linear warm-up")                                                         \
     X(REAL, FREE, clip, 1, 0, 1e9, "largest global norm of the gradient (0: no clipping)")                                       \
     X(REAL, FREE, ema, 0.9999, 0, 0.99999999, "decay of the averaged weights")                                                   \
-    X(INT, FREE, log_every, 50, 1, 2147483647, "steps between log lines")                                                        \
-    X(INT, FREE, checkpoint_every, 1000, 1, 2147483647, "steps between checkpoints")
+    X(INT, IDLE, log_every, 50, 1, 2147483647, "steps between log lines")                                                        \
+    X(INT, IDLE, checkpoint_every, 1000, 1, 2147483647, "steps between checkpoints")
 
 #define TS_CONFIG_GLOW(X)                                                                                                        \
     X(INT, FREE, levels, 2, 1, 8, "levels of squeeze and split (L)")                                                             \
@@ -90,7 +91,7 @@
     X(INT, FREE, batch, 128, 1, 65536, "rows an evaluation of the network")
 
 #define TS_CONFIG_SAMPLE(X)                                                                                                      \
-    X(CHOICE, FREE, sampler, "em", "em|heun|rk45|dpmpp2m", 0, "Euler-Maruyama, or the ODE by Heun, RK45 or DPM-Solver++(2M)")    \
+    X(CHOICE, FREE, sampler, "em", ts_sampler_kind, 0, "Euler-Maruyama, or the ODE by Heun, RK45 or DPM-Solver++(2M)")           \
     X(REAL, FREE, eps, 1e-3, 1e-9, 0.1, "end of the reverse process")                                                            \
     X(INT, FREE, steps_per_unit, 1000, 1, 1000000, "Euler-Maruyama and Heun steps a unit of time: N = steps_per_unit * T")       \
     X(INT, FREE, steps, 0, 0, 1000000, "fixed number of steps instead (0: by steps_per_unit; dpmpp2m then takes 20)")            \
@@ -101,7 +102,7 @@
 
 #define TS_CONFIG_SWEEP(X)                                                                                                       \
     X(REALS, FREE, T, "1.0,0.8,0.6,0.4,0.2,0.1", 1e-6, 1, "diffusion times to compare")                                          \
-    X(CHOICE, FREE, network, "shared", "shared|per_T", 0, "one network on [eps, 1], or one trained for each T")                  \
+    X(CHOICE, FREE, network, "shared", ts_network_kind, 0, "one network on [eps, 1], or one trained for each T")                 \
     X(INT, FREE, samples, 256, 2, 10000000, "images drawn for each T, start and sampler")                                        \
     X(INT, FREE, projections, 256, 1, 100000, "directions of the sliced Wasserstein distance")
 
@@ -135,15 +136,15 @@ typedef struct ts_matrix {
 } ts_matrix;
 
 /* One member a key; section `mixture` lies within data as data.mixture. */
-#define TS_MEMBER_INT(key)                int key;
-#define TS_MEMBER_REAL(key)               double key;
-#define TS_MEMBER_BOOL(key)               bool key;
-#define TS_MEMBER_STRING(key)             char *key;
-#define TS_MEMBER_CHOICE(key)             char *key;
-#define TS_MEMBER_INTS(key)               ts_ints key;
-#define TS_MEMBER_REALS(key)              ts_reals key;
-#define TS_MEMBER_MATRIX(key)             ts_matrix key;
-#define TS_MEMBER(kind, change, key, ...) TS_MEMBER_##kind(key)
+#define TS_MEMBER_INT(key, ...)                       int key;
+#define TS_MEMBER_REAL(key, ...)                      double key;
+#define TS_MEMBER_BOOL(key, ...)                      bool key;
+#define TS_MEMBER_STRING(key, ...)                    char *key;
+#define TS_MEMBER_CHOICE(key, fallback, family, ...)  family key;
+#define TS_MEMBER_INTS(key, ...)                      ts_ints key;
+#define TS_MEMBER_REALS(key, ...)                     ts_reals key;
+#define TS_MEMBER_MATRIX(key, ...)                    ts_matrix key;
+#define TS_MEMBER(kind, change, key, ...)             TS_MEMBER_##kind(key, __VA_ARGS__)
 
 typedef struct ts_config {
     struct {
@@ -182,16 +183,18 @@ typedef struct ts_config {
  * data.mixture.weights) in order. Errors name the file and line, or the override, and the key. Checks ranges,
  * choices and what keys demand of each other (T in (eps, 1], list lengths, ...). */
 ts_status ts_config_load(const char *path, const char *const *overrides, int count, ts_config **config);
-/* The resolved configuration as YAML, loadable again; caller frees *text. */
-ts_status ts_config_print(const ts_config *config, char **text);
+/* The resolved configuration as YAML, loadable again, or of it the sections named as for ts_config_compare;
+ * caller frees *text. */
+ts_status ts_config_print(const ts_config *config, const char *sections, char **text);
 void ts_config_free(ts_config *config);
 
 /* The configuration in YAML text that ts_config_print made; `name` is the file it comes from, for messages.
  * What keys demand of each other is not checked: the text may be part of a configuration. */
 ts_status ts_config_parse(const char *text, const char *name, ts_config **config);
 
-/* What of a run's configuration a command leaves as it is: see `change` above. */
-typedef enum ts_config_use { TS_USE_READ, TS_USE_WRITE } ts_config_use;
+/* What two configurations must agree in to be the same, see `change` above: for a command that reads a run, for
+ * one that writes to it, and for work whose result is to be taken over. */
+typedef enum ts_config_use { TS_USE_READ, TS_USE_WRITE, TS_USE_RESULT } ts_config_use;
 
 /* A key whose values differ, as text, cut short where they are long. */
 typedef struct ts_config_difference {
@@ -199,8 +202,9 @@ typedef struct ts_config_difference {
     char a[64], b[64];
 } ts_config_difference;
 
-/* The first key that `use` demands to be the same in both, and is not.  `sections` names those to look at
- * ("data sde"; "run" holds seed); NULL: all. */
+/* The one way to ask whether two configurations are the same: the first key that `use` demands to agree, and
+ * does not.  `sections` names those to look at ("data sde"; "run" holds seed); NULL: all.  A key that one of
+ * them did not know yet has its default there, so that new keys invalidate nothing. */
 ts_status ts_config_compare(const ts_config *a, const ts_config *b, ts_config_use use, const char *sections,
                             ts_config_difference *difference);
 
@@ -210,6 +214,7 @@ typedef void ts_config_visitor(void *context, const char *section, const char *k
                                const char *fallback, const char *range, const char *change, const char *help);
 void ts_config_visit(ts_config_visitor *visitor, void *context);
 
+extern const ts_words ts_sde_kind_words;
 ts_sde ts_config_sde(const ts_config *config);
 
 #endif

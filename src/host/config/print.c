@@ -1,18 +1,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/decimal.h"
 #include "config/table.h"
-
-void ts_config_real_text(double value, char text[32])
-{
-    char shortest[32];
-    for (int digits = 6; digits <= 17; digits++) {
-        snprintf(shortest, sizeof shortest, "%.*g", digits, value);
-        if (strtod(shortest, NULL) == value)
-            break;
-    }
-    memcpy(text, shortest, sizeof shortest);
-}
 
 /* ---- the resolved configuration ---- */
 
@@ -35,7 +25,7 @@ static void print_reals(FILE *out, const double *v, int count)
     char text[32];
     fputc('[', out);
     for (int i = 0; i < count; i++) {
-        ts_config_real_text(v[i], text);
+        ts_decimal(v[i], text);
         fprintf(out, "%s%s", i ? ", " : "", text);
     }
     fputc(']', out);
@@ -62,7 +52,7 @@ static void print_value(FILE *out, const ts_config *config, const ts_config_key 
         fprintf(out, "%d", *(const int *)member);
         break;
     case TS_KEY_REAL:
-        ts_config_real_text(*(const double *)member, text);
+        ts_decimal(*(const double *)member, text);
         fputs(text, out);
         break;
     case TS_KEY_BOOL:
@@ -72,7 +62,7 @@ static void print_value(FILE *out, const ts_config *config, const ts_config_key 
         print_string(out, *(char *const *)member);
         break;
     case TS_KEY_CHOICE:
-        fputs(*(char *const *)member, out);
+        fputs(key->words->word[*(const unsigned *)member], out);
         break;
     case TS_KEY_INTS:
         fputc('[', out);
@@ -103,7 +93,7 @@ ts_status ts_config_value_text(const ts_config *config, const ts_config_key *key
     return ts_error(TS_NO_MEMORY, "no memory for the value of %s", key->name);
 }
 
-ts_status ts_config_print(const ts_config *config, char **text)
+ts_status ts_config_print(const ts_config *config, const char *sections, char **text)
 {
     size_t size;
     *text = NULL;
@@ -113,6 +103,8 @@ ts_status ts_config_print(const ts_config *config, char **text)
     const char *section = "";
     for (int i = 0; ts_config_keys[i].key; i++) {
         const ts_config_key *key = &ts_config_keys[i];
+        if (!ts_config_is_of(key, sections))
+            continue;
         const char *dot = strchr(key->section, '.'); /* sections nest at most once */
         const char *indent = dot ? "    " : *key->section ? "  " : "";
         if (strcmp(section, key->section))
@@ -145,20 +137,8 @@ static const char *kind_name(ts_config_kind kind)
 static const char *change_name(ts_config_change change)
 {
     static const char *const names[] = {
-        [TS_CHANGE_FREE] = "free", [TS_CHANGE_TRAIN] = "free to read", [TS_CHANGE_FIXED] = "fixed"};
+        [TS_CHANGE_IDLE] = "free", [TS_CHANGE_FREE] = "free", [TS_CHANGE_TRAIN] = "free to read", [TS_CHANGE_FIXED] = "fixed"};
     return names[change];
-}
-
-/* "a|b" as "a, b". */
-static void print_choices(const char *choices, char *text, size_t size)
-{
-    size_t n = 0;
-    for (; *choices && n + 3 < size; choices++) {
-        text[n++] = *choices == '|' ? ',' : *choices;
-        if (*choices == '|')
-            text[n++] = ' ';
-    }
-    text[n] = 0;
 }
 
 void ts_config_visit(ts_config_visitor *visitor, void *context)
@@ -166,10 +146,10 @@ void ts_config_visit(ts_config_visitor *visitor, void *context)
     for (int i = 0; ts_config_keys[i].key; i++) {
         const ts_config_key *key = &ts_config_keys[i];
         char range[128] = "", low[32], high[32];
-        ts_config_real_text(key->minimum, low);
-        ts_config_real_text(key->maximum, high);
-        if (key->choices)
-            print_choices(key->choices, range, sizeof range);
+        ts_decimal(key->minimum, low);
+        ts_decimal(key->maximum, high);
+        if (key->words)
+            ts_words_list(key->words, ", ", ", ", range, sizeof range);
         else if (key->minimum != key->maximum)
             snprintf(range, sizeof range, "%s to %s", low, high);
         visitor(context, key->section, key->key, kind_name(key->kind), key->fallback, range,

@@ -18,7 +18,12 @@ typedef enum ts_config_kind {
     TS_KEY_MATRIX
 } ts_config_kind;
 
-typedef enum ts_config_change { TS_CHANGE_FREE, TS_CHANGE_TRAIN, TS_CHANGE_FIXED } ts_config_change;
+typedef enum ts_config_change {
+    TS_CHANGE_IDLE,
+    TS_CHANGE_FREE,
+    TS_CHANGE_TRAIN,
+    TS_CHANGE_FIXED
+} ts_config_change;
 
 typedef struct ts_config_key {
     const char *section; /* "" for keys at the top level of the file */
@@ -28,7 +33,7 @@ typedef struct ts_config_key {
     ts_config_change change;
     size_t offset; /* in ts_config */
     double minimum, maximum;
-    const char *choices;  /* CHOICE: words separated by '|' */
+    const ts_words *words; /* CHOICE */
     const char *fallback; /* YAML text of the default */
     const char *help;
 } ts_config_key;
@@ -69,10 +74,10 @@ ts_status ts_config_read_override(ts_config *config, const char *override, ts_co
 /* What keys demand of each other. */
 ts_status ts_config_check(const ts_config *config, const ts_config_origin *origins);
 
+/* Whether `sections`, words apart by spaces, names the key's; "data" holds data.mixture; NULL: all. */
+bool ts_config_is_of(const ts_config_key *key, const char *sections);
+
 /* The value of a key as YAML, on one line; the caller frees *text. */
 ts_status ts_config_value_text(const ts_config *config, const ts_config_key *key, char **text);
-
-/* The shortest decimal that reads back as `value`. */
-void ts_config_real_text(double value, char text[32]);
 
 #endif

@@ -1,4 +1,5 @@
 /* YAML into the configuration: libyaml parses, the table of keys decides what is allowed. */
+#include "base/decimal.h"
 #include "config/table.h"
 
 #include <errno.h>
@@ -67,8 +68,8 @@ static ts_status check_range(const reader *r, const yaml_node_t *node, const ts_
     if (key->minimum == key->maximum || (value >= key->minimum && value <= key->maximum))
         return NULL;
     char low[32], high[32];
-    ts_config_real_text(key->minimum, low);
-    ts_config_real_text(key->maximum, high);
+    ts_decimal(key->minimum, low);
+    ts_decimal(key->maximum, high);
     FAIL(r, node, "%s must lie in [%s, %s], not %s", key->name, low, high, shown(node));
 }
 
@@ -113,15 +114,16 @@ static ts_status read_bool(const reader *r, const yaml_node_t *node, const ts_co
     FAIL(r, node, "%s must be true or false, not %s", key->name, shown(node));
 }
 
-static bool is_choice(const char *choices, const char *text)
+static ts_status read_choice(const reader *r, const yaml_node_t *node, const ts_config_key *key, unsigned *out)
 {
-    size_t length = strlen(text);
-    for (const char *word = choices; word; word = strchr(word, '|')) {
-        word += *word == '|';
-        if (strcspn(word, "|") == length && !strncmp(word, text, length))
-            return true;
-    }
-    return false;
+    const char *text = scalar(node);
+    const int kind = text ? ts_words_find(key->words, text, node->data.scalar.length) : -1;
+    char words[256];
+    ts_words_list(key->words, "|", "|", words, sizeof words);
+    if (kind < 0)
+        FAIL(r, node, "%s must be one of %s, not %s", key->name, words, shown(node));
+    *out = (unsigned)kind;
+    return NULL;
 }
 
 static ts_status read_string(const reader *r, const yaml_node_t *node, const ts_config_key *key, char **out)
@@ -131,8 +133,6 @@ static ts_status read_string(const reader *r, const yaml_node_t *node, const ts_
         FAIL(r, node, "%s must be text, not %s", key->name, shown(node));
     if (strlen(text) != node->data.scalar.length)
         FAIL(r, node, "%s holds a zero byte", key->name);
-    if (key->kind == TS_KEY_CHOICE && !is_choice(key->choices, text))
-        FAIL(r, node, "%s must be one of %s, not %s", key->name, key->choices, shown(node));
     char *copy = strdup(text);
     if (!copy)
         return ts_error(TS_NO_MEMORY, "no memory for %s", key->name);
@@ -260,8 +260,9 @@ static ts_status read_value(reader *r, const yaml_node_t *node, int index)
     case TS_KEY_BOOL:
         return read_bool(r, node, key, member);
     case TS_KEY_STRING:
-    case TS_KEY_CHOICE:
         return read_string(r, node, key, member);
+    case TS_KEY_CHOICE:
+        return read_choice(r, node, key, member);
     case TS_KEY_INTS:
         return read_ints(r, node, key, member);
     case TS_KEY_REALS:

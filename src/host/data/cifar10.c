@@ -32,7 +32,8 @@ static ts_status not_there(const char *folder, const char *name)
     snprintf(packed, sizeof packed, "%s/%s.xz", folder, name);
     if (!access(packed, F_OK))
         return ts_error(TS_NOT_FOUND, "data.path: %s is packed: unpack it with xz -dk", packed);
-    return ts_error(TS_NOT_FOUND, "data.path: %s holds no %s", folder, name);
+    return ts_error(TS_NOT_FOUND, "data.path: %s holds no %s; tools/fetch_data.sh cifar10 brings it", folder,
+                    name);
 }
 
 /* Reads `count` records of FOLDER/NAME into pixels [count,32,32,3]. */

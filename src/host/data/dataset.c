@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
+#include "base/utf8.h"
 #include "data/files.h"
 #include "data/digits.h"
 
@@ -43,10 +45,47 @@ static ts_status upload(ts_device *device, const ts_image_set *set, int levels, 
     return device->k->upload(device, data->bytes, set->bytes, bytes);
 }
 
+/* ---- checksums ---- */
+
+static uint32_t checksum_of(const void *bytes, size_t count, uint32_t checksum)
+{
+    return (uint32_t)crc32_z(checksum, bytes, count);
+}
+
+static uint32_t checksum_of_images(const ts_image_set *set, int levels)
+{
+    const int64_t shape[] = {set->count, set->h, set->w, set->c, levels};
+    const size_t bytes = (size_t)set->count * (size_t)set->h * (size_t)set->w * (size_t)set->c;
+    return checksum_of(set->bytes, bytes, checksum_of(shape, sizeof shape, 0));
+}
+
+static uint32_t checksum_of_matrix(const ts_matrix *m, uint32_t checksum)
+{
+    return checksum_of(m->v, sizeof *m->v * (size_t)m->rows * (size_t)m->columns, checksum);
+}
+
+/* Weights and means above covariances (or their square roots). */
+static uint64_t checksum_of_mixture(const ts_config *config)
+{
+    const ts_matrix *means = &config->data.mixture.means, *stds = &config->data.mixture.stds;
+    const int64_t shape[] = {config->data.mixture.count, means->rows, means->columns, stds->rows > 0};
+    const uint32_t start = checksum_of(shape, sizeof shape, 0);
+    const uint32_t weights =
+        checksum_of(config->data.mixture.weights.v, sizeof(double) * (size_t)means->rows, start);
+    return (uint64_t)checksum_of_matrix(means, weights) << 32 |
+           checksum_of_matrix(stds->rows ? stds : &config->data.mixture.covariances, start);
+}
+
+uint64_t ts_dataset_checksum(const ts_dataset *dataset)
+{
+    return dataset->checksum;
+}
+
 /* ---- the kinds ---- */
 
-static ts_status read_digits(ts_image_set *train, ts_image_set *test)
+static ts_status read_digits(const char *path, ts_image_set *train, ts_image_set *test)
 {
+    (void)path; /* they are in the program */
     size_t bytes;
     const unsigned char *content = ts_digits_bytes(TS_DIGITS_TRAIN_IMAGES, &bytes);
     TS_TRY(ts_idx_parse_images("built-in digits", content, bytes, train));
@@ -54,22 +93,44 @@ static ts_status read_digits(ts_image_set *train, ts_image_set *test)
     return ts_idx_parse_images("built-in digits", content, bytes, test);
 }
 
-static ts_status read_images(const ts_config *config, ts_image_set *train, ts_image_set *test)
+const ts_data_row ts_data_rows[TS_DATA_COUNT] = {
+    [TS_DATA_DIGITS] = {.levels = 17, .h = 8, .w = 8, .c = 1},
+    [TS_DATA_IDX] = {.from_files = true, .levels = 256, .h = 28, .w = 28, .c = 1},
+    [TS_DATA_CIFAR10] = {.from_files = true, .levels = 256, .h = 32, .w = 32, .c = 3},
+    [TS_DATA_MIXTURE] = {.vectors = true},
+};
+
+/* Both sets of images; `path` is data.path. */
+static ts_status (*const readers[TS_DATA_COUNT])(const char *path, ts_image_set *train, ts_image_set *test) = {
+    [TS_DATA_DIGITS] = read_digits,
+    [TS_DATA_IDX] = ts_idx_read,
+    [TS_DATA_CIFAR10] = ts_cifar10_read,
+};
+
+/* The least that distances and their intervals can be computed of. */
+enum { LEAST_IMAGES = 2 };
+
+static ts_status check_counts(const ts_config *config, const ts_image_set *train, const ts_image_set *test)
 {
-    if (!strcmp(config->data.kind, "digits"))
-        return read_digits(train, test);
-    if (!strcmp(config->data.kind, "idx"))
-        return ts_idx_read(config->data.path, train, test);
-    return ts_cifar10_read(config->data.path, train, test);
+    if (config->data.limit && config->data.limit < LEAST_IMAGES)
+        return ts_error(TS_INVALID, "data.limit: %lld training image; quality needs at least %d",
+                        (long long)config->data.limit, LEAST_IMAGES);
+    if (train->count < LEAST_IMAGES)
+        return ts_error(TS_FORMAT, "%s: %lld training image; quality needs at least %d", train->name,
+                        (long long)train->count, LEAST_IMAGES);
+    if (test->count < LEAST_IMAGES)
+        return ts_error(TS_FORMAT, "%s: %lld held-out image; quality needs at least %d", test->name,
+                        (long long)test->count, LEAST_IMAGES);
+    return NULL;
 }
 
 static ts_status open_images(const ts_config *config, ts_device *device, ts_dataset *dataset)
 {
     ts_image_set train = {.count = 0}, test = {.count = 0};
-    const bool digits = !strcmp(config->data.kind, "digits");
-    const int levels = config->data.levels ? config->data.levels : digits ? 17 : 256;
+    const int levels = config->data.levels ? config->data.levels : ts_data_rows[config->data.kind].levels;
     ts_status status;
-    TS_GOTO(read_images(config, &train, &test), done);
+    TS_GOTO(readers[config->data.kind](config->data.path, &train, &test), done);
+    TS_GOTO(check_counts(config, &train, &test), done);
     if (config->data.limit && config->data.limit < train.count)
         train.count = config->data.limit;
     TS_GOTO(to_levels(&train, levels), done);
@@ -77,8 +138,10 @@ static ts_status open_images(const ts_config *config, ts_device *device, ts_data
     TS_GOTO(upload(device, &train, levels, &dataset->train), done);
     TS_GOTO(upload(device, &test, levels, &dataset->test), done);
     dataset->train.flip = config->data.flip;
+    dataset->checksum =
+        (uint64_t)checksum_of_images(&train, levels) << 32 | checksum_of_images(&test, levels);
     snprintf(dataset->description, sizeof dataset->description,
-             "%s: %lld + %lld images %dx%dx%d, %d grey levels", config->data.kind, (long long)train.count,
+             "%s: %lld + %lld images %dx%dx%d, %d grey levels", ts_data_kind_words.word[config->data.kind], (long long)train.count,
              (long long)test.count, train.h, train.w, train.c, levels);
 done:
     ts_image_set_release(&train);
@@ -100,6 +163,7 @@ static ts_status open_mixture(const ts_config *config, ts_device *device, ts_dat
                                .count = config->data.mixture.count,
                                .mixture = dataset->mixture};
     dataset->test = dataset->train;
+    dataset->checksum = checksum_of_mixture(config);
     snprintf(dataset->description, sizeof dataset->description,
              "mixture of %d Gaussian%s in %d dimension%s, %s covariances", means->rows,
              means->rows == 1 ? "" : "s", means->columns, means->columns == 1 ? "" : "s",
@@ -110,11 +174,14 @@ static ts_status open_mixture(const ts_config *config, ts_device *device, ts_dat
 ts_status ts_dataset_open(const ts_config *config, ts_device *device, ts_dataset **dataset)
 {
     *dataset = NULL;
+    if (!ts_is_utf8(config->data.path))
+        return ts_error(TS_INVALID, "data.path: the folder's name is not UTF-8, which checkpoints need; "
+                                    "rename it, or give a link to it");
     ts_dataset *d = calloc(1, sizeof *d);
     if (!d)
         return ts_error(TS_NO_MEMORY, "no memory for the data set");
-    ts_status status = !strcmp(config->data.kind, "mixture") ? open_mixture(config, device, d)
-                                                             : open_images(config, device, d);
+    ts_status status = ts_data_rows[config->data.kind].vectors ? open_mixture(config, device, d)
+                                                               : open_images(config, device, d);
     if (status)
         ts_dataset_close(d);
     else

@@ -1,5 +1,5 @@
 /*
- * Image files as they are read on the host.  Private to dataset*.c.
+ * Image files as they are read on the host.  Private to data/.
  */
 #ifndef TS_DATA_FILES_H
 #define TS_DATA_FILES_H
@@ -18,7 +18,7 @@ typedef struct ts_image_set {
 
 void ts_image_set_release(ts_image_set *set);
 
-/* An IDX file of images or labels, from memory. */
+/* An IDX file of images (rank 3 or 4, as its magic says) or labels, from memory. */
 ts_status ts_idx_parse_images(const char *name, const uint8_t *content, size_t bytes, ts_image_set *set);
 ts_status ts_idx_parse_labels(const char *name, const uint8_t *content, size_t bytes, int64_t expected);
 

@@ -23,7 +23,7 @@ static ts_status queue_directly(ts_recorded *r, ts_queue_fn *queue, void *contex
 }
 
 /* What a device or its memory refuses to record it may still run: nothing of it has run yet. */
-static bool may_run_unrecorded(const ts_status status)
+static bool may_run_directly(const ts_status status)
 {
     return ts_status_code(status) == TS_DEVICE || ts_status_code(status) == TS_NO_MEMORY;
 }
@@ -32,12 +32,12 @@ ts_status ts_recorded_run(ts_recorded *recorded, ts_queue_fn *queue, void *conte
 {
     ts_recorded *r = recorded;
     ts_device *device = r->device;
-    if (!device->k->record_begin || device->unrecorded || !r->warm)
+    if (!device->k->record_begin || device->recording_off || !r->warm)
         return queue_directly(r, queue, context);
     ts_status status = r->recording ? NULL : record(r, queue, context);
-    if (may_run_unrecorded(status)) {
-        snprintf(device->not_recorded, sizeof device->not_recorded, "%s", ts_status_message(status));
-        device->unrecorded = true;
+    if (may_run_directly(status)) {
+        snprintf(device->recording_error, sizeof device->recording_error, "%s", ts_status_message(status));
+        device->recording_off = true;
         ts_status_free(status);
         return queue_directly(r, queue, context);
     }

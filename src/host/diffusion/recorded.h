@@ -17,17 +17,8 @@ typedef struct ts_recorded {
  * argument that depends on the call. */
 typedef ts_status ts_queue_fn(void *context);
 
-/* The same under a name that profilers show. */
-static inline ts_status ts_queue_phase(ts_device *device, const char *name, ts_queue_fn *queue, void *context)
-{
-    ts_range_push(device, name);
-    ts_status status = queue(context);
-    ts_range_pop(device);
-    return status;
-}
-
 /* What `queue` queues: the first time directly, the second time recorded, then replayed.  Where the device
- * fails to record (device->not_recorded then says why), or shall not, always directly. */
+ * fails to record (device->recording_error then says why), or shall not, always directly. */
 ts_status ts_recorded_run(ts_recorded *recorded, ts_queue_fn *queue, void *context);
 
 /* An argument changes, or an address: the sequence is recorded anew at the next run.  It stays warm. */

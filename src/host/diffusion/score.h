@@ -5,7 +5,7 @@
 #ifndef TS_DIFFUSION_SCORE_H
 #define TS_DIFFUSION_SCORE_H
 
-#include "graph/graph.h"
+#include "nn/nn.h"
 #include "diffusion/mixture.h"
 
 typedef struct ts_score ts_score;
@@ -20,10 +20,6 @@ struct ts_score {
     ts_status (*vjp)(ts_score *score, const float *v, const float **dx);
     void (*destroy)(ts_score *score);
 };
-
-/* Any builder of a network: appends net(x, t) to a graph. */
-typedef ts_tensor ts_network_apply(const void *model, ts_graph *graph, ts_tensor x, ts_tensor t,
-                                   bool training);
 
 /* A forward graph of the network for batches of n images [h,w,c]; with `gradient`, vjp works. */
 ts_status ts_score_network(ts_device *device, ts_params *params, ts_network_apply *apply, const void *model,

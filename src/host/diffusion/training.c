@@ -59,18 +59,39 @@ ts_status ts_training_begin(ts_training *training, ts_device *device, const ts_d
         .ema = ts_params_buffer(params, TS_BUFFER_EMA),
         .report = training->report,
     };
+    training->advance.state = training->state;
     return NULL;
+}
+
+/* ---- around a step ---- */
+
+void ts_training_phase(ts_training *training, const char *name)
+{
+    if (training->phase)
+        ts_range_pop(training->device);
+    if (name)
+        ts_range_push(training->device, name);
+    training->phase = name;
+}
+
+/* Closes the phase that a step ended in, or that an error left open. */
+static ts_status queue_step(void *context)
+{
+    ts_training *training = context;
+    ts_status status = training->queue_step(training);
+    ts_training_phase(training, NULL);
+    return status;
 }
 
 /* Devices keep copies of weights until they hear that these changed, which a replay does not tell them.  So
  * they hear it before a recording, that the making of the copies becomes part of it whatever ran last, and
  * after every replay. */
-ts_status ts_training_replay(ts_training *training, ts_queue_fn *queue)
+static ts_status queue_or_replay(ts_training *training)
 {
     ts_device *device = training->device;
-    if (device->k->record_begin && !device->unrecorded && !training->recorded.recording)
+    if (device->k->record_begin && !device->recording_off && !training->recorded.recording)
         device->k->weights_changed(device);
-    TS_TRY(ts_recorded_run(&training->recorded, queue, training));
+    TS_TRY(ts_recorded_run(&training->recorded, queue_step, training));
     if (training->recorded.recording)
         device->k->weights_changed(device);
     return NULL;
@@ -79,10 +100,15 @@ ts_status ts_training_replay(ts_training *training, ts_queue_fn *queue)
 ts_status ts_training_step(ts_training *training)
 {
     const int64_t step = training->step;
+    const bool directly = step == 0 && training->first_asks_host;
     ts_range_push(training->device, "train step");
-    ts_status status = training->run_step(training);
+    ts_status status = directly ? queue_step(training) : queue_or_replay(training);
+    if (!status) {
+        training->step++;
+        status = training->step_done ? training->step_done(training) : NULL;
+    }
     ts_range_pop(training->device);
-    return ts_context(status, "step %lld", (long long)step);
+    return ts_context(status, "step %lld", (long long)step + 1);
 }
 
 ts_status ts_training_read(ts_training *training, ts_training_report *report)

@@ -23,8 +23,9 @@ typedef struct ts_training_report {
     int64_t skipped;      /* steps since the start whose gradient was not finite; their update was left out */
     int64_t first_skipped; /* the first of them, counted from 0; -1: none.  Score training only */
     bool finite;           /* false: a loss or gradient since the last read was not finite */
-    int64_t rollbacks;     /* Glow: times since the start that the guard took the fit back (see below) */
-    double rate_scale;     /* Glow: factor that the guard has put on the rate; 1 for score training */
+    int64_t stood; /* Glow: steps since the start that the guard has let stand; 0: it has learned nothing */
+    int64_t rollbacks; /* Glow: times since the start that the guard took the fit back (see below) */
+    double rate_scale; /* Glow: factor that the guard has put on the rate; 1 for score training */
 } ts_training_report;
 
 typedef struct ts_training ts_training;
@@ -64,7 +65,7 @@ typedef struct ts_glow_training_config {
  * dimension than the best mean of 32 steps so far, or if a step was skipped, then parameters, moments and EMA
  * return to where they were when all was last well, the rate is halved for good, and the fit goes on (it
  * counts as a rollback).  So too large a rate costs time, not the fit.  `finite` stays true through this: the
- * reported loss leaves out the steps taken back.  Only when a million-fold smaller rate diverges too does a
+ * reported loss leaves out the steps taken back (where none has stood yet, it is that of the initialisation).  Only when a million-fold smaller rate diverges too does a
  * step fail, with TS_NOT_FINITE.
  */
 ts_status ts_training_glow(ts_device *device, const ts_glow_training_config *config, const ts_data *data,

@@ -1,6 +1,6 @@
 /*
- * Maximum likelihood of a Glow on forward samples at T: gather, perturb, forward, backward, Adam, all queued;
- * and the guard that keeps a fit from diverging (training.h).
+ * Maximum likelihood of a Glow on forward samples at T (Kingma and Dhariwal 2018), and the guard that keeps a
+ * fit from diverging (training.h).
  */
 #include <math.h>
 #include <stdlib.h>
@@ -24,7 +24,6 @@ typedef struct glow_training {
     ts_tensor log_prob;
     ts_perturb perturb;
     ts_linear_combine add_up;
-    ts_advance advance;
     float *x0, *t;    /* device, [batch,d] and [batch] (all T) */
     float *cotangent; /* device, [batch]: -1/(batch d), the gradient of the objective by each log-density */
     float *sums;      /* device, [batch]: log-densities, summed over the steps of the window */
@@ -38,6 +37,7 @@ typedef struct glow_training {
     int steps;       /* in this window */
     uint32_t before; /* skipped steps before this window */
     int64_t rollbacks;
+    int64_t stood; /* steps of good windows */
 
     /* since the last read: of finished windows, and what of the current one was read already */
     double loss, read_loss;
@@ -132,6 +132,7 @@ static ts_status end_window(glow_training *g)
     if (good) {
         note(g, loss);
         g->best = fmin(g->best, loss / ((double)g->steps * g->batch));
+        g->stood += g->steps;
         TS_TRY(save(g));
     } else {
         TS_TRY(roll_back(g, loss / ((double)g->steps * g->batch)));
@@ -140,7 +141,7 @@ static ts_status end_window(glow_training *g)
     return start_window(g);
 }
 
-/* ---- steps ---- */
+/* ---- a step ---- */
 
 /* The actnorms from the first batch; the average begins where the parameters do. */
 static ts_status initialize(glow_training *g)
@@ -158,64 +159,53 @@ static ts_status first_look(glow_training *g)
 {
     double loss;
     TS_TRY(window_loss(g, &loss));
-    g->best = loss / g->batch;
+    g->best = g->last_loss = loss / g->batch;
     if (!isfinite(g->best))
         return ts_error(TS_NOT_FINITE, "the loss of the Glow as initialised is not finite");
     return save(g);
 }
 
-static ts_status queue_batch(void *context)
+/*
+ * One training step, d = h w c.  All but the first queue operations and wait for nothing; the first sets the
+ * actnorms from its batch and looks at its loss before anything is updated.
+ */
+static ts_status queue_step(void *training)
 {
-    glow_training *g = context;
-    ts_training *b = &g->base;
-    TS_TRY(ts_data_train_batch(b->data, g->batch, b->state, g->x0));
-    return b->device->k->perturb(b->device, &g->perturb);
+    glow_training *g = training;
+    ts_training *b = training;
+    ts_device *device = b->device;
+    const ts_kernels *k = device->k;
+    const bool first = b->step == 0;
+
+    ts_training_phase(b, "batch");                                   /* z ~ N(0, I), x_T = a(T) x0 + s(T) z */
+    TS_TRY(ts_data_train_batch(b->data, g->batch, b->state, g->x0)); /* x0 [batch,d] */
+    TS_TRY(k->perturb(device, &g->perturb));                         /* x_T [batch,h,w,c] */
+    ts_training_phase(b, NULL);
+
+    TS_TRY(first ? initialize(g) : ts_graph_forward(b->graph)); /* log nu(x_T) [batch] */
+
+    /* loss: minus the mean of log nu(x_T) / d, of which the gradient by each is -1/(batch d) */
+    TS_TRY(k->linear_combine(device, &g->add_up)); /* sums [batch] += log nu(x_T) */
+    if (first)
+        TS_TRY(first_look(g));
+    TS_TRY(k->copy(device, ts_graph_gradient(b->graph, g->log_prob), g->cotangent,
+                   (size_t)g->batch * sizeof *g->cotangent));
+
+    TS_TRY(ts_graph_backward(b->graph)); /* gradients += d loss / d parameters [count] */
+
+    ts_training_phase(b, "optimizer"); /* clipping, Adam and EMA of parameters [count]; gradients = 0 */
+    TS_TRY(k->optimizer_step(device, &b->optimizer));
+    return k->advance(device, &b->advance); /* state->step += 1: other draws at the next replay */
 }
 
-static ts_status queue_optimizer(void *context)
-{
-    glow_training *g = context;
-    ts_training *b = &g->base;
-    TS_TRY(b->device->k->optimizer_step(b->device, &b->optimizer));
-    return b->device->k->advance(b->device, &g->advance);
-}
-
-/* From the log-densities to the new parameters. */
-static ts_status queue_update(glow_training *g)
-{
-    ts_training *b = &g->base;
-    TS_TRY(b->device->k->copy(b->device, ts_graph_gradient(b->graph, g->log_prob), g->cotangent,
-                              (size_t)g->batch * sizeof *g->cotangent));
-    TS_TRY(ts_graph_backward(b->graph));
-    return ts_queue_phase(b->device, "optimizer", queue_optimizer, g);
-}
-
-static ts_status queue_step(void *context)
-{
-    glow_training *g = context;
-    TS_TRY(ts_queue_phase(g->base.device, "batch", queue_batch, g));
-    TS_TRY(ts_graph_forward(g->base.graph));
-    TS_TRY(g->base.device->k->linear_combine(g->base.device, &g->add_up));
-    return queue_update(g);
-}
-
-static ts_status first_step(glow_training *g)
-{
-    TS_TRY(queue_batch(g));
-    TS_TRY(initialize(g));
-    TS_TRY(g->base.device->k->linear_combine(g->base.device, &g->add_up));
-    TS_TRY(first_look(g));
-    return queue_update(g);
-}
-
-static ts_status run_step(ts_training *training)
+static ts_status step_done(ts_training *training)
 {
     glow_training *g = (glow_training *)training;
-    TS_TRY(training->step == 0 ? first_step(g) : ts_training_replay(training, queue_step));
-    training->step++;
     g->steps++;
     return training->step % WINDOW ? NULL : end_window(g);
 }
+
+/* ---- reading ---- */
 
 static ts_status read_report(ts_training *training, ts_training_report *report)
 {
@@ -235,6 +225,7 @@ static ts_status read_report(ts_training *training, ts_training_report *report)
                                    .gradient_norm = (double)optimizer.norm,
                                    .skipped = optimizer.skipped,
                                    .finite = true,
+                                   .stood = g->stood + g->steps,
                                    .rollbacks = g->rollbacks,
                                    .rate_scale = g->scale};
     g->loss = 0;
@@ -247,6 +238,7 @@ static ts_status step_was_set(ts_training *training)
 {
     glow_training *g = (glow_training *)training;
     g->best = INFINITY;
+    g->stood = training->step;
     g->loss = 0;
     g->images = 0;
     TS_TRY(start_window(g));
@@ -318,7 +310,7 @@ static void freeze(glow_training *g, const ts_glow_training_config *c)
     g->perturb.n = g->batch;
     g->perturb.d = g->d;
     g->perturb.sde = c->sde;
-    g->perturb.state = g->advance.state = g->base.state;
+    g->perturb.state = g->base.state;
     g->perturb.x0 = g->x0;
     g->perturb.t = g->t;
     g->add_up = (ts_linear_combine){.count = g->batch,
@@ -341,7 +333,9 @@ ts_status ts_training_glow(ts_device *device, const ts_glow_training_config *con
     if (!g)
         return ts_error(TS_NO_MEMORY, "cannot allocate a training");
     ts_training *b = &g->base;
-    b->run_step = run_step;
+    b->queue_step = queue_step;
+    b->first_asks_host = true;
+    b->step_done = step_done;
     b->read = read_report;
     b->step_was_set = step_was_set;
     b->release = release;

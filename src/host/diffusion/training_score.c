@@ -1,6 +1,5 @@
 /*
- * Denoising score matching: a noisy batch, forward, loss, backward, Adam.  The arguments of every
- * operation are frozen when the training is made; only the step state changes.
+ * Denoising score matching (Vincent 2011; Ho et al. 2020; Song et al. 2021).
  */
 #include <math.h>
 #include <stdlib.h>
@@ -13,58 +12,46 @@ typedef struct score_training {
     ts_noisy_batch noisy; /* of stored data; its times are those of a mixture too */
     ts_perturb perturb;   /* of a mixture */
     ts_score_loss loss;
-    ts_advance advance;
-    float *x0;        /* device, [batch,d]; of a mixture */
-    double *sums;     /* device: the total of the loss, then the profile [bins][2] */
-    int64_t images;   /* since the last read */
-    uint32_t skipped; /* as last read */
+    float *x0;         /* device, [batch,d]; of a mixture */
+    double *sums;      /* device: the total of the loss, then the profile [bins][2] */
+    int64_t read_step; /* step of the last read */
+    uint32_t skipped;  /* as last read */
 } score_training;
 
-/* ---- steps ---- */
+/* ---- a step ---- */
 
-static ts_status queue_batch(void *context)
+/*
+ * One training step, d = h w c.  It queues operations and waits for nothing; a device that records launches
+ * replays from the third step on what this queued at the second.
+ */
+static ts_status queue_step(void *training)
 {
-    score_training *s = context;
-    ts_device *device = s->base.device;
-    if (!s->base.data->mixture)
-        return device->k->noisy_batch(device, &s->noisy);
-    TS_TRY(ts_data_train_batch(s->base.data, s->batch, s->base.state, s->x0));
-    TS_TRY(device->k->draw_times(device, &s->noisy.times));
-    return device->k->perturb(device, &s->perturb);
-}
+    score_training *s = training;
+    ts_training *b = training;
+    ts_device *device = b->device;
+    const ts_kernels *k = device->k;
 
-static ts_status queue_loss(void *context)
-{
-    score_training *s = context;
-    return s->base.device->k->score_loss(s->base.device, &s->loss);
-}
+    ts_training_phase(b, "batch"); /* t [batch] on [t_min, t_max], z ~ N(0, I), x_t = a(t) x0 + s(t) z */
+    if (b->data->mixture) {
+        TS_TRY(ts_data_train_batch(b->data, s->batch, b->state, s->x0)); /* x0 [batch,d], drawn fresh */
+        TS_TRY(k->draw_times(device, &s->noisy.times));                  /* t [batch] */
+        TS_TRY(k->perturb(device, &s->perturb));                         /* z, x_t [batch,h,w,c] */
+    } else {
+        TS_TRY(k->noisy_batch(device, &s->noisy)); /* all of it from bytes [count,h,w,c] in one operation */
+    }
+    ts_training_phase(b, NULL);
 
-static ts_status queue_update(void *context)
-{
-    score_training *s = context;
-    ts_device *device = s->base.device;
-    TS_TRY(device->k->optimizer_step(device, &s->base.optimizer));
-    return device->k->advance(device, &s->advance);
-}
+    TS_TRY(ts_graph_forward(b->graph)); /* net(x_t, t) [batch,h,w,c] */
 
-static ts_status queue_step(void *context)
-{
-    ts_training *training = context;
-    ts_device *device = training->device;
-    TS_TRY(ts_queue_phase(device, "batch", queue_batch, context));
-    TS_TRY(ts_graph_forward(training->graph));
-    TS_TRY(ts_queue_phase(device, "loss", queue_loss, context));
-    TS_TRY(ts_graph_backward(training->graph));
-    return ts_queue_phase(device, "optimizer", queue_update, context);
-}
+    ts_training_phase(b, "loss"); /* w(t) mean_d (net - z)^2 [batch], and d mean loss / d net [batch,h,w,c] */
+    TS_TRY(k->score_loss(device, &s->loss));
+    ts_training_phase(b, NULL);
 
-static ts_status run_step(ts_training *training)
-{
-    score_training *s = (score_training *)training;
-    TS_TRY(ts_training_replay(training, queue_step));
-    training->step++;
-    s->images += s->batch;
-    return NULL;
+    TS_TRY(ts_graph_backward(b->graph)); /* gradients += d mean loss / d parameters [count] */
+
+    ts_training_phase(b, "optimizer"); /* clipping, Adam and EMA of parameters [count]; gradients = 0 */
+    TS_TRY(k->optimizer_step(device, &b->optimizer));
+    return k->advance(device, &b->advance); /* state->step += 1: other draws at the next replay */
 }
 
 /* ---- reading ---- */
@@ -73,6 +60,7 @@ static ts_status read_report(ts_training *training, ts_training_report *report)
 {
     score_training *s = (score_training *)training;
     ts_device *device = training->device;
+    const int64_t images = (training->step - s->read_step) * s->batch;
     double total;
     ts_optimizer_report optimizer;
     TS_TRY(device->k->synchronize(device));
@@ -81,14 +69,14 @@ static ts_status read_report(ts_training *training, ts_training_report *report)
     TS_TRY(device->k->zero(device, s->sums, sizeof total));
     *report = (ts_training_report){
         .step = training->step,
-        .loss = s->images > 0 ? total / (double)s->images : 0.0,
+        .loss = images > 0 ? total / (double)images : 0.0,
         .gradient_norm = (double)optimizer.norm,
         .skipped = optimizer.skipped,
         .first_skipped = optimizer.skipped ? (int64_t)optimizer.first_skipped : -1,
         .finite = isfinite(total) && optimizer.skipped == s->skipped,
         .rate_scale = 1.0,
     };
-    s->images = 0;
+    s->read_step = training->step;
     s->skipped = optimizer.skipped;
     return NULL;
 }
@@ -111,7 +99,7 @@ static ts_status write_profile(ts_training *training, const double *profile)
 static ts_status step_was_set(ts_training *training)
 {
     score_training *s = (score_training *)training;
-    s->images = 0;
+    s->read_step = training->step;
     return training->device->k->zero(training->device, s->sums, sizeof(double));
 }
 
@@ -189,7 +177,7 @@ static void freeze(score_training *s, const ts_score_training_config *c)
     times->t_max = s->loss.t_max = c->t_max;
     times->sampling = c->sampling;
     times->low_discrepancy = c->low_discrepancy;
-    times->state = s->advance.state = s->base.state;
+    times->state = s->base.state;
     s->noisy.data = ts_data_train_examples(s->base.data, s->batch, s->base.state);
     s->perturb = (ts_perturb){.n = s->batch,
                               .d = d,
@@ -219,7 +207,7 @@ ts_status ts_training_score(ts_device *device, const ts_score_training_config *c
     if (!s)
         return ts_error(TS_NO_MEMORY, "cannot allocate a training");
     ts_training *b = &s->base;
-    b->run_step = run_step;
+    b->queue_step = queue_step;
     b->read = read_report;
     b->read_profile = read_profile;
     b->write_profile = write_profile;

@@ -98,9 +98,9 @@ static void append_scaled(ts_graph *graph, ts_tensor tensor, int from, int to, f
 {
     const int64_t count = tape_elements(graph, tensor);
     if (!graph->tensors[tensor].is_float) {
-        STEP(graph, scale_add, .count = count, .scale = scale, .accumulate = accumulate);
-        READ(graph, scale_add, x, from);
-        tape_bind(graph, offsetof(ts_scale_add, y), accumulate ? ACCESS_UPDATE : ACCESS_WRITE, to);
+        STEP(graph, add_scaled, .count = count, .scale = scale, .accumulate = accumulate);
+        READ(graph, add_scaled, x, from);
+        tape_bind(graph, offsetof(ts_add_scaled, y), accumulate ? ACCESS_UPDATE : ACCESS_WRITE, to);
         return;
     }
     STEP(graph, linear_combine, .count = count, .terms = accumulate ? 2 : 1, .c.value = {scale, 1.0f});

@@ -59,12 +59,12 @@ ts_tensor ts_group_norm(ts_graph *graph, ts_tensor x, ts_tensor shift, ts_param 
 ts_tensor ts_group_norm_resampled(ts_graph *graph, ts_tensor x, ts_param gamma, ts_param beta, int groups,
                                   float epsilon, bool silu, bool up, ts_tensor *x_resampled);
 ts_tensor ts_silu(ts_graph *graph, ts_tensor x);
-ts_tensor ts_add_scaled(ts_graph *graph, ts_tensor x, ts_tensor y, float scale); /* scale (x + y) */
+ts_tensor ts_graph_add_scaled(ts_graph *graph, ts_tensor x, ts_tensor y, float scale); /* scale (x + y) */
 ts_tensor ts_resample(ts_graph *graph, ts_tensor x, bool up);
 ts_tensor ts_concat(ts_graph *graph, ts_tensor a, ts_tensor b);
 ts_tensor ts_slice(ts_graph *graph, ts_tensor x, int first, int channels);
-ts_tensor ts_time_embed(ts_graph *graph, ts_tensor t, int channels);
-ts_tensor ts_squeeze2(ts_graph *graph, ts_tensor x, bool inverse);
+ts_tensor ts_graph_time_embedding(ts_graph *graph, ts_tensor t, int channels);
+ts_tensor ts_graph_squeeze(ts_graph *graph, ts_tensor x, bool inverse);
 /* `initialize`: ts_graph_forward_initialize sets bias and logs from this operation's input. */
 ts_tensor ts_actnorm(ts_graph *graph, ts_tensor x, ts_param bias, ts_param logs, float factor, bool relu,
                      bool inverse, bool initialize);
@@ -74,7 +74,7 @@ ts_tensor ts_glow_matrix(ts_graph *graph, ts_param permutation, ts_param lower, 
 ts_tensor ts_coupling(ts_graph *graph, ts_tensor x, ts_tensor h, bool inverse, ts_tensor *logdet);
 ts_tensor ts_gaussian(ts_graph *graph, ts_tensor x, int first, int channels, ts_tensor h, bool interleaved);
 ts_tensor ts_parameter_sum(ts_graph *graph, ts_param p, int n, float factor);
-ts_tensor ts_sum_vectors(ts_graph *graph, const ts_tensor *vectors, int count);
+ts_tensor ts_graph_vector_sum(ts_graph *graph, const ts_tensor *vectors, int count);
 
 /* A tensor [n,h,w,c] of zeros (Glow's learned prior is computed from one). */
 ts_tensor ts_zeros(ts_graph *graph, int n, int h, int w, int c);

@@ -68,14 +68,6 @@ void tape_param(ts_graph *graph, int slot, ts_param param)
         graph->nodes[graph->node_count - 1].param[slot] = param;
 }
 
-static int64_t param_count(const ts_param_info *info)
-{
-    int64_t count = 1;
-    for (int i = 0; i < info->rank; i++)
-        count *= info->shape[i];
-    return count;
-}
-
 bool tape_check_vector(ts_graph *graph, const char *operation, ts_param param, int count, bool optional)
 {
     if (graph->failed || (optional && param == -1))
@@ -83,9 +75,9 @@ bool tape_check_vector(ts_graph *graph, const char *operation, ts_param param, i
     const ts_param_info *info = ts_params_info(graph->params, param);
     if (!info)
         tape_fail(graph, TS_INVALID, "%s: a parameter is missing", operation);
-    else if (param_count(info) != count)
+    else if (ts_param_elements(info) != count)
         tape_fail(graph, TS_INVALID, "%s: parameter %s has %lld values, %d are needed", operation, info->name,
-                  (long long)param_count(info), count);
+                  (long long)ts_param_elements(info), count);
     return !graph->failed;
 }
 
@@ -157,7 +149,7 @@ static bool check_rows(ts_graph *graph, ts_param param, int rows, int columns)
                             : info->layout == TS_LAYOUT_TRANSPOSED ? info->shape[1]
                             : info->rank > 0                       ? info->shape[0]
                                                                    : 1;
-        if (!info || (p > param && !(info->trained && first->trained)) || param_count(info) != own * columns)
+        if (!info || (p > param && !(info->trained && first->trained)) || ts_param_elements(info) != own * columns)
             tape_fail(graph, TS_INVALID, "dense: parameter %s should be, or begin, a matrix [%d,%d]",
                       first ? first->name : "(none)", rows, columns);
         sum += own;
@@ -360,7 +352,7 @@ ts_tensor ts_silu(ts_graph *graph, ts_tensor x)
     return y;
 }
 
-ts_tensor ts_add_scaled(ts_graph *graph, ts_tensor x, ts_tensor y, float scale)
+ts_tensor ts_graph_add_scaled(ts_graph *graph, ts_tensor x, ts_tensor y, float scale)
 {
     if (!tape_check_activation(graph, "add_scaled", x) || !tape_check_activation(graph, "add_scaled", y))
         return -1;
@@ -372,12 +364,12 @@ ts_tensor ts_add_scaled(ts_graph *graph, ts_tensor x, ts_tensor y, float scale)
     const ts_tensor sum = tape_tensor_add(graph, s[0], s[1], s[2], s[3], false);
     const int64_t count = tape_elements(graph, sum);
     tape_open(graph, OPERATION_ADD_SCALED, (ts_tensor[]){x, y}, 2, sum);
-    STEP(graph, scale_add, .count = count, .scale = scale);
-    READ(graph, scale_add, x, tape_buffer_of(graph, x));
-    WRITE(graph, scale_add, y, tape_buffer_of(graph, sum));
-    STEP(graph, scale_add, .count = count, .scale = scale, .accumulate = true);
-    READ(graph, scale_add, x, tape_buffer_of(graph, y));
-    UPDATE(graph, scale_add, y, tape_buffer_of(graph, sum));
+    STEP(graph, add_scaled, .count = count, .scale = scale);
+    READ(graph, add_scaled, x, tape_buffer_of(graph, x));
+    WRITE(graph, add_scaled, y, tape_buffer_of(graph, sum));
+    STEP(graph, add_scaled, .count = count, .scale = scale, .accumulate = true);
+    READ(graph, add_scaled, x, tape_buffer_of(graph, y));
+    UPDATE(graph, add_scaled, y, tape_buffer_of(graph, sum));
     tape_close(graph);
     return sum;
 }
@@ -459,7 +451,7 @@ ts_tensor ts_slice(ts_graph *graph, ts_tensor x, int first, int channels)
     return y;
 }
 
-ts_tensor ts_time_embed(ts_graph *graph, ts_tensor t, int channels)
+ts_tensor ts_graph_time_embedding(ts_graph *graph, ts_tensor t, int channels)
 {
     if (!tape_ready(graph, "time_embedding", &t, 1))
         return -1;

@@ -3,7 +3,7 @@
 
 #include <limits.h>
 
-ts_tensor ts_squeeze2(ts_graph *graph, ts_tensor x, bool inverse)
+ts_tensor ts_graph_squeeze(ts_graph *graph, ts_tensor x, bool inverse)
 {
     if (!tape_check_activation(graph, "squeeze", x))
         return -1;
@@ -172,9 +172,7 @@ ts_tensor ts_gaussian_draw(ts_graph *graph, ts_tensor h, int channels, bool inte
 ts_tensor ts_parameter_sum(ts_graph *graph, ts_param p, int n, float factor)
 {
     const ts_param_info *info = ts_params_info(graph->params, p);
-    int64_t count = info ? 1 : 0;
-    for (int i = 0; info && i < info->rank; i++)
-        count *= info->shape[i];
+    const int64_t count = info ? ts_param_elements(info) : 0;
     if (!tape_ready(graph, "parameter_sum", NULL, 0))
         return -1;
     if (count < 1 || count > INT_MAX) {
@@ -193,17 +191,17 @@ ts_tensor ts_parameter_sum(ts_graph *graph, ts_param p, int n, float factor)
 
 static ts_tensor sum_some(ts_graph *graph, const ts_tensor *vectors, int count)
 {
-    if (!tape_ready(graph, "sum_vectors", vectors, count))
+    if (!tape_ready(graph, "vector_sum", vectors, count))
         return -1;
     const int n = graph->tensors[vectors[0]].shape[0];
     for (int i = 0; i < count; i++)
         if (!graph->tensors[vectors[i]].is_float || tape_elements(graph, vectors[i]) != n ||
             graph->tensors[vectors[i]].shape[0] != n) {
-            tape_fail(graph, TS_INVALID, "sum_vectors: operand %d is not a float vector of %d", i + 1, n);
+            tape_fail(graph, TS_INVALID, "vector_sum: operand %d is not a float vector of %d", i + 1, n);
             return -1;
         }
     const ts_tensor y = tape_tensor_add(graph, n, 1, 1, 1, true);
-    tape_open(graph, OPERATION_SUM_VECTORS, vectors, count, y);
+    tape_open(graph, OPERATION_VECTOR_SUM, vectors, count, y);
     STEP(graph, vector_sum, .n = n, .count = count);
     for (int i = 0; i < count; i++)
         tape_bind(graph, offsetof(ts_vector_sum, x) + (size_t)i * sizeof(float *), ACCESS_READ,
@@ -214,10 +212,10 @@ static ts_tensor sum_some(ts_graph *graph, const ts_tensor *vectors, int count)
 }
 
 /* More than one step can take become a chain of sums. */
-ts_tensor ts_sum_vectors(ts_graph *graph, const ts_tensor *vectors, int count)
+ts_tensor ts_graph_vector_sum(ts_graph *graph, const ts_tensor *vectors, int count)
 {
     if (count < 1) {
-        tape_fail(graph, TS_INVALID, "sum_vectors: there is nothing to sum");
+        tape_fail(graph, TS_INVALID, "vector_sum: there is nothing to sum");
         return -1;
     }
     ts_tensor sum = -1;

@@ -342,6 +342,17 @@ ts_status ts_params_set(ts_params *params, ts_param p, ts_param_buffer which, co
     return status;
 }
 
+ts_status ts_params_scratch(const ts_params *params, float **scratch)
+{
+    int64_t largest = 1;
+    for (int p = 0; p < params->size; p++)
+        if (ts_param_elements(&params->entries[p].info) > largest)
+            largest = ts_param_elements(&params->entries[p].info);
+    *scratch = malloc((size_t)largest * sizeof(float));
+    return *scratch ? NULL
+                    : ts_error(TS_NO_MEMORY, "no memory for a tensor of %lld values", (long long)largest);
+}
+
 /* The data moves, not the pointers: addresses may be frozen in captured launch sequences. */
 ts_status ts_params_swap_ema(ts_params *params)
 {

@@ -56,6 +56,14 @@ ts_status ts_params_commit(ts_params *params, uint64_t seed);
 ts_status ts_params_enable_gradients(ts_params *params);
 ts_status ts_params_enable_training(ts_params *params); /* gradients, moments, EMA */
 
+static inline int64_t ts_param_elements(const ts_param_info *info)
+{
+    int64_t count = 1;
+    for (int i = 0; i < info->rank; i++)
+        count *= info->shape[i];
+    return count;
+}
+
 int ts_params_table_size(const ts_params *params);
 const ts_param_info *ts_params_info(const ts_params *params, ts_param p);
 ts_param ts_params_find(const ts_params *params, const char *name); /* -1: no such */
@@ -75,6 +83,9 @@ float *ts_params_data(const ts_params *params, ts_param p, ts_param_buffer which
 /* One parameter in its public layout, to or from host memory. Constants exist in TS_BUFFER_VALUE alone. */
 ts_status ts_params_get(const ts_params *params, ts_param p, ts_param_buffer which, float *host);
 ts_status ts_params_set(ts_params *params, ts_param p, ts_param_buffer which, const float *host);
+
+/* Host memory for the largest of them; the caller frees it. */
+ts_status ts_params_scratch(const ts_params *params, float **scratch);
 
 /* Exchanges values and EMA: evaluation with the averaged weights, and back. */
 ts_status ts_params_swap_ema(ts_params *params);

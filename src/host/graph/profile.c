@@ -81,7 +81,7 @@ static ts_status copy_changed(const ts_graph *graph, const tape_step *step, cons
 static ts_status allocate_copies(const ts_graph *graph, int last, copies *c)
 {
     *c = (copies){0};
-    if (!graph->device->k->record_begin || graph->device->unrecorded) /* nothing is repeated */
+    if (!graph->device->k->record_begin || graph->device->recording_off) /* nothing is repeated */
         return NULL;
     for (int i = 0; i < last; i++) {
         const tape_step *step = &graph->steps[i];

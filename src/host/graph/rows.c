@@ -44,9 +44,9 @@ static int bracket(ts_graph *graph, const tape_node *node, float scale, bool *sh
         return dy;
     *shared = false;
     const int scaled = tape_buffer_add(graph, tape_bytes(graph, y));
-    STEP(graph, scale_add, .count = tape_elements(graph, y), .scale = scale);
-    READ(graph, scale_add, x, dy);
-    WRITE(graph, scale_add, y, scaled);
+    STEP(graph, add_scaled, .count = tape_elements(graph, y), .scale = scale);
+    READ(graph, add_scaled, x, dy);
+    WRITE(graph, add_scaled, y, scaled);
     return scaled;
 }
 
@@ -194,7 +194,7 @@ static void silu_backward(ts_graph *graph, const tape_node *node)
 
 static void add_scaled_backward(ts_graph *graph, const tape_node *node)
 {
-    const float scale = FORWARD(graph, node, scale_add).scale;
+    const float scale = FORWARD(graph, node, add_scaled).scale;
     bool shared;
     const int db = bracket(graph, node, scale, &shared);
     tape_give(graph, node->in[0], db, 1.0f, true);
@@ -332,7 +332,7 @@ static void parameter_sum_backward(ts_graph *graph, const tape_node *node)
 }
 
 /* Every summand has the sum's own gradient. */
-static void sum_vectors_backward(ts_graph *graph, const tape_node *node)
+static void vector_sum_backward(ts_graph *graph, const tape_node *node)
 {
     for (int i = 0; i < node->inputs; i++)
         tape_give(graph, node->in[i], tape_gradient(graph, node->out[0]), 1.0f, true);
@@ -360,5 +360,5 @@ const tape_row tape_rows[OPERATION_COUNT] = {
     [OPERATION_GAUSSIAN] = {"gaussian", NULL, gaussian_backward},
     [OPERATION_GAUSSIAN_DRAW] = {"gaussian_draw", NULL, NULL},
     [OPERATION_PARAMETER_SUM] = {"parameter_sum", NULL, parameter_sum_backward},
-    [OPERATION_SUM_VECTORS] = {"sum_vectors", NULL, sum_vectors_backward},
+    [OPERATION_VECTOR_SUM] = {"vector_sum", NULL, vector_sum_backward},
 };

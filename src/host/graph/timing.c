@@ -1,17 +1,11 @@
 #include "graph/timing.h"
 
 #include <math.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 static const double enough = 1e-3; /* seconds: long against a launch and a wait */
 enum { MOST = 20 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* How often something that takes `seconds` goes into what is enough. */
 static int times(double seconds)
@@ -36,11 +30,11 @@ static ts_status record(ts_device *device, ts_timed_fn *call, void *context, int
 
 static ts_status time_replays(ts_device *device, void *recording, int count, double *seconds)
 {
-    const double start = now();
+    const double start = ts_seconds();
     for (int i = 0; i < count; i++)
         TS_TRY(device->k->replay(device, recording));
     TS_TRY(device->k->synchronize(device));
-    *seconds = (now() - start) / count;
+    *seconds = (ts_seconds() - start) / count;
     return NULL;
 }
 
@@ -48,11 +42,11 @@ ts_status ts_time_call(ts_device *device, ts_timed_fn *call, void *context, doub
 {
     const ts_kernels *k = device->k;
     TS_TRY(k->synchronize(device));
-    const double start = now();
+    const double start = ts_seconds();
     TS_TRY(call(context));
     TS_TRY(k->synchronize(device));
-    *seconds = now() - start;
-    if (!k->record_begin || device->unrecorded)
+    *seconds = ts_seconds() - start;
+    if (!k->record_begin || device->recording_off)
         return NULL;
     const int calls = times(*seconds);
     void *recording = NULL;

@@ -329,7 +329,7 @@ typedef struct terms {
 static void add_term(terms *t, ts_tensor v)
 {
     if (t->count == 64) {
-        t->v[0] = ts_sum_vectors(t->graph, t->v, 64);
+        t->v[0] = ts_graph_vector_sum(t->graph, t->v, 64);
         t->count = 1;
     }
     t->v[t->count++] = v;
@@ -360,7 +360,7 @@ ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts
     int shape[4];
     for (int level = 0; level < c->levels; level++) {
         ts_graph_layer(graph, "level %d squeeze", level);
-        x = ts_squeeze2(graph, x, false);
+        x = ts_graph_squeeze(graph, x, false);
         ts_graph_shape(graph, x, shape);
         const int half = shape[3] / 2;
         for (int k = 0; k < c->steps; k++)
@@ -377,7 +377,7 @@ ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts
     if (z_top)
         *z_top = x;
     ts_graph_layer(graph, NULL);
-    return ts_sum_vectors(graph, t.v, t.count);
+    return ts_graph_vector_sum(graph, t.v, t.count);
 }
 
 /* ---- sampling ---- */
@@ -415,7 +415,7 @@ ts_tensor ts_glow_sample(const ts_glow *glow, ts_graph *graph, int n, ts_tensor 
         for (int k = c->steps - 1; k >= 0; k--)
             x = step_inverse(graph, x, &glow->steps[level * c->steps + k], channels, c->hidden);
         ts_graph_layer(graph, "level %d squeeze", level);
-        x = ts_squeeze2(graph, x, true);
+        x = ts_graph_squeeze(graph, x, true);
     }
     ts_graph_layer(graph, NULL);
     return x;

@@ -5,6 +5,7 @@
 #ifndef TS_NN_NN_H
 #define TS_NN_NN_H
 
+#include "base/kinds.h"
 #include "graph/graph.h"
 
 /*
@@ -40,6 +41,29 @@ typedef struct ts_mlp ts_mlp;
 ts_status ts_mlp_create(const ts_mlp_config *config, ts_params *params, ts_mlp **mlp);
 void ts_mlp_destroy(ts_mlp *mlp);
 ts_tensor ts_mlp_apply(const ts_mlp *mlp, ts_graph *graph, ts_tensor x, ts_tensor t);
+
+/*
+ * The networks that predict the noise: one table, a row a kind of model.  What has no `create` is no network
+ * (the exact score).
+ */
+typedef struct ts_network_config {
+    int h, w, c;
+    ts_unet_config unet; /* all but its shape */
+    ts_mlp_config mlp;
+} ts_network_config;
+
+/* Appends net(x, t) to a graph: x [n,h,w,c], t [n] -> [n,h,w,c]. */
+typedef ts_tensor ts_network_apply(const void *network, ts_graph *graph, ts_tensor x, ts_tensor t,
+                                   bool training);
+
+typedef struct ts_network_row {
+    bool vectors; /* takes vectors; else images */
+    ts_status (*create)(const ts_network_config *config, ts_params *params, void **network);
+    void (*destroy)(void *network);
+    ts_network_apply *apply;
+} ts_network_row;
+
+extern const ts_network_row ts_networks[TS_MODEL_COUNT];
 
 /*
  * Glow (Kingma and Dhariwal 2018): L levels of squeeze, K steps, split; affine coupling, learned top prior.

@@ -384,7 +384,7 @@ ts_tensor ts_unet_apply(const ts_unet *unet, ts_graph *graph, ts_tensor x, ts_te
     int kept = 0;
     const ts_unet_config *c = &unet->config;
     ts_graph_layer(graph, "time");
-    ts_tensor time = ts_time_embed(graph, t, c->nf);
+    ts_tensor time = ts_graph_time_embedding(graph, t, c->nf);
     time = ts_dense(graph, time, false, unet->time0[0], unet->time0[1], unet->time_channels, -1, 1);
     time = ts_dense(graph, time, true, unet->time1[0], unet->time1[1], unet->time_channels, -1, 1);
     w.time = ts_silu(graph, time);

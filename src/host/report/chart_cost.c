@@ -1,53 +1,80 @@
 /* What samples cost against how good they are. */
+#include <math.h>
+
+#include "diffusion/samplers/sampler.h"
 #include "report/chart_internal.h"
 
-#include <math.h>
-#include <string.h>
+/* The columns of the data behind T: for each quantity its value and the ends of its interval. */
+typedef enum quantity { NFE, SECONDS, SLICED, FRECHET, QUANTITIES } quantity;
 
-static const char *const samplers[][2] = {{"em", "Euler-Maruyama"}, {"rk45", "RK45"}};
-
-/*
- * Points are labelled by T, but where labels would pile up: where all starts come to lie together (the longer
- * T), only the points of the last start's Euler-Maruyama samples are, and of its RK45 samples the shortest T.
- */
-static bool labelled(const ts_results *results, const ts_result_row *row, const ts_chart_series *last,
-                     double shortest)
+static ts_interval value_of(const ts_sample_row *row, quantity q)
 {
-    if (!strcmp(row->prior, last->prior))
-        return !strcmp(row->sampler, "em") || row->T == shortest;
-    const ts_result_row *other = ts_results_find(results, row->T, last->prior, row->score, row->sampler);
-    return !other || row->sliced_wasserstein.mean > 1.3 * other->sliced_wasserstein.mean;
+    switch (q) {
+    case NFE:
+        return (ts_interval){row->nfe, NAN};
+    case SECONDS:
+        return row->seconds_per_image;
+    case SLICED:
+        return row->sliced_wasserstein;
+    default:
+        return row->frechet;
+    }
 }
 
-static void cost_data(const ts_results *results, const ts_chart_series *series, int count, FILE *data)
+static int column_of(quantity q)
 {
-    double times[TS_CHART_TIMES];
-    const int time_count = ts_chart_times_of(results, times);
-    for (int i = 0; i < count; i++)
-        for (int s = 0; s < 2; s++) {
-            char block[80];
-            snprintf(block, sizeof block, "%s-%s", series[i].block, samplers[s][0]);
-            ts_chart_block(data, block,
-                           "T, nfe, seconds per image, sliced Wasserstein distance, 95 % interval, Frechet "
-                           "distance, label");
-            for (int k = 0; k < time_count; k++) {
-                const ts_result_row *row =
-                    ts_results_find(results, times[k], series[i].prior, series[i].score, samplers[s][0]);
-                if (!row || !isfinite(row->sliced_wasserstein.mean))
-                    continue;
-                fprintf(data, "%g %.10g %.10g %.10g %.10g %.10g", row->T, row->nfe, row->seconds_per_image,
-                        row->sliced_wasserstein.mean, row->sliced_wasserstein.half, row->frechet);
-                if (labelled(results, row, &series[count - 1], times[0]))
-                    fprintf(data, " \"%g\"\n", row->T);
-                else
-                    fputs(" \"\"\n", data);
+    return 2 + 3 * (int)q;
+}
+
+/* On a logarithmic axis an interval cannot reach zero: it ends far below the axis. */
+static void interval_ends(ts_interval value, double ends[2])
+{
+    const double half = isfinite(value.half) ? value.half : 0;
+    ends[0] = fmax(value.mean - half, 1e-3 * value.mean);
+    ends[1] = value.mean + half;
+}
+
+static void block_of(const ts_results *r, int start, int sampler, char block[96])
+{
+    snprintf(block, 96, "%s-%s", ts_chart_start_of(r, start).block,
+             ts_sampler_kind_words.word[r->samplers[sampler]]);
+}
+
+/* Returns how many points a logarithmic axis cannot show. */
+static int cost_data(const ts_report *report, FILE *data)
+{
+    const ts_results *r = report->results;
+    int lost = 0;
+    for (int line = 0; line < r->start_count * r->sampler_count; line++) {
+        const int start = line / r->sampler_count, sampler = line % r->sampler_count;
+        char block[96];
+        block_of(r, start, sampler, block);
+        ts_gnuplot_block(
+            data, block,
+            "T, then nfe, seconds per image, (sliced) Wasserstein distance, Frechet distance, each "
+            "with the ends of its 95 % interval");
+        for (int k = 0; k < r->T_count; k++) {
+            const ts_sample_row *row = ts_results_sample(r, 0, report->ascending[k], start, sampler);
+            fprintf(data, "%g ", r->T[report->ascending[k]]);
+            for (int q = 0; q < QUANTITIES; q++) {
+                const ts_interval value = value_of(row, (quantity)q);
+                double ends[2];
+                interval_ends(value, ends);
+                ts_gnuplot_value(data, value.mean);
+                ts_gnuplot_value(data, ends[0]);
+                ts_gnuplot_value(data, ends[1]);
+                lost += q >= SLICED && value.mean <= 0;
             }
+            ts_gnuplot_line_end(data);
         }
+    }
+    return lost;
 }
 
-/* What one axis of a panel shows: a column of the data, and its range over every row. */
+/* ---- axes ---- */
+
 typedef struct axis {
-    int column;
+    quantity q;
     double low, high;
 } axis;
 
@@ -59,15 +86,28 @@ static void widen(axis *a, double value)
     }
 }
 
-/* Room around the points on a logarithmic axis. */
-static void finish(axis *a, double below, double above)
+/* Over every row that is drawn and its interval, with room around; false where there is nothing. */
+static bool range_of(const ts_results *r, axis *a, double margin)
 {
+    for (int k = 0; k < r->T_count * r->start_count * r->sampler_count; k++) {
+        const ts_interval value = value_of(&r->samples[k], a->q);
+        double ends[2];
+        interval_ends(value, ends);
+        widen(a, value.mean);
+        widen(a, ends[1]);
+        widen(a, fmax(ends[0], 0.6 * value.mean));
+    }
+    if (!(a->high > 0))
+        return false;
     const double ratio = fmax(log(a->high / a->low), 0.2);
-    a->low *= exp(-below * ratio);
-    a->high *= exp(above * ratio);
+    a->low *= exp(-margin * ratio);
+    a->high *= exp(margin * ratio);
+    return true;
 }
 
-/* The band of real data, over the panel's whole width. */
+/* ---- panels ---- */
+
+/* The band of training data, over the panel's whole width. */
 static void floor_band(double low, double high, double middle, FILE *script)
 {
     fputs("unset object\nunset arrow\n", script);
@@ -81,79 +121,104 @@ static void floor_band(double low, double high, double middle, FILE *script)
             low, high, middle, middle);
 }
 
-static void panel(const ts_chart_series *series, int count, const axis *x, const axis *y, bool x_labels,
-                  FILE *script)
+/* Beside the point, each start and sampler in a corner of its own, so that the labels of points that lie
+ * together do not. */
+static const char *const corners[] = {"right offset -0.6,-0.5", "left offset 0.6,-0.5", "left offset 0.6,0.5",
+                                      "right offset -0.6,0.5"};
+static const char *const dashes[] = {"1", "3", "2", "4"};
+
+static void plot_line(const ts_results *r, int start, int sampler, const axis *x, const axis *y, FILE *script)
 {
-    ts_chart_log_tics(script, 'x', x->low, x->high, x_labels);
-    ts_chart_log_tics(script, 'y', y->low, y->high, true);
-    fprintf(script, "set xrange [%.6g:%.6g]\nset yrange [%.6g:%.6g]\nplot ", x->low, x->high, y->low,
-            y->high);
-    for (int i = 0; i < count; i++)
-        for (int k = 0; k < 2; k++) {
-            fprintf(script,
-                    "%s'cost.dat' index '%s-%s' using %d:%d with linespoints linewidth 1.8 dashtype %s "
-                    "pointtype %d pointsize 0.8 linecolor '%s' title \"%s, %s\"",
-                    i || k ? ", \\\n  " : "", series[i].block, samplers[k][0], x->column, y->column,
-                    k ? "3" : series[i].dash, k ? series[i].hollow : series[i].point, series[i].color,
-                    series[i].title, samplers[k][1]);
-            /* the first start lies above the others, and its labels so; so do RK45's */
-            fprintf(
-                script,
-                ", \\\n  '' index '%s-%s' using %d:%d:7 with labels font @small offset 0,%s textcolor '%s' "
-                "notitle",
-                series[i].block, samplers[k][0], x->column, y->column, i == 0 || k == 1 ? "0.8" : "-0.8",
-                series[i].color);
-        }
-    fputs(
-        ", \\\n  keyentry with boxes fillstyle solid 1 noborder fillcolor '#DDDDDD' title 'training data'\n",
-        script);
+    const ts_chart_series series = ts_chart_start_of(r, start);
+    const int cx = column_of(x->q), cy = column_of(y->q);
+    char block[96];
+    block_of(r, start, sampler, block);
+    fprintf(
+        script,
+        "'cost.dat' index '%s' using %d:%d with lines linewidth 1.6 dashtype %s linecolor '%s' notitle, "
+        "\\\n  '' index '%s' using %d:%d:%d:%d:%d:%d with xyerrorbars linewidth 1.1 pointtype %d pointsize "
+        "0.8 linecolor '%s' notitle, \\\n  ",
+        block, cx, cy, dashes[sampler % 4], series.color, block, cx, cy, cx + 1, cx + 2, cy + 1, cy + 2,
+        sampler ? series.hollow : series.point, series.color);
 }
 
-bool ts_chart_cost(const ts_results *results, const ts_chart_samples *samples, FILE *data, FILE *script)
+static void plot_labels(const ts_results *r, int start, int sampler, const axis *x, const axis *y,
+                        FILE *script)
 {
-    (void)samples;
-    ts_chart_series series[TS_CHART_SERIES];
-    const int count = ts_chart_starts_of(results, series);
-    if (count == 0)
-        return false;
-    const ts_floor *f = &results->floor;
-    axis nfe = {2, INFINITY, 0}, seconds = {3, INFINITY, 0}, sliced = {4, INFINITY, 0},
-         frechet = {6, INFINITY, 0};
-    for (int i = 0; i < results->row_count; i++) {
-        const ts_result_row *row = &results->rows[i];
-        if (strcmp(row->score, series[0].score) != 0)
-            continue; /* not drawn */
-        widen(&nfe, row->nfe);
-        widen(&seconds, row->seconds_per_image);
-        widen(&sliced, row->sliced_wasserstein.mean);
-        widen(&frechet, row->frechet);
-    }
-    if (!(sliced.high > 0 && frechet.high > 0 && nfe.high > 0 && seconds.high > 0))
-        return false;
+    char block[96];
+    block_of(r, start, sampler, block);
+    fprintf(
+        script,
+        "'cost.dat' index '%s' using %d:%d:(sprintf('%%g', $1)) with labels font @small %s textcolor '%s' "
+        "notitle, \\\n  ",
+        block, column_of(x->q), column_of(y->q), corners[(start + 2 * sampler) % 4],
+        ts_chart_start_of(r, start).color);
+}
+
+static void plot_key(const ts_results *r, int start, int sampler, FILE *script)
+{
+    const ts_chart_series series = ts_chart_start_of(r, start);
+    fprintf(script, "keyentry with linespoints linewidth 1.6 dashtype %s pointtype %d linecolor '%s' title ",
+            dashes[sampler % 4], sampler ? series.hollow : series.point, series.color);
+    ts_gnuplot_text(script, "%s, %s", series.title, ts_samplers[r->samplers[sampler]].text);
+    fputs(", \\\n  ", script);
+}
+
+static void panel(const ts_results *r, const axis *x, const axis *y, FILE *script)
+{
+    ts_gnuplot_log_tics(script, 'x', x->low, x->high);
+    ts_gnuplot_log_tics(script, 'y', y->low, y->high);
+    fprintf(script, "set xrange [%.6g:%.6g]\nset yrange [%.6g:%.6g]\nplot ", x->low, x->high, y->low,
+            y->high);
+    const int lines = r->start_count * r->sampler_count;
+    for (int line = 0; line < lines; line++)
+        plot_line(r, line / r->sampler_count, line % r->sampler_count, x, y, script);
+    for (int line = 0; line < lines; line++)
+        plot_labels(r, line / r->sampler_count, line % r->sampler_count, x, y, script);
+    for (int line = 0; line < lines; line++)
+        plot_key(r, line / r->sampler_count, line % r->sampler_count, script);
+    fputs("keyentry with boxes fillstyle solid 1 noborder fillcolor '#DDDDDD' title 'training data'\n",
+          script);
+}
+
+bool ts_chart_cost(const ts_report *report, FILE *data, FILE *script)
+{
+    const ts_results *r = report->results;
+    const ts_floor *f = &r->floor;
+    axis nfe = {NFE, INFINITY, 0}, seconds = {SECONDS, INFINITY, 0}, sliced = {SLICED, INFINITY, 0},
+         frechet = {FRECHET, INFINITY, 0};
     widen(&sliced, f->sliced_wasserstein_low);
     widen(&frechet, f->frechet_low);
-    finish(&nfe, 0.08, 0.08);
-    finish(&seconds, 0.08, 0.08);
-    finish(&sliced, 0.14, 0.12);
-    finish(&frechet, 0.14, 0.12);
-    cost_data(results, series, count, data);
-    fputs(
-        "set multiplot layout 2,2 margins 0.1,0.985,0.1,0.885 spacing 0.085,0.045\nset logscale xy\n"
-        "set key at screen 0.53, screen 0.99 center top vertical maxrows 2 width -3 samplen 3 spacing 1.05\n",
-        script);
-    ts_chart_y_label(script, "sliced Wasserstein distance", 0.2);
-    floor_band(f->sliced_wasserstein_low, f->sliced_wasserstein_high, f->sliced_wasserstein, script);
-    panel(series, count, &nfe, &sliced, false, script);
+    if (!range_of(r, &nfe, 0.1) || !range_of(r, &seconds, 0.1) || !range_of(r, &sliced, 0.12) ||
+        !range_of(r, &frechet, 0.12))
+        return false;
+    const int lost = cost_data(report, data);
+    const int rows = ts_chart_legend(script, r->start_count * r->sampler_count + 1, 3);
+    fprintf(script,
+            "set multiplot layout 2,2 margins 0.1,0.985,0.115,%.3f spacing 0.085,0.09\nset logscale xy\n",
+            0.97 - 0.032 * rows);
+    ts_gnuplot_y_label(script, r->projections > 1 ? "sliced Wasserstein distance" : "Wasserstein distance",
+                       0.018);
+    floor_band(f->sliced_wasserstein_low, f->sliced_wasserstein_high, f->sliced_wasserstein.mean, script);
+    panel(r, &nfe, &sliced, script);
     fputs("unset key\nunset label 99\n", script);
-    panel(series, count, &seconds, &sliced, false, script);
-    char text[64];
-    snprintf(text, sizeof text, "Fréchet distance (%s)", results->rows[0].frechet_features);
-    fputs("set xlabel 'network evaluations (NFE)'\n", script);
-    ts_chart_y_label(script, text, 0.2);
-    floor_band(f->frechet_low, f->frechet_high, f->frechet, script);
-    panel(series, count, &nfe, &frechet, true, script);
-    fputs("unset label 99\nset xlabel 'seconds per image'\n", script);
-    panel(series, count, &seconds, &frechet, true, script);
+    panel(r, &seconds, &sliced, script);
+    char text[96];
+    snprintf(text, sizeof text, "Fréchet distance (%s)",
+             ts_features_kind_words.word[r->samples[0].frechet_features]);
+    ts_gnuplot_x_label(script, "network evaluations (NFE)");
+    ts_gnuplot_y_label(script, text, 0.018);
+    floor_band(f->frechet_low, f->frechet_high, f->frechet.mean, script);
+    panel(r, &nfe, &frechet, script);
+    fputs("unset label 99\n", script);
+    if (lost) {
+        fputs("set label 98 ", script);
+        ts_gnuplot_text(script, "%d distance%s at or below zero, not on a logarithmic axis", lost,
+                        lost == 1 ? "" : "s");
+        fputs(" at screen 0.985, screen 0.012 right font @small\n", script);
+    }
+    ts_gnuplot_x_label(script, "seconds per image");
+    panel(r, &seconds, &frechet, script);
     fputs("unset multiplot\n", script);
     return true;
 }

@@ -1,244 +1,313 @@
 /* Charts of mixtures, whose truth is known: the decomposition of the bound, and the samples themselves. */
-#include "report/chart_internal.h"
-
 #include <math.h>
-#include <string.h>
+
+#include "report/chart_internal.h"
+#include "run/scores.h"
+#include "run/starts.h"
 
 /* ---- decomposition ---- */
 
-static bool has_K(const ts_results *results)
+/* nats: what is lower on the left panel is noise */
+#define LOWEST 1e-4
+
+static bool has_K(const ts_results *r)
 {
-    for (int i = 0; i < results->row_count; i++)
-        if (isfinite(results->rows[i].K.mean))
+    for (int i = 0; i < ts_results_bound_count(r); i++)
+        if (isfinite(r->bounds[i].K.mean))
             return true;
     return false;
 }
 
-static void decomposition_data(const ts_results *results, const ts_chart_series *series, int count,
-                               FILE *data)
+/* A value for a logarithmic axis with the ends of its interval; one that is not above LOWEST is left out and
+ * counted. */
+static void log_interval(FILE *data, ts_interval value, int *hidden)
 {
-    double times[TS_CHART_TIMES];
-    const int time_count = ts_chart_times_of(results, times);
-    for (int i = 0; i < count; i++) {
-        ts_chart_block(data, series[i].block,
-                       "T, KL(p_T, start), 95 % interval, K(T), 95 % interval, G(T) = I(T) - K(T), nats");
-        for (int k = 0; k < time_count; k++) {
-            const ts_result_row *row =
-                ts_results_find(results, times[k], series[i].prior, series[i].score, NULL);
-            if (row)
-                fprintf(data, "%.10g %.10g %.10g %.10g %.10g %.10g\n", row->T, row->kl_prior.mean,
-                        row->kl_prior.half, row->K.mean, row->K.half,
-                        row->terms.diffusion.mean - row->K.mean);
-        }
-    }
-    if (results->exact_count > 0) {
-        ts_chart_block(data, "exact", "T, KL(p_T, N(0, I)), K(T) by quadrature, nats");
-        for (int i = 0; i < results->exact_count; i++)
-            fprintf(data, "%.10g %.10g %.10g\n", results->exact[i].T, results->exact[i].kl_normal,
-                    results->exact[i].K);
-    }
+    const double half = isfinite(value.half) ? value.half : 0;
+    const bool shown = value.mean > LOWEST;
+    ts_gnuplot_value(data, shown ? value.mean : NAN);
+    ts_gnuplot_value(data, shown ? fmax(value.mean - half, 0.1 * LOWEST) : NAN);
+    ts_gnuplot_value(data, shown ? value.mean + half : NAN);
+    *hidden += value.mean <= LOWEST;
 }
 
-/* Left: what the bound falls short by.  Right: K(T), far larger. */
-bool ts_chart_decomposition(const ts_results *results, const ts_chart_samples *samples, FILE *data,
-                            FILE *script)
+/* A start whose divergence is nothing but zeros has no line. */
+static bool is_apart(const ts_results *r, int start)
 {
-    (void)samples;
-    ts_chart_series series[TS_CHART_SERIES];
-    const int count = ts_chart_series_of(results, series);
-    if (!has_K(results))
-        return false;
-    decomposition_data(results, series, count, data);
-    const bool exact = results->exact_count > 0;
-    ts_chart_y_label(script, "nats", 0.195);
-    fputs("set multiplot layout 1,2 margins 0.095,0.985,0.185,0.955 spacing 0.15,0\n"
-          "set xrange [0:1.04]\nset xtics 0.2\nset xlabel \"diffusion time {/:Italic T}\"\n"
-          "set logscale y\nset format y '10^{%L}'\n"
-          "set yrange [1e-4:*]\nset key top right font @small spacing 1.05\nplot ",
-          script);
-    const char *separator = "";
-    for (int i = 0; i < count; i++) {
-        if (strcmp(series[i].prior, "mixture") != 0 && !strcmp(series[i].score, series[0].score)) {
-            fprintf(
-                script,
-                "%s'decomposition.dat' index '%s' using 1:(abs($2)):3 with yerrorlines linewidth 2 pointtype "
-                "%d pointsize 0.8 linecolor '%s' title \"KL from {/:Italic p_T} to %s\"",
-                separator, series[i].block, series[i].point, series[i].color,
-                !strcmp(series[i].prior, "glow") ? "Glow" : "{/:Italic N}(0, {/:Italic I})");
-            separator = ", \\\n  ";
+    for (int k = 0; k < r->T_count; k++)
+        if (fabs(ts_results_bound(r, 0, k, start)->kl_prior.mean) > 0)
+            return true;
+    return false;
+}
+
+static int decomposition_data(const ts_report *report, FILE *data)
+{
+    const ts_results *r = report->results;
+    int hidden = 0;
+    for (int group = 0; group < r->score_count * r->start_count; group++) {
+        const int score = group / r->start_count, start = group % r->start_count;
+        int here = 0, error_here = 0;
+        ts_gnuplot_block(
+            data, ts_chart_series_of(r, score, start).block,
+            "T, KL(p_T, start) with the ends of its 95 % interval, K(T) with the half width of its "
+            "own, G(T) = I(T) - K(T), nats");
+        for (int k = 0; k < r->T_count; k++) {
+            const ts_bound_row *row = ts_results_bound(r, score, report->ascending[k], start);
+            ts_gnuplot_value(data, row->T);
+            log_interval(data, row->kl_prior, &here);
+            ts_gnuplot_value(data, row->K.mean);
+            ts_gnuplot_value(data, row->K.half);
+            const double error = row->terms.diffusion.mean - row->K.mean;
+            ts_gnuplot_value(data, error > LOWEST ? error : NAN);
+            error_here += error <= LOWEST;
+            ts_gnuplot_line_end(data);
         }
-        if (!strcmp(series[i].prior, series[0].prior)) {
-            const bool is_exact = !strcmp(series[i].score, "exact");
-            if (is_exact)
-                continue; /* zero but for the draws */
-            fprintf(script,
-                    "%s'decomposition.dat' index '%s' using 1:6 with linespoints linewidth 2 pointtype 13 "
-                    "pointsize 0.9 linecolor '#CC79A7' title \"{/:Italic G}({/:Italic T}), trained score\"",
-                    separator, series[i].block);
-            separator = ", \\\n  ";
+        if (score == 0 && is_apart(r, start))
+            hidden += here;
+        if (start == 0 && ts_scores[r->scores[score]].trained)
+            hidden += error_here;
+    }
+    if (r->exact_count > 0) {
+        ts_gnuplot_block(data, "exact", "T, KL(p_T, N(0, I)), K(T) by quadrature, nats");
+        for (int i = 0; i < r->exact_count; i++) {
+            ts_gnuplot_value(data, r->exact[i].T);
+            ts_gnuplot_value(data, r->exact[i].kl_normal);
+            ts_gnuplot_value(data, r->exact[i].K);
+            ts_gnuplot_line_end(data);
         }
     }
-    if (exact)
+    return hidden;
+}
+
+/* What the bound falls short by. */
+static void shortfall_panel(const ts_results *r, FILE *script)
+{
+    const char *separator = "plot ";
+    for (int start = 0; start < r->start_count; start++) {
+        if (!is_apart(r, start))
+            continue;
+        const ts_chart_series series = ts_chart_start_of(r, start);
         fprintf(script,
-                "%s'decomposition.dat' index 'exact' using 1:2 with lines linewidth 1.6 dashtype 3 "
-                "linecolor 'black' title \"KL to {/:Italic N}(0, {/:Italic I}), exact\"",
+                "%s'decomposition.dat' index '%s' using 1:2:3:4 with yerrorlines linewidth 2 pointtype %d "
+                "pointsize 0.8 linecolor '%s' title ",
+                separator, ts_chart_series_of(r, 0, start).block, series.point, series.color);
+        ts_gnuplot_text(script, "KL from {/:Italic p_T} to %s", series.title);
+        separator = ", \\\n  ";
+    }
+    for (int score = 0; score < r->score_count; score++) {
+        if (!ts_scores[r->scores[score]].trained)
+            continue; /* of the exact one it is zero but for the draws */
+        fprintf(
+            script,
+            "%s'decomposition.dat' index '%s' using 1:7 with linespoints linewidth 2 pointtype 13 pointsize "
+            "0.9 linecolor '#CC79A7' title ",
+            separator, ts_chart_series_of(r, score, 0).block);
+        ts_gnuplot_text(script, "{/:Italic G}({/:Italic T}), %s", ts_scores[r->scores[score]].label);
+        separator = ", \\\n  ";
+    }
+    const int plain = ts_report_plain(r);
+    if (r->exact_count > 0 && plain >= 0) {
+        fprintf(script,
+                "%s'decomposition.dat' index 'exact' using 1:2 with lines linewidth 1.6 dashtype 3 linecolor "
+                "'black' title ",
                 separator);
+        ts_gnuplot_text(script, "KL to %s, exact", ts_chart_start_of(r, plain).title);
+        separator = ", \\\n  ";
+    }
+    fputs(*separator == 'p' ? "plot NaN notitle\n" : "\n", script);
+}
+
+/* Left: the shortfall.  Right: K(T), far larger. */
+bool ts_chart_decomposition(const ts_report *report, FILE *data, FILE *script)
+{
+    const ts_results *r = report->results;
+    if (!has_K(r))
+        return false;
+    const int hidden = decomposition_data(report, data);
     fprintf(
         script,
-        "\nunset logscale y\nset format y '%%g'\nset yrange [*:*]\nset key bottom right\n"
-        "plot 'decomposition.dat' index '%s' using 1:4:5 with yerrorbars linewidth 2 pointtype 7 pointsize "
-        "0.8 linecolor '#0072B2' title \"{/:Italic K}({/:Italic T}), draws\"",
-        series[0].block);
-    if (exact)
-        fputs(", \\\n  'decomposition.dat' index 'exact' using 1:3 with lines linewidth 1.6 dashtype 3 "
-              "linecolor "
-              "'black' title \"{/:Italic K}({/:Italic T}), exact\"",
-              script);
+        "set multiplot layout 1,2 margins 0.095,0.985,0.19,0.78 spacing 0.125,0\n"
+        "set xrange [0:1.04]\nset xtics 0.2\nset logscale y\nset yrange [%g:*]\n"
+        "set key at graph 0.5, graph 1.3 center top vertical maxrows 4 samplen 2 spacing 1.05 font @small\n",
+        LOWEST);
+    ts_gnuplot_x_label(script, "diffusion time {/:Italic T}");
+    ts_gnuplot_powers(script, 'y');
+    ts_gnuplot_y_label(script, "nats", 0.018);
+    if (hidden) {
+        fputs("set label 98 ", script);
+        ts_gnuplot_text(script, "%d estimate%s below the axis: noise around zero", hidden,
+                        hidden == 1 ? "" : "s");
+        fputs(" at graph 0.02, graph 0.04 left font @small front\n", script);
+    }
+    shortfall_panel(r, script);
+    fputs("unset label 98\nunset logscale y\nset format y '%g'\nset yrange [*:*]\n", script);
+    ts_gnuplot_y_label(script, "nats", 0.521);
+    const ts_chart_series first = ts_chart_series_of(r, 0, 0);
+    fprintf(
+        script,
+        "plot 'decomposition.dat' index '%s' using 1:5:6 with yerrorbars linewidth 2 pointtype 7 pointsize "
+        "0.8 linecolor '#0072B2' title ",
+        first.block);
+    ts_gnuplot_text(script, "{/:Italic K}({/:Italic T}), draws");
+    if (r->exact_count > 0) {
+        fputs(
+            ", \\\n  '' index 'exact' using 1:3 with lines linewidth 1.6 dashtype 3 linecolor 'black' title ",
+            script);
+        ts_gnuplot_text(script, "{/:Italic K}({/:Italic T}), exact");
+    }
     fputs("\nunset multiplot\n", script);
     return true;
 }
 
-/* ---- samples ---- */
+/* ---- samples: a row a start, a column a T ---- */
 
-typedef struct panels {
-    double times[TS_CHART_TIMES];
-    int columns, rows;
-    ts_chart_series series[TS_CHART_SERIES]; /* one a row */
-} panels;
+enum { BINS = 60, MOST_POINTS = 1500 };
 
-static bool arrange(const ts_results *results, const ts_chart_samples *samples, panels *p)
+/* The range of held-out data along one axis, and some room. */
+typedef struct range {
+    double low, high;
+} range;
+
+static range range_of(const ts_stored *data, int d, int axis)
 {
-    p->columns = ts_chart_times_of(results, p->times);
-    p->rows = ts_chart_starts_of(results, p->series);
-    return samples && p->columns > 0 && p->rows > 0 && samples->set_count > 0;
+    range r = {INFINITY, -INFINITY};
+    for (int i = 0; i < data->n; i++) {
+        r.low = fmin(r.low, data->x[(int64_t)i * d + axis]);
+        r.high = fmax(r.high, data->x[(int64_t)i * d + axis]);
+    }
+    const double margin = 0.12 * (r.high - r.low) + 1e-9;
+    return (range){r.low - margin, r.high + margin};
 }
 
-static const struct ts_chart_set *set_of(const ts_chart_samples *samples, double T, const char *prior)
+static bool outside(const float *x, const range *ranges, int axes)
 {
-    for (int i = 0; i < samples->set_count; i++)
-        if (samples->sets[i].T == T && !strcmp(samples->sets[i].prior, prior))
-            return &samples->sets[i];
-    return NULL;
+    for (int axis = 0; axis < axes; axis++)
+        if (!(x[axis] >= ranges[axis].low && x[axis] <= ranges[axis].high))
+            return true;
+    return false;
 }
 
-static void panel_title(const panels *p, int row, int column, FILE *script)
+static void histogram(const ts_stored *set, const range *r, FILE *data)
 {
-    if (row == 0)
-        fprintf(script, "set title \"{/:Italic T} = %g\" offset 0,-0.6\n", p->times[column]);
-    else
-        fputs("unset title\n", script);
-    if (column == 0)
-        fprintf(script, "set ylabel \"%s\" textcolor '%s' offset 0.5,0\n", p->series[row].title,
-                p->series[row].color);
-    else
-        fputs("unset ylabel\n", script);
+    double density[BINS] = {0};
+    const double width = (r->high - r->low) / BINS;
+    for (int i = 0; i < set->n; i++) {
+        const double place = floor((set->x[i] - r->low) / width);
+        if (place >= 0 && place < BINS)
+            density[(int)place] += 1 / (width * set->n);
+    }
+    for (int b = 0; b < BINS; b++)
+        fprintf(data, "%.6g %.6g\n", r->low + (b + 0.5) * width, density[b]);
 }
 
-static void multiplot(const panels *p, FILE *script)
+static void scatter(const ts_stored *set, const range *ranges, FILE *data)
 {
+    const int d = set->h * set->w * set->c;
+    for (int i = 0; i < set->n && i < MOST_POINTS; i++)
+        if (!outside(set->x + (int64_t)i * d, ranges, 2))
+            fprintf(data, "%.5g %.5g\n", set->x[(int64_t)i * d], set->x[(int64_t)i * d + 1]);
+}
+
+static void block_of(const ts_results *r, int row, int T, char block[96])
+{
+    snprintf(block, 96, "%s-T%g", ts_chart_start_of(r, row).block, r->T[T]);
+}
+
+/* What stands around a panel, and on it how many samples the axes leave out. */
+static void frame_panel(const ts_report *report, int row, int column, const range *ranges, int axes,
+                        FILE *script)
+{
+    const ts_results *r = report->results;
+    const int T = report->ascending[column];
+    const ts_stored *set = &report->drawn[T * r->start_count + row];
+    const int d = set->h * set->w * set->c;
+    const ts_chart_series series = ts_chart_start_of(r, row);
+    char title[64];
+    int lost = 0;
+    for (int i = 0; i < set->n; i++)
+        lost += outside(set->x + (int64_t)i * d, ranges, axes);
+    snprintf(title, sizeof title, "{/:Italic T} = %g", r->T[T]);
+    fputs("set title ", script);
+    ts_gnuplot_text(script, "%s", row == 0 ? title : "");
+    fputs(" offset 0,-0.6\n", script);
+    fputs("set ylabel ", script);
+    ts_gnuplot_text(script, "%s", column == 0 ? series.title : "");
+    fprintf(script, " textcolor '%s' offset 0.5,0\nunset label 1\n", series.color);
+    if (lost) {
+        fputs("set label 1 ", script);
+        ts_gnuplot_text(script, "%.2g %% outside", 100.0 * lost / set->n);
+        fputs(" at graph 0.97, graph 0.94 right font @small front\n", script);
+    }
+}
+
+static bool any_drawn(const ts_report *report)
+{
+    const ts_results *r = report->results;
+    for (int k = 0; report->drawn && k < r->T_count * r->start_count; k++)
+        if (report->drawn[k].x)
+            return report->data.x != NULL;
+    return false;
+}
+
+typedef void write_set(const ts_stored *set, const range *ranges, FILE *data);
+
+/* Both charts: `axes` of the data, `write` for each set's block, and what the script draws of a block and of
+ * the held-out data. */
+static void panels(const ts_report *report, const range *ranges, int axes, write_set *write,
+                   const char *columns, const char *name, const char *samples_style, const char *data_style,
+                   bool data_first, FILE *data, FILE *script)
+{
+    const ts_results *r = report->results;
+    ts_gnuplot_block(data, "data", columns);
+    write(&report->data, ranges, data);
     fprintf(script,
             "set multiplot layout %d,%d margins 0.05,0.99,0.03,0.91 spacing 0.012,0.03\n"
             "set border linecolor '#999999'\nunset key\nset format ''\nset tics scale 0.4\n",
-            p->rows, p->columns);
-}
-
-enum { BINS = 60 };
-
-static void histogram(const float *x, int64_t count, double low, double high, FILE *data)
-{
-    double density[BINS] = {0};
-    for (int64_t i = 0; i < count; i++) {
-        const double place = floor((x[i] - low) / (high - low) * BINS);
-        if (place >= 0 && place < BINS)
-            density[(int)place] += BINS / ((high - low) * (double)count);
-    }
-    for (int b = 0; b < BINS; b++)
-        fprintf(data, "%.6g %.6g\n", low + (b + 0.5) * (high - low) / BINS, density[b]);
-}
-
-static void range_of(const ts_chart_samples *samples, int axis, double *low, double *high)
-{
-    *low = INFINITY;
-    *high = -INFINITY;
-    for (int64_t i = 0; i < samples->data_count; i++) {
-        *low = fmin(*low, samples->data[i * samples->d + axis]);
-        *high = fmax(*high, samples->data[i * samples->d + axis]);
-    }
-    const double margin = 0.12 * (*high - *low) + 1e-9;
-    *low -= margin;
-    *high += margin;
-}
-
-bool ts_chart_samples_1d(const ts_results *results, const ts_chart_samples *samples, FILE *data, FILE *script)
-{
-    panels p;
-    if (!arrange(results, samples, &p) || samples->d != 1 || samples->data_count < 1)
-        return false;
-    double low, high;
-    range_of(samples, 0, &low, &high);
-    ts_chart_block(data, "data", "x, density");
-    histogram(samples->data, samples->data_count, low, high, data);
-    multiplot(&p, script);
-    fprintf(script, "set xrange [%.6g:%.6g]\nset yrange [0:*]\nset style fill solid 0.55 noborder\n", low,
-            high);
-    for (int r = 0; r < p.rows; r++)
-        for (int c = 0; c < p.columns; c++) {
-            char block[64];
-            snprintf(block, sizeof block, "%s-T%g", p.series[r].prior, p.times[c]);
-            const struct ts_chart_set *set = set_of(samples, p.times[c], p.series[r].prior);
-            panel_title(&p, r, c, script);
-            if (set) {
-                ts_chart_block(data, block, "x, density");
-                histogram(set->x, set->count, low, high, data);
-                fprintf(script,
-                        "plot 'samples_1d.dat' index '%s' with boxes linecolor '%s', \\\n     '' index "
-                        "'data' with lines linewidth 1.4 linecolor '#222222'\n",
-                        block, p.series[r].color);
-            } else {
+            r->start_count, r->T_count);
+    for (int row = 0; row < r->start_count; row++)
+        for (int column = 0; column < r->T_count; column++) {
+            const int T = report->ascending[column];
+            const ts_stored *set = &report->drawn[T * r->start_count + row];
+            char block[96], samples[256], held_out[256];
+            if (!set->x) {
                 fputs("set multiplot next\n", script);
+                continue;
             }
+            block_of(r, row, T, block);
+            ts_gnuplot_block(data, block, columns);
+            write(set, ranges, data);
+            frame_panel(report, row, column, ranges, axes, script);
+            snprintf(samples, sizeof samples, "'%s.dat' index '%s' with %s linecolor '%s'", name, block,
+                     samples_style, ts_chart_start_of(r, row).color);
+            snprintf(held_out, sizeof held_out, "'%s.dat' index 'data' with %s", name, data_style);
+            fprintf(script, "plot %s, \\\n     %s\n", data_first ? held_out : samples,
+                    data_first ? samples : held_out);
         }
     fputs("unset multiplot\n", script);
+}
+
+bool ts_chart_samples_1d(const ts_report *report, FILE *data, FILE *script)
+{
+    const ts_stored *held_out = &report->data;
+    if (!any_drawn(report) || held_out->h * held_out->w * held_out->c != 1)
+        return false;
+    const range x = range_of(held_out, 1, 0);
+    fprintf(script, "set xrange [%.6g:%.6g]\nset yrange [0:*]\nset style fill solid 0.55 noborder\n", x.low,
+            x.high);
+    panels(report, &x, 1, histogram, "x, density", "samples_1d", "boxes",
+           "lines linewidth 1.4 linecolor '#222222'", false, data, script);
     return true;
 }
 
-static void scatter(const float *x, int64_t count, int d, FILE *data)
+bool ts_chart_samples_2d(const ts_report *report, FILE *data, FILE *script)
 {
-    const int64_t most = 1500;
-    for (int64_t i = 0; i < count && i < most; i++)
-        fprintf(data, "%.5g %.5g\n", x[i * d], x[i * d + 1]);
-}
-
-bool ts_chart_samples_2d(const ts_results *results, const ts_chart_samples *samples, FILE *data, FILE *script)
-{
-    panels p;
-    if (!arrange(results, samples, &p) || samples->d < 2 || samples->data_count < 1)
+    const ts_stored *held_out = &report->data;
+    const int d = held_out->h * held_out->w * held_out->c;
+    if (!any_drawn(report) || d < 2)
         return false;
-    double low[2], high[2];
-    range_of(samples, 0, &low[0], &high[0]);
-    range_of(samples, 1, &low[1], &high[1]);
-    ts_chart_block(data, "data", "x1, x2");
-    scatter(samples->data, samples->data_count, samples->d, data);
-    multiplot(&p, script);
-    fprintf(script, "set xrange [%.6g:%.6g]\nset yrange [%.6g:%.6g]\n", low[0], high[0], low[1], high[1]);
-    for (int r = 0; r < p.rows; r++)
-        for (int c = 0; c < p.columns; c++) {
-            char block[64];
-            snprintf(block, sizeof block, "%s-T%g", p.series[r].prior, p.times[c]);
-            const struct ts_chart_set *set = set_of(samples, p.times[c], p.series[r].prior);
-            panel_title(&p, r, c, script);
-            if (set) {
-                ts_chart_block(data, block, "x1, x2");
-                scatter(set->x, set->count, samples->d, data);
-                fprintf(script,
-                        "plot 'samples_2d.dat' index 'data' with points pointtype 7 pointsize 0.16 linecolor "
-                        "'#BBBBBB', \\\n     '' index '%s' with points pointtype 7 pointsize 0.16 linecolor "
-                        "'%s'\n",
-                        block, p.series[r].color);
-            } else {
-                fputs("set multiplot next\n", script);
-            }
-        }
-    fputs("unset multiplot\n", script);
+    const range ranges[2] = {range_of(held_out, d, 0), range_of(held_out, d, 1)};
+    fprintf(script, "set xrange [%.6g:%.6g]\nset yrange [%.6g:%.6g]\n", ranges[0].low, ranges[0].high,
+            ranges[1].low, ranges[1].high);
+    panels(report, ranges, 2, scatter, "x1, x2", "samples_2d", "points pointtype 7 pointsize 0.16",
+           "points pointtype 7 pointsize 0.16 linecolor '#BBBBBB'", true, data, script);
     return true;
 }

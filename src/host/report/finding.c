@@ -1,19 +1,25 @@
-/* The finding of a sweep in words. */
-#include "report/internal.h"
+#include "report/finding.h"
 
 #include <math.h>
-#include <string.h>
 
-static const char *score_of(const ts_results *results)
+#include "diffusion/samplers/sampler.h"
+#include "report/html.h"
+#include "run/starts.h"
+
+/* of the sweep, at which what a shorter T costs is told */
+enum { SHORT_TIMES = 3 };
+
+static const char *name_of(const ts_results *r, int start)
 {
-    return results->rows[0].score;
+    return ts_starts[r->starts[start]].html;
 }
 
-const ts_best *ts_report_aided(const ts_results *results)
+static const ts_best *told(const ts_results *r, int start)
 {
-    const ts_best *glow = ts_results_best(results, "glow", score_of(results));
-    return glow ? glow : ts_results_best(results, "mixture", score_of(results));
+    return ts_report_worse_than_uniform(r, start) ? NULL : ts_report_best(r, 0, start);
 }
+
+/* ---- where the bound is best ---- */
 
 static void list_not_worse(const ts_best *best, FILE *page)
 {
@@ -25,109 +31,163 @@ static void list_not_worse(const ts_best *best, FILE *page)
         }
 }
 
-/* Where the bound of one start is best, and its T*. */
-static void best_times(const ts_results *results, const ts_best *best, FILE *page)
+static void best_times(const ts_results *r, int start, FILE *page)
 {
-    const ts_result_row *top = ts_results_find(results, best->T_best, best->prior, best->score, NULL);
-    const ts_result_row *star = ts_results_find(results, best->T_star, best->prior, best->score, NULL);
+    const ts_best *best = told(r, start);
+    const ts_bound_row *top = best ? ts_report_bound_at(r, start, best->T_best) : NULL;
+    const ts_bound_row *star = best ? ts_report_bound_at(r, start, best->T_star) : NULL;
     if (!top || !star)
         return;
-    fprintf(page,
-            "<p>Started from <b>%s</b>, the bound is best at <i>T</i>&nbsp;=&nbsp;%g (%.3f &plusmn; %.3f "
-            "bits per "
-            "dimension), and <b><i>T</i>* = %g</b>",
-            ts_report_prior(best->prior), best->T_best, top->terms.bpd.mean, top->terms.bpd.half,
-            best->T_star);
-    if (best->T_star != best->T_best)
-        fprintf(page, " (%.3f &plusmn; %.3f)", star->terms.bpd.mean, star->terms.bpd.half);
-    fputs(". Not significantly worse than the best: <i>T</i>&nbsp;=&nbsp;", page);
+    fprintf(page, "<p>Started from <b>%s</b>, the bound is best at <i>T</i>&nbsp;=&nbsp;%g (",
+            name_of(r, start), best->T_best);
+    ts_html_interval(page, 3, top->terms.bpd);
+    fprintf(page, " bits per dimension), and <b><i>T</i>*&nbsp;=&nbsp;%g</b>", best->T_star);
+    if (best->T_star != best->T_best) {
+        fputs(" (", page);
+        ts_html_interval(page, 3, star->terms.bpd);
+        fputs(")", page);
+    }
+    fputs(". Not told apart from the best: <i>T</i>&nbsp;=&nbsp;", page);
     list_not_worse(best, page);
     fputs(".</p>\n", page);
 }
 
-static double deficit_bits(const ts_results *results, const ts_best *best, double T, double *half)
+/* ---- what a short T costs ---- */
+
+static bool deficit_at(const ts_results *r, const ts_best *best, double T, ts_interval *bits)
 {
     for (int i = 0; best && i < best->count; i++)
         if (best->T[i] == T) {
-            const double bits = results->h * results->w * results->c * M_LN2;
-            *half = best->deficit_half[i] / bits;
-            return best->deficit[i] / bits;
+            *bits =
+                (ts_interval){ts_report_bits(r, best->deficit[i]), ts_report_bits(r, best->deficit_half[i])};
+            return isfinite(bits->mean);
         }
-    return *half = NAN;
+    return false;
 }
 
-/* What the shortest times cost with and without the auxiliary density. */
-static void cost_of_short_times(const ts_results *results, const ts_best *normal, const ts_best *aided,
-                                FILE *page)
+static void cost_of_short_times(const ts_report *report, FILE *page)
 {
-    fputs("<p>What a short <i>T</i> costs in the bound, against the best <i>T</i> of the same start: ", page);
-    const char *separator = "";
-    for (int i = aided->count - 1; i >= 0 && i >= aided->count - 3; i--) {
-        const double T = aided->T[i];
-        double half_normal, half_aided;
-        const double lost_normal = deficit_bits(results, normal, T, &half_normal);
-        const double lost_aided = deficit_bits(results, aided, T, &half_aided);
-        fprintf(page,
-                "%sat <i>T</i>&nbsp;=&nbsp;%g <b>%.3f</b> &plusmn; %.3f bits per dimension from %s and "
-                "<b>%.3f</b> "
-                "&plusmn; "
-                "%.3f from %s",
-                separator, T, lost_normal, half_normal, ts_report_prior("normal"), lost_aided, half_aided,
-                ts_report_prior(aided->prior));
-        separator = "; ";
+    const ts_results *r = report->results;
+    const char *before =
+        "<p>What a short <i>T</i> costs in the bound, in bits per dimension against the best "
+        "<i>T</i> of the same start: ";
+    for (int k = SHORT_TIMES < r->T_count ? SHORT_TIMES - 1 : r->T_count - 1; k >= 0; k--) {
+        const double T = r->T[report->ascending[k]];
+        bool first = true;
+        for (int start = 0; start < r->start_count; start++) {
+            ts_interval bits;
+            if (!deficit_at(r, told(r, start), T, &bits))
+                continue;
+            if (first)
+                fprintf(page, "%sat <i>T</i>&nbsp;=&nbsp;%g ", before, T);
+            else
+                fputs(" and ", page);
+            fprintf(page, "from %s ", name_of(r, start));
+            if (T == told(r, start)->T_best)
+                fputs("nothing, it is the best", page);
+            else
+                ts_html_interval(page, 3, bits);
+            first = false;
+            before = "; ";
+        }
     }
-    fputs(".</p>\n", page);
+    if (*before == ';')
+        fputs(".</p>\n", page);
 }
 
-/* What T* saves in sampling, and what that does to the samples. */
-static void saving(const ts_results *results, const ts_best *best, double longest, FILE *page)
+/* ---- what T* saves ---- */
+
+static void distance(const char *words, ts_interval value, FILE *page)
 {
-    const ts_result_row *star = ts_results_find(results, best->T_star, best->prior, best->score, "em");
-    const ts_result_row *full = ts_results_find(results, longest, best->prior, best->score, "em");
-    if (!star || !full || star == full || !isfinite(star->sliced_wasserstein.mean))
+    if (!isfinite(value.mean))
         return;
-    fprintf(page,
-            "<p>Sampling at <i>T</i>* = %g instead of %g takes %.0f network evaluations instead of %.0f "
-            "(Euler&ndash;Maruyama) and was measured <b>%.1f times faster</b> (%.3g s against %.3g s an "
-            "image). The "
-            "sliced Wasserstein distance of the samples to held-out data is %.4f at <i>T</i>* and %.4f at %g",
-            star->T, full->T, star->nfe, full->nfe, full->seconds_per_image / star->seconds_per_image,
-            star->seconds_per_image, full->seconds_per_image, star->sliced_wasserstein.mean,
-            full->sliced_wasserstein.mean, full->T);
-    const ts_result_row *plain = ts_results_find(results, star->T, "normal", best->score, "em");
-    if (plain && plain != star)
-        fprintf(page, "; started from %s at the same <i>T</i>* it is %.4f", ts_report_prior("normal"),
-                plain->sliced_wasserstein.mean);
-    if (isfinite(results->floor.sliced_wasserstein))
-        fprintf(page, " (training data score %.4f)", results->floor.sliced_wasserstein);
-    fputs(".</p>\n", page);
+    fputs(words, page);
+    ts_html_interval(page, 4, value);
 }
 
-void ts_report_finding(const ts_results *results, FILE *page)
+static void evaluations(const ts_results *r, const ts_sample_row *star, const ts_sample_row *full,
+                        double T_star, double longest, FILE *page)
 {
-    const char *score = score_of(results);
-    const ts_best *normal = ts_results_best(results, "normal", score);
-    const ts_best *aided = ts_report_aided(results);
-    double longest = 0;
-    for (int i = 0; i < results->row_count; i++)
-        longest = fmax(longest, results->rows[i].T);
-    if (aided)
-        best_times(results, aided, page);
-    if (normal)
-        best_times(results, normal, page);
-    if (normal && aided)
-        cost_of_short_times(results, normal, aided, page);
-    if (aided)
-        saving(results, aided, longest, page);
-    fputs("<p class=\"note\"><i>T</i>* is the smallest <i>T</i> in the sweep whose bound is not worse than "
-          "the best "
-          "one's within the 95 % interval of their difference, taken datum by datum.</p>\n",
-          page);
-    if (results->steps_per_unit < 1000)
+    const ts_sampler_row *sampler = &ts_samplers[star->sampler];
+    fprintf(page,
+            "<p>%s takes %.0f network evaluations for a sample at <i>T</i>* = %g and %.0f at "
+            "<i>T</i>&nbsp;=&nbsp;%g",
+            sampler->html, star->nfe, T_star, full->nfe, longest);
+    if (sampler->integrator && sampler->steps == 0)
         fprintf(page,
-                "<p class=\"note\">Euler&ndash;Maruyama took %.0f steps a unit of time here (the customary "
-                "1000 would "
-                "cost %.1f times as much): times and distances of its samples are those of this coarser "
-                "discretisation.</p>\n",
-                results->steps_per_unit, 1000 / results->steps_per_unit);
+                ", in proportion to <i>T</i> because its step length is fixed (%.0f steps a unit of time)",
+                r->steps_per_unit);
+    if (isfinite(star->seconds_per_image.mean) && isfinite(full->seconds_per_image.mean)) {
+        fputs("; in one timing an image took ", page);
+        ts_html_scale(page, 3, star->seconds_per_image);
+        fputs("&nbsp;s and ", page);
+        ts_html_scale(page, 3, full->seconds_per_image);
+        fputs("&nbsp;s", page);
+    }
+    fputs(".", page);
+}
+
+static void saving(const ts_report *report, int start, FILE *page)
+{
+    const ts_results *r = report->results;
+    const double longest = r->T[report->ascending[r->T_count - 1]];
+    const ts_best *best = told(r, start);
+    const ts_sample_row *star = best ? ts_report_sample_at(r, start, best->T_star) : NULL;
+    const ts_sample_row *full = ts_report_sample_at(r, start, longest);
+    if (!star || !full || best->T_star == longest || !isfinite(star->nfe) || !isfinite(full->nfe))
+        return;
+    evaluations(r, star, full, best->T_star, longest, page);
+    if (isfinite(star->sliced_wasserstein.mean)) {
+        fprintf(page, " The %sWasserstein distance of its samples from %s to held-out data is ",
+                r->projections > 1 ? "sliced " : "", name_of(r, start));
+        ts_html_interval(page, 4, star->sliced_wasserstein);
+        char words[160];
+        snprintf(words, sizeof words, " at <i>T</i>* and ");
+        distance(words, full->sliced_wasserstein, page);
+        fprintf(page, " at %g", longest);
+        const int plain = ts_report_plain(r);
+        if (plain >= 0 && plain != start) {
+            snprintf(words, sizeof words, "; started from %s at the same <i>T</i> it is ", name_of(r, plain));
+            distance(words, ts_report_sample_at(r, plain, best->T_star)->sliced_wasserstein, page);
+        }
+        distance("; as many training data, for comparison, score ", r->floor.sliced_wasserstein, page);
+        fputs(".", page);
+    }
+    fputs("</p>\n", page);
+}
+
+/* ---- all of it ---- */
+
+void ts_finding_write(const ts_report *report, FILE *page)
+{
+    const ts_results *r = report->results;
+    bool any = false;
+    for (int start = 0; start < r->start_count; start++)
+        any |= told(r, start) != NULL;
+    if (!any) {
+        fputs("<p>There is none: read the warnings.</p>\n", page);
+        return;
+    }
+    /* those that know the data first */
+    for (int plain = 0; plain < 2; plain++)
+        for (int start = 0; start < r->start_count; start++)
+            if (ts_starts[r->starts[start]].plain == (plain == 1))
+                best_times(r, start, page);
+    if (r->T_count > 1)
+        cost_of_short_times(report, page);
+    for (int start = 0; start < r->start_count; start++)
+        if (!ts_starts[r->starts[start]].plain)
+            saving(report, start, page);
+    fputs(
+        "<p class=\"note\"><i>T</i>* is the smallest <i>T</i> of this sweep whose bound is not worse than "
+        "the best one's within the 95&nbsp;% interval of their difference, taken datum by datum. An interval "
+        "too wide to tell two <i>T</i> apart does not make them equal.</p>\n",
+        page);
+    if (r->steps_per_unit < 1000)
+        fprintf(
+            page,
+            "<p class=\"note\">Samplers with a fixed step length took %.0f steps a unit of time here (the "
+            "customary 1000 would cost %.1f times as much): times and distances of their samples are those "
+            "of this coarser discretisation.</p>\n",
+            r->steps_per_unit, 1000 / r->steps_per_unit);
 }

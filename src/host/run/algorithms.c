@@ -6,38 +6,38 @@
 
 enum { LARGEST = 16 << 20 };
 
-ts_status ts_choices_read(ts_device *device, const char *path)
+ts_status ts_algorithms_read(ts_device *device, const char *path)
 {
     char *text = NULL;
     size_t bytes = 0;
-    if (!device->k->choices_import)
+    if (!device->k->algorithms_import)
         return NULL;
     ts_status status = ts_file_read(path, LARGEST, &text, &bytes);
     if (ts_status_code(status) == TS_NOT_FOUND || ts_status_code(status) == TS_FORMAT) {
-        ts_status_free(status); /* choices are not worth failing for: they are made anew */
+        ts_status_free(status); /* algorithms are not worth failing for: they are made anew */
         return NULL;
     }
     if (!status)
-        status = device->k->choices_import(device, text);
+        status = device->k->algorithms_import(device, text);
     free(text);
     return status;
 }
 
-ts_status ts_choices_write(ts_device *device, const char *path)
+ts_status ts_algorithms_write(ts_device *device, const char *path)
 {
     char *text = NULL;
-    if (!device->k->choices_export)
+    if (!device->k->algorithms_export)
         return NULL;
-    TS_TRY(ts_choices_read(device, path));
-    TS_TRY(device->k->choices_export(device, &text));
+    TS_TRY(ts_algorithms_read(device, path));
+    TS_TRY(device->k->algorithms_export(device, &text));
     ts_status status = ts_file_write(path, text, strlen(text));
     free(text);
     return status;
 }
 
-void ts_choices_announce(const ts_device *device, ts_progress *progress)
+void ts_algorithms_announce(const ts_device *device, ts_progress *progress)
 {
-    if (device->k->choices_export)
+    if (device->k->algorithms_export)
         ts_progress_report(progress, "first step", 0, 1, "steps",
                            "choosing algorithms for this card (once per shape, kept with the run)");
 }
@@ -54,12 +54,12 @@ static ts_status with_file(const ts_run *run, ts_status (*act)(ts_device *device
     return status;
 }
 
-ts_status ts_choices_load(const ts_run *run)
+ts_status ts_algorithms_load(const ts_run *run)
 {
-    return with_file(run, ts_choices_read);
+    return with_file(run, ts_algorithms_read);
 }
 
-ts_status ts_choices_save(const ts_run *run)
+ts_status ts_algorithms_save(const ts_run *run)
 {
-    return with_file(run, ts_choices_write);
+    return with_file(run, ts_algorithms_write);
 }

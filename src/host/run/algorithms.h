@@ -9,17 +9,17 @@
 #include "run/run.h"
 
 /* Tells the device what a file holds; a file that is not there, or is none of this card's, says nothing. */
-ts_status ts_choices_read(ts_device *device, const char *path);
+ts_status ts_algorithms_read(ts_device *device, const char *path);
 
 /* Stores what the device has chosen so far beside what the file holds by now of other processes; the file is
  * replaced at once.  Does nothing for devices that choose nothing. */
-ts_status ts_choices_write(ts_device *device, const char *path);
+ts_status ts_algorithms_write(ts_device *device, const char *path);
 
 /* The same of a run's own file; nothing for runs without a directory. */
-ts_status ts_choices_load(const ts_run *run);
-ts_status ts_choices_save(const ts_run *run);
+ts_status ts_algorithms_load(const ts_run *run);
+ts_status ts_algorithms_save(const ts_run *run);
 
 /* Tells whoever looks on that the next step may take a while because of it. */
-void ts_choices_announce(const ts_device *device, ts_progress *progress);
+void ts_algorithms_announce(const ts_device *device, ts_progress *progress);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/decimal.h"
 #include "base/file.h"
 #include "base/safetensors.h"
 
@@ -28,36 +29,12 @@ static bool has_part(const ts_param_info *info, int part)
     return info->trained || parts[part].buffer == TS_BUFFER_VALUE;
 }
 
-static int64_t element_count(const ts_param_info *info)
-{
-    int64_t count = 1;
-    for (int i = 0; i < info->rank; i++)
-        count *= info->shape[i];
-    return count;
-}
-
-static int64_t largest_count(const ts_params *params)
-{
-    int64_t largest = 1;
-    for (int p = 0; p < ts_params_table_size(params); p++) {
-        const int64_t count = element_count(ts_params_info(params, p));
-        largest = count > largest ? count : largest;
-    }
-    return largest;
-}
-
 static ts_status need_network(const ts_run *run)
 {
     if (run->model && run->model->params)
         return NULL;
-    return ts_error(TS_INVALID, "model.kind exact has nothing to train or to load");
-}
-
-static ts_status scratch_for(const ts_params *params, float **scratch)
-{
-    const int64_t count = largest_count(params);
-    *scratch = malloc((size_t)count * sizeof(float));
-    return *scratch ? NULL : ts_error(TS_NO_MEMORY, "no memory for a tensor of %" PRId64 " values", count);
+    return ts_error(TS_INVALID, "model.kind %s has nothing to train or to load",
+                    ts_model_kind_words.word[run->config->model.kind]);
 }
 
 /* ---- saving ---- */
@@ -72,7 +49,7 @@ static void declare_integer(ts_safetensors_writer *writer, const char *key, int6
 static void declare_real(ts_safetensors_writer *writer, const char *key, double value)
 {
     char text[32];
-    ts_run_T_text(value, text);
+    ts_T_text(value, text);
     ts_safetensors_declare_metadata(writer, key, text);
 }
 
@@ -80,10 +57,10 @@ static ts_status declare(ts_safetensors_writer *writer, const ts_run *run, const
 {
     const ts_params *params = run->model->params;
     char *config, name[NAME_LENGTH];
-    TS_TRY(ts_config_print(run->config, &config));
+    TS_TRY(ts_config_print(run->config, NULL, &config));
     ts_safetensors_declare_metadata(writer, "format", FORMAT_NAME);
     ts_safetensors_declare_metadata(writer, "version", TSTAR_VERSION);
-    ts_safetensors_declare_metadata(writer, "kind", run->config->model.kind);
+    ts_safetensors_declare_metadata(writer, "kind", ts_model_kind_words.word[run->config->model.kind]);
     ts_safetensors_declare_metadata(writer, "config", config);
     declare_integer(writer, "step", checkpoint->step);
     declare_integer(writer, "skipped", checkpoint->skipped);
@@ -114,7 +91,7 @@ static ts_status append(ts_safetensors_writer *writer, const ts_run *run, const 
             if (!has_part(info, part))
                 continue;
             TS_TRY(ts_params_get(params, p, parts[part].buffer, scratch));
-            TS_TRY(ts_safetensors_append(writer, scratch, (size_t)element_count(info) * sizeof(float)));
+            TS_TRY(ts_safetensors_append(writer, scratch, (size_t)ts_param_elements(info) * sizeof(float)));
         }
     if (!checkpoint->profile)
         return NULL;
@@ -131,7 +108,7 @@ ts_status ts_checkpoint_save(const ts_run *run, const ts_checkpoint *checkpoint)
     char *path = ts_run_path(run, TS_CHECKPOINT_FILE);
     if (!path)
         return ts_error(TS_NO_MEMORY, "no memory for a path");
-    TS_GOTO(scratch_for(run->model->params, &scratch), done);
+    TS_GOTO(ts_params_scratch(run->model->params, &scratch), done);
     TS_GOTO(ts_safetensors_create(path, &writer), done);
     TS_GOTO(declare(writer, run, checkpoint), done);
     TS_GOTO(append(writer, run, checkpoint, scratch), done);
@@ -202,7 +179,7 @@ ts_status ts_checkpoint_same_config(const ts_run *run, const ts_safetensors *fil
         return ts_error(TS_FORMAT, "%s: its metadata lack \"%s\"", name, text ? "version" : "config");
     TS_TRY(ts_context(ts_config_parse(text, name, &config), "the configuration in the metadata, of tstar %s",
                       version));
-    ts_status status = ts_config_compare(config, run->own, TS_USE_WRITE, sections, &d);
+    ts_status status = ts_config_compare(config, run->stored, TS_USE_WRITE, sections, &d);
     ts_config_free(config);
     if (!status && d.key)
         status = ts_error(TS_INVALID, "%s: is of another configuration: %s is %s there, %s in this run", name,
@@ -219,9 +196,9 @@ static ts_status read_header(const ts_run *run, const ts_safetensors *file, ts_c
     int64_t seed;
     TS_TRY(ts_checkpoint_same_config(run, file, NULL));
     TS_TRY(read_integer(file, "seed", &seed));
-    if (seed != run->own->run.seed)
+    if (seed != run->stored->run.seed)
         return ts_error(TS_FORMAT, "%s: its metadata say seed %" PRId64 " and, in the configuration, %d",
-                        ts_safetensors_path(file), seed, run->own->run.seed);
+                        ts_safetensors_path(file), seed, run->stored->run.seed);
     TS_TRY(read_integer(file, "step", &checkpoint->step));
     TS_TRY(read_real(file, "T", &checkpoint->T));
     TS_TRY(read_real(file, "t_min", &checkpoint->t_min));
@@ -331,7 +308,7 @@ ts_status ts_checkpoint_load(ts_run *run, ts_checkpoint *checkpoint)
     ts_status status;
     TS_GOTO(read_header(run, file, checkpoint), done);
     TS_GOTO(ts_params_enable_training(run->model->params), done);
-    TS_GOTO(scratch_for(run->model->params, &scratch), done);
+    TS_GOTO(ts_params_scratch(run->model->params, &scratch), done);
     for (int part = 0; part < PARTS; part++)
         TS_GOTO(read_part(run, file, parts[part].prefix, parts[part].buffer, scratch), done);
     TS_GOTO(read_profile(file, checkpoint), done);
@@ -352,7 +329,7 @@ ts_status ts_checkpoint_load_weights(ts_run *run, bool ema, ts_checkpoint *check
     TS_TRY(open_checkpoint(run, &file));
     ts_status status;
     TS_GOTO(read_header(run, file, checkpoint), done);
-    TS_GOTO(scratch_for(run->model->params, &scratch), done);
+    TS_GOTO(ts_params_scratch(run->model->params, &scratch), done);
     TS_GOTO(read_part(run, file, ema ? "ema." : "", TS_BUFFER_VALUE, scratch), done);
     status = read_profile(file, checkpoint);
 done:

@@ -12,40 +12,6 @@ static int smaller(int a, int64_t b)
     return b < a ? (int)b : a;
 }
 
-/* ---- start densities ---- */
-
-ts_status ts_start_open(ts_run *run, const char *kind, double T, int n, ts_start *start)
-{
-    *start = (ts_start){0};
-    const ts_sde sde = ts_config_sde(run->config);
-    const ts_data *data = &run->dataset->test;
-    if (!strcmp(kind, "normal"))
-        return ts_density_normal(run->device, n, ts_data_dim(data),
-                                 sde.kind == TS_SDE_VE ? ts_sde_std(&sde, T) : 1.0, &start->density);
-    if (!strcmp(kind, "glow")) {
-        TS_TRY(ts_fit_load(run, T, n, &start->fit));
-        start->density = start->fit.density;
-        return NULL;
-    }
-    if (strcmp(kind, "mixture"))
-        return ts_error(TS_INVALID, "start density %s: must be normal, glow or mixture", kind);
-    if (!run->dataset->mixture)
-        return ts_error(TS_INVALID,
-                        "start density mixture needs data.kind mixture: the exact p_T of data.kind %s is "
-                        "not known",
-                        run->config->data.kind);
-    return ts_density_mixture(run->dataset->mixture, &sde, T, n, &start->density);
-}
-
-void ts_start_release(ts_start *start)
-{
-    if (start->fit.density)
-        ts_fit_release(&start->fit);
-    else
-        ts_density_destroy(start->density);
-    *start = (ts_start){0};
-}
-
 /* ---- the bound ---- */
 
 double ts_evaluate_eps(const ts_config *config, const ts_data *data)
@@ -91,7 +57,7 @@ static bool report_bound(void *context, double share)
     return !ts_progress_stopped(p->progress);
 }
 
-static ts_status fill_row(bound_pass *p, int T_index, const char *kind, ts_evaluate_row *row)
+static ts_status fill_row(bound_pass *p, int T_index, ts_start_kind kind, ts_evaluate_row *row)
 {
     const ts_data *data = &p->run->dataset->test;
     const double T = p->config.T[T_index];
@@ -114,13 +80,13 @@ static ts_status fill_row(bound_pass *p, int T_index, const char *kind, ts_evalu
     return NULL;
 }
 
-static ts_status run_pass(bound_pass *p, int start_count, const char *const *starts, ts_evaluate_row *rows)
+static ts_status run_pass(bound_pass *p, int start_count, const ts_start_kind *starts, ts_evaluate_row *rows)
 {
     ts_run *run = p->run;
     const int64_t count = p->config.count;
     const int batch = smaller(run->config->bound.batch, count * p->config.draws);
     ts_score *score = NULL;
-    ts_choices_announce(run->device, p->progress);
+    ts_algorithms_announce(run->device, p->progress);
     ts_status status = ts_model_score(run->model, batch, false, &score);
     if (!status)
         status = ts_bound_measure(&p->config, &run->dataset->test, score, report_bound, p, &p->bound);
@@ -140,7 +106,7 @@ static ts_status run_pass(bound_pass *p, int start_count, const char *const *sta
 }
 
 ts_status ts_evaluate_bound(ts_run *run, int T_count, const double *T, int start_count,
-                            const char *const *starts, ts_progress *progress, ts_evaluate_row *rows)
+                            const ts_start_kind *starts, ts_progress *progress, ts_evaluate_row *rows)
 {
     const ts_config *config = run->config;
     const ts_data *data = &run->dataset->test;

@@ -6,27 +6,15 @@
 
 #include "diffusion/bound.h"
 #include "diffusion/samplers/sampler.h"
-#include "run/fit.h"
+#include "run/starts.h"
 #include "base/progress.h"
 #include "run/run.h"
-
-/* ---- the start density ---- */
-
-/* kind "normal": N(0, I) (VE: N(0, sigma(T)^2 I)); "glow": the fit at T; "mixture": the exact p_T of mixture
- * data.  For batches of n. */
-typedef struct ts_start {
-    ts_density *density;
-    ts_fit fit; /* behind a Glow */
-} ts_start;
-
-ts_status ts_start_open(ts_run *run, const char *kind, double T, int n, ts_start *start);
-void ts_start_release(ts_start *start);
 
 /* ---- the bound ---- */
 
 typedef struct ts_evaluate_row {
     ts_bound_terms terms; /* terms.T, elbo, reconstruction, prior, diffusion, bpd */
-    const char *start;    /* one of the given kinds */
+    ts_start_kind start;
     int d;
     bool mixture;            /* kl_prior and K are set */
     ts_interval kl_prior, K; /* KL[p_T || nu] and K(T), nats */
@@ -39,23 +27,23 @@ double ts_evaluate_eps(const ts_config *config, const ts_data *data);
 /* The bound on held-out data for every T and start: rows[i * start_count + j] for T[i], starts[j].  Weights
  * are those in run->model now (ts_checkpoint_load_weights).  One pass over the data serves every T. */
 ts_status ts_evaluate_bound(ts_run *run, int T_count, const double *T, int start_count,
-                            const char *const *starts, ts_progress *progress, ts_evaluate_row *rows);
+                            const ts_start_kind *starts, ts_progress *progress, ts_evaluate_row *rows);
 
 /* ---- samples ---- */
 
-/* What section `sample` of the configuration says for this T; kind ("em", "heun", "rk45", "dpmpp2m") NULL:
- * the configured one. */
-ts_status ts_evaluate_sampler(const ts_config *config, const char *kind, double T,
+/* What section `sample` of the configuration says for this sampler and T. */
+ts_status ts_evaluate_sampler(const ts_config *config, ts_sampler_kind kind, double T,
                               ts_sampler_config *sampler);
 
 typedef struct ts_samples {
     int n, h, w, c;
-    float *x;                 /* host [n,h,w,c], model scale; the caller frees it with ts_samples_release */
-    double nfe;               /* network evaluations an image (mean over batches for RK45) */
-    double seconds_per_image; /* the reverse process and its start; graphs and buffers made before */
+    float *x;   /* host [n,h,w,c], model scale; the caller frees it with ts_samples_release */
+    double nfe; /* network evaluations an image (mean over batches for RK45) */
+    ts_interval seconds_per_image; /* the reverse process and its start, graphs and buffers made before; 95 %
+                                      over batches, NaN of one alone */
 } ts_samples;
 
-ts_status ts_evaluate_samples(ts_run *run, const ts_sampler_config *sampler, const char *start, int count,
+ts_status ts_evaluate_samples(ts_run *run, const ts_sampler_config *sampler, ts_start_kind start, int count,
                               ts_progress *progress, ts_samples *samples);
 void ts_samples_release(ts_samples *samples);
 

@@ -1,3 +1,5 @@
+#include "base/clock.h"
+#include "base/decimal.h"
 #include "run/fit.h"
 
 #include <errno.h>
@@ -21,51 +23,9 @@
 static char *file_path(const ts_run *run, double T, const char *ending)
 {
     char T_text[32], name[64];
-    ts_run_T_text(T, T_text);
+    ts_T_text(T, T_text);
     snprintf(name, sizeof name, "glow_T%s.%s", T_text, ending);
     return run->dir ? ts_run_path(run, name) : NULL;
-}
-
-/* The part of the configuration that a fit depends on: the seed and sections data, sde, glow, as YAML. */
-static ts_status dependencies(const ts_config *config, char **text)
-{
-    static const char *const wanted[] = {"seed:", "data:", "sde:", "glow:"};
-    TS_TRY(ts_config_print(config, text));
-    char *to = *text;
-    bool keep = false;
-    for (char *line = *text, *next; *line; line = next) {
-        next = strchr(line, '\n') + 1; /* every line ends */
-        if (*line != ' ') {
-            keep = false;
-            for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
-                keep |= !strncmp(line, wanted[i], strlen(wanted[i]));
-        }
-        if (keep) {
-            memmove(to, line, (size_t)(next - line));
-            to += next - line;
-        }
-    }
-    *to = 0;
-    return NULL;
-}
-
-static int64_t element_count(const ts_param_info *info)
-{
-    int64_t count = 1;
-    for (int i = 0; i < info->rank; i++)
-        count *= info->shape[i];
-    return count;
-}
-
-static ts_status scratch_for(const ts_params *params, float **scratch)
-{
-    int64_t largest = 1;
-    for (int p = 0; p < ts_params_table_size(params); p++) {
-        const int64_t count = element_count(ts_params_info(params, p));
-        largest = count > largest ? count : largest;
-    }
-    *scratch = malloc((size_t)largest * sizeof(float));
-    return *scratch ? NULL : ts_error(TS_NO_MEMORY, "no memory for a tensor of a Glow");
 }
 
 /* ---- the flow of a run ---- */
@@ -133,8 +93,8 @@ static ts_status write_flow(ts_safetensors_writer *writer, const ts_run *run, co
                             double T, const ts_fit_result *result, float *scratch)
 {
     char text[32], *config;
-    TS_TRY(dependencies(run->config, &config));
-    ts_run_T_text(T, text);
+    TS_TRY(ts_config_print(run->config, FIT_SECTIONS " glow", &config));
+    ts_T_text(T, text);
     ts_safetensors_declare_metadata(writer, "format", FORMAT_NAME);
     ts_safetensors_declare_metadata(writer, "version", TSTAR_VERSION);
     ts_safetensors_declare_metadata(writer, "T", text);
@@ -149,7 +109,7 @@ static ts_status write_flow(ts_safetensors_writer *writer, const ts_run *run, co
     for (int p = 0; p < count; p++) {
         const ts_param_info *info = ts_params_info(params, p);
         TS_TRY(ts_params_get(params, p, info->trained ? TS_BUFFER_EMA : TS_BUFFER_VALUE, scratch));
-        TS_TRY(ts_safetensors_append(writer, scratch, (size_t)element_count(info) * sizeof(float)));
+        TS_TRY(ts_safetensors_append(writer, scratch, (size_t)ts_param_elements(info) * sizeof(float)));
     }
     return NULL;
 }
@@ -160,7 +120,7 @@ static ts_status save_flow(const ts_run *run, const ts_params *params, double T,
     ts_safetensors_writer *writer = NULL;
     float *scratch = NULL;
     ts_status status;
-    TS_GOTO(scratch_for(params, &scratch), done);
+    TS_GOTO(ts_params_scratch(params, &scratch), done);
     TS_GOTO(ts_safetensors_create(path, &writer), done);
     TS_GOTO(write_flow(writer, run, params, T, result, scratch), done);
     status = ts_safetensors_commit(writer);
@@ -173,32 +133,44 @@ done:
 
 /* ---- fitting ---- */
 
+/* Whether the file is a fit at T of the run's configuration and data. */
+static ts_status is_same(const ts_run *run, double T, const ts_safetensors *file, bool *same)
+{
+    const char *stored_T = ts_safetensors_metadata(file, "T"), *text = ts_safetensors_metadata(file, "config");
+    ts_config *config;
+    ts_config_difference difference;
+    char T_text[32];
+    ts_T_text(T, T_text);
+    *same = false;
+    if (!stored_T || strcmp(stored_T, T_text) || !text)
+        return NULL;
+    TS_TRY(ts_config_parse(text, ts_safetensors_path(file), &config));
+    ts_status status =
+        ts_config_compare(config, run->config, TS_USE_RESULT, FIT_SECTIONS " glow", &difference);
+    ts_config_free(config);
+    *same = !status && !difference.key;
+    return status;
+}
+
 /* Whether `path` holds a finished fit of this configuration, and its outcome.  A file that cannot be read is
  * none. */
 static ts_status is_fitted(const ts_run *run, double T, const char *path, bool *fitted, ts_fit_result *result)
 {
     ts_safetensors *file;
-    char *config, T_text[32];
     *fitted = false;
     if (access(path, F_OK))
         return NULL;
     ts_status status = ts_safetensors_open(path, &file);
-    if (status) {
-        ts_status_free(status);
-        return NULL;
-    }
-    status = dependencies(run->config, &config);
     if (!status) {
-        const char *stored_T = ts_safetensors_metadata(file, "T");
-        const char *stored = ts_safetensors_metadata(file, "config");
-        ts_run_T_text(T, T_text);
-        *fitted = stored_T && stored && !strcmp(stored_T, T_text) && !strcmp(stored, config);
-        free(config);
+        status = is_same(run, T, file, fitted);
+        if (*fitted)
+            *result = stored_result(file);
+        ts_safetensors_close(file);
     }
-    if (*fitted)
-        *result = stored_result(file);
-    ts_safetensors_close(file);
-    return status;
+    if (ts_status_code(status) == TS_NO_MEMORY)
+        return status;
+    ts_status_free(status);
+    return NULL;
 }
 
 static ts_glow_training_config training_config(const ts_config *config, double T)
@@ -236,10 +208,10 @@ static ts_status run_steps(const ts_run *run, double T, ts_training *training, t
     double line_began = began;
     ts_training_report report = {0};
     char phase[48], note[64] = "", T_text[32];
-    ts_run_T_text(T, T_text);
+    ts_T_text(T, T_text);
     snprintf(phase, sizeof phase, "fit T=%s", T_text);
     int64_t read = 0;
-    ts_choices_announce(run->device, progress);
+    ts_algorithms_announce(run->device, progress);
     for (int64_t step = 1; step <= steps; step++) {
         TS_TRY(ts_training_step(training));
         if (step % every == 0 || step == steps) {
@@ -317,13 +289,13 @@ static ts_status read_flow(const ts_run *run, double T, ts_safetensors *file, ts
     char T_text[32];
     const char *format = ts_safetensors_metadata(file, "format"),
                *stored_T = ts_safetensors_metadata(file, "T");
-    ts_run_T_text(T, T_text);
+    ts_T_text(T, T_text);
     if (!format || strcmp(format, FORMAT_NAME) || !stored_T || strcmp(stored_T, T_text))
         return ts_error(TS_FORMAT, "%s: not a Glow fitted at T = %s; fit again: tstar fit %s --T %s",
                         ts_safetensors_path(file), T_text, run->dir, T_text);
     TS_TRY(ts_checkpoint_same_config(run, file, FIT_SECTIONS));
     float *scratch;
-    TS_TRY(scratch_for(params, &scratch));
+    TS_TRY(ts_params_scratch(params, &scratch));
     ts_status status = NULL;
     for (int p = 0; !status && p < ts_params_table_size(params); p++) {
         const ts_param_info *info = ts_params_info(params, p);
@@ -341,7 +313,7 @@ static ts_status load(ts_run *run, double T, int n, const char *path, ts_fit *fi
 {
     ts_safetensors *file;
     char T_text[32];
-    ts_run_T_text(T, T_text);
+    ts_T_text(T, T_text);
     if (access(path, F_OK))
         return ts_error(TS_NOT_FOUND, "%s: no Glow fitted at T = %s yet: tstar fit %s --T %s", path, T_text,
                         run->dir, T_text);

@@ -12,12 +12,10 @@ typedef struct ts_model {
     ts_device *device;
     ts_sde sde;
     int h, w, c;
+    const ts_network_row *row;
     ts_params *params;         /* NULL: exact score */
-    ts_network_apply *apply;   /* NULL: exact score */
-    const void *network;       /* what apply takes: unet or mlp */
+    void *network;             /* NULL: exact score */
     const ts_mixture *mixture; /* exact score; belongs to the data set */
-    ts_unet *unet;
-    ts_mlp *mlp;
 } ts_model;
 
 /* Parameters are initialised from run.seed.  Errors: sizes that the levels do not divide, a model that does

@@ -39,19 +39,6 @@ bool ts_run_exists(const char *dir)
     return !stat(path, &info) && S_ISREG(info.st_mode);
 }
 
-void ts_run_T_text(double T, char text[32])
-{
-    char shortest[32];
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(shortest, sizeof shortest - 2, "%.*g", digits, T);
-        if (strtod(shortest, NULL) == T)
-            break;
-    }
-    if (!strpbrk(shortest, ".e"))
-        strcat(shortest, ".0");
-    memcpy(text, shortest, sizeof shortest);
-}
-
 /* ---- the lock ---- */
 
 static ts_status lock(ts_run *run)
@@ -74,25 +61,11 @@ static ts_status lock(ts_run *run)
 
 /* ---- what a run stores about itself ---- */
 
-/* A run may be opened from another working directory later, so the data's path is stored whole. */
-static ts_status resolve_data_path(ts_config *config)
-{
-    if (!*config->data.path)
-        return NULL;
-    char *whole = realpath(config->data.path, NULL);
-    if (!whole)
-        return ts_error(errno == ENOMEM ? TS_NO_MEMORY : TS_NOT_FOUND, "data.path: %s: %s", config->data.path,
-                        strerror(errno));
-    free(config->data.path);
-    config->data.path = whole;
-    return NULL;
-}
-
 static ts_status store_config(const ts_run *run)
 {
     char path[PATH_MAX], *text;
     TS_TRY(path_in(run->dir, "config.yaml", path));
-    TS_TRY(ts_config_print(run->config, &text));
+    TS_TRY(ts_config_print(run->config, NULL, &text));
     ts_status status = ts_file_write(path, text, strlen(text));
     free(text);
     return status;
@@ -123,13 +96,14 @@ static ts_status claim_directory(ts_run *run, bool resume)
 
 /* ---- one run, one configuration ---- */
 
-/* That `asked` leaves of the run's own configuration what `use` demands. */
-static ts_status check_same(const char *dir, const ts_config *own, const ts_config *asked, ts_config_use use)
+/* That `asked` leaves of the run's stored configuration what `use` demands. */
+static ts_status check_same(const char *dir, const ts_config *stored, const ts_config *asked,
+                            ts_config_use use)
 {
-    /* nothing that was trained is used */
-    const char *const sections = strcmp(asked->model.kind, "exact") ? NULL : "run data sde train";
+    /* without a network, nothing that was trained is used */
+    const char *const sections = ts_networks[asked->model.kind].create ? NULL : "run data sde train";
     ts_config_difference d;
-    TS_TRY(ts_config_compare(own, asked, use, sections, &d));
+    TS_TRY(ts_config_compare(stored, asked, use, sections, &d));
     return d.key ? ts_error(TS_INVALID,
                             "%s: this run has %s = %s, not %s, and cannot change it: make another run", dir,
                             d.key, d.a, d.b)
@@ -140,13 +114,13 @@ static ts_status check_same(const char *dir, const ts_config *own, const ts_conf
 static ts_status check_stored(const ts_run *run)
 {
     char path[PATH_MAX];
-    ts_config *own;
+    ts_config *stored;
     TS_TRY(path_in(run->dir, "config.yaml", path));
     if (!ts_run_exists(run->dir))
         return NULL;
-    TS_TRY(ts_config_load(path, NULL, 0, &own));
-    ts_status status = check_same(run->dir, own, run->config, TS_USE_WRITE);
-    ts_config_free(own);
+    TS_TRY(ts_config_load(path, NULL, 0, &stored));
+    ts_status status = check_same(run->dir, stored, run->config, TS_USE_WRITE);
+    ts_config_free(stored);
     return status;
 }
 
@@ -160,11 +134,11 @@ static ts_status open_parts(ts_run *run, const ts_run_options *options)
         TS_TRY(ts_device_open(options->device ? options->device : "auto", &options->device_options,
                               &run->device));
         run->owns_device = true;
-        run->unrecorded = options->unrecorded;
-        if (*run->device->instead && options->instead)
-            options->instead(run->device->instead);
+        run->on_recording_error = options->on_recording_error;
+        if (*run->device->fallback_reason && options->on_fallback)
+            options->on_fallback(run->device->fallback_reason);
     }
-    TS_TRY(ts_choices_load(run));
+    TS_TRY(ts_algorithms_load(run));
     if (!run->dataset) {
         TS_TRY(ts_dataset_open(run->config, run->device, &run->dataset));
         run->owns_dataset = true;
@@ -184,7 +158,7 @@ static ts_status new_run(const char *dir, ts_config *config, ts_run **run)
         ts_config_free(config);
         return ts_error(TS_NO_MEMORY, "no memory for a run");
     }
-    *r = (ts_run){.dir = copy, .config = config, .own = config, .lock = -1};
+    *r = (ts_run){.dir = copy, .config = config, .stored = config, .lock = -1};
     *run = r;
     return NULL;
 }
@@ -192,7 +166,6 @@ static ts_status new_run(const char *dir, ts_config *config, ts_run **run)
 /* The directory is touched only once all that can be wrong with the request has been looked at. */
 static ts_status create(ts_run *run, bool resume, const ts_run_options *options)
 {
-    TS_TRY(resolve_data_path(run->config));
     TS_TRY(open_parts(run, options));
     if (!run->dir)
         return NULL;
@@ -233,19 +206,19 @@ static ts_status open_existing(ts_run *run, bool write, const ts_run_options *op
 
 /* The configuration in the folder, and with the overrides. */
 static ts_status load_configs(const char *dir, const char *const *overrides, int count, bool write,
-                              ts_config **own, ts_config **config)
+                              ts_config **stored, ts_config **config)
 {
     char path[PATH_MAX];
     TS_TRY(path_in(dir, "config.yaml", path));
     if (!ts_run_exists(dir))
         return ts_error(TS_NOT_FOUND, "%s: not a run directory: there is no %s", dir, path);
-    TS_TRY(ts_config_load(path, NULL, 0, own));
+    TS_TRY(ts_config_load(path, NULL, 0, stored));
     ts_status status = ts_config_load(path, overrides, count, config);
     if (!status)
-        status = check_same(dir, *own, *config, write ? TS_USE_WRITE : TS_USE_READ);
+        status = check_same(dir, *stored, *config, write ? TS_USE_WRITE : TS_USE_READ);
     if (!status)
         return NULL;
-    ts_config_free(*own);
+    ts_config_free(*stored);
     ts_config_free(*config);
     return status;
 }
@@ -254,15 +227,15 @@ ts_status ts_run_open(const char *dir, const char *const *overrides, int count, 
                       const ts_run_options *options, ts_run **run)
 {
     *run = NULL;
-    ts_config *own, *config;
+    ts_config *stored, *config;
     ts_run *r;
-    TS_TRY(load_configs(dir, overrides, count, write, &own, &config));
+    TS_TRY(load_configs(dir, overrides, count, write, &stored, &config));
     ts_status status = new_run(dir, config, &r);
     if (status) {
-        ts_config_free(own);
+        ts_config_free(stored);
         return status;
     }
-    r->own = own;
+    r->stored = stored;
     status = open_existing(r, write, options);
     if (status)
         ts_run_close(r);
@@ -278,16 +251,16 @@ void ts_run_close(ts_run *run)
     if (!run)
         return;
     if (run->open)
-        ts_status_free(ts_choices_save(run)); /* a folder that cannot be written goes without */
+        ts_status_free(ts_algorithms_save(run)); /* a folder that cannot be written goes without */
     ts_model_destroy(run->model);
     if (run->owns_dataset)
         ts_dataset_close(run->dataset);
-    if (run->owns_device && run->device && *run->device->not_recorded && run->unrecorded)
-        run->unrecorded(run->device->not_recorded);
+    if (run->owns_device && run->device && *run->device->recording_error && run->on_recording_error)
+        run->on_recording_error(run->device->recording_error);
     if (run->owns_device)
         ts_device_close(run->device);
-    if (run->own != run->config)
-        ts_config_free(run->own);
+    if (run->stored != run->config)
+        ts_config_free(run->stored);
     ts_config_free(run->config);
     if (run->lock >= 0)
         close(run->lock);

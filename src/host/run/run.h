@@ -6,7 +6,7 @@
  *   DIR/lock                     held (flock) by the process that writes here
  *   DIR/log.jsonl                one JSON object a log line of training
  *   DIR/checkpoint.safetensors   weights, averaged weights, optimiser state (checkpoint.h)
- *   DIR/choices.txt              what the device chose by timing, where it does (choices.h)
+ *   DIR/choices.txt              what the device chose by timing, where it does (algorithms.h)
  *   DIR/glow_T0.4.safetensors    the density fitted at T = 0.4 (fit.h)
  */
 #ifndef TS_RUN_RUN_H
@@ -17,8 +17,8 @@
 #include "run/model.h"
 
 typedef struct ts_run {
-    char *dir;               /* NULL: a run without a directory; nothing is stored */
-    ts_config *config, *own; /* own: as it stands in the directory; config: with what overrides it */
+    char *dir;                  /* NULL: a run without a directory; nothing is stored */
+    ts_config *config, *stored; /* stored: as it stands in the directory; config: with what overrides it */
     ts_device *device;
     ts_dataset *dataset;
     ts_model *model;
@@ -26,7 +26,7 @@ typedef struct ts_run {
     bool owns_device, owns_dataset;
     int threads_at_hand; /* where the device was given fewer than these, as many as a pass of pass_flops is */
     double pass_flops;   /* worth (threads.h); 0: it was not */
-    void (*unrecorded)(const char *why);
+    void (*on_recording_error)(const char *why);
     bool open; /* nothing was refused: what the device chooses is kept when the run is closed */
 } ts_run;
 
@@ -37,15 +37,14 @@ typedef struct ts_run_options {
     const char *device; /* "cpu", "cuda", "cuda:1", "auto"; NULL: "auto" */
     ts_device_options device_options;
     ts_work work; /* where device_options.threads is 0: the CPU takes as many threads as this is worth
-                            (threads.h); TS_WORK_ANY: all */
-    void (*opened)(void *context,
-                   const ts_run *run); /* told of a run with a device of its own once it is open;
-                                                         NULL: nobody */
-    void *context;                     /* handed to opened */
-    const char *command;               /* recorded in command.txt, the device behind it; NULL: nothing */
-    void (*instead)(
+                     (threads.h); TS_WORK_ANY: all */
+    /* Told of a run with a device of its own once it is open; NULL: nobody. */
+    void (*opened)(void *context, const ts_run *run);
+    void *context;       /* handed to opened */
+    const char *command; /* recorded in command.txt, the device behind it; NULL: nothing */
+    void (*on_fallback)(
         const char *why); /* told why "auto" did not take the GPU that seems there; NULL: nobody */
-    void (*unrecorded)(
+    void (*on_recording_error)(
         const char *why);       /* told at the end why the run's device did not record; NULL: nobody */
     ts_device *borrowed_device; /* use this device and this data set instead of opening them: the runs of a */
     ts_dataset *borrowed_dataset; /* sweep share theirs; NULL: open */
@@ -72,8 +71,5 @@ bool ts_run_exists(const char *dir);
 
 /* "DIR/name"; the caller frees it.  NULL when memory is short. */
 char *ts_run_path(const ts_run *run, const char *name);
-
-/* T as it stands in file names and keys: the shortest decimal that reads back as T ("0.4", "1.0"). */
-void ts_run_T_text(double T, char text[32]);
 
 #endif

@@ -3,46 +3,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/clock.h"
 #include "run/algorithms.h"
 #include "run/evaluate.h"
-#include "run/log.h"
 #include "run/memory.h"
 
-enum { DPM_STEPS = 20 }; /* DPM-Solver++ needs few steps, whatever T (Lu et al. 2022) */
-
-static ts_status kind_of(const char *name, ts_sampler_kind *kind)
-{
-    static const struct {
-        const char *name;
-        ts_sampler_kind kind;
-    } kinds[] = {{"em", TS_SAMPLER_EULER_MARUYAMA},
-                 {"heun", TS_SAMPLER_HEUN},
-                 {"rk45", TS_SAMPLER_RK45},
-                 {"dpmpp2m", TS_SAMPLER_DPMPP2M}};
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (!strcmp(name, kinds[i].name)) {
-            *kind = kinds[i].kind;
-            return NULL;
-        }
-    return ts_error(TS_INVALID, "sampler %s: must be em, heun, rk45 or dpmpp2m", name);
-}
-
-ts_status ts_evaluate_sampler(const ts_config *config, const char *kind, double T, ts_sampler_config *sampler)
+ts_status ts_evaluate_sampler(const ts_config *config, ts_sampler_kind kind, double T,
+                              ts_sampler_config *sampler)
 {
     const double eps = config->sample.eps;
-    *sampler = (ts_sampler_config){.T = T,
+    *sampler = (ts_sampler_config){.kind = kind,
+                                   .T = T,
                                    .eps = eps,
                                    .steps = config->sample.steps,
                                    .rtol = config->sample.rtol,
                                    .atol = config->sample.atol,
                                    .denoise = config->sample.denoise};
-    TS_TRY(kind_of(kind ? kind : config->sample.sampler, &sampler->kind));
     if (!(T > eps && T <= 1))
         return ts_error(TS_INVALID, "T must lie in (%g, 1], above sample.eps = %g, not %g", eps, eps, T);
     if (!sampler->steps)
-        sampler->steps = sampler->kind == TS_SAMPLER_DPMPP2M
-                             ? DPM_STEPS
-                             : (int)fmax(1, round(config->sample.steps_per_unit * T));
+        sampler->steps = ts_samplers[kind].steps ? ts_samplers[kind].steps : (int)fmax(1, round(config->sample.steps_per_unit * T));
     return NULL;
 }
 
@@ -58,7 +38,7 @@ typedef struct generation {
     float *x;             /* device [n,d] */
 } generation;
 
-static ts_status prepare(generation *g, const char *start)
+static ts_status prepare(generation *g, ts_start_kind start)
 {
     ts_run *run = g->run;
     ts_device *device = run->device;
@@ -68,6 +48,7 @@ static ts_status prepare(generation *g, const char *start)
     TS_TRY(ts_start_open(run, start, g->config->T, g->n, &g->start));
     TS_TRY(ts_model_score(run->model, g->n, false, &g->score));
     TS_TRY(ts_sampler_create(g->score, &sde, &g->sampler));
+    ts_sampler_stop_at(g->sampler, g->progress ? g->progress->stop : NULL);
     TS_TRY(device->k->allocate(device, sizeof *g->state, &memory));
     g->state = memory;
     TS_TRY(device->k->allocate(device, values * sizeof(float), &memory));
@@ -107,21 +88,31 @@ static ts_status warm_up(generation *g)
     return status;
 }
 
+static ts_status interrupted(int done, int count)
+{
+    return ts_error(TS_INTERRUPTED, "sampling interrupted after %d of %d images", done, count);
+}
+
 static ts_status generate(generation *g, ts_samples *samples)
 {
     ts_device *device = g->run->device;
     const size_t d = (size_t)samples->h * (size_t)samples->w * (size_t)samples->c;
     double seconds = 0, evaluations = 0;
     int batches = 0;
-    ts_choices_announce(device, g->progress);
+    ts_algorithms_announce(device, g->progress);
     TS_TRY(warm_up(g));
     for (int done = 0; done < samples->n; done += g->n, batches++) {
         const int kept = samples->n - done < g->n ? samples->n - done : g->n;
         int nfe;
         const double began = ts_seconds();
         TS_TRY(draw_start(g, (uint32_t)batches));
-        TS_TRY(ts_sampler_run(g->sampler, g->config, (uint64_t)g->run->config->run.seed, (uint32_t)batches,
-                              g->x, &nfe));
+        ts_status status = ts_sampler_run(g->sampler, g->config, (uint64_t)g->run->config->run.seed,
+                                          (uint32_t)batches, g->x, &nfe);
+        if (ts_status_code(status) == TS_INTERRUPTED) {
+            ts_status_free(status);
+            return interrupted(done, samples->n);
+        }
+        TS_TRY(status);
         TS_TRY(device->k->synchronize(device));
         seconds += ts_seconds() - began;
         evaluations += nfe;
@@ -129,11 +120,10 @@ static ts_status generate(generation *g, ts_samples *samples)
                                    (size_t)kept * d * sizeof(float)));
         ts_progress_report(g->progress, "sample", done + kept, samples->n, "images", NULL);
         if (ts_progress_stopped(g->progress) && done + kept < samples->n)
-            return ts_error(TS_INTERRUPTED, "sampling interrupted after %d of %d images", done + kept,
-                            samples->n);
+            return interrupted(done + kept, samples->n);
     }
     samples->nfe = evaluations / batches;
-    samples->seconds_per_image = seconds / ((double)batches * g->n);
+    samples->seconds_per_image = (ts_interval){seconds / ((double)batches * g->n), NAN};
     return NULL;
 }
 
@@ -147,7 +137,7 @@ static ts_status check(const ts_run *run, const ts_sampler_config *sampler, int 
     return NULL;
 }
 
-ts_status ts_evaluate_samples(ts_run *run, const ts_sampler_config *sampler, const char *start, int count,
+ts_status ts_evaluate_samples(ts_run *run, const ts_sampler_config *sampler, ts_start_kind start, int count,
                               ts_progress *progress, ts_samples *samples)
 {
     const ts_data *data = &run->dataset->test;

@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "run/trainer.h"
 
 #include <math.h>
@@ -85,7 +86,7 @@ static ts_status save(trainer *t)
                                       .t_min = t->run->config->train.eps,
                                       .bins = BINS,
                                       .profile = profile};
-    TS_TRY(ts_choices_save(t->run));
+    TS_TRY(ts_algorithms_save(t->run));
     TS_TRY(ts_checkpoint_save(t->run, &checkpoint));
     t->saved = t->step;
     return NULL;
@@ -108,9 +109,9 @@ static ts_status run_steps(trainer *t)
     if (t->step <= steps) /* a run may have been trained further than is asked now */
         show(t);
     if (t->step < steps)
-        ts_choices_announce(t->run->device, t->progress);
+        ts_algorithms_announce(t->run->device, t->progress);
     while (t->step < steps) {
-        TS_TRY(ts_context(ts_training_step(t->training), "step %lld", (long long)t->step + 1));
+        TS_TRY(ts_training_step(t->training)); /* queued: the device may still be at an earlier one */
         t->step++;
         const bool last = t->step == steps, stop = ts_progress_stopped(t->progress);
         const bool line = t->step % config->train.log_every == 0 || last;
@@ -152,7 +153,7 @@ static ts_status begin(trainer *t, bool continues)
     ts_run *run = t->run;
     const ts_score_training_config config = ts_trainer_config(run->config);
     ts_model *model = run->model;
-    TS_TRY(ts_training_score(run->device, &config, &run->dataset->train, model->params, model->apply,
+    TS_TRY(ts_training_score(run->device, &config, &run->dataset->train, model->params, model->row->apply,
                              model->network, &t->training));
     if (continues && ts_checkpoint_exists(run))
         TS_TRY(resume(t));

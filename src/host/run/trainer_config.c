@@ -1,19 +1,18 @@
 /* From the configuration to what the training loop takes. */
-#include <string.h>
 #include "run/trainer.h"
 
 static ts_time_sampling time_sampling(const ts_config *config)
 {
-    if (!strcmp(config->train.t_sampling, "auto"))
-        return !strcmp(config->train.loss, "likelihood") ? TS_TIME_IMPORTANCE : TS_TIME_UNIFORM;
-    return !strcmp(config->train.t_sampling, "importance") ? TS_TIME_IMPORTANCE : TS_TIME_UNIFORM;
+    if (config->train.t_sampling == TS_T_SAMPLING_AUTO)
+        return config->train.loss == TS_LOSS_LIKELIHOOD ? TS_TIME_IMPORTANCE : TS_TIME_UNIFORM;
+    return config->train.t_sampling == TS_T_SAMPLING_IMPORTANCE ? TS_TIME_IMPORTANCE : TS_TIME_UNIFORM;
 }
 
 ts_score_training_config ts_trainer_config(const ts_config *config)
 {
     const ts_time_sampling sampling = time_sampling(config);
     /* Importance sampling carries the likelihood weight g^2/s^2 in the density of t already. */
-    const bool weighted = !strcmp(config->train.loss, "likelihood") && sampling == TS_TIME_UNIFORM;
+    const bool weighted = config->train.loss == TS_LOSS_LIKELIHOOD && sampling == TS_TIME_UNIFORM;
     return (ts_score_training_config){
         .sde = ts_config_sde(config),
         .t_min = config->train.eps,

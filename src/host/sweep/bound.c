@@ -1,4 +1,4 @@
-/* The bound's part of a sweep: fits, terms, T*, the loss profile. */
+/* The bound's part of a sweep: fits and terms. */
 #include "sweep/internal.h"
 
 #include <math.h>
@@ -6,27 +6,39 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/decimal.h"
+#include "base/text.h"
 #include "run/evaluate.h"
 #include "run/memory.h"
+#include "run/scores.h"
 
-/* ---- the auxiliary densities ---- */
+/* ---- the start densities that are fitted ---- */
+
+static ts_status fit(ts_sweep *s, ts_start_kind start, double T)
+{
+    char text[32];
+    ts_fit_result fit;
+    ts_results *r = s->results;
+    ts_T_text(T, text);
+    ts_part_begin(s, "%s at T = %s", ts_start_kind_words.word[start], text);
+    /* the file of the fit is its own finished part */
+    TS_TRY(ts_starts[start].fit(s->run, T, &s->progress, &fit));
+    r->fits[r->fit_count++] =
+        (ts_fit_summary){start, T, (double)fit.steps, (double)fit.skipped, fit.loss, fit.seconds};
+    s->seconds[TS_SWEEP_FIT] += fit.seconds;
+    return NULL;
+}
 
 ts_status ts_sweep_fits(ts_sweep *s)
 {
     ts_results *r = s->results;
-    r->fits = calloc((size_t)s->T_count, sizeof *r->fits);
+    r->fits = calloc((size_t)r->T_count * (size_t)r->start_count, sizeof *r->fits);
     if (!r->fits)
         return ts_error(TS_NO_MEMORY, "sweep: no memory");
-    for (int i = 0; i < s->T_count; i++) {
-        char text[32];
-        ts_fit_result fit;
-        ts_run_T_text(s->T[i], text);
-        ts_sweep_part_begin(s, "Glow at T = %s", text);
-        /* the file of the fit is its own finished part */
-        TS_TRY(ts_fit_glow(s->run, s->T[i], &s->progress, &fit));
-        r->fits[r->fit_count++] = (ts_fit_summary){s->T[i], (double)fit.steps, (double)fit.skipped, fit.loss};
-        s->seconds[TS_SWEEP_FIT] += fit.seconds;
-    }
+    for (int p = 0; p < r->start_count; p++)
+        for (int t = 0; t < r->T_count && ts_starts[r->starts[p]].fit; t++)
+            TS_TRY(fit(s, r->starts[p], r->T[t]));
     return NULL;
 }
 
@@ -91,30 +103,15 @@ static void copy_columns(const ts_bound *from, const columns *c, ts_bound *all)
         }
 }
 
-/* What a pass depends on: the part's name and each T. */
-static char *describe(const columns *c)
+/* What a pass depends on beside the configuration: the part's name and each T. */
+static ts_status inputs_of(const columns *c, char **inputs)
 {
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        return NULL;
-    fputs(c->name, out);
+    ts_text text;
+    TS_TRY(ts_text_open(&text));
+    fputs(c->name, text.out);
     for (int j = 0; j < c->count; j++)
-        fprintf(out, " %.17g", c->T[j]);
-    return fclose(out) ? NULL : text;
-}
-
-static ts_status fingerprint_of(const ts_sweep *s, int score, const columns *c, char fingerprint[17])
-{
-    char *text = describe(c);
-    if (!text)
-        return ts_error(TS_NO_MEMORY, "sweep: no memory");
-    ts_sweep_fingerprint(s,
-                         !strcmp(s->scores[score], "exact") ? "data sde bound" : "data sde model train bound",
-                         text, fingerprint);
-    free(text);
-    return NULL;
+        fprintf(text.out, " %.17g", c->T[j]);
+    return ts_text_finish(&text, inputs, NULL);
 }
 
 static ts_status measure_part(ts_sweep *s, int score, const columns *c, double *seconds, ts_bound *bound)
@@ -134,43 +131,51 @@ static ts_status measure_part(ts_sweep *s, int score, const columns *c, double *
     return NULL;
 }
 
+static ts_status load_or_measure(ts_sweep *s, int score, const columns *c, const ts_part *part,
+                                 ts_bound *bound)
+{
+    double seconds;
+    bool found;
+    const ts_part_tensor tensors[] = {
+        {"seconds", TS_ST_F64, 0, {0}, &seconds},
+        {"reconstruction", TS_ST_F64, 1, {s->count}, bound->reconstruction},
+        {"diffusion", TS_ST_F64, 2, {s->count, c->count}, bound->diffusion},
+        {"K", TS_ST_F64, 2, {s->count, c->count}, bound->K},
+    };
+    const int count = bound->K ? 4 : 3;
+    TS_TRY(ts_part_load(s, part, tensors, count, &found));
+    if (!found) {
+        TS_TRY(measure_part(s, score, c, &seconds, bound));
+        TS_TRY(ts_part_save(s, part, tensors, count));
+    }
+    s->seconds[TS_SWEEP_BOUND] += seconds;
+    return NULL;
+}
+
 /* The columns from their part, or measured. */
 static ts_status bound_part(ts_sweep *s, int score, const columns *c, ts_bound *all)
 {
-    char fingerprint[17];
+    const ts_score_kind kind = s->results->scores[score];
+    char *inputs, sections[64];
     ts_bound bound;
-    double seconds;
-    bool found;
-    ts_sweep_part_begin(s, "bound, %s score", s->scores[score]);
-    TS_TRY(fingerprint_of(s, score, c, fingerprint));
+    ts_part_begin(s, "bound, %s score", ts_score_kind_words.word[kind]);
+    TS_TRY(inputs_of(c, &inputs));
+    snprintf(sections, sizeof sections, "bound %s", ts_scores[kind].sections);
     ts_status status = allocate_bound(s, c->count, &bound);
-    const ts_part_tensor tensors[] = {
-        {"seconds", TS_ST_F64, 0, {0}, &seconds},
-        {"reconstruction", TS_ST_F64, 1, {s->count}, bound.reconstruction},
-        {"diffusion", TS_ST_F64, 2, {s->count, c->count}, bound.diffusion},
-        {"K", TS_ST_F64, 2, {s->count, c->count}, bound.K},
-    };
-    const int tensor_count = bound.K ? 4 : 3;
     if (!status)
-        status = ts_sweep_part_load(s, "parts", c->name, fingerprint, tensors, tensor_count, &found);
-    if (!status && !found) {
-        status = measure_part(s, score, c, &seconds, &bound);
-        if (!status)
-            status = ts_sweep_part_save(s, "parts", c->name, fingerprint, tensors, tensor_count);
-    }
-    if (!status) {
+        status = load_or_measure(s, score, c, &(ts_part){"parts", c->name, sections, inputs}, &bound);
+    if (!status)
         copy_columns(&bound, c, all);
-        s->seconds[TS_SWEEP_BOUND] += seconds;
-    }
     ts_bound_release(&bound);
+    free(inputs);
     return status;
 }
 
-static double largest_T(const ts_sweep *s)
+double ts_sweep_largest_T(const ts_sweep *s)
 {
     double T = 0;
-    for (int i = 0; i < s->T_count; i++)
-        T = fmax(T, s->T[i]);
+    for (int i = 0; i < s->results->T_count; i++)
+        T = fmax(T, s->results->T[i]);
     return T;
 }
 
@@ -178,22 +183,23 @@ static double largest_T(const ts_sweep *s)
  * loss profile). */
 static ts_status bounds_of_score(ts_sweep *s, int score, int *index, double *T)
 {
-    const int all_count = s->T_count + TS_SWEEP_BINS;
-    const bool per_T = !strcmp(s->config->sweep.network, "per_T") && !strcmp(s->scores[score], "network");
-    TS_TRY(allocate_bound(s, all_count, &s->bounds[score]));
-    for (int first = 0; first < (per_T ? s->T_count : 1); first++) {
+    const ts_results *r = s->results;
+    const bool per_T = ts_sweep_is_per_T(s, score);
+    TS_TRY(allocate_bound(s, r->T_count + TS_SWEEP_BINS, &s->bounds[score]));
+    for (int first = 0; first < (per_T ? r->T_count : 1); first++) {
         char name[96], text[32];
         columns c = {.name = name, .index = index, .T = T};
-        for (int j = first; j < (per_T ? first + 1 : s->T_count); j++) {
+        for (int j = first; j < (per_T ? first + 1 : r->T_count); j++) {
             index[c.count] = j;
-            T[c.count++] = s->T[j];
+            T[c.count++] = r->T[j];
         }
-        for (int j = 0; j < TS_SWEEP_BINS && (!per_T || s->T[first] == largest_T(s)); j++) {
-            index[c.count] = s->T_count + j;
+        for (int j = 0; j < TS_SWEEP_BINS && (!per_T || r->T[first] == ts_sweep_largest_T(s)); j++) {
+            index[c.count] = r->T_count + j;
             T[c.count++] = s->edges[j];
         }
-        ts_run_T_text(s->T[first], text);
-        snprintf(name, sizeof name, per_T ? "bound_%s_T%s" : "bound_%s", s->scores[score], text);
+        ts_T_text(r->T[first], text);
+        snprintf(name, sizeof name, "bound_%s%s%s", ts_score_kind_words.word[r->scores[score]],
+                 per_T ? "_T" : "", per_T ? text : "");
         TS_TRY(bound_part(s, score, &c, &s->bounds[score]));
     }
     return NULL;
@@ -201,17 +207,17 @@ static ts_status bounds_of_score(ts_sweep *s, int score, int *index, double *T)
 
 ts_status ts_sweep_bounds(ts_sweep *s)
 {
-    const int all_count = s->T_count + TS_SWEEP_BINS;
+    const int all_count = s->results->T_count + TS_SWEEP_BINS;
     const ts_sde sde = ts_config_sde(s->config);
-    const double low = ts_sde_lambda(&sde, s->eps), high = ts_sde_lambda(&sde, largest_T(s));
+    const double low = ts_sde_lambda(&sde, s->eps), high = ts_sde_lambda(&sde, ts_sweep_largest_T(s));
     int *index = calloc((size_t)all_count, sizeof *index);
     double *T = calloc((size_t)all_count, sizeof *T);
     ts_status status = index && T ? NULL : ts_error(TS_NO_MEMORY, "sweep: no memory");
     /* equally spaced in Lambda: each bin gets as many of the draws */
     for (int j = 0; j < TS_SWEEP_BINS; j++)
         s->edges[j] = ts_sde_lambda_inverse(&sde, low + (high - low) * (j + 1) / TS_SWEEP_BINS);
-    s->edges[TS_SWEEP_BINS - 1] = largest_T(s);
-    for (int score = 0; score < s->score_count && !status; score++)
+    s->edges[TS_SWEEP_BINS - 1] = ts_sweep_largest_T(s);
+    for (int score = 0; score < s->results->score_count && !status; score++)
         status = bounds_of_score(s, score, index, T);
     free(index);
     free(T);
@@ -220,204 +226,70 @@ ts_status ts_sweep_bounds(ts_sweep *s)
 
 /* ---- prior terms ---- */
 
+static ts_status measure_prior(ts_sweep *s, ts_start_kind kind, double T, double *prior, double *kl,
+                               double *seconds)
+{
+    ts_start start;
+    const double began = ts_seconds();
+    TS_TRY(ts_start_open(s->run, kind, T, s->config->bound.batch, &start));
+    const ts_bound_config config = {.sde = ts_config_sde(s->config),
+                                    .eps = s->eps,
+                                    .T_count = 1,
+                                    .T = &T,
+                                    .draws = s->config->bound.draws,
+                                    .prior_draws = s->config->bound.prior_draws,
+                                    .count = s->count,
+                                    .seed = (uint64_t)s->config->run.seed};
+    ts_status status = ts_bound_prior(&config, &s->run->dataset->test, T, start.density, prior, kl);
+    ts_start_release(&start);
+    *seconds = ts_seconds() - began;
+    return status;
+}
+
 static ts_status prior_part(ts_sweep *s, int t, int p, double *prior, double *kl)
 {
-    char text[32], name[96], fingerprint[17];
+    const ts_start_kind start = s->results->starts[p];
+    const char *word = ts_start_kind_words.word[start];
+    char text[32], name[96], sections[64];
     double seconds;
     bool found;
-    ts_run_T_text(s->T[t], text);
-    snprintf(name, sizeof name, "prior_T%s_%s", text, s->priors[p]);
-    ts_sweep_part_begin(s, "prior term at T = %s, %s", text, s->priors[p]);
-    ts_sweep_fingerprint(s, !strcmp(s->priors[p], "glow") ? "data sde bound glow" : "data sde bound", name,
-                         fingerprint);
+    ts_T_text(s->results->T[t], text);
+    snprintf(name, sizeof name, "prior_T%s_%s", text, word);
+    snprintf(sections, sizeof sections, "bound %s", ts_starts[start].sections);
+    ts_part_begin(s, "prior term at T = %s, %s", text, word);
+    const ts_part part = {"parts", name, sections, name};
     const ts_part_tensor tensors[] = {{"seconds", TS_ST_F64, 0, {0}, &seconds},
                                       {"prior", TS_ST_F64, 1, {s->count}, prior},
                                       {"kl_prior", TS_ST_F64, 1, {s->count}, kl}};
     const int tensor_count = kl ? 3 : 2;
-    TS_TRY(ts_sweep_part_load(s, "parts", name, fingerprint, tensors, tensor_count, &found));
+    TS_TRY(ts_part_load(s, &part, tensors, tensor_count, &found));
     if (!found) {
-        ts_start start;
-        const double began = ts_seconds();
         ts_progress_report(&s->progress, "prior", 0, 1, "densities", NULL);
-        TS_TRY(ts_start_open(s->run, s->priors[p], s->T[t], s->config->bound.batch, &start));
-        const ts_bound_config config = {.sde = ts_config_sde(s->config),
-                                        .eps = s->eps,
-                                        .T_count = 1,
-                                        .T = &s->T[t],
-                                        .draws = s->config->bound.draws,
-                                        .prior_draws = s->config->bound.prior_draws,
-                                        .count = s->count,
-                                        .seed = (uint64_t)s->config->run.seed};
-        ts_status status = ts_bound_prior(&config, &s->run->dataset->test, s->T[t], start.density, prior, kl);
-        ts_start_release(&start);
-        TS_TRY(status);
-        seconds = ts_seconds() - began;
+        TS_TRY(measure_prior(s, start, s->results->T[t], prior, kl, &seconds));
         ts_progress_report(&s->progress, "prior", 1, 1, "densities", NULL);
-        TS_TRY(ts_sweep_part_save(s, "parts", name, fingerprint, tensors, tensor_count));
+        TS_TRY(ts_part_save(s, &part, tensors, tensor_count));
     }
     s->seconds[TS_SWEEP_PRIOR] += seconds;
     return ts_progress_stopped(&s->progress) ? ts_error(TS_INTERRUPTED, "sweep: interrupted") : NULL;
 }
 
+int64_t ts_sweep_prior_at(const ts_sweep *s, int t, int p)
+{
+    return ((int64_t)t * s->results->start_count + p) * s->count;
+}
+
 ts_status ts_sweep_priors(ts_sweep *s)
 {
-    const size_t cells = (size_t)s->T_count * (size_t)s->prior_count * (size_t)s->count;
+    const ts_results *r = s->results;
+    const size_t cells = (size_t)ts_sweep_prior_at(s, r->T_count, 0);
     s->prior = calloc(cells, sizeof *s->prior);
     s->kl = s->run->dataset->mixture ? calloc(cells, sizeof *s->kl) : NULL;
     if (!s->prior || (s->run->dataset->mixture && !s->kl))
         return ts_error(TS_NO_MEMORY, "sweep: no memory for the prior terms");
-    for (int t = 0; t < s->T_count; t++)
-        for (int p = 0; p < s->prior_count; p++) {
-            const int64_t at = ((int64_t)t * s->prior_count + p) * s->count;
+    for (int t = 0; t < r->T_count; t++)
+        for (int p = 0; p < r->start_count; p++) {
+            const int64_t at = ts_sweep_prior_at(s, t, p);
             TS_TRY(prior_part(s, t, p, s->prior + at, s->kl ? s->kl + at : NULL));
         }
     return NULL;
-}
-
-/* ---- what follows from them ---- */
-
-ts_status ts_sweep_best(const double *elbo, int T_count, const double *T, int64_t count, ts_best *best)
-{
-    double *difference = malloc(sizeof *difference * (size_t)count);
-    best->T = calloc((size_t)T_count, sizeof *best->T);
-    best->deficit = calloc((size_t)T_count, sizeof *best->deficit);
-    best->deficit_half = calloc((size_t)T_count, sizeof *best->deficit_half);
-    if (!difference || !best->T || !best->deficit || !best->deficit_half) {
-        free(difference);
-        return ts_error(TS_NO_MEMORY, "sweep: no memory");
-    }
-    int top = 0;
-    double highest = -INFINITY;
-    for (int t = 0; t < T_count; t++) {
-        const double mean = ts_interval_of(elbo + t * count, count).mean;
-        if (mean > highest) {
-            highest = mean;
-            top = t;
-        }
-    }
-    best->T_best = best->T_star = T[top];
-    best->count = T_count;
-    for (int t = 0; t < T_count; t++) {
-        for (int64_t i = 0; i < count; i++)
-            difference[i] = elbo[top * count + i] - elbo[t * count + i];
-        const ts_interval deficit = ts_interval_of(difference, count);
-        /* insertion, T descending */
-        int place = t;
-        for (; place > 0 && best->T[place - 1] < T[t]; place--) {
-            best->T[place] = best->T[place - 1];
-            best->deficit[place] = best->deficit[place - 1];
-            best->deficit_half[place] = best->deficit_half[place - 1];
-        }
-        best->T[place] = T[t];
-        best->deficit[place] = deficit.mean;
-        best->deficit_half[place] = deficit.half;
-        if (deficit.mean - deficit.half <= 0)
-            best->T_star = fmin(best->T_star, T[t]);
-    }
-    free(difference);
-    return NULL;
-}
-
-static ts_status best_of(const ts_sweep *s, int score, int p, double *elbo, ts_best *best)
-{
-    const ts_bound *bound = &s->bounds[score];
-    for (int t = 0; t < s->T_count; t++) {
-        const double *prior = s->prior + ((int64_t)t * s->prior_count + p) * s->count;
-        for (int64_t i = 0; i < s->count; i++)
-            elbo[t * s->count + i] =
-                bound->reconstruction[i] - prior[i] - bound->diffusion[i * bound->T_count + t];
-    }
-    snprintf(best->prior, sizeof best->prior, "%s", s->priors[p]);
-    snprintf(best->score, sizeof best->score, "%s", s->scores[score]);
-    return ts_sweep_best(elbo, s->T_count, s->T, s->count, best);
-}
-
-/* Mean and interval over data of the difference of two columns (from < 0: of the column itself). */
-static ts_interval increment(const ts_bound *bound, int from, int to, double *scratch)
-{
-    for (int64_t i = 0; i < bound->count; i++) {
-        const double *row = bound->diffusion + i * bound->T_count;
-        scratch[i] = row[to] - (from < 0 ? 0 : row[from]);
-    }
-    return ts_interval_of(scratch, bound->count);
-}
-
-static ts_interval scaled(ts_interval x, double factor)
-{
-    return (ts_interval){x.mean * factor, x.half * factor};
-}
-
-static ts_status profile_of(const ts_sweep *s, int score, double *scratch, ts_profile *profile)
-{
-    const ts_sde sde = ts_config_sde(s->config);
-    snprintf(profile->score, sizeof profile->score, "%s", s->scores[score]);
-    profile->bins = calloc(TS_SWEEP_BINS, sizeof *profile->bins);
-    if (!profile->bins)
-        return ts_error(TS_NO_MEMORY, "sweep: no memory");
-    profile->count = TS_SWEEP_BINS;
-    for (int j = 0; j < TS_SWEEP_BINS; j++) {
-        const double low = j ? s->edges[j - 1] : s->eps, high = s->edges[j];
-        const double lambda = ts_sde_lambda(&sde, high) - ts_sde_lambda(&sde, low);
-        const ts_interval nats =
-            increment(&s->bounds[score], j ? s->T_count + j - 1 : -1, s->T_count + j, scratch);
-        /* the increment is (Lambda(high) - Lambda(low)) / 2 times the mean of ||net - z||^2 in between */
-        profile->bins[j] = (ts_profile_bin){.t_low = low,
-                                            .t_high = high,
-                                            .mse = scaled(nats, 2 / (lambda * s->d)),
-                                            .integrand = scaled(nats, 1 / (high - low))};
-    }
-    return NULL;
-}
-
-static ts_interval K_of(const ts_bound *bound, int column, double *scratch)
-{
-    for (int64_t i = 0; i < bound->count; i++)
-        scratch[i] = bound->K[i * bound->T_count + column];
-    return ts_interval_of(scratch, bound->count);
-}
-
-static int index_of(const char *const *names, int count, const char *name)
-{
-    int i = 0;
-    while (i < count - 1 && strcmp(names[i], name) != 0)
-        i++;
-    return i;
-}
-
-static void fill_row(const ts_sweep *s, ts_result_row *row, double *scratch)
-{
-    const int score = index_of(s->scores, s->score_count, row->score);
-    const int p = index_of(s->priors, s->prior_count, row->prior);
-    int t = 0;
-    while (s->T[t] != row->T)
-        t++;
-    const int64_t at = ((int64_t)t * s->prior_count + p) * s->count;
-    ts_bound_combine(&s->bounds[score], t, row->T, s->prior + at, s->d, &row->terms);
-    row->data = (double)s->count;
-    row->kl_prior = row->K = (ts_interval){NAN, NAN};
-    if (s->kl) {
-        row->kl_prior = ts_interval_of(s->kl + at, s->count);
-        row->K = K_of(&s->bounds[score], t, scratch);
-    }
-}
-
-ts_status ts_sweep_summarize(ts_sweep *s)
-{
-    ts_results *r = s->results;
-    double *elbo = malloc(sizeof *elbo * (size_t)s->T_count * (size_t)s->count);
-    r->best = calloc((size_t)(s->score_count * s->prior_count), sizeof *r->best);
-    r->profiles = calloc((size_t)s->score_count, sizeof *r->profiles);
-    ts_status status = elbo && r->best && r->profiles ? NULL : ts_error(TS_NO_MEMORY, "sweep: no memory");
-    for (int i = 0; i < r->row_count && !status; i++)
-        fill_row(s, &r->rows[i], elbo);
-    for (int score = 0; score < s->score_count && !status; score++) {
-        for (int p = 0; p < s->prior_count && !status; p++)
-            status = best_of(s, score, p, elbo, &r->best[r->best_count++]);
-        if (!status)
-            status = profile_of(s, score, elbo, &r->profiles[r->profile_count++]);
-    }
-    if (!status && s->run->dataset->mixture && s->d == 1)
-        status = ts_sweep_exact(s->config, s->eps, largest_T(s), r);
-    free(elbo);
-    return status;
 }

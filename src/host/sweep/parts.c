@@ -1,12 +1,13 @@
 /* Finished parts of a sweep on disk. */
 #include "sweep/internal.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-void ts_sweep_part_begin(ts_sweep *sweep, const char *format, ...)
+void ts_part_begin(ts_sweep *sweep, const char *format, ...)
 {
     const int length =
         snprintf(sweep->phase, sizeof sweep->phase, "[%d/%d] ",
@@ -18,78 +19,85 @@ void ts_sweep_part_begin(ts_sweep *sweep, const char *format, ...)
     sweep->part++;
 }
 
-/* ---- fingerprints ---- */
+/* ---- what a part depends on ---- */
 
-/* FNV-1a: tells configurations apart; nobody tries to make two collide. */
-static void mix(uint64_t *hash, const char *text, size_t length)
+static void sections_of(const ts_part *part, char sections[128])
 {
-    for (size_t i = 0; i < length; i++)
-        *hash = (*hash ^ (unsigned char)text[i]) * 0x100000001B3u;
+    snprintf(sections, 128, "run data sde %s", part->sections);
 }
 
-/* A section of the resolved configuration: from "NAME:" at the start of a line to the next line that begins
- * with neither a space nor a comment. */
-static void mix_section(uint64_t *hash, const char *text, const char *name, size_t length)
+static void checksum_of(const ts_sweep *sweep, char text[17])
 {
-    for (const char *line = text; line && *line; line = strchr(line, '\n')) {
-        line += line != text; /* past the newline */
-        if (strncmp(line, name, length) != 0 || line[length] != ':')
-            continue;
-        const char *end = strchr(line, '\n');
-        while (end && (end[1] == ' ' || end[1] == '#'))
-            end = strchr(end + 1, '\n');
-        mix(hash, line, end ? (size_t)(end - line) : strlen(line));
-        return;
-    }
+    snprintf(text, 17, "%016" PRIx64, ts_dataset_checksum(sweep->run->dataset));
 }
 
-void ts_sweep_fingerprint(const ts_sweep *sweep, const char *sections, const char *more, char fingerprint[17])
+static bool says(const ts_safetensors *file, const char *key, const char *text)
 {
-    uint64_t hash = 0xCBF29CE484222325u;
-    char seed[32];
-    for (const char *name = sections; *name;) {
-        const size_t length = strcspn(name, " ");
-        mix_section(&hash, sweep->config_text, name, length);
-        name += length + strspn(name + length, " ");
-    }
-    snprintf(seed, sizeof seed, "seed %d ", sweep->config->run.seed);
-    mix(&hash, seed, strlen(seed));
-    mix(&hash, more, strlen(more));
-    snprintf(fingerprint, 17, "%016llx", (unsigned long long)hash);
+    const char *stored = ts_safetensors_metadata(file, key);
+    return stored && !strcmp(stored, text);
+}
+
+static ts_status is_same(const ts_sweep *sweep, const ts_part *part, const ts_safetensors *file, bool *same)
+{
+    char checksum[17], sections[128];
+    const char *text = ts_safetensors_metadata(file, "config");
+    ts_config *config;
+    ts_config_difference difference;
+    checksum_of(sweep, checksum);
+    sections_of(part, sections);
+    *same = false;
+    if (!text || !says(file, "data", checksum) || !says(file, "inputs", part->inputs))
+        return NULL;
+    TS_TRY(ts_config_parse(text, ts_safetensors_path(file), &config));
+    ts_status status = ts_config_compare(config, sweep->config, TS_USE_RESULT, sections, &difference);
+    ts_config_free(config);
+    *same = !status && !difference.key;
+    return status;
+}
+
+static ts_status declare(const ts_sweep *sweep, const ts_part *part, ts_safetensors_writer *writer)
+{
+    char checksum[17], sections[128], *config;
+    checksum_of(sweep, checksum);
+    sections_of(part, sections);
+    TS_TRY(ts_config_print(sweep->config, sections, &config));
+    ts_safetensors_declare_metadata(writer, "config", config);
+    ts_safetensors_declare_metadata(writer, "data", checksum);
+    ts_safetensors_declare_metadata(writer, "inputs", part->inputs);
+    free(config);
+    return NULL;
 }
 
 /* ---- files ---- */
 
-static ts_status path_of(const ts_sweep *sweep, const char *folder, const char *name, char **path)
+static ts_status path_of(const ts_sweep *sweep, const ts_part *part, char **path)
 {
-    if (asprintf(path, "%s/%s/%s.safetensors", sweep->dir, folder, name) < 0)
+    if (asprintf(path, "%s/%s/%s.safetensors", sweep->dir, part->folder, part->name) < 0)
         return ts_error(TS_NO_MEMORY, "sweep: no memory");
     return NULL;
 }
 
-static ts_status read_tensors(ts_safetensors *file, const char *fingerprint, const ts_part_tensor *tensors,
-                              int count, bool *found)
+static ts_status read_tensors(ts_safetensors *file, const ts_part_tensor *tensors, int count)
 {
-    const char *stored = ts_safetensors_metadata(file, "fingerprint");
-    if (!stored || strcmp(stored, fingerprint) != 0)
-        return NULL;
     for (int i = 0; i < count; i++)
         TS_TRY(ts_safetensors_read(file, tensors[i].name, tensors[i].type, tensors[i].rank, tensors[i].shape,
                                    tensors[i].values));
-    *found = true;
     return NULL;
 }
 
-ts_status ts_sweep_part_load(const ts_sweep *sweep, const char *folder, const char *name,
-                             const char *fingerprint, const ts_part_tensor *tensors, int count, bool *found)
+ts_status ts_part_load(const ts_sweep *sweep, const ts_part *part, const ts_part_tensor *tensors, int count,
+                       bool *found)
 {
     char *path;
     ts_safetensors *file = NULL;
-    *found = false;
-    TS_TRY(path_of(sweep, folder, name, &path));
+    bool same = false;
+    TS_TRY(path_of(sweep, part, &path));
     ts_status status = ts_safetensors_open(path, &file);
     if (!status)
-        status = read_tensors(file, fingerprint, tensors, count, found);
+        status = is_same(sweep, part, file, &same);
+    if (!status && same)
+        status = read_tensors(file, tensors, count);
+    *found = !status && same;
     ts_safetensors_close(file);
     free(path);
     /* a part that is not there, or is not what is wanted, is made again; what else failed is an error */
@@ -101,29 +109,32 @@ ts_status ts_sweep_part_load(const ts_sweep *sweep, const char *folder, const ch
     return status;
 }
 
-ts_status ts_sweep_part_save(const ts_sweep *sweep, const char *folder, const char *name,
-                             const char *fingerprint, const ts_part_tensor *tensors, int count)
+static ts_status write_tensors(ts_safetensors_writer *writer, const ts_part_tensor *tensors, int count)
+{
+    for (int i = 0; i < count; i++)
+        ts_safetensors_declare(writer, tensors[i].name, tensors[i].type, tensors[i].rank, tensors[i].shape);
+    for (int i = 0; i < count; i++) {
+        size_t bytes = tensors[i].type == TS_ST_F32 ? sizeof(float) : sizeof(double);
+        for (int k = 0; k < tensors[i].rank; k++)
+            bytes *= (size_t)tensors[i].shape[k];
+        TS_TRY(ts_safetensors_append(writer, tensors[i].values, bytes));
+    }
+    return NULL;
+}
+
+ts_status ts_part_save(const ts_sweep *sweep, const ts_part *part, const ts_part_tensor *tensors, int count)
 {
     char *path;
     ts_safetensors_writer *writer = NULL;
-    TS_TRY(path_of(sweep, folder, name, &path));
-    ts_status status = ts_safetensors_create(path, &writer);
-    if (!status) {
-        ts_safetensors_declare_metadata(writer, "fingerprint", fingerprint);
-        for (int i = 0; i < count; i++)
-            ts_safetensors_declare(writer, tensors[i].name, tensors[i].type, tensors[i].rank,
-                                   tensors[i].shape);
-    }
-    for (int i = 0; i < count && !status; i++) {
-        size_t bytes = tensors[i].type == TS_ST_F32 ? 4 : 8;
-        for (int k = 0; k < tensors[i].rank; k++)
-            bytes *= (size_t)tensors[i].shape[k];
-        status = ts_safetensors_append(writer, tensors[i].values, bytes);
-    }
-    if (!status)
-        status = ts_safetensors_commit(writer);
-    else
-        ts_safetensors_abandon(writer);
+    ts_status status;
+    TS_TRY(path_of(sweep, part, &path));
+    TS_GOTO(ts_safetensors_create(path, &writer), done);
+    TS_GOTO(declare(sweep, part, writer), done);
+    TS_GOTO(write_tensors(writer, tensors, count), done);
+    status = ts_safetensors_commit(writer);
+    writer = NULL;
+done:
+    ts_safetensors_abandon(writer);
     free(path);
     return status;
 }

@@ -1,37 +1,48 @@
 /*
- * The results of a sweep: in memory, as sweep.csv and as sweep.json.  The report is made from these and the
+ * The results of a sweep: in memory, as CSV tables and as sweep.json.  The report is made from these and the
  * stored samples alone.
+ *
+ * Two tidy tables lie on one grid.  A bound row is a (score, T, start); a sample row is a bound row and a
+ * sampler.  All rows exist from the beginning, in this order, and are filled by index:
+ *
+ *     bounds  [score_count][T_count][start_count]
+ *     samples [score_count][T_count][start_count][sampler_count]
  */
 #ifndef TS_SWEEP_RESULTS_H
 #define TS_SWEEP_RESULTS_H
 
+#include "base/kinds.h"
 #include "diffusion/bound.h"
 
-enum { TS_RESULT_WORD = 24 };
-
-/* One (T, start density, score, sampler).  The bound does not depend on the sampler and stands in each of its
- * rows.  What is unknown is NaN: empty in CSV, null in JSON. */
-typedef struct ts_result_row {
+/* What is unknown is NaN: empty in CSV, null in JSON. */
+typedef struct ts_bound_row {
     double T;
-    char prior[TS_RESULT_WORD], score[TS_RESULT_WORD], sampler[TS_RESULT_WORD];
+    ts_start_kind start;
+    ts_score_kind score;
     ts_bound_terms terms;
     ts_interval kl_prior, K; /* mixtures */
     double data;             /* held-out data behind the bound */
-    double images, nfe, seconds_per_image;
-    ts_interval sliced_wasserstein;
-    double frechet;
-    char frechet_features[TS_RESULT_WORD];
-} ts_result_row;
+} ts_bound_row;
+
+typedef struct ts_sample_row {
+    ts_sampler_kind sampler;
+    double images, nfe;
+    ts_interval seconds_per_image;
+    ts_interval sliced_wasserstein, frechet;
+    ts_features_kind frechet_features;
+} ts_sample_row;
 
 /*
- * The columns of sweep.csv and the keys of each row of sweep.json:
+ * The columns of bound.csv, and those that samples.csv has behind T, start, score; sweep.csv is the join of the
+ * two, a row a sample row.  Also the keys of the rows of sweep.json.
  *     X(kind, name, member, what it is, with its unit)
+ * kinds: NUMBER (double), COUNT (double that holds a whole number), and the families of words of base/kinds.h.
  */
 /* clang-format off */
-#define TS_RESULT_COLUMNS(X)                                                                                                     \
+#define TS_BOUND_COLUMNS(X)                                                                                                      \
     X(NUMBER, T, T, "diffusion time: the forward process ends, and the reverse process starts, at T <= 1")                       \
-    X(TEXT, prior, prior, "start density: normal (N(0, I); VE: N(0, sigma(T)^2 I)), glow (the fitted auxiliary density), mixture (the exact density at T)") \
-    X(TEXT, score, score, "network (trained), exact (of a mixture)")                                                             \
+    X(START, start, start, "start density: normal (N(0, I); VE: N(0, sigma(T)^2 I)), glow (the fitted auxiliary density), mixture (the exact density at T)") \
+    X(SCORE, score, score, "network (trained), exact (of a mixture)")                                                            \
     X(NUMBER, elbo_nats, terms.elbo.mean, "evidence lower bound on the log-likelihood of a datum: mean over held-out data, nats") \
     X(NUMBER, elbo_ci95_nats, terms.elbo.half, "half width of its 95 % interval over data, nats")                                \
     X(NUMBER, bpd, terms.bpd.mean, "the bound in bits per dimension, -elbo_nats / (d ln 2); smaller is better")                  \
@@ -42,19 +53,23 @@ typedef struct ts_result_row {
     X(NUMBER, prior_ci95_nats, terms.prior.half, "half width of its 95 % interval, nats")                                        \
     X(NUMBER, diffusion_nats, terms.diffusion.mean, "diffusion term, I(T), nats")                                                \
     X(NUMBER, diffusion_ci95_nats, terms.diffusion.half, "half width of its 95 % interval, nats")                                \
-    X(NUMBER, kl_prior_nats, kl_prior.mean, "mixtures: KL(p(x, T), start density), nats")                                        \
+    X(NUMBER, kl_prior_nats, kl_prior.mean, "mixtures: an estimate of KL(p(x, T), start density), nats; below zero it is noise around zero") \
     X(NUMBER, kl_prior_ci95_nats, kl_prior.half, "half width of its 95 % interval, nats")                                        \
     X(NUMBER, K_nats, K.mean, "mixtures: K(T), what the exact score would leave of the diffusion term, nats")                    \
     X(NUMBER, K_ci95_nats, K.half, "half width of its 95 % interval, nats")                                                      \
-    X(NUMBER, data, data, "held-out data behind the bound")                                                                      \
-    X(TEXT, sampler, sampler, "em (Euler-Maruyama on the reverse SDE), rk45 (adaptive Runge-Kutta on the probability-flow ODE)") \
+    X(COUNT, data, data, "held-out data behind the bound")
+
+#define TS_SAMPLE_COLUMNS(X)                                                                                                     \
+    X(SAMPLER, sampler, sampler, "em (Euler-Maruyama on the reverse SDE), rk45 (adaptive Runge-Kutta on the probability-flow ODE)") \
     X(NUMBER, nfe, nfe, "network evaluations for one sample, the last denoising step included; rk45: the mean over batches")     \
-    X(NUMBER, seconds_per_image, seconds_per_image, "wall time of sampling, the draw from the start density included, divided by the images, s") \
-    X(NUMBER, images, images, "samples drawn")                                                                                   \
+    X(NUMBER, seconds_per_image, seconds_per_image.mean, "wall time of sampling, the draw from the start density included, divided by the images, s") \
+    X(NUMBER, seconds_per_image_ci95, seconds_per_image.half, "half width of its 95 % interval over batches, s; none for one batch") \
+    X(COUNT, images, images, "samples drawn, and compared with held-out data")                                                   \
     X(NUMBER, sliced_wasserstein, sliced_wasserstein.mean, "sliced 2-Wasserstein distance between samples and held-out data, units of the data in [-1, 1]") \
-    X(NUMBER, sliced_wasserstein_ci95, sliced_wasserstein.half, "half width of its 95 % interval over random directions; none for d = 1")        \
-    X(NUMBER, frechet, frechet, "squared Frechet distance between Gaussians fitted to features of samples and of held-out data; not FID") \
-    X(TEXT, frechet_features, frechet_features, "what these features are: pixels, coordinates (of vectors), pca64 (leading principal components of the training data)")
+    X(NUMBER, sliced_wasserstein_ci95, sliced_wasserstein.half, "half width of its 95 % interval over images")                   \
+    X(NUMBER, frechet, frechet.mean, "squared Frechet distance between Gaussians fitted to features of samples and of held-out data; not FID") \
+    X(NUMBER, frechet_ci95, frechet.half, "half width of its 95 % interval over images")                                         \
+    X(FEATURES, frechet_features, frechet_features, "what these features are: pixels, coordinates (of vectors), pca64 (leading principal components of the training data)")
 /* clang-format on */
 
 /*
@@ -63,7 +78,8 @@ typedef struct ts_result_row {
  * ELBO(T), with its 95 % interval, and T is "not worse" where deficit - half <= 0.
  */
 typedef struct ts_best {
-    char prior[TS_RESULT_WORD], score[TS_RESULT_WORD];
+    ts_start_kind start;
+    ts_score_kind score;
     double T_best; /* where the mean bound is best */
     double T_star; /* the smallest T that is not worse */
     int count;
@@ -78,7 +94,7 @@ typedef struct ts_profile_bin {
 } ts_profile_bin;
 
 typedef struct ts_profile {
-    char score[TS_RESULT_WORD];
+    ts_score_kind score;
     int count;
     ts_profile_bin *bins;
 } ts_profile;
@@ -90,8 +106,10 @@ typedef struct ts_exact_point {
 
 /* The auxiliary density at one T. */
 typedef struct ts_fit_summary {
+    ts_start_kind start;
     double T, steps, skipped; /* optimiser steps, and those left out because they were not finite */
     double loss;              /* of the last steps, nats a dimension */
+    double seconds;
 } ts_fit_summary;
 
 typedef struct ts_phase {
@@ -99,11 +117,13 @@ typedef struct ts_phase {
     double seconds;
 } ts_phase;
 
-/* How far held-out data are from as many training data: what a perfect sampler would score. */
+/* Held-out data against training data of the same number as samples: not a lower limit, but what real data
+ * of this number score. */
 typedef struct ts_floor {
-    int count; /* training subsets compared */
-    double sliced_wasserstein, sliced_wasserstein_low, sliced_wasserstein_high;
-    double frechet, frechet_low, frechet_high;
+    double count; /* training subsets compared */
+    double images;
+    ts_interval sliced_wasserstein, frechet;
+    double sliced_wasserstein_low, sliced_wasserstein_high, frechet_low, frechet_high; /* over subsets */
 } ts_floor;
 
 typedef struct ts_results {
@@ -112,31 +132,71 @@ typedef struct ts_results {
     double h, w, c, levels, train_count, test_count, parameters; /* parameters: of the score network */
     double steps_per_unit, train_steps, projections;
     ts_floor floor;
-    int row_count, best_count, profile_count, exact_count, fit_count, phase_count;
-    ts_result_row *rows;
-    ts_best *best;
+
+    int T_count, score_count, start_count, sampler_count; /* the grid */
+    double *T;                                            /* as configured */
+    ts_score_kind *scores;
+    ts_start_kind *starts;
+    ts_sampler_kind *samplers;
+    ts_bound_row *bounds;
+    ts_sample_row *samples;
+
+    int best_count, profile_count, exact_count, fit_count, phase_count;
+    ts_best *best; /* [score_count][start_count] */
     ts_profile *profiles;
     ts_exact_point *exact;
     ts_fit_summary *fits;
     ts_phase *phases;
 } ts_results;
 
+/* Makes every row of the grid, with unknown numbers; copies the lists. */
+ts_status ts_results_make(ts_results *results, int score_count, const ts_score_kind *scores, int T_count,
+                          const double *T, int start_count, const ts_start_kind *starts, int sampler_count,
+                          const ts_sampler_kind *samplers);
+
+static inline int ts_results_bound_index(const ts_results *r, int score, int T, int start)
+{
+    return (score * r->T_count + T) * r->start_count + start;
+}
+
+static inline ts_bound_row *ts_results_bound(const ts_results *r, int score, int T, int start)
+{
+    return &r->bounds[ts_results_bound_index(r, score, T, start)];
+}
+
+static inline ts_sample_row *ts_results_sample(const ts_results *r, int score, int T, int start, int sampler)
+{
+    return &r->samples[ts_results_bound_index(r, score, T, start) * r->sampler_count + sampler];
+}
+
+static inline int ts_results_bound_count(const ts_results *r)
+{
+    return r->score_count * r->T_count * r->start_count;
+}
+
+/* Where a kind or a T stands in the grid's lists; -1: nowhere. */
+int ts_results_start_index(const ts_results *results, ts_start_kind start);
+int ts_results_sampler_index(const ts_results *results, ts_sampler_kind sampler);
+int ts_results_T_index(const ts_results *results, double T);
+
 /* Frees everything within; `results` itself is the caller's.  All pointers come from malloc or are NULL. */
 void ts_results_release(ts_results *results);
 
-/* Both atomically.  CSV: RFC 4180, one header line. */
-ts_status ts_results_write_csv(const ts_results *results, const char *path);
-ts_status ts_results_write_json(const ts_results *results, const char *path);
-/* Errors: TS_NOT_FOUND, TS_FORMAT naming the key. */
-ts_status ts_results_read_json(const char *path, ts_results *results);
+/* DIR/bound.csv, samples.csv and sweep.csv (RFC 4180, one header line), each atomically. */
+ts_status ts_results_write_csv(const ts_results *results, const char *dir);
+/* DIR/sweep.json, atomically: all of it, the configuration as an object. */
+ts_status ts_results_write_json(const ts_results *results, const char *dir);
+/* DIR/sweep.json.  Errors: TS_NOT_FOUND, TS_FORMAT naming the key. */
+ts_status ts_results_read(const char *dir, ts_results *results);
 
-/* name, unit and meaning of each column, in order */
+/* name and meaning of each column of sweep.csv, in order */
 typedef void ts_result_column_visitor(void *context, const char *name, const char *meaning);
 void ts_results_columns(ts_result_column_visitor *visitor, void *context);
 
-/* The row of this T, start, score and sampler (NULL: any); NULL where there is none. */
-const ts_result_row *ts_results_find(const ts_results *results, double T, const char *prior,
-                                     const char *score, const char *sampler);
-const ts_best *ts_results_best(const ts_results *results, const char *prior, const char *score);
+/* Samples as sweeps store them: DIR/samples/NAME.safetensors with one tensor "x" [n,h,w,c], float32, in [-1,
+ * 1]; NAME is "data" for held-out data, else this. */
+#define TS_SAMPLES_FOLDER "samples"
+void ts_samples_name(double T, ts_start_kind start, ts_score_kind score, ts_sampler_kind sampler,
+                     char name[128]);
 
 #endif

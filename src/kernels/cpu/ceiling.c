@@ -1,17 +1,10 @@
 /* The speed of a large matrix product, to measure the rest against. */
 #include <cblas.h>
 #include <stdlib.h>
-#include <time.h>
+#include "base/clock.h"
 #include "kernels/cpu/cpu.h"
 
 enum { SIZE = 1536, REPEATS = 7 };
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static int compare(const void *a, const void *b)
 {
@@ -23,11 +16,11 @@ static double product_seconds(const float *a, const float *b, float *c)
 {
     double times[REPEATS];
     for (int i = -1; i < REPEATS; i++) { /* the first warms up */
-        const double start = seconds();
+        const double start = ts_seconds();
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, SIZE, SIZE, SIZE, 1, a, SIZE, b, SIZE, 0, c,
                     SIZE);
         if (i >= 0)
-            times[i] = seconds() - start;
+            times[i] = ts_seconds() - start;
     }
     qsort(times, REPEATS, sizeof *times, compare);
     return times[REPEATS / 2];

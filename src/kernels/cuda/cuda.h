@@ -29,9 +29,9 @@ ts_status ts_cuda_ceiling(ts_device *device, double *flops);
 /* The table's `libraries`. */
 void ts_cuda_versions(char *text, size_t size);
 
-/* The table's choices: those of the libraries. */
-ts_status ts_cuda_choices_export(ts_device *device, char **text);
-ts_status ts_cuda_choices_import(ts_device *device, const char *text);
+/* The table's algorithms: those of the libraries. */
+ts_status ts_cuda_algorithms_export(ts_device *device, char **text);
+ts_status ts_cuda_algorithms_import(ts_device *device, const char *text);
 
 /* The entry of the module. */
 const ts_kernels *ts_cuda_kernels(void);

@@ -453,8 +453,8 @@ static ts_kernels make_table(void)
     k.free_memory = cuda_free_memory;
     k.weights_changed = cuda_weights_changed;
     k.ceiling = ts_cuda_ceiling;
-    k.choices_export = ts_cuda_choices_export;
-    k.choices_import = ts_cuda_choices_import;
+    k.algorithms_export = ts_cuda_algorithms_export;
+    k.algorithms_import = ts_cuda_algorithms_import;
     k.record_begin = cuda_record_begin;
     k.record_end = cuda_record_end;
     k.replay = cuda_replay;

@@ -52,7 +52,7 @@ static ts_status queue_euler(void *context)
     return advance(s);
 }
 
-const ts_integrator ts_euler_maruyama = {3, 1, euler_coefficients, queue_euler};
+const ts_integrator ts_euler_maruyama = {3, euler_coefficients, queue_euler};
 
 /* ---- Heun's second-order method: an Euler step, then the trapezoidal rule with the slope at its end ---- */
 
@@ -60,17 +60,13 @@ static void heun_coefficients(const ts_sde *sde, int steps, const double *times,
 {
     for (int i = 0; i < steps; i++) {
         const double t0 = times[i], t1 = times[i + 1], h = t1 - t0;
-        const double drift = ts_sde_drift(sde, t1), factor = ts_sampler_flow_factor(sde, t1);
-        const double c[] = {
-            ts_sde_drift(sde, t0),
-            ts_sampler_flow_factor(sde, t0), /* the slope */
-            1.0,
-            h, /* the end */
-            1.0,
-            0.5 * h, /* the rule */
-            0.5 * h * drift,
-            0.5 * h * factor,
-        };
+        const double drift = ts_sde_drift(sde, t1), factor = ts_sampler_ode_factor(sde, t1);
+        const double c[] = {/* slope = drift x + factor net */
+                            ts_sde_drift(sde, t0), ts_sampler_ode_factor(sde, t0),
+                            /* end = x + h slope */
+                            1.0, h,
+                            /* x + h (slope + slope at the end)/2, the latter by drift and factor there */
+                            1.0, 0.5 * h, 0.5 * h * drift, 0.5 * h * factor};
         for (int k = 0; k < 8; k++)
             table[8 * i + k] = (float)c[k];
     }
@@ -90,7 +86,7 @@ static ts_status queue_heun(void *context)
     return advance(s);
 }
 
-const ts_integrator ts_heun = {8, 2, heun_coefficients, queue_heun};
+const ts_integrator ts_heun = {8, heun_coefficients, queue_heun};
 
 /* ---- DPM-Solver++(2M) ----
  *
@@ -127,4 +123,4 @@ static ts_status queue_dpmpp2m(void *context)
     return advance(s);
 }
 
-const ts_integrator ts_dpmpp2m = {5, 1, dpmpp2m_coefficients, queue_dpmpp2m};
+const ts_integrator ts_dpmpp2m = {5, dpmpp2m_coefficients, queue_dpmpp2m};

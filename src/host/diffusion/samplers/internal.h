@@ -19,7 +19,7 @@ typedef struct ts_sampler_frozen {
     double rtol, atol;
 } ts_sampler_frozen;
 
-/* stage, current and next hold count + n floats: x [n,d], then one value a row that the flow integrates along
+/* stage, current and next hold count + n floats: x [n,d], then one value a row that the ODE integrates along
  * with it when it computes a likelihood. */
 struct ts_sampler {
     ts_score *score;
@@ -35,10 +35,11 @@ struct ts_sampler {
     float *times;        /* device [steps + 1], of the current step and the end */
     float *host_table;   /* host [steps + 1][TS_SAMPLER_WIDTH] */
     float *stage[7], *current, *next;
-    void *block;                   /* device: what changes from try to try of the flow */
+    void *block;                   /* device: what changes from try to try of RK45 */
     double *results, *host_result; /* device and host: an error and the stages' divergences [7][n] */
     int evaluations;
-    ts_recorded recorded; /* a step with `frozen` */
+    const volatile sig_atomic_t *stop; /* NULL: never */
+    ts_recorded recorded;              /* a step with `frozen` */
     ts_sampler_frozen frozen;
 };
 
@@ -47,14 +48,13 @@ void ts_sampler_freeze(ts_sampler *sampler, const ts_sampler_frozen *frozen);
 
 /* ---- fixed steps ---- */
 
-/* Of a step: its coefficients, the network evaluations, and what it queues, given a ts_sampler_step.  That
- * starts with the state at the step's number and ends with the state advanced; stage[1] is zero before the
- * first. */
-typedef struct ts_integrator {
-    int width, evaluations;
+/* Of a step: how many coefficients it has and which, and what it queues, given a ts_sampler_step.  That starts
+ * with the state at the step's number and ends with the state advanced; stage[1] is zero before the first. */
+struct ts_integrator {
+    int width;
     void (*coefficients)(const ts_sde *sde, int steps, const double *times, float *table);
     ts_queue_fn *queue;
-} ts_integrator;
+};
 
 typedef struct ts_sampler_step {
     ts_sampler *sampler;
@@ -62,6 +62,9 @@ typedef struct ts_sampler_step {
 } ts_sampler_step;
 
 extern const ts_integrator ts_euler_maruyama, ts_heun, ts_dpmpp2m;
+
+/* TS_INTERRUPTED where ts_sampler_stop_at says so.  To be asked between steps. */
+ts_status ts_sampler_stopped(const ts_sampler *sampler);
 
 /* ---- operations ---- */
 
@@ -72,6 +75,6 @@ ts_status ts_sampler_evaluate(ts_sampler *sampler, const float *x, const float *
 ts_status ts_sampler_combine(ts_sampler *sampler, int64_t count, int terms, const ts_coefficients *c,
                              const float *const *x, float *y);
 /* The probability-flow ODE is dx/dt = f - g^2 score/2 = drift x + factor net; this is factor. */
-double ts_sampler_flow_factor(const ts_sde *sde, double t);
+double ts_sampler_ode_factor(const ts_sde *sde, double t);
 
 #endif

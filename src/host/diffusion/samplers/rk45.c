@@ -24,112 +24,112 @@ static const double E[STAGES + 1] = {-71.0 / 57600,    0.0,         71.0 / 16695
                                      17253.0 / 339200, -22.0 / 525, 1.0 / 40};
 
 /* What changes from try to try, in device memory.  Stage i is at index i. */
-typedef struct flow_block {
+typedef struct ode_block {
     double affine[STAGES + 1][2]; /* its divergence: d drift, factor */
     float time[STAGES + 1];
     float slope[STAGES + 1][2];          /* drift, factor */
     float reach[STAGES + 1][STAGES + 1]; /* its state: i earlier slopes, then the state at the start */
     float error[STAGES + 1];
     float start[2]; /* the start and its slope: those of the last try, or where it ended */
-} flow_block;
+} ode_block;
 
 /* A try goes from `current`, its slope in stage[0], to `next`, its slope in stage[6]; whether it was accepted
  * the next one learns from its block. */
-typedef struct flow {
+typedef struct ode {
     ts_sampler *s;
     const float *probe;
     int64_t count; /* of the whole system: n d, and n more with a probe */
     double rtol, atol;
-    flow_block block; /* for the next upload */
-    bool accepted;    /* the last try */
-} flow;
+    ode_block block; /* for the next upload */
+    bool accepted;   /* the last try */
+} ode;
 
 /* ---- what a try queues ---- */
 
-static const flow_block *on_device(const flow *f)
+static const ode_block *on_device(const ode *o)
 {
-    return f->s->block;
+    return o->s->block;
 }
 
 /* Where stage i's divergences lie among the results: those of a try follow the error, stage 0's come last. */
-static int64_t rows_of(const flow *f, int i)
+static int64_t rows_of(const ode *o, int i)
 {
-    return 1 + (int64_t)((i + STAGES) % (STAGES + 1)) * f->s->n;
+    return 1 + (int64_t)((i + STAGES) % (STAGES + 1)) * o->s->n;
 }
 
 /* stage[i] = d(x, log-density)/dt at (x, time i); the row part also in double among the results. */
-static ts_status queue_derivative(const flow *f, const float *x, int i)
+static ts_status queue_derivative(const ode *o, const float *x, int i)
 {
-    ts_sampler *s = f->s;
-    const flow_block *block = on_device(f);
+    ts_sampler *s = o->s;
+    const ode_block *block = on_device(o);
     const ts_coefficients slope = {.table = block->slope[i]};
     const float *net, *product;
     TS_TRY(ts_sampler_evaluate(s, x, &block->time[i], NULL, &net));
     TS_TRY(ts_sampler_combine(s, s->count, 2, &slope, (const float *[]){x, net}, s->stage[i]));
-    if (!f->probe)
+    if (!o->probe)
         return NULL;
-    TS_TRY(s->score->vjp(s->score, f->probe, &product));
+    TS_TRY(s->score->vjp(s->score, o->probe, &product));
     const ts_row_dot dot = {.n = s->n,
                             .d = s->d,
                             .x = product,
-                            .y = f->probe,
-                            .out = s->results + rows_of(f, i),
+                            .y = o->probe,
+                            .out = s->results + rows_of(o, i),
                             .affine = block->affine[i],
                             .rounded = s->stage[i] + s->count};
     return s->k->row_dot(s->device, &dot);
 }
 
 /* next = the state at stage i, and stage[i]; the small terms first, so that float32 loses least. */
-static ts_status queue_stage(const flow *f, int i)
+static ts_status queue_stage(const ode *o, int i)
 {
-    ts_sampler *s = f->s;
-    const ts_coefficients reach = {.table = on_device(f)->reach[i]};
+    ts_sampler *s = o->s;
+    const ts_coefficients reach = {.table = on_device(o)->reach[i]};
     const float *x[STAGES + 1];
     for (int j = 0; j < i; j++)
         x[j] = s->stage[j];
     x[i] = s->current;
-    TS_TRY(ts_sampler_combine(s, f->count, i + 1, &reach, x, s->next));
-    return queue_derivative(f, s->next, i);
+    TS_TRY(ts_sampler_combine(s, o->count, i + 1, &reach, x, s->next));
+    return queue_derivative(o, s->next, i);
 }
 
 /* results[0] = the root mean square of sum_k c[k] x[k] in units of the tolerance at y0, y1. */
-static ts_status queue_norm(const flow *f, int terms, const ts_coefficients *c, const float *const *x,
+static ts_status queue_norm(const ode *o, int terms, const ts_coefficients *c, const float *const *x,
                             const float *y0, const float *y1)
 {
-    ts_error_norm a = {.count = f->count,
+    ts_error_norm a = {.count = o->count,
                        .terms = terms,
                        .c = *c,
                        .y0 = y0,
                        .y1 = y1,
-                       .rtol = f->rtol,
-                       .atol = f->atol,
-                       .error = f->s->results};
+                       .rtol = o->rtol,
+                       .atol = o->atol,
+                       .error = o->s->results};
     for (int i = 0; i < terms; i++)
         a.x[i] = x[i];
-    return f->s->k->error_norm(f->s->device, &a);
+    return o->s->k->error_norm(o->s->device, &a);
 }
 
 static ts_status queue_try(void *context)
 {
-    const flow *f = context;
-    ts_sampler *s = f->s;
-    const ts_coefficients start = {.table = on_device(f)->start}, error = {.table = on_device(f)->error};
-    TS_TRY(ts_sampler_combine(s, f->count, 2, &start, (const float *[]){s->current, s->next}, s->current));
-    TS_TRY(ts_sampler_combine(s, f->count, 2, &start, (const float *[]){s->stage[0], s->stage[STAGES]},
+    const ode *o = context;
+    ts_sampler *s = o->s;
+    const ts_coefficients start = {.table = on_device(o)->start}, error = {.table = on_device(o)->error};
+    TS_TRY(ts_sampler_combine(s, o->count, 2, &start, (const float *[]){s->current, s->next}, s->current));
+    TS_TRY(ts_sampler_combine(s, o->count, 2, &start, (const float *[]){s->stage[0], s->stage[STAGES]},
                               s->stage[0]));
     for (int i = 1; i <= STAGES; i++)
-        TS_TRY(queue_stage(f, i));
-    return queue_norm(f, STAGES + 1, &error, (const float *const *)s->stage, s->current, s->next);
+        TS_TRY(queue_stage(o, i));
+    return queue_norm(o, STAGES + 1, &error, (const float *const *)s->stage, s->current, s->next);
 }
 
 /* ---- tries ---- */
 
 /* Stage i is at t, h sum_j weight[j] stage[j] from the start. */
-static void set_stage(flow *f, int i, double t, double h, const double *weight)
+static void set_stage(ode *o, int i, double t, double h, const double *weight)
 {
-    const ts_sampler *s = f->s;
-    const double drift = ts_sde_drift(&s->sde, t), factor = ts_sampler_flow_factor(&s->sde, t);
-    flow_block *b = &f->block;
+    const ts_sampler *s = o->s;
+    const double drift = ts_sde_drift(&s->sde, t), factor = ts_sampler_ode_factor(&s->sde, t);
+    ode_block *b = &o->block;
     b->time[i] = (float)t;
     b->slope[i][0] = (float)drift;
     b->slope[i][1] = (float)factor;
@@ -140,16 +140,16 @@ static void set_stage(flow *f, int i, double t, double h, const double *weight)
     b->reach[i][i] = 1.0f;
 }
 
-static ts_status upload(flow *f)
+static ts_status upload(ode *o)
 {
-    return f->s->k->upload(f->s->device, f->s->block, &f->block, sizeof f->block);
+    return o->s->k->upload(o->s->device, o->s->block, &o->block, sizeof o->block);
 }
 
 /* The first results, `stages` stages of divergences if there is a probe. */
-static ts_status download(const flow *f, int stages)
+static ts_status download(const ode *o, int stages)
 {
-    const ts_sampler *s = f->s;
-    const size_t values = 1 + (f->probe ? (size_t)stages * (size_t)s->n : 0);
+    const ts_sampler *s = o->s;
+    const size_t values = 1 + (o->probe ? (size_t)stages * (size_t)s->n : 0);
     return s->k->download(s->device, s->host_result, s->results, values * sizeof(double));
 }
 
@@ -163,61 +163,60 @@ static ts_status count_evaluations(ts_sampler *s, int evaluations, double t)
     return NULL;
 }
 
-static ts_status norm(const flow *f, int terms, const ts_coefficients *c, const float *const *x,
-                      double *value)
+static ts_status norm(const ode *o, int terms, const ts_coefficients *c, const float *const *x, double *value)
 {
-    const float *y = f->s->current;
-    TS_TRY(queue_norm(f, terms, c, x, y, y));
-    TS_TRY(download(f, 0));
-    *value = f->s->host_result[0];
+    const float *y = o->s->current;
+    TS_TRY(queue_norm(o, terms, c, x, y, y));
+    TS_TRY(download(o, 0));
+    *value = o->s->host_result[0];
     return NULL;
 }
 
 /* stage[0] at t0, and Hairer's starting step, from it and one more evaluation. */
-static ts_status first_step(flow *f, double t0, double direction, double length, double *h)
+static ts_status first_step(ode *o, double t0, double direction, double length, double *h)
 {
     static const ts_coefficients same = {.value = {1.0f}}, difference = {.value = {1.0f, -1.0f}};
-    ts_sampler *s = f->s;
+    ts_sampler *s = o->s;
     const float *y = s->current, *slope = s->stage[0];
     double size, size_slope, size_change;
     TS_TRY(count_evaluations(s, 2, t0));
-    set_stage(f, 0, t0, 0.0, NULL);
-    TS_TRY(upload(f));
-    TS_TRY(queue_derivative(f, y, 0));
-    TS_TRY(norm(f, 1, &same, &y, &size));
-    TS_TRY(norm(f, 1, &same, &slope, &size_slope));
+    set_stage(o, 0, t0, 0.0, NULL);
+    TS_TRY(upload(o));
+    TS_TRY(queue_derivative(o, y, 0));
+    TS_TRY(norm(o, 1, &same, &y, &size));
+    TS_TRY(norm(o, 1, &same, &slope, &size_slope));
     double trial = size < 1e-5 || size_slope < 1e-5 ? 1e-6 : 0.01 * size / size_slope;
     trial = fmin(trial, length);
-    set_stage(f, 1, t0 + trial * direction, trial * direction, (double[]){1.0});
-    TS_TRY(upload(f));
-    TS_TRY(queue_stage(f, 1));
-    TS_TRY(norm(f, 2, &difference, (const float *[]){s->stage[1], slope}, &size_change));
+    set_stage(o, 1, t0 + trial * direction, trial * direction, (double[]){1.0});
+    TS_TRY(upload(o));
+    TS_TRY(queue_stage(o, 1));
+    TS_TRY(norm(o, 2, &difference, (const float *[]){s->stage[1], slope}, &size_change));
     size_change /= trial;
     const double guess = size_slope <= 1e-15 && size_change <= 1e-15
                              ? fmax(1e-6, trial * 1e-3)
                              : pow(0.01 / fmax(size_slope, size_change), 1.0 / 5);
     *h = fmin(fmin(100.0 * trial, guess), length);
-    return f->probe ? download(f, STAGES + 1) : NULL; /* stage 0's divergences */
+    return o->probe ? download(o, STAGES + 1) : NULL; /* stage 0's divergences */
 }
 
 /* next = the state h later, stage[6] = the slope there, *error = the estimated error over the tolerance. */
-static ts_status attempt(flow *f, double t, double h, double *error)
+static ts_status attempt(ode *o, double t, double h, double *error)
 {
-    ts_sampler *s = f->s;
+    ts_sampler *s = o->s;
     TS_TRY(count_evaluations(s, STAGES, t));
     for (int i = 1; i < STAGES; i++)
-        set_stage(f, i, t + C[i] * h, h, A[i]);
-    set_stage(f, STAGES, t + h, h, B);
+        set_stage(o, i, t + C[i] * h, h, A[i]);
+    set_stage(o, STAGES, t + h, h, B);
     for (int i = 0; i <= STAGES; i++)
-        f->block.error[i] = (float)(h * E[i]);
-    f->block.start[0] = f->accepted ? 0.0f : 1.0f;
-    f->block.start[1] = f->accepted ? 1.0f : 0.0f;
-    TS_TRY(upload(f));
-    ts_range_push(s->device, "flow step");
-    ts_status status = ts_recorded_run(&s->recorded, queue_try, f);
+        o->block.error[i] = (float)(h * E[i]);
+    o->block.start[0] = o->accepted ? 0.0f : 1.0f;
+    o->block.start[1] = o->accepted ? 1.0f : 0.0f;
+    TS_TRY(upload(o));
+    ts_range_push(s->device, "ODE step");
+    ts_status status = ts_recorded_run(&s->recorded, queue_try, o);
     ts_range_pop(s->device);
     TS_TRY(status);
-    TS_TRY(download(f, STAGES));
+    TS_TRY(download(o, STAGES));
     *error = s->host_result[0];
     if (!isfinite(*error))
         return ts_error(TS_NOT_FINITE, "RK45: the %s score is not finite between t = %g and t = %g",
@@ -226,22 +225,22 @@ static ts_status attempt(flow *f, double t, double h, double *error)
 }
 
 /* The step is taken: the slope at its end is the first slope of the next step. */
-static void accept(const flow *f, double h, double *delta_logp)
+static void accept(const ode *o, double h, double *delta_logp)
 {
-    const ts_sampler *s = f->s;
-    double *first = s->host_result + rows_of(f, 0);
-    for (int row = 0; f->probe && row < s->n; row++) {
+    const ts_sampler *s = o->s;
+    double *first = s->host_result + rows_of(o, 0);
+    for (int row = 0; o->probe && row < s->n; row++) {
         for (int i = 0; i < STAGES; i++)
-            delta_logp[row] += h * B[i] * s->host_result[rows_of(f, i) + row];
-        first[row] = s->host_result[rows_of(f, STAGES) + row];
+            delta_logp[row] += h * B[i] * s->host_result[rows_of(o, i) + row];
+        first[row] = s->host_result[rows_of(o, STAGES) + row];
     }
 }
 
-static ts_status integrate(flow *f, double t0, double t1, double *delta_logp)
+static ts_status integrate(ode *o, double t0, double t1, double *delta_logp)
 {
     const double direction = t1 < t0 ? -1.0 : 1.0;
     double t = t0, size, error;
-    TS_TRY(first_step(f, t0, direction, fabs(t1 - t0), &size));
+    TS_TRY(first_step(o, t0, direction, fabs(t1 - t0), &size));
     bool rejected = false;
     while (t != t1) {
         const double smallest = 10.0 * fabs(nextafter(t, direction * INFINITY) - t);
@@ -250,51 +249,52 @@ static ts_status integrate(flow *f, double t0, double t1, double *delta_logp)
                 return ts_error(TS_NOT_FINITE,
                                 "RK45: no step is small enough for rtol = %g, atol = %g at "
                                 "t = %g",
-                                f->rtol, f->atol, t);
+                                o->rtol, o->atol, t);
             size = smallest;
         }
+        TS_TRY(ts_sampler_stopped(o->s));
         const double end = size >= fabs(t1 - t) ? t1 : t + direction * size;
         const double h = end - t;
         size = fabs(h);
-        TS_TRY(attempt(f, t, h, &error));
-        f->accepted = error < 1.0;
-        if (f->accepted) {
+        TS_TRY(attempt(o, t, h, &error));
+        o->accepted = error < 1.0;
+        if (o->accepted) {
             const double factor = error == 0.0 ? 10.0 : fmin(10.0, 0.9 * pow(error, -1.0 / 5));
             size *= rejected ? fmin(1.0, factor) : factor;
-            accept(f, h, delta_logp);
+            accept(o, h, delta_logp);
             t = end;
         } else
             size *= fmax(0.2, 0.9 * pow(error, -1.0 / 5));
-        rejected = !f->accepted;
+        rejected = !o->accepted;
     }
     return NULL;
 }
 
-static ts_status check(const flow *f, double t0, double t1, const double *delta_logp)
+static ts_status check(const ode *o, double t0, double t1, const double *delta_logp)
 {
-    const ts_sampler *s = f->s;
+    const ts_sampler *s = o->s;
     if (!(t0 > 0.0 && t0 <= 1.0 && t1 > 0.0 && t1 <= 1.0))
         return ts_error(TS_INVALID, "RK45: from t = %g to t = %g; both must be in (0, 1]", t0, t1);
     /* x is float32: below that no step would ever be good enough. */
-    if (!(f->rtol >= 1e-7 && f->atol >= 1e-8))
+    if (!(o->rtol >= 1e-7 && o->atol >= 1e-8))
         return ts_error(TS_INVALID, "RK45: rtol = %g, atol = %g; float32 allows 1e-7 and 1e-8 at least",
-                        f->rtol, f->atol);
-    if (f->probe && (!s->score->vjp || !delta_logp))
+                        o->rtol, o->atol);
+    if (o->probe && (!s->score->vjp || !delta_logp))
         return ts_error(TS_INVALID, "RK45: a likelihood needs a score with a gradient; the %s score has none",
                         s->score->name);
     return NULL;
 }
 
-ts_status ts_sampler_flow(ts_sampler *sampler, double t0, double t1, double rtol, double atol, float *x,
-                          const float *probe, double *delta_logp, int *nfe)
+ts_status ts_sampler_ode(ts_sampler *sampler, double t0, double t1, double rtol, double atol, float *x,
+                         const float *probe, double *delta_logp, int *nfe)
 {
     ts_sampler *s = sampler;
     const size_t bytes = (size_t)s->count * sizeof *x, joint = bytes + (size_t)s->n * sizeof *x;
-    flow f = {.s = s, .probe = probe, .count = s->count + (probe ? s->n : 0), .rtol = rtol, .atol = atol};
+    ode o = {.s = s, .probe = probe, .count = s->count + (probe ? s->n : 0), .rtol = rtol, .atol = atol};
     *nfe = 0;
-    TS_TRY(check(&f, t0, t1, delta_logp));
+    TS_TRY(check(&o, t0, t1, delta_logp));
     if (!s->block)
-        TS_TRY(s->k->allocate(s->device, sizeof(flow_block), &s->block));
+        TS_TRY(s->k->allocate(s->device, sizeof(ode_block), &s->block));
     s->evaluations = 0;
     TS_TRY(s->k->zero(s->device, s->current + s->count, (size_t)s->n * sizeof *x));
     TS_TRY(s->k->copy(s->device, s->current, x, bytes));
@@ -304,10 +304,10 @@ ts_status ts_sampler_flow(ts_sampler *sampler, double t0, double t1, double rtol
     if (probe)
         memset(delta_logp, 0, (size_t)s->n * sizeof *delta_logp);
     ts_sampler_freeze(s, &(ts_sampler_frozen){queue_try, NULL, probe, rtol, atol});
-    ts_range_push(s->device, "flow");
-    ts_status status = t0 != t1 ? integrate(&f, t0, t1, delta_logp) : NULL;
+    ts_range_push(s->device, "ODE");
+    ts_status status = t0 != t1 ? integrate(&o, t0, t1, delta_logp) : NULL;
     ts_range_pop(s->device);
     TS_TRY(status);
     *nfe = s->evaluations;
-    return s->k->copy(s->device, x, f.accepted ? s->next : s->current, bytes);
+    return s->k->copy(s->device, x, o.accepted ? s->next : s->current, bytes);
 }

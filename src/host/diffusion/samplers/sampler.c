@@ -6,6 +6,8 @@
 #include "diffusion/buffer.h"
 #include "diffusion/samplers/internal.h"
 
+enum { STEPS_A_LOOK = 8 }; /* between two looks at whether the state is finite */
+
 /* ---- creation ---- */
 
 /* Room for `steps` steps in the tables, whose addresses recordings hold. */
@@ -118,9 +120,37 @@ ts_status ts_sampler_combine(ts_sampler *sampler, int64_t count, int terms, cons
     return sampler->k->linear_combine(sampler->device, &a);
 }
 
-double ts_sampler_flow_factor(const ts_sde *sde, double t)
+double ts_sampler_ode_factor(const ts_sde *sde, double t)
 {
     return 0.5 * ts_sde_diffusion2(sde, t) / ts_sde_std(sde, t);
+}
+
+void ts_sampler_stop_at(ts_sampler *sampler, const volatile sig_atomic_t *stop)
+{
+    sampler->stop = stop;
+}
+
+ts_status ts_sampler_stopped(const ts_sampler *sampler)
+{
+    return sampler->stop && *sampler->stop ? ts_error(TS_INTERRUPTED, "interrupted") : NULL;
+}
+
+/* Whether every value of x is, by the mean of their squares, which the device adds up in double.  Waits for the
+ * device. */
+static ts_status is_finite(ts_sampler *s, const float *x, bool *finite)
+{
+    const ts_error_norm a = {.count = s->count,
+                             .terms = 1,
+                             .c.value = {1.0f},
+                             .x = {x},
+                             .y0 = x,
+                             .y1 = x,
+                             .atol = 1.0,
+                             .error = s->results};
+    TS_TRY(s->k->error_norm(s->device, &a));
+    TS_TRY(s->k->download(s->device, s->host_result, s->results, sizeof *s->host_result));
+    *finite = isfinite(s->host_result[0]);
+    return NULL;
 }
 
 /* ---- fixed steps ---- */
@@ -140,25 +170,39 @@ static ts_status begin(ts_sampler *s, const ts_integrator *integrator, const dou
     return s->k->upload(s->device, s->state, &state, sizeof state);
 }
 
-static ts_status run_steps(ts_sampler *s, const ts_integrator *integrator, int steps, float *x)
+static ts_status run_steps(ts_sampler *s, const ts_sampler_row *row, const double *times, int steps, float *x)
 {
-    ts_status status = NULL;
+    const ts_integrator *integrator = row->integrator;
+    int checked = 0; /* steps whose outcome is known to be finite */
     ts_sampler_freeze(s, &(ts_sampler_frozen){.queue = integrator->queue, .x = x});
-    for (int i = 0; i < steps && !status; i++) {
+    for (int i = 1; i <= steps; i++) {
+        bool finite = true;
         ts_range_push(s->device, "sample step");
-        status = ts_recorded_run(&s->recorded, integrator->queue, &(ts_sampler_step){s, x});
+        ts_status status = ts_recorded_run(&s->recorded, integrator->queue, &(ts_sampler_step){s, x});
         ts_range_pop(s->device);
-        s->evaluations += integrator->evaluations;
+        TS_TRY(status);
+        s->evaluations += row->evaluations;
+        if (i < steps)
+            TS_TRY(ts_sampler_stopped(s));
+        /* a device that has run far ahead could not be stopped: the look at its state waits for it */
+        if (i % STEPS_A_LOOK && i < steps)
+            continue;
+        TS_TRY(is_finite(s, x, &finite));
+        if (!finite)
+            return ts_error(TS_NOT_FINITE,
+                            "%s from T = %g: between step %d and step %d of %d the state is not finite",
+                            row->text, times[0], checked + 1, i, steps);
+        checked = i;
     }
-    return status;
+    return NULL;
 }
 
 /* Uniform steps in t, or in the log signal-to-noise ratio, which is linear in Lambda: for every SDE here
  * 2 log(a/s) = constant - Lambda. */
-static void make_grid(const ts_sde *sde, const ts_sampler_config *config, double *times)
+static void make_grid(const ts_sde *sde, const ts_sampler_config *config, ts_sampler_grid grid, double *times)
 {
     const int steps = config->steps;
-    const bool log_snr = config->kind == TS_SAMPLER_DPMPP2M;
+    const bool log_snr = grid == TS_GRID_LOG_SNR;
     const double first = log_snr ? ts_sde_lambda(sde, config->T) : config->T;
     const double last = log_snr ? ts_sde_lambda(sde, config->eps) : config->eps;
     for (int i = 1; i < steps; i++) {
@@ -172,17 +216,15 @@ static void make_grid(const ts_sde *sde, const ts_sampler_config *config, double
 static ts_status run_fixed(ts_sampler *s, const ts_sampler_config *config, uint64_t seed, uint32_t instance,
                            float *x)
 {
-    const ts_integrator *integrator = config->kind == TS_SAMPLER_EULER_MARUYAMA ? &ts_euler_maruyama
-                                      : config->kind == TS_SAMPLER_HEUN         ? &ts_heun
-                                                                                : &ts_dpmpp2m;
+    const ts_sampler_row *row = &ts_samplers[config->kind];
     TS_TRY(reserve(s, config->steps));
     double *times = malloc(((size_t)config->steps + 1) * sizeof *times);
     if (!times)
         return ts_error(TS_NO_MEMORY, "cannot allocate %d steps", config->steps);
-    make_grid(&s->sde, config, times);
-    ts_status status = begin(s, integrator, times, config->steps, seed, instance);
+    make_grid(&s->sde, config, row->grid, times);
+    ts_status status = begin(s, row->integrator, times, config->steps, seed, instance);
     if (!status)
-        status = run_steps(s, integrator, config->steps, x);
+        status = run_steps(s, row, times, config->steps, x);
     free(times);
     return status;
 }
@@ -198,7 +240,12 @@ static ts_status denoise(ts_sampler *s, double eps, float *x)
     TS_TRY(s->k->upload(s->device, s->times, &time, sizeof time));
     TS_TRY(ts_sampler_evaluate(s, x, s->times, NULL, &net));
     s->evaluations++;
-    return ts_sampler_combine(s, s->count, 2, &c, (const float *[]){x, net}, x);
+    TS_TRY(ts_sampler_combine(s, s->count, 2, &c, (const float *[]){x, net}, x));
+    bool finite;
+    TS_TRY(is_finite(s, x, &finite));
+    return finite ? NULL
+                  : ts_error(TS_NOT_FINITE, "the samples are not finite behind the denoising step at t = %g",
+                             eps);
 }
 
 static ts_status check(const ts_sampler_config *config)
@@ -206,7 +253,7 @@ static ts_status check(const ts_sampler_config *config)
     if (!(config->eps > 0.0 && config->T > config->eps && config->T <= 1.0))
         return ts_error(TS_INVALID, "sampler: T = %g is not in (eps, 1] with eps = %g", config->T,
                         config->eps);
-    if (config->kind != TS_SAMPLER_RK45 && (config->steps < 1 || config->steps > 1 << 24))
+    if (ts_samplers[config->kind].integrator && (config->steps < 1 || config->steps > 1 << 24))
         return ts_error(TS_INVALID, "sampler: %d steps; at least 1 is needed", config->steps);
     return NULL;
 }
@@ -214,12 +261,12 @@ static ts_status check(const ts_sampler_config *config)
 static ts_status run(ts_sampler *sampler, const ts_sampler_config *config, uint64_t seed, uint32_t instance,
                      float *x)
 {
-    if (config->kind == TS_SAMPLER_RK45) {
-        int flow_nfe;
-        TS_TRY(ts_sampler_flow(sampler, config->T, config->eps, config->rtol, config->atol, x, NULL, NULL,
-                               &flow_nfe));
-    } else
+    int ode_nfe;
+    if (ts_samplers[config->kind].integrator)
         TS_TRY(ts_context(run_fixed(sampler, config, seed, instance, x), "sampler"));
+    else
+        TS_TRY(ts_sampler_ode(sampler, config->T, config->eps, config->rtol, config->atol, x, NULL, NULL,
+                              &ode_nfe));
     return config->denoise ? ts_context(denoise(sampler, config->eps, x), "sampler") : NULL;
 }
 

@@ -179,7 +179,7 @@ static cublasStatus_t ask(cublasLtHandle_t handle, ts_cuda_product_entry *e)
     return status;
 }
 
-/* An algorithm as it stands in the text of choices: sixteen hexadecimal digits a word. */
+/* An algorithm as it stands in the text of algorithms: sixteen hexadecimal digits a word. */
 static void algorithm_text(const cublasLtMatmulAlgo_t *algorithm, char text[16 * WORDS + 1])
 {
     for (int i = 0; i < (int)WORDS; i++)
@@ -192,7 +192,7 @@ static void restore(const ts_cuda_libraries *l, ts_cuda_product_entry *e)
     char text[NAME], algorithm[16 * WORDS + 1];
     size_t length = 0;
     key_text(&e->key, text, sizeof text);
-    const char *const earlier = ts_cuda_earlier_choice(l, text, &length);
+    const char *const earlier = ts_cuda_earlier_algorithm(l, text, &length);
     for (int i = 0; earlier && length == 16 * WORDS && i < e->count && !e->chosen; i++) {
         algorithm_text(&e->offered[i].algo, algorithm);
         if (memcmp(algorithm, earlier, length) == 0) {
@@ -311,7 +311,8 @@ static ts_status choose(ts_device *device, ts_cuda_product_entry *e, const ts_cu
     ts_status status =
         e->count < 2 ? NULL
                      : ts_cuda_scratch(device, TS_CUDA_SLOT_TUNING, count * ts_dtype_size(p->type_d), &d);
-    const bool race = d != NULL; /* without a choice or room for one the likely algorithm has to do */
+    const bool race =
+        d != NULL; /* without an algorithm kept or room for one the likely algorithm has to do */
     if (status && ts_status_code(status) != TS_NO_MEMORY)
         return status;
     ts_status_free(status);

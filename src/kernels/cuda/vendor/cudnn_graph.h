@@ -52,7 +52,7 @@ typedef struct ts_cudnn_graph {
 typedef struct ts_cudnn_plan {
     cudnnBackendDescriptor_t descriptor;
     int64_t workspace;
-    char choice[TS_CUDNN_TEXT]; /* engine and knobs: "41 2=7 14=1" */
+    char algorithm[TS_CUDNN_TEXT]; /* engine and knobs: "41 2=7 14=1" */
 } ts_cudnn_plan;
 
 /* Fails only where cuDNN itself fails; a graph that it does not support has no configurations. */
@@ -63,8 +63,8 @@ void ts_cudnn_graph_free(ts_cudnn_graph *graph);
 /* CUDNN_STATUS_SUCCESS and the plan of a configuration, or why there is none (the next may do). */
 cudnnStatus_t ts_cudnn_plan_make(const ts_cudnn_target *target, const ts_cudnn_graph *graph,
                                  int configuration, ts_cudnn_plan *plan);
-/* The configuration whose plan's `choice` is the text of `length` bytes; -1: none, whatever the text is. */
-int ts_cudnn_configuration_of(const ts_cudnn_graph *graph, const char *choice, size_t length);
+/* The configuration whose plan's `algorithm` is the text of `length` bytes; -1: none, whatever that is. */
+int ts_cudnn_configuration_of(const ts_cudnn_graph *graph, const char *algorithm, size_t length);
 void ts_cudnn_plan_free(ts_cudnn_plan *plan);
 
 cudnnStatus_t ts_cudnn_plan_run(cudnnHandle_t handle, const ts_cuda_graph_key *key, const ts_cudnn_plan *plan,

@@ -43,7 +43,7 @@ static cudnnStatus_t make(cudnnBackendDescriptorType_t type, const attribute *at
     return status;
 }
 
-/* ---- choices as text ---- */
+/* ---- algorithms as text ---- */
 
 /* Appends " type=value" for every knob. */
 static cudnnStatus_t describe_knobs(descriptor configuration, char *text)
@@ -111,16 +111,16 @@ cudnnStatus_t ts_cudnn_plan_make(const ts_cudnn_target *target, const ts_cudnn_g
 {
     const ts_cudnn_configuration *c = &graph->configurations[configuration];
     memset(plan, 0, sizeof *plan);
-    const cudnnStatus_t status = describe(c, plan->choice);
+    const cudnnStatus_t status = describe(c, plan->algorithm);
     return status ? status : plan_of(target, c->descriptor, plan);
 }
 
-int ts_cudnn_configuration_of(const ts_cudnn_graph *graph, const char *choice, size_t length)
+int ts_cudnn_configuration_of(const ts_cudnn_graph *graph, const char *algorithm, size_t length)
 {
     char text[TS_CUDNN_TEXT];
     for (int i = 0; i < graph->count; i++)
         if (!describe(&graph->configurations[i], text) && strlen(text) == length &&
-            memcmp(text, choice, length) == 0)
+            memcmp(text, algorithm, length) == 0)
             return i;
     return -1;
 }

@@ -15,7 +15,7 @@ struct ts_cuda_graph_entry {
     ts_cuda_graph_key key;
     ts_cudnn_graph *graph;
     ts_cudnn_plan plan; /* descriptor NULL: cuDNN has none */
-    int first;          /* configuration of the plan before the choice */
+    int first;          /* configuration of the plan before the algorithm is chosen */
     bool chosen;
     ts_cuda_graph_entry *next;
 };
@@ -50,7 +50,7 @@ static ts_status handle_of(ts_device *device, ts_cuda_libraries *l)
                     cudnnGetErrorString(status));
 }
 
-/* The key as it stands in the text of choices. */
+/* The key as it stands in the text of algorithms. */
 static void key_text(const ts_cuda_graph_key *k, char *text, size_t room)
 {
     snprintf(text, room, "graph %d %d %d %d %d %d %d %d %d %d %d %a", k->pass, k->n, k->h, k->w, k->ci, k->co,
@@ -79,7 +79,7 @@ static void plan_entry(const ts_cuda_libraries *l, ts_cuda_graph_entry *e)
     char text[TS_CUDNN_TEXT];
     size_t length = 0;
     key_text(&e->key, text, sizeof text);
-    const char *const earlier = ts_cuda_earlier_choice(l, text, &length);
+    const char *const earlier = ts_cuda_earlier_algorithm(l, text, &length);
     const int configuration = earlier ? ts_cudnn_configuration_of(e->graph, earlier, length) : -1;
     e->chosen = configuration >= 0 && make_plan(l, e, configuration, &e->plan);
     for (int i = 0; i < e->graph->count && !e->plan.descriptor; i++)
@@ -134,7 +134,7 @@ void ts_cuda_graphs_export(const ts_cuda_libraries *l, ts_cuda_text *text)
         for (const ts_cuda_graph_entry *e = l->graphs[i]; e; e = e->next)
             if (e->chosen) {
                 key_text(&e->key, key, sizeof key);
-                ts_cuda_append(text, "%s: %s\n", key, e->plan.choice);
+                ts_cuda_append(text, "%s: %s\n", key, e->plan.algorithm);
             }
 }
 

@@ -60,7 +60,7 @@ void ts_cuda_libraries_free(ts_device *device)
         cudaEventDestroy(l->start);
     if (l->stop)
         cudaEventDestroy(l->stop);
-    free(l->choices);
+    free(l->algorithms);
     free(l->others);
     free(l);
 }
@@ -159,7 +159,7 @@ ts_status ts_cuda_time(ts_device *device, ts_cuda_timed *call, void *context, fl
     return status;
 }
 
-/* ---- choices as text ---- */
+/* ---- algorithms as text ---- */
 
 #define HEADING "tstar choices: "
 
@@ -200,7 +200,8 @@ void ts_cuda_append(ts_cuda_text *text, const char *format, ...)
 /* What was chosen earlier and not asked for since. */
 static void append_earlier(const ts_cuda_libraries *l, ts_cuda_text *text)
 {
-    for (const char *line = l->choices ? strchr(l->choices, '\n') : NULL; line && line[1] && text->text;) {
+    for (const char *line = l->algorithms ? strchr(l->algorithms, '\n') : NULL;
+         line && line[1] && text->text;) {
         const size_t all = strcspn(line + 1, "\n");
         const char *const colon = static_cast<const char *>(memchr(line + 1, ':', all));
         char *const name = colon ? strndup(line, (size_t)(colon - line) + 1) : NULL; /* "\nNAME:" */
@@ -211,7 +212,7 @@ static void append_earlier(const ts_cuda_libraries *l, ts_cuda_text *text)
     }
 }
 
-ts_status ts_cuda_choices_export(ts_device *device, char **text)
+ts_status ts_cuda_algorithms_export(ts_device *device, char **text)
 {
     ts_cuda_libraries *l = NULL;
     char line[512];
@@ -226,7 +227,7 @@ ts_status ts_cuda_choices_export(ts_device *device, char **text)
     if (l->others)
         ts_cuda_append(&t, "%s", l->others);
     if (!t.text)
-        return ts_error(TS_NO_MEMORY, "cannot allocate the text of the choices");
+        return ts_error(TS_NO_MEMORY, "cannot allocate the text of the algorithms");
     *text = t.text;
     return NULL;
 }
@@ -238,7 +239,7 @@ static const char *section_end(const char *text)
     return next ? next + 1 : text + strlen(text);
 }
 
-ts_status ts_cuda_choices_import(ts_device *device, const char *text)
+ts_status ts_cuda_algorithms_import(ts_device *device, const char *text)
 {
     ts_cuda_libraries *l = NULL;
     char line[512];
@@ -254,18 +255,18 @@ ts_status ts_cuda_choices_import(ts_device *device, const char *text)
         if (!mine || ours.length == 0)
             ts_cuda_append(mine ? &ours : &others, "%.*s", (int)(end - section), section);
     }
-    free(l->choices);
+    free(l->algorithms);
     free(l->others);
-    l->choices = ours.text;
+    l->algorithms = ours.text;
     l->others = others.text;
     return ours.text && others.text ? NULL
-                                    : ts_error(TS_NO_MEMORY, "cannot allocate the text of the choices");
+                                    : ts_error(TS_NO_MEMORY, "cannot allocate the text of the algorithms");
 }
 
-const char *ts_cuda_earlier_choice(const ts_cuda_libraries *libraries, const char *name, size_t *length)
+const char *ts_cuda_earlier_algorithm(const ts_cuda_libraries *libraries, const char *name, size_t *length)
 {
     const size_t prefix = strlen(name);
-    for (const char *line = libraries->choices; line && *line;) {
+    for (const char *line = libraries->algorithms; line && *line;) {
         const size_t all = strcspn(line, "\n");
         if (all > prefix + 2 && strncmp(line, name, prefix) == 0 && strncmp(line + prefix, ": ", 2) == 0) {
             *length = all - prefix - 2;

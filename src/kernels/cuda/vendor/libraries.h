@@ -20,8 +20,8 @@ struct ts_cuda_libraries {
     size_t workspace_limit; /* of a convolution */
     ts_cuda_graph_entry *graphs[TS_CUDA_BUCKETS];
     ts_cuda_product_entry *products[TS_CUDA_BUCKETS];
-    char *choices; /* of an earlier run on such a device, as text, or NULL */
-    char *others;  /* those of other devices, to be kept */
+    char *algorithms; /* of an earlier run on such a device, as text, or NULL */
+    char *others;     /* those of other devices, to be kept */
 };
 
 ts_status ts_cuda_libraries_of(ts_device *device, ts_cuda_libraries **libraries);
@@ -36,7 +36,7 @@ ts_status ts_cuda_time(ts_device *device, ts_cuda_timed *call, void *context, fl
                        float *microseconds);
 
 /* What an earlier run chose for `name`, one line without its end; NULL: nothing. */
-const char *ts_cuda_earlier_choice(const ts_cuda_libraries *libraries, const char *name, size_t *length);
+const char *ts_cuda_earlier_algorithm(const ts_cuda_libraries *libraries, const char *name, size_t *length);
 
 /* A text that grows; append fails by leaving `text` NULL. */
 typedef struct ts_cuda_text {

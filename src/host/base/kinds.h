@@ -1,0 +1,91 @@
+/*
+ * What can be chosen by a word, in a configuration or on the command line: every kind as an enum and its word.
+ * Words become enums where they are read and words again where they are written; nothing in between compares
+ * text.  What the engine knows about a kind stands in one table, a row a kind:
+ *
+ *     ts_data_kind       data/dataset.c               ts_start_kind      run/starts.c
+ *     ts_model_kind      run/model.c                  ts_sampler_kind    diffusion/samplers/table.c
+ *     ts_score_kind      run/scores.c                 ts_features_kind   quality/features.c
+ *
+ * The forward processes (ts_sde_kind) are in kernels/sde.h, which devices share.
+ */
+#ifndef TS_BASE_KINDS_H
+#define TS_BASE_KINDS_H
+
+#include <stddef.h>
+
+/* X(enumerator, word) */
+#define TS_DATA_KINDS(X)                                                                                     \
+    X(TS_DATA_DIGITS, "digits")                                                                              \
+    X(TS_DATA_IDX, "idx")                                                                                    \
+    X(TS_DATA_CIFAR10, "cifar10")                                                                            \
+    X(TS_DATA_MIXTURE, "mixture")
+
+#define TS_MODEL_KINDS(X)                                                                                    \
+    X(TS_MODEL_DDPMPP, "ddpmpp")                                                                             \
+    X(TS_MODEL_MLP, "mlp")                                                                                   \
+    X(TS_MODEL_EXACT, "exact")
+
+#define TS_SCORE_KINDS(X)                                                                                    \
+    X(TS_SCORE_NETWORK, "network")                                                                           \
+    X(TS_SCORE_EXACT, "exact")
+
+#define TS_START_KINDS(X)                                                                                    \
+    X(TS_START_NORMAL, "normal")                                                                             \
+    X(TS_START_GLOW, "glow")                                                                                 \
+    X(TS_START_MIXTURE, "mixture")
+
+#define TS_SAMPLER_KINDS(X)                                                                                  \
+    X(TS_SAMPLER_EM, "em")                                                                                   \
+    X(TS_SAMPLER_HEUN, "heun")                                                                               \
+    X(TS_SAMPLER_RK45, "rk45")                                                                               \
+    X(TS_SAMPLER_DPMPP2M, "dpmpp2m")
+
+#define TS_FEATURES_KINDS(X)                                                                                 \
+    X(TS_FEATURES_COORDINATES, "coordinates")                                                                \
+    X(TS_FEATURES_PIXELS, "pixels")                                                                          \
+    X(TS_FEATURES_PCA64, "pca64")
+
+#define TS_LOSS_KINDS(X)                                                                                     \
+    X(TS_LOSS_SIMPLE, "simple")                                                                              \
+    X(TS_LOSS_LIKELIHOOD, "likelihood")
+
+#define TS_T_SAMPLING_KINDS(X)                                                                               \
+    X(TS_T_SAMPLING_AUTO, "auto")                                                                            \
+    X(TS_T_SAMPLING_UNIFORM, "uniform")                                                                      \
+    X(TS_T_SAMPLING_IMPORTANCE, "importance")
+
+#define TS_NETWORK_KINDS(X)                                                                                  \
+    X(TS_NETWORK_SHARED, "shared")                                                                           \
+    X(TS_NETWORK_PER_T, "per_T")
+
+#define TS_KIND_ENUMERATOR(name, word) name,
+typedef enum ts_data_kind { TS_DATA_KINDS(TS_KIND_ENUMERATOR) TS_DATA_COUNT } ts_data_kind;
+typedef enum ts_model_kind { TS_MODEL_KINDS(TS_KIND_ENUMERATOR) TS_MODEL_COUNT } ts_model_kind;
+typedef enum ts_score_kind { TS_SCORE_KINDS(TS_KIND_ENUMERATOR) TS_SCORE_COUNT } ts_score_kind;
+typedef enum ts_start_kind { TS_START_KINDS(TS_KIND_ENUMERATOR) TS_START_COUNT } ts_start_kind;
+typedef enum ts_sampler_kind { TS_SAMPLER_KINDS(TS_KIND_ENUMERATOR) TS_SAMPLER_COUNT } ts_sampler_kind;
+typedef enum ts_features_kind { TS_FEATURES_KINDS(TS_KIND_ENUMERATOR) TS_FEATURES_COUNT } ts_features_kind;
+typedef enum ts_loss_kind { TS_LOSS_KINDS(TS_KIND_ENUMERATOR) TS_LOSS_COUNT } ts_loss_kind;
+typedef enum ts_t_sampling_kind {
+    TS_T_SAMPLING_KINDS(TS_KIND_ENUMERATOR) TS_T_SAMPLING_COUNT
+} ts_t_sampling_kind;
+typedef enum ts_network_kind { TS_NETWORK_KINDS(TS_KIND_ENUMERATOR) TS_NETWORK_COUNT } ts_network_kind;
+
+/* The words of one kind, in the order of its enum. */
+typedef struct ts_words {
+    int count;
+    const char *const *word;
+} ts_words;
+
+extern const ts_words ts_data_kind_words, ts_model_kind_words, ts_score_kind_words, ts_start_kind_words,
+    ts_sampler_kind_words, ts_features_kind_words, ts_loss_kind_words, ts_t_sampling_kind_words,
+    ts_network_kind_words;
+
+/* The enumerator of the word that is the first `length` characters of `text`; -1: none. */
+int ts_words_find(const ts_words *words, const char *text, size_t length);
+
+/* "a, b or c" with the given separators (", " and " or "), cut where `size` ends. */
+void ts_words_list(const ts_words *words, const char *separator, const char *last, char *text, size_t size);
+
+#endif

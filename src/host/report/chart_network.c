@@ -1,0 +1,195 @@
+/* Charts of the network: where it errs, and how its training went. */
+#include <math.h>
+#include <stddef.h>
+
+#include "report/chart_internal.h"
+#include "run/scores.h"
+
+/* Of Okabe and Ito's palette, told apart with every common colour blindness. */
+static const char *const colors[] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"};
+enum { COLORS = sizeof colors / sizeof *colors };
+
+/* ---- over t ---- */
+
+static void profile_panel(const ts_results *r, const char *columns, FILE *script)
+{
+    for (int i = 0; i < r->profile_count; i++) {
+        const ts_score_kind score = r->profiles[i].score;
+        fprintf(script,
+                "%s'profile.dat' index '%s' using %s with yerrorlines linewidth 1.8 dashtype %s pointtype %d "
+                "pointsize 0.5 linecolor '%s' title ",
+                i ? ", \\\n  " : "plot ", ts_score_kind_words.word[score], columns, ts_scores[score].dash,
+                ts_scores[score].hollow ? 6 : 7, colors[score % COLORS]);
+        ts_gnuplot_text(script, "%s", ts_scores[score].label);
+    }
+    fputc('\n', script);
+}
+
+bool ts_chart_profile(const ts_report *report, FILE *data, FILE *script)
+{
+    const ts_results *r = report->results;
+    for (int i = 0; i < r->profile_count; i++) {
+        const ts_profile *profile = &r->profiles[i];
+        ts_gnuplot_block(data, ts_score_kind_words.word[profile->score],
+                         "t (geometric middle), mean (net - z)^2, 95 % interval, integrand in nats per unit "
+                         "time, 95 % interval");
+        for (int k = 0; k < profile->count; k++) {
+            const ts_profile_bin *bin = &profile->bins[k];
+            ts_gnuplot_value(data, sqrt(bin->t_low * bin->t_high));
+            ts_gnuplot_value(data, bin->mse.mean);
+            ts_gnuplot_value(data, bin->mse.half);
+            ts_gnuplot_value(data, bin->integrand.mean);
+            ts_gnuplot_value(data, bin->integrand.half);
+            ts_gnuplot_line_end(data);
+        }
+    }
+    if (r->profile_count == 0)
+        return false;
+    fputs("set multiplot layout 1,2 margins 0.095,0.985,0.2,0.9 spacing 0.125,0\nset logscale x\n", script);
+    if (r->profile_count > 1)
+        ts_chart_legend(script, r->profile_count, 4);
+    else
+        fputs("unset key\n", script);
+    ts_gnuplot_powers(script, 'x');
+    ts_gnuplot_x_label(script, "time {/:Italic t}");
+    ts_gnuplot_y_label(script, "mean squared error of the noise", 0.018);
+    fputs(
+        "set yrange [0:1.1<*]\nset arrow 1 from graph 0, first 1 to graph 1, first 1 nohead dashtype 3 "
+        "linecolor '#444444' back\nset label 1 'predicting zero' at graph 0.99, first 1 right offset 0,0.45 "
+        "font @small textcolor '#444444'\n",
+        script);
+    profile_panel(r, "1:2:3", script);
+    fputs("unset arrow 1\nunset label 1\nset logscale y\nset yrange [*:*]\nunset key\n", script);
+    ts_gnuplot_powers(script, 'y');
+    ts_gnuplot_y_label(script, "integrand, nats per unit of time", 0.521);
+    profile_panel(r, "1:4:5", script);
+    fputs("unset multiplot\n", script);
+    return true;
+}
+
+/* ---- over steps ---- */
+
+static void curve_data(const ts_report *report, FILE *data, double *last_step)
+{
+    for (int i = 0; i < report->curve_count; i++) {
+        const ts_curve *curve = &report->curves[i];
+        char block[32];
+        snprintf(block, sizeof block, "curve%d", i);
+        ts_gnuplot_block(data, block, "step, loss, gradient norm");
+        for (int k = 0; k < curve->count; k++) {
+            ts_gnuplot_value(data, curve->points[k].step);
+            ts_gnuplot_value(data, curve->points[k].loss);
+            ts_gnuplot_value(data, curve->points[k].gradient_norm);
+            ts_gnuplot_line_end(data);
+        }
+        *last_step = fmax(*last_step, curve->points[curve->count - 1].step);
+    }
+}
+
+/* A panel of one quantity over steps, `member` of the points, on a logarithmic axis that fits it. */
+static void curve_panel(const ts_report *report, int column, size_t member, FILE *script)
+{
+    double low = INFINITY, high = 0;
+    for (int i = 0; i < report->curve_count; i++)
+        for (int k = 0; k < report->curves[i].count; k++) {
+            const double value = *(const double *)((const char *)&report->curves[i].points[k] + member);
+            low = value > 0 ? fmin(low, value) : low;
+            high = fmax(high, value);
+        }
+    if (high > 0) {
+        low *= 0.8;
+        high *= 1.25;
+        ts_gnuplot_log_tics(script, 'y', low, high);
+        fprintf(script, "set yrange [%.6g:%.6g]\n", low, high);
+    }
+    for (int i = 0; i < report->curve_count; i++) {
+        fprintf(script,
+                "%s'training.dat' index 'curve%d' using 1:%d with lines linewidth 1.6 linecolor '%s' title ",
+                i ? ", \\\n  " : "plot ", i, column, colors[i % COLORS]);
+        if (isnan(report->curves[i].T))
+            ts_gnuplot_text(script, "one network");
+        else
+            ts_gnuplot_text(script, "{/:Italic T} = %g", report->curves[i].T);
+    }
+    fputc('\n', script);
+}
+
+/* Where the bound on held-out data is best for each start: a level over the steps, its interval around it. */
+static bool level_data(const ts_results *r, double last_step, FILE *data)
+{
+    bool any = false;
+    for (int start = 0; start < r->start_count; start++) {
+        const ts_best *best = ts_report_best(r, 0, start);
+        const ts_bound_row *row = best ? ts_report_bound_at(r, start, best->T_best) : NULL;
+        char block[32];
+        snprintf(block, sizeof block, "level%d", start);
+        ts_gnuplot_block(data, block, "step, bits/dim, low and high end of its 95 % interval");
+        for (int end = 0; end < 2; end++) {
+            const ts_interval bits = row ? row->terms.bpd : (ts_interval){NAN, NAN};
+            const double half = isfinite(bits.half) ? bits.half : 0;
+            ts_gnuplot_value(data, end * last_step);
+            ts_gnuplot_value(data, bits.mean);
+            ts_gnuplot_value(data, bits.mean - half);
+            ts_gnuplot_value(data, bits.mean + half);
+            ts_gnuplot_line_end(data);
+            any |= isfinite(bits.mean);
+        }
+    }
+    return any;
+}
+
+static void level_panel(const ts_results *r, FILE *script)
+{
+    fputs("set style fill transparent solid 0.18 noborder\n", script);
+    for (int start = 0; start < r->start_count; start++) {
+        const ts_chart_series series = ts_chart_start_of(r, start);
+        fprintf(script,
+                "%s'training.dat' index 'level%d' using 1:3:4 with filledcurves linecolor '%s' notitle, \\\n"
+                "  '' index 'level%d' using 1:2 with lines linewidth 2 linecolor '%s' title ",
+                start ? ", \\\n  " : "plot ", start, series.color, start, series.color);
+        ts_gnuplot_text(script, "%s", series.title);
+    }
+    fputc('\n', script);
+}
+
+/* A round number that goes two to five times into the range. */
+static double step_of_tics(double range)
+{
+    const double power = pow(10, floor(log10(range / 2))), digit = range / 2 / power;
+    return power * (digit >= 5 ? 5 : digit >= 2 ? 2 : 1);
+}
+
+bool ts_chart_training(const ts_report *report, FILE *data, FILE *script)
+{
+    const ts_results *r = report->results;
+    double last_step = 0;
+    if (report->curve_count == 0)
+        return false;
+    curve_data(report, data, &last_step);
+    if (!(last_step > 0))
+        return false;
+    const bool levels = ts_scores[r->scores[0]].trained && level_data(r, last_step, data);
+    const int panels = levels ? 3 : 2;
+    const double left = 0.095, spacing = 0.115, width = (0.975 - left - spacing * (panels - 1)) / panels;
+    static const char key[] =
+        "set key at graph 0.5, graph 1.2 center top horizontal maxrows 2 samplen 1.4 font @small\n";
+    fprintf(script,
+            "set multiplot layout 1,%d margins %g,0.975,0.2,0.83 spacing %g,0\n"
+            "set xrange [0:%.10g]\nset xtics %.10g\nset logscale y\n%s",
+            panels, left, spacing, last_step, step_of_tics(last_step),
+            report->curve_count > 1 ? key : "unset key\n");
+    ts_gnuplot_x_label(script, "step");
+    ts_gnuplot_y_label(script, "training loss", left - 0.077);
+    curve_panel(report, 2, offsetof(struct ts_curve_point, loss), script);
+    ts_gnuplot_y_label(script, "gradient norm", left - 0.077 + width + spacing);
+    fputs("unset key\n", script);
+    curve_panel(report, 3, offsetof(struct ts_curve_point, gradient_norm), script);
+    if (levels) {
+        fprintf(script, "unset logscale y\nset format y '%%g'\nset ytics autofreq\nset yrange [*:*]\n%s",
+                key);
+        ts_gnuplot_y_label(script, "bound at the end, bits/dim", left - 0.077 + 2 * (width + spacing));
+        level_panel(r, script);
+    }
+    fputs("unset multiplot\n", script);
+    return true;
+}

@@ -1,0 +1,160 @@
+#include "report/tables.h"
+
+#include <math.h>
+
+#include "diffusion/samplers/sampler.h"
+#include "report/html.h"
+#include "run/scores.h"
+#include "run/starts.h"
+
+static void cell(FILE *page, int digits, ts_interval value)
+{
+    fputs("<td>", page);
+    ts_html_interval(page, digits, value);
+    fputs("</td>", page);
+}
+
+/* What both tables begin with; a line above the first row of a T. */
+static void key_cells(const ts_results *r, const ts_bound_row *row, bool first, FILE *page)
+{
+    fprintf(page, "<tr%s><td>%g</td><td class=\"word\">%s</td>", first ? " class=\"first\"" : "", row->T,
+            ts_starts[row->start].html);
+    if (r->score_count > 1)
+        fprintf(page, "<td class=\"word\">%s</td>", ts_scores[row->score].label);
+}
+
+static void key_heads(const ts_results *r, FILE *page)
+{
+    fprintf(page, "<div class=\"scroll\"><table>\n<tr><th><i>T</i></th><th class=\"word\">start</th>%s",
+            r->score_count > 1 ? "<th class=\"word\">score</th>" : "");
+}
+
+/* ---- the bound ---- */
+
+static bool has_K(const ts_results *r)
+{
+    for (int i = 0; i < ts_results_bound_count(r); i++)
+        if (isfinite(r->bounds[i].K.mean))
+            return true;
+    return false;
+}
+
+static void bounds(const ts_results *r, FILE *page)
+{
+    const bool mixture = has_K(r);
+    const int digits = r->levels > 0 ? 2 : 3; /* of images the terms are tens of nats */
+    fputs("<h3>The bound (<code>bound.csv</code>)</h3>\n", page);
+    key_heads(r, page);
+    fprintf(page,
+            "<th>bits/dim</th><th>reconstruction<br>nats</th><th>prior<br>nats</th><th>diffusion<br>nats</th>"
+            "%s</tr>\n",
+            mixture ? "<th>KL(<i>p<sub>T</sub></i>, start)<br>nats</th><th><i>K</i>(<i>T</i>)<br>nats</th>"
+                    : "");
+    for (int i = 0; i < ts_results_bound_count(r); i++) {
+        const ts_bound_row *row = &r->bounds[i];
+        key_cells(r, row, i % r->start_count == 0, page);
+        cell(page, 3, row->terms.bpd);
+        cell(page, digits, row->terms.reconstruction);
+        cell(page, digits, row->terms.prior);
+        cell(page, digits, row->terms.diffusion);
+        if (mixture) {
+            cell(page, 4, row->kl_prior);
+            cell(page, 4, row->K);
+        }
+        fputs("</tr>\n", page);
+    }
+    fputs("</table></div>\n", page);
+}
+
+/* ---- samples ---- */
+
+static void floor_row(const ts_results *r, FILE *page)
+{
+    const ts_floor *f = &r->floor;
+    if (!(f->count > 0))
+        return;
+    fprintf(page,
+            "<tr class=\"first\"><td></td><td class=\"word\" colspan=\"%d\">training against held-out data, "
+            "mean of %.0f subset%s</td>",
+            r->score_count > 1 ? 3 : 2, f->count, ts_html_plural(f->count));
+    cell(page, 0, (ts_interval){f->images, NAN});
+    fputs("<td></td><td></td>", page);
+    cell(page, 4, f->sliced_wasserstein);
+    cell(page, 4, f->frechet);
+    fputs("</tr>\n", page);
+}
+
+static void samples(const ts_results *r, FILE *page)
+{
+    fputs("<h3>Samples (<code>samples.csv</code>)</h3>\n", page);
+    key_heads(r, page);
+    fprintf(page,
+            "<th class=\"word\">sampler</th><th>samples</th><th>NFE</th><th>s / image</th>"
+            "<th>%sWasserstein</th><th>Fr&eacute;chet<br>(%s)</th></tr>\n",
+            r->projections > 1 ? "sliced<br>" : "",
+            ts_features_kind_words.word[r->samples[0].frechet_features]);
+    for (int i = 0; i < ts_results_bound_count(r) * r->sampler_count; i++) {
+        const ts_sample_row *row = &r->samples[i];
+        key_cells(r, &r->bounds[i / r->sampler_count], i % (r->start_count * r->sampler_count) == 0, page);
+        fprintf(page, "<td class=\"word\">%s</td>", ts_samplers[row->sampler].html);
+        cell(page, 0, (ts_interval){row->images, NAN});
+        cell(page, 0, (ts_interval){row->nfe, NAN});
+        fputs("<td>", page);
+        ts_html_scale(page, 3, row->seconds_per_image);
+        fputs("</td>", page);
+        cell(page, 4, row->sliced_wasserstein);
+        cell(page, 4, row->frechet);
+        fputs("</tr>\n", page);
+    }
+    floor_row(r, page);
+    fputs("</table></div>\n", page);
+}
+
+void ts_tables_numbers(const ts_results *results, FILE *page)
+{
+    fputs("<h2>Numbers</h2>\n<p>Two tables, joined in <code>sweep.csv</code>; everything is in "
+          "<code>sweep.json</code>. Intervals are 95&nbsp;%.</p>\n",
+          page);
+    bounds(results, page);
+    samples(results, page);
+}
+
+/* ---- how it was made ---- */
+
+void ts_tables_times(const ts_results *results, FILE *page)
+{
+    double total = 0;
+    fputs("<div class=\"keep\"><h3>Time</h3>\n<div class=\"scroll\"><table class=\"time\">\n", page);
+    for (int i = 0; i < results->phase_count; i++) {
+        fputs("<tr><td class=\"word\">", page);
+        ts_html_escape(page, results->phases[i].name);
+        fputs("</td><td>", page);
+        ts_html_interval(page, 1, (ts_interval){results->phases[i].seconds, NAN});
+        fputs(" s</td></tr>\n", page);
+        total += results->phases[i].seconds;
+    }
+    fprintf(
+        page,
+        "<tr class=\"first\"><td class=\"word\">together</td><td>%.1f s</td></tr>\n</table></div></div>\n",
+        total);
+}
+
+void ts_tables_fits(const ts_results *results, FILE *page)
+{
+    if (results->fit_count == 0)
+        return;
+    fputs("<div class=\"keep\"><h3>Fitted start densities</h3>\n<div class=\"scroll\"><table>\n"
+          "<tr><th class=\"word\">start</th><th><i>T</i></th><th>steps</th>"
+          "<th>steps left out<br>(not finite)</th><th>&minus;log density<br>nats/dim</th><th>s</th></tr>\n",
+          page);
+    for (int i = 0; i < results->fit_count; i++) {
+        const ts_fit_summary *fit = &results->fits[i];
+        fprintf(page, "<tr><td class=\"word\">%s</td><td>%g</td>", ts_starts[fit->start].html, fit->T);
+        cell(page, 0, (ts_interval){fit->steps, NAN});
+        cell(page, 0, (ts_interval){fit->skipped, NAN});
+        cell(page, 4, (ts_interval){fit->loss, NAN});
+        cell(page, 1, (ts_interval){fit->seconds, NAN});
+        fputs("</tr>\n", page);
+    }
+    fputs("</table></div></div>\n", page);
+}

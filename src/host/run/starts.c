@@ -1,0 +1,102 @@
+#include "run/starts.h"
+
+/* ---- N(0, I); VE: N(0, sigma(T)^2 I) ---- */
+
+static ts_status suits_all(const ts_run *run)
+{
+    (void)run;
+    return NULL;
+}
+
+static ts_status open_normal(ts_run *run, double T, int n, ts_start *start)
+{
+    const ts_sde sde = ts_config_sde(run->config);
+    return ts_density_normal(run->device, n, ts_data_dim(&run->dataset->test),
+                             sde.kind == TS_SDE_VE ? ts_sde_std(&sde, T) : 1.0, &start->density);
+}
+
+/* ---- a fitted Glow ---- */
+
+static ts_status open_glow(ts_run *run, double T, int n, ts_start *start)
+{
+    TS_TRY(ts_fit_load(run, T, n, &start->fit));
+    start->density = start->fit.density;
+    return NULL;
+}
+
+/* ---- the exact p_T of a mixture ---- */
+
+static ts_status check_mixture(const ts_run *run)
+{
+    if (run->dataset->mixture)
+        return NULL;
+    return ts_error(TS_INVALID,
+                    "start density mixture needs data.kind mixture: the exact p_T of data.kind %s is "
+                    "not known",
+                    ts_data_kind_words.word[run->config->data.kind]);
+}
+
+static ts_status open_mixture(ts_run *run, double T, int n, ts_start *start)
+{
+    const ts_sde sde = ts_config_sde(run->config);
+    TS_TRY(check_mixture(run));
+    return ts_density_mixture(run->dataset->mixture, &sde, T, n, &start->density);
+}
+
+/* ---- the table ---- */
+
+const ts_start_row ts_starts[TS_START_COUNT] = {
+    [TS_START_NORMAL] = {.check = suits_all,
+                         .open = open_normal,
+                         .sections = "",
+                         .plain = true,
+                         .html = "<i>N</i>(0,&nbsp;<i>I</i>)",
+                         .label = "{/:Italic N}(0, {/:Italic I})",
+                         .color = "#D55E00",
+                         .point = 7,
+                         .hollow = 6},
+    [TS_START_GLOW] = {.check = ts_fit_check,
+                       .fit = ts_fit_glow,
+                       .open = open_glow,
+                       .sections = "glow",
+                       .html = "Glow",
+                       .label = "Glow",
+                       .color = "#0072B2",
+                       .point = 5,
+                       .hollow = 4},
+    [TS_START_MIXTURE] = {.check = check_mixture,
+                          .open = open_mixture,
+                          .sections = "",
+                          .html = "the exact <i>p</i>(<i>x</i>, <i>T</i>)",
+                          .label = "exact {/:Italic p_T}",
+                          .color = "#009E73",
+                          .point = 9,
+                          .hollow = 8},
+};
+
+int ts_starts_of(const ts_run *run, ts_start_kind kinds[TS_START_COUNT])
+{
+    int count = 0;
+    for (int kind = 0; kind < TS_START_COUNT; kind++) {
+        ts_status status = ts_starts[kind].check(run);
+        if (!status)
+            kinds[count++] = (ts_start_kind)kind;
+        ts_status_free(status);
+    }
+    return count;
+}
+
+ts_status ts_start_open(ts_run *run, ts_start_kind kind, double T, int n, ts_start *start)
+{
+    *start = (ts_start){0};
+    return ts_starts[kind].open(run, T, n, start);
+}
+
+void ts_start_release(ts_start *start)
+{
+    if (start->fit.density)
+        ts_fit_release(&start->fit);
+    else
+        ts_density_destroy(start->density);
+    *start = (ts_start){0};
+}

@@ -1,0 +1,44 @@
+/*
+ * The start densities: what the reverse process can begin from at T.  One table, a row a kind, with all that
+ * the engine, the sweep and the report know of it; nothing else names a kind.
+ *
+ * To add one: its word in base/kinds.h, its own .c and .h, and its row in starts.c.
+ */
+#ifndef TS_RUN_STARTS_H
+#define TS_RUN_STARTS_H
+
+#include "base/kinds.h"
+#include "diffusion/densities/density.h"
+#include "run/fit.h"
+#include "run/run.h"
+
+/* An open start density, for batches of n. */
+typedef struct ts_start {
+    ts_density *density;
+    ts_fit fit; /* behind a fitted one */
+} ts_start;
+
+typedef struct ts_start_row {
+    /* TS_INVALID, saying why, where the start does not suit the run's data or configuration; worth knowing
+     * before a long training. */
+    ts_status (*check)(const ts_run *run);
+    /* Fits at T and stores the result with the run; NULL: there is nothing to fit. */
+    ts_status (*fit)(ts_run *run, double T, ts_progress *progress, ts_fit_result *result);
+    ts_status (*open)(ts_run *run, double T, int n, ts_start *start);
+    const char *sections; /* of the configuration that it depends on beside "data sde" and the seed */
+    bool plain;           /* knows nothing of the data: what a short T needs a better start than */
+
+    const char *html, *label; /* what it is called on a page, and in gnuplot's enhanced text */
+    const char *color;        /* of Okabe and Ito's palette, told apart with every common colour blindness */
+    int point, hollow;        /* gnuplot's point types, filled and open */
+} ts_start_row;
+
+extern const ts_start_row ts_starts[TS_START_COUNT];
+
+/* The kinds whose check passes, in the table's order; returns how many. */
+int ts_starts_of(const ts_run *run, ts_start_kind kinds[TS_START_COUNT]);
+
+ts_status ts_start_open(ts_run *run, ts_start_kind kind, double T, int n, ts_start *start);
+void ts_start_release(ts_start *start);
+
+#endif

@@ -1,0 +1,623 @@
+/* Data sets: the built-in digits, small files made here, damaged files one by one, and real files where they
+ * are. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <jansson.h>
+#include <zlib.h>
+#include <cmocka.h>
+#include "base/utf8.h"
+#include "data/dataset.h"
+#include "data/digits.h"
+
+#define FOLDER      "test_dataset_files"
+#define TRAIN       FOLDER "/train-images-idx3-ubyte"
+#define TRAIN_LABEL FOLDER "/train-labels-idx1-ubyte"
+#define TEST        FOLDER "/t10k-images-idx3-ubyte"
+enum { HEADER = 16, RECORD = 3073 };
+
+static ts_device *device;
+
+/* ---- helpers ---- */
+
+static void must(ts_status status)
+{
+    if (status)
+        fail_msg("%s", ts_status_message(status));
+}
+
+static ts_config *config_of(const char *first, const char *second)
+{
+    const char *overrides[] = {first, second ? second : "seed=1"};
+    ts_config *config;
+    must(ts_config_load(NULL, overrides, 2, &config));
+    return config;
+}
+
+static ts_dataset *must_open(const char *first, const char *second)
+{
+    ts_config *config = config_of(first, second);
+    ts_dataset *dataset;
+    must(ts_dataset_open(config, device, &dataset));
+    ts_config_free(config);
+    return dataset;
+}
+
+/* Without the working directory, which a relative data.path has got in front. */
+static const char *relative(const char *message)
+{
+    static char text[1024];
+    char here[512], *at;
+    assert_non_null(getcwd(here, sizeof here - 1));
+    strcat(here, "/");
+    snprintf(text, sizeof text, "%s", message);
+    while ((at = strstr(text, here)))
+        memmove(at, at + strlen(here), strlen(at + strlen(here)) + 1);
+    return text;
+}
+
+static void expect_error(const char *first, const char *second, ts_code code, const char *message)
+{
+    ts_config *config = config_of(first, second);
+    ts_dataset *dataset;
+    ts_status status = ts_dataset_open(config, device, &dataset);
+    ts_config_free(config);
+    assert_non_null(status);
+    assert_null(dataset);
+    assert_string_equal(relative(ts_status_message(status)), message);
+    assert_int_equal(ts_status_code(status), code);
+    ts_status_free(status);
+}
+
+static void empty_folder(void)
+{
+    assert_int_equal(system("rm -rf " FOLDER), 0);
+    assert_int_equal(mkdir(FOLDER, 0777), 0);
+}
+
+static void write_file(const char *path, const uint8_t *content, size_t bytes)
+{
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(content, 1, bytes, file), bytes);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void write_gzip(const char *path, const uint8_t *content, size_t bytes)
+{
+    gzFile file = gzopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(gzwrite(file, content, (unsigned)bytes), bytes);
+    assert_int_equal(gzclose(file), Z_OK);
+}
+
+static void put_word(uint8_t *to, uint32_t word)
+{
+    for (int i = 0; i < 4; i++)
+        to[i] = (uint8_t)(word >> (24 - 8 * i));
+}
+
+/* An IDX file of `count` images of 2x3 with the values start, start + 1, ...; returns its bytes. */
+static size_t make_idx(uint8_t *content, int count, int start)
+{
+    put_word(content, 0x803);
+    put_word(content + 4, (uint32_t)count);
+    put_word(content + 8, 2);
+    put_word(content + 12, 3);
+    for (int i = 0; i < 6 * count; i++)
+        content[HEADER + i] = (uint8_t)(start + i);
+    return HEADER + 6 * (size_t)count;
+}
+
+static void make_good_folder(void)
+{
+    uint8_t content[256];
+    empty_folder();
+    write_file(TRAIN, content, make_idx(content, 5, 0));
+    write_file(TEST, content, make_idx(content, 2, 100));
+}
+
+static float scaled(int level, int levels)
+{
+    return (float)level * (float)(2.0 / (levels - 1)) - 1.0f;
+}
+
+/* ---- the built-in digits ---- */
+
+static void test_digits(void **state)
+{
+    (void)state;
+    ts_dataset *dataset = must_open("data.kind=digits", NULL);
+    assert_int_equal(dataset->train.count, 1500);
+    assert_int_equal(dataset->test.count, 297);
+    assert_int_equal(ts_data_dim(&dataset->train), 64);
+    assert_int_equal(dataset->train.levels, 17);
+    size_t bytes;
+    const uint8_t *file = ts_digits_bytes(TS_DIGITS_TEST_IMAGES, &bytes);
+    float *x = malloc(297 * 64 * sizeof *x);
+    must(ts_dataset_read(&dataset->test, 1, 0, 297, x));
+    bool seen[17] = {false};
+    for (int i = 0; i < 297 * 64; i++) {
+        int level = (file[HEADER + i] * 16 + 127) / 255; /* the nearest of 16 steps */
+        assert_true(x[i] == scaled(level, 17));
+        seen[level] = true;
+    }
+    for (int k = 0; k < 17; k++)
+        assert_true(seen[k]);
+    free(x);
+    ts_dataset_close(dataset);
+
+    dataset = must_open("data.kind=digits", "data={limit: 10, flip: true}");
+    assert_int_equal(dataset->train.count, 10);
+    assert_true(dataset->train.flip);
+    assert_false(dataset->test.flip);
+    ts_dataset_close(dataset);
+    expect_error("data.kind=digits", "data.levels=16", TS_FORMAT,
+                 "built-in digits: image 0 holds grey value 80, which is none of 16 levels (data.levels)");
+}
+
+/* ---- IDX ---- */
+
+static void check_good_folder(void)
+{
+    ts_dataset *dataset = must_open("data={kind: idx, path: " FOLDER "}", NULL);
+    assert_int_equal(dataset->train.count, 5);
+    assert_int_equal(dataset->test.count, 2);
+    assert_int_equal(dataset->train.h, 2);
+    assert_int_equal(dataset->train.w, 3);
+    assert_int_equal(dataset->train.c, 1);
+    assert_int_equal(dataset->train.levels, 256);
+    float x[5 * 6];
+    must(ts_dataset_read(&dataset->train, 1, 3, 5, x)); /* wraps around */
+    for (int i = 0; i < 30; i++)
+        assert_true(x[i] == scaled((i + 18) % 30, 256));
+    must(ts_dataset_read(&dataset->test, 1, 0, 2, x));
+    for (int i = 0; i < 12; i++)
+        assert_true(x[i] == scaled(100 + i, 256));
+    ts_dataset_close(dataset);
+}
+
+static void test_idx(void **state)
+{
+    (void)state;
+    uint8_t content[256];
+    make_good_folder();
+    check_good_folder();
+
+    empty_folder(); /* packed, the other usual name, labels that fit */
+    write_gzip(TRAIN ".gz", content, make_idx(content, 5, 0));
+    write_gzip(FOLDER "/test-images-idx3-ubyte.gz", content, make_idx(content, 2, 100));
+    const uint8_t labels[] = {0, 0, 8, 1, 0, 0, 0, 5, 1, 2, 3, 4, 5};
+    write_file(TRAIN_LABEL, labels, sizeof labels);
+    check_good_folder();
+}
+
+#define IDX "data={kind: idx, path: " FOLDER "}"
+
+/* ---- IDX with channels ---- */
+
+#define COLOUR_TRAIN FOLDER "/train-images-idx4-ubyte"
+#define COLOUR_TEST  FOLDER "/t10k-images-idx4-ubyte"
+
+/* `count` images of 2x3 with c channels, as make_idx. */
+static size_t make_colour(uint8_t *content, int count, int c, int start)
+{
+    put_word(content, 0x804);
+    put_word(content + 4, (uint32_t)count);
+    put_word(content + 8, 2);
+    put_word(content + 12, 3);
+    put_word(content + 16, (uint32_t)c);
+    for (int i = 0; i < 6 * c * count; i++)
+        content[HEADER + 4 + i] = (uint8_t)(start + i);
+    return HEADER + 4 + 6 * (size_t)(c * count);
+}
+
+static void test_colour_idx(void **state)
+{
+    (void)state;
+    uint8_t content[256];
+    for (int c = 1; c <= 4; c++) {
+        empty_folder();
+        write_file(COLOUR_TRAIN, content, make_colour(content, 3, c, 7));
+        write_gzip(COLOUR_TEST ".gz", content, make_colour(content, 2, c, 50));
+        ts_dataset *dataset = must_open(IDX, NULL);
+        assert_int_equal(dataset->train.count, 3);
+        assert_int_equal(dataset->test.count, 2);
+        assert_int_equal(dataset->train.h, 2);
+        assert_int_equal(dataset->train.w, 3);
+        assert_int_equal(dataset->train.c, c);
+        float x[3 * 6 * 4];
+        must(ts_dataset_read(&dataset->train, 1, 0, 3, x));
+        for (int i = 0; i < 18 * c; i++)
+            assert_true(x[i] == scaled(7 + i, 256));
+        must(ts_dataset_read(&dataset->test, 1, 0, 2, x));
+        for (int i = 0; i < 12 * c; i++)
+            assert_true(x[i] == scaled(50 + i, 256));
+        ts_dataset_close(dataset);
+    }
+    for (int c = 0; c <= 5; c += 5) {
+        write_file(COLOUR_TRAIN, content, make_colour(content, 3, c, 7));
+        expect_error(IDX, NULL, TS_FORMAT,
+                     c ? COLOUR_TRAIN ": its header asks for 3 images of 2x3x5: 1 to 4 channels are read"
+                       : COLOUR_TRAIN ": its header asks for 3 images of 2x3x0");
+    }
+    write_file(COLOUR_TRAIN, content, make_colour(content, 3, 3, 7));
+    expect_error(IDX, NULL, TS_FORMAT, COLOUR_TEST ".gz: images of 2x3x4 where " COLOUR_TRAIN " has 2x3x3");
+    write_file(COLOUR_TRAIN, content, 19);
+    expect_error(IDX, NULL, TS_FORMAT,
+                 COLOUR_TRAIN ": cut short: 19 bytes, fewer than the 20 of an IDX header");
+    write_file(COLOUR_TRAIN, content, make_idx(content, 3, 0));
+    expect_error(IDX, NULL, TS_FORMAT,
+                 COLOUR_TRAIN
+                 ": not an IDX file of images: its first four bytes are 00000803 instead of 00000804");
+}
+
+/* ---- what cannot work ---- */
+
+static void test_too_few(void **state)
+{
+    (void)state;
+    uint8_t content[256];
+    make_good_folder();
+    write_file(TRAIN, content, make_idx(content, 1, 0));
+    expect_error(IDX, NULL, TS_FORMAT, TRAIN ": 1 training image; quality needs at least 2");
+    make_good_folder();
+    write_file(TEST, content, make_idx(content, 1, 0));
+    expect_error(IDX, NULL, TS_FORMAT, TEST ": 1 held-out image; quality needs at least 2");
+    expect_error("data.kind=digits", "data.limit=1", TS_INVALID,
+                 "data.limit: 1 training image; quality needs at least 2");
+}
+
+static void test_names_are_utf8(void **state)
+{
+    (void)state;
+    ts_config *config = config_of("data={kind: idx, path: there}", NULL);
+    ts_dataset *dataset;
+    assert_string_equal(config->data.path, "there");
+    ((char *)config->data.path)[2] = '\xe9'; /* as a path of another encoding comes from the command line */
+    ts_status status = ts_dataset_open(config, device, &dataset);
+    assert_int_equal(ts_status_code(status), TS_INVALID);
+    assert_non_null(strstr(ts_status_message(status), "data.path: the folder's name is not UTF-8"));
+    ts_status_free(status);
+    ts_config_free(config);
+}
+
+/* Against jansson, which judges what lands in checkpoints: all texts of up to three bytes of the kinds that
+ * the rules tell apart, and four bytes of those that begin one. */
+static void test_utf8(void **state)
+{
+    (void)state;
+    static const uint8_t kinds[] = {0x01, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf,
+                                    0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee,
+                                    0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xfe, 0xff};
+    enum { KINDS = sizeof kinds };
+    int good = 0;
+    assert_true(ts_is_utf8(""));
+    for (int i = 0; i < KINDS * KINDS * KINDS * KINDS; i++) {
+        const char text[] = {(char)kinds[i % KINDS], (char)kinds[i / KINDS % KINDS],
+                             (char)kinds[i / KINDS / KINDS % KINDS], (char)kinds[i / KINDS / KINDS / KINDS],
+                             0};
+        for (int from = i ? 0 : 1; from < 4; from += i < KINDS * KINDS ? 1 : 4) {
+            json_t *judged = json_string(text + from);
+            assert_int_equal(ts_is_utf8(text + from), judged != NULL);
+            good += judged != NULL;
+            json_decref(judged);
+        }
+    }
+    assert_true(good > 1000);
+}
+
+/* ---- checksums ---- */
+
+static uint64_t checksum(const char *first, const char *second)
+{
+    ts_dataset *dataset = must_open(first, second);
+    const uint64_t sum = ts_dataset_checksum(dataset);
+    ts_dataset_close(dataset);
+    return sum;
+}
+
+static uint32_t crc_bit_by_bit(const uint8_t *bytes, size_t count)
+{
+    uint32_t sum = 0xffffffff;
+    for (size_t i = 0; i < count; i++) {
+        sum ^= bytes[i];
+        for (int bit = 0; bit < 8; bit++)
+            sum = sum >> 1 ^ (sum & 1 ? 0xedb88320 : 0);
+    }
+    return ~sum;
+}
+
+#define LINE(weights, means, stds, count)                                                                    \
+    "data={kind: mixture, mixture: {weights: " weights ", means: " means ", stds: " stds ", count: " count   \
+    "}}"
+
+static void test_checksum(void **state)
+{
+    (void)state;
+    uint8_t content[256];
+    make_good_folder();
+    const uint64_t sum = checksum(IDX, NULL);
+    uint8_t bytes[40 + 30] = {0};
+    const uint8_t shape[] = {5, 2, 3, 1}; /* count, h, w, c; then 256 levels */
+    for (int i = 0; i < 4; i++)
+        bytes[8 * i] = shape[i];
+    bytes[33] = 1;
+    for (int i = 0; i < 30; i++)
+        bytes[40 + i] = (uint8_t)i;
+    assert_int_equal(sum >> 32, crc_bit_by_bit(bytes, sizeof bytes));
+
+    /* not where the files lie, not how they are packed, not their labels */
+    unlink(TRAIN);
+    write_gzip(TRAIN ".gz", content, make_idx(content, 5, 0));
+    const uint8_t labels[] = {0, 0, 8, 1, 0, 0, 0, 5, 1, 2, 3, 4, 5};
+    write_file(TRAIN_LABEL, labels, sizeof labels);
+    assert_true(checksum("data={kind: idx, path: ./" FOLDER "/.}", "data.flip=true") == sum);
+
+    assert_true(checksum(IDX, "data.limit=4") >> 32 != sum >> 32); /* what is trained on */
+    assert_true((uint32_t)checksum(IDX, "data.limit=4") == (uint32_t)sum);
+    write_file(TEST, content, make_idx(content, 2, 101));
+    assert_true((uint32_t)checksum(IDX, NULL) != (uint32_t)sum);
+    assert_true(checksum(IDX, NULL) >> 32 == sum >> 32);
+
+    const char *const mixtures[] = {LINE("[1, 2]", "[[0], [1]]", "[[1], [1]]", "9"),
+                                    LINE("[1, 3]", "[[0], [1]]", "[[1], [1]]", "9"),
+                                    LINE("[1, 2]", "[[0], [2]]", "[[1], [1]]", "9"),
+                                    LINE("[1, 2]", "[[0], [1]]", "[[1], [2]]", "9"),
+                                    LINE("[1, 2]", "[[0], [1]]", "[[1], [1]]", "8"),
+                                    "data={kind: mixture, mixture: {weights: [1, 2], means: [[0], [1]], "
+                                    "covariances: [[1], [1]], count: 9}}"};
+    uint64_t sums[6];
+    for (int i = 0; i < 6; i++) {
+        sums[i] = checksum(mixtures[i], "model.kind=exact");
+        for (int j = 0; j < i; j++)
+            assert_true(sums[i] != sums[j]);
+    }
+    assert_true(sums[0] == checksum(mixtures[0], "model.kind=exact"));
+}
+
+static void test_damaged_idx(void **state)
+{
+    (void)state;
+    uint8_t content[256];
+    expect_error("data={kind: idx, path: no/such}", NULL, TS_NOT_FOUND,
+                 "data.path: no/such holds no train-images-idx3-ubyte or train-images-idx4-ubyte (or .gz); "
+                 "tools/fetch_data.sh mnist brings MNIST");
+    make_good_folder();
+    unlink(TEST);
+    expect_error(IDX, NULL, TS_NOT_FOUND,
+                 "data.path: " FOLDER " holds no t10k-images-idx3-ubyte or t10k-images-idx4-ubyte (or .gz); "
+                 "tools/fetch_data.sh mnist brings MNIST");
+
+    make_good_folder();
+    size_t bytes = make_idx(content, 5, 0);
+    write_file(TRAIN, content, bytes - 1);
+    expect_error(IDX, NULL, TS_FORMAT,
+                 TRAIN ": cut short: 45 bytes where its header of 5 images asks for 46");
+    write_file(TRAIN, content, 10);
+    expect_error(IDX, NULL, TS_FORMAT, TRAIN ": cut short: 10 bytes, fewer than the 16 of an IDX header");
+    write_file(TRAIN, content, 0);
+    expect_error(IDX, NULL, TS_FORMAT, TRAIN ": cut short: 0 bytes, fewer than the 16 of an IDX header");
+    write_file(TRAIN, content, bytes + 1);
+    expect_error(IDX, NULL, TS_FORMAT,
+                 TRAIN ": too long: more than the 46 bytes that its header of 5 images asks for");
+    content[3] = 4;
+    write_file(TRAIN, content, bytes);
+    expect_error(IDX, NULL, TS_FORMAT,
+                 TRAIN ": not an IDX file of images: its first four bytes are 00000804 instead of 00000803");
+    content[3] = 3;
+    put_word(content + 8, 0);
+    write_file(TRAIN, content, bytes);
+    expect_error(IDX, NULL, TS_FORMAT, TRAIN ": its header asks for 5 images of 0x3");
+    put_word(content + 4, 0xffffffff); /* more than any memory holds: found out before any is taken */
+    put_word(content + 8, 0x8000);
+    put_word(content + 12, 0xffff);
+    write_file(TRAIN, content, bytes);
+    expect_error(IDX, NULL, TS_FORMAT,
+                 TRAIN
+                 ": cut short: 46 bytes where its header of 4294967295 images asks for 9223231297218969616");
+    put_word(content + 8, 0x8001); /* one image has more values than an int counts */
+    write_file(TRAIN, content, bytes);
+    expect_error(IDX, NULL, TS_FORMAT,
+                 TRAIN
+                 ": its header asks for 4294967295 images of 32769x65535: more than 2147483647 values each");
+    unlink(TRAIN);
+    mkdir(TRAIN, 0777);
+    expect_error(IDX, NULL, TS_FORMAT, TRAIN ": not a regular file");
+    rmdir(TRAIN);
+
+    make_good_folder();
+    bytes = make_idx(content, 2, 0);
+    put_word(content + 8, 3);
+    put_word(content + 12, 2);
+    write_file(TEST, content, bytes);
+    expect_error(IDX, NULL, TS_FORMAT, TEST ": images of 3x2x1 where " TRAIN " has 2x3x1");
+
+    make_good_folder();
+    const uint8_t labels[] = {0, 0, 8, 1, 0, 0, 0, 4, 1, 2, 3, 4};
+    write_file(TRAIN_LABEL, labels, sizeof labels);
+    expect_error(IDX, NULL, TS_FORMAT, TRAIN_LABEL ": 4 labels for 5 images");
+    write_file(TRAIN_LABEL, labels, sizeof labels - 1);
+    expect_error(IDX, NULL, TS_FORMAT,
+                 TRAIN_LABEL ": cut short: 11 bytes where its header of 4 labels asks for 12");
+
+    make_good_folder();
+    expect_error(IDX, "data.levels=2", TS_FORMAT,
+                 TRAIN ": image 0 holds grey value 1, which is none of 2 levels (data.levels)");
+}
+
+static void test_damaged_gzip(void **state)
+{
+    (void)state;
+    uint8_t content[256], packed[256];
+    make_good_folder();
+    write_gzip(TRAIN ".gz", content, make_idx(content, 5, 0));
+    unlink(TRAIN);
+    FILE *file = fopen(TRAIN ".gz", "rb");
+    size_t bytes = fread(packed, 1, sizeof packed, file);
+    fclose(file);
+    write_file(TRAIN ".gz", packed, bytes - 12); /* data end in the middle */
+    expect_error(IDX, NULL, TS_FORMAT, TRAIN ".gz: cut short: the gzip data have no end");
+    write_file(TRAIN ".gz", packed, bytes - 4); /* only the trailer lacks */
+    expect_error(IDX, NULL, TS_FORMAT, TRAIN ".gz: cut short: the gzip data have no end");
+    packed[bytes - 7] ^= 0x55; /* the check sum */
+    write_file(TRAIN ".gz", packed, bytes);
+    expect_error(IDX, NULL, TS_FORMAT, TRAIN ".gz: damaged or cut short gzip data: incorrect data check");
+}
+
+/* ---- CIFAR-10 ---- */
+
+#define CIFAR "data={kind: cifar10, path: " FOLDER "}"
+
+/* A file of `count` black images of class 0, without taking their space on the disk. */
+static void make_cifar(const char *name, int64_t count)
+{
+    char path[128];
+    snprintf(path, sizeof path, FOLDER "/%s", name);
+    write_file(path, (const uint8_t *)"", 0);
+    assert_int_equal(truncate(path, count * RECORD), 0);
+}
+
+static void put_byte(const char *path, long at, uint8_t byte)
+{
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
+    assert_int_equal(fputc(byte, file), byte);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void test_cifar10(void **state)
+{
+    (void)state;
+    empty_folder();
+    char name[32];
+    for (int i = 1; i <= 5; i++) {
+        snprintf(name, sizeof name, "data_batch_%d.bin", i);
+        make_cifar(name, 10000);
+    }
+    make_cifar("test_batch_first1000.bin", 1000);
+    /* image 7 of the second file: the pixel at row 2, column 5 is (10, 20, 30) */
+    for (int c = 0; c < 3; c++)
+        put_byte(FOLDER "/data_batch_2.bin", 7L * RECORD + 1 + c * 1024 + 2 * 32 + 5,
+                 (uint8_t)(10 * (c + 1)));
+    ts_dataset *dataset = must_open(CIFAR, NULL);
+    assert_int_equal(dataset->train.count, 50000);
+    assert_int_equal(dataset->test.count, 1000);
+    float *x = malloc(3072 * sizeof *x);
+    must(ts_dataset_read(&dataset->train, 1, 10007, 1, x));
+    for (int i = 0; i < 3072; i++) {
+        int pixel = i / 3, expected = pixel == 2 * 32 + 5 ? 10 * (i % 3 + 1) : 0;
+        assert_true(x[i] == scaled(expected, 256));
+    }
+    free(x);
+    ts_dataset_close(dataset);
+
+    put_byte(FOLDER "/data_batch_3.bin", 4L * RECORD, 10);
+    expect_error(CIFAR, NULL, TS_FORMAT,
+                 FOLDER "/data_batch_3.bin: not a CIFAR-10 file: image 4 has label 10, not 0 to 9");
+    make_cifar("data_batch_3.bin", 9999);
+    expect_error(CIFAR, NULL, TS_FORMAT,
+                 FOLDER
+                 "/data_batch_3.bin: cut short: 30726927 bytes where 10000 images of CIFAR-10 take 30730000");
+    unlink(FOLDER "/data_batch_3.bin");
+    expect_error(CIFAR, NULL, TS_NOT_FOUND,
+                 "data.path: " FOLDER " holds no data_batch_3.bin; tools/fetch_data.sh cifar10 brings it");
+    write_file(FOLDER "/data_batch_3.bin.xz", (const uint8_t *)"", 0);
+    expect_error(CIFAR, NULL, TS_NOT_FOUND,
+                 "data.path: " FOLDER "/data_batch_3.bin.xz is packed: unpack it with xz -dk");
+    make_cifar("data_batch_3.bin", 10000);
+    make_cifar("test_batch.bin", 10001);
+    expect_error(CIFAR, NULL, TS_FORMAT,
+                 FOLDER "/test_batch.bin: 30733073 bytes; at most 30730000 are expected");
+    unlink(FOLDER "/test_batch.bin");
+    unlink(FOLDER "/test_batch_first1000.bin");
+    expect_error(CIFAR, NULL, TS_NOT_FOUND,
+                 "data.path: " FOLDER " holds no test_batch.bin; tools/fetch_data.sh cifar10 brings it");
+    assert_int_equal(system("rm -rf " FOLDER), 0);
+}
+
+/* ---- mixtures ---- */
+
+static void test_mixture(void **state)
+{
+    (void)state;
+    ts_dataset *dataset = must_open("data={kind: mixture, mixture: {weights: [3, 1], means: [[-5, 0], [5, "
+                                    "2]], stds: [[.1, .1], [.1, .1]], count: 7}}",
+                                    "model.kind=exact");
+    assert_int_equal(dataset->test.count, 7);
+    assert_int_equal(dataset->train.c, 2);
+    assert_int_equal(dataset->train.levels, 0);
+    assert_non_null(dataset->mixture);
+    enum { N = 3000 };
+    static float x[2 * N], again[2 * 10];
+    must(ts_dataset_read(&dataset->test, 5, 0, N, x));
+    must(ts_dataset_read(&dataset->test, 5, 100, 10, again)); /* draws have numbers */
+    assert_memory_equal(again, x + 200, sizeof again);
+    int left = 0;
+    for (int i = 0; i < N; i++)
+        left += x[2 * i] < 0;
+    assert_in_range(left, 3 * N / 4 - 100, 3 * N / 4 + 100); /* four standard deviations */
+    must(ts_dataset_read(&dataset->test, 6, 100, 10, again));
+    assert_memory_not_equal(again, x + 200, sizeof again);
+    ts_dataset_close(dataset);
+}
+
+/* ---- real files ---- */
+
+static void test_mnist(void **state)
+{
+    (void)state;
+    if (access(TSTAR_DATA "/mnist/train-images-idx3-ubyte.gz", R_OK)) {
+        print_message("no MNIST in " TSTAR_DATA "/mnist: not tested\n");
+        skip();
+    }
+    ts_dataset *dataset = must_open("data={kind: idx, path: " TSTAR_DATA "/mnist}", NULL);
+    assert_int_equal(dataset->train.count, 60000);
+    assert_int_equal(dataset->test.count, 10000);
+    /* The published mean of the 60000 training images is 0.1307 of full scale. */
+    float *x = malloc(60000 * 784 * sizeof *x);
+    must(ts_dataset_read(&dataset->train, 1, 0, 60000, x));
+    double sum = 0;
+    for (size_t i = 0; i < 60000 * 784; i++)
+        sum += (double)(x[i] + 1) / 2;
+    assert_true(fabs(sum / (60000 * 784.0) - 0.1307) < 5e-5);
+    free(x);
+    ts_dataset_close(dataset);
+}
+
+static int open_device(void **state)
+{
+    (void)state;
+    ts_status status = ts_device_open("cpu", &(ts_device_options){.threads = 1}, &device);
+    if (status)
+        print_error("%s\n", ts_status_message(status));
+    return status != NULL;
+}
+
+static int close_device(void **state)
+{
+    (void)state;
+    ts_device_close(device);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_digits),      cmocka_unit_test(test_idx),
+        cmocka_unit_test(test_damaged_idx), cmocka_unit_test(test_damaged_gzip),
+        cmocka_unit_test(test_cifar10),     cmocka_unit_test(test_mixture),
+        cmocka_unit_test(test_mnist),       cmocka_unit_test(test_colour_idx),
+        cmocka_unit_test(test_too_few),     cmocka_unit_test(test_names_are_utf8),
+        cmocka_unit_test(test_utf8),        cmocka_unit_test(test_checksum),
+    };
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}

@@ -1,0 +1,361 @@
+/*
+ * test_golden FILE...: numbers of independent programs that the engine must reproduce.
+ *
+ * Tolerances in float32: outputs and losses 1e-4 and ODE end points 1e-3, relative (norm of the difference
+ * over norm of the reference); gradients 1e-3 relative, tensor by tensor; bits per dimension 1e-3, absolute.
+ *
+ * Some gradients are zero but for rounding (of a key's bias in attention, which the softmax cancels), in the
+ * reference as well: there a relative error means nothing.  A gradient's error is therefore taken relative to
+ * the larger of its own norm and 1e-5 times the norm of the whole gradient, all parameters
+ * together. The floor is so low that only such tensors come under it; their error must stay below 1e-8 of the
+ * whole, which is less than one rounding of float32.
+ *
+ * With bfloat16 activations every intermediate result is rounded: by up to u = 2^-8 of itself, by 0.4 u in
+ * the root mean square.  The 50 or so roundings between an input and an output add up to 50^(1/2) 0.4 u =
+ * 1.1e-2, so outputs and losses have 2e-2.
+ *
+ * How far roundings move a gradient depends on how much cancels in it, which differs from tensor to tensor,
+ * so that is measured: in float32 on the CPU, by moving all weights at random as one rounding would.  In
+ * bfloat16 a layer rounds five times, its weights, two results forward, two backward, which comes to 5^(1/2)
+ * times that.  A tensor has 3 times what moved weights do to it (root mean square of 64 draws), but not less
+ * than 5e-2.  A gradient that is zero but for rounding stays zero when weights move: it has its share of one
+ * rounding of the whole gradient, which of n tensors is 0.4 u / n^(1/2).
+ *
+ * The adaptive integrator would follow the rounding, not the ODE: its tensors are not compared.
+ *
+ * The environment chooses the device: see chosen_device.c.
+ *
+ * Exit status: 0 passed, 1 failed, 2 wrong usage, 77 the engine does not have what this file is about.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "golden.h"
+
+enum { PASSED = 0, FAILED = 1, USAGE = 2, SKIPPED = 77, DRAWS = 64 };
+
+#define ROUNDING (0.42 * 0x1p-8) /* of bfloat16, relative, root mean square */
+
+static const struct {
+    const char *what;
+    double tolerance, fast; /* float32, bfloat16 */
+} kinds[] = {[GOLDEN_FORWARD] = {"relative", 1e-4, 2e-2},
+             [GOLDEN_GRADIENT] = {"relative", 1e-3, 5e-2},
+             [GOLDEN_ODE] = {"relative", 1e-3, 0},
+             [GOLDEN_BITS] = {"absolute", 1e-3, 0}};
+
+void golden_must(ts_status status)
+{
+    if (!status)
+        return;
+    printf("FAILED  %s\n", ts_status_message(status));
+    exit(FAILED);
+}
+
+static void fatal(const golden *g, const char *what, const char *name)
+{
+    golden_must(ts_error(TS_FORMAT, "%s: %s: %s", ts_safetensors_path(g->file), name, what));
+}
+
+/* ---- metadata ---- */
+
+const char *golden_string(const golden *g, const char *key)
+{
+    return ts_safetensors_metadata(g->file, key);
+}
+
+double golden_number(const golden *g, const char *key)
+{
+    const char *text = golden_string(g, key);
+    char *end = NULL;
+    const double value = text ? strtod(text, &end) : 0;
+    if (!text || end == text || *end || !isfinite(value))
+        fatal(g, "the metadata should have a number here", key);
+    return value;
+}
+
+int golden_integers(const golden *g, const char *key, int limit, int *values)
+{
+    const char *text = golden_string(g, key);
+    int count = 0;
+    if (!text || (*text != '[' && *text != '('))
+        fatal(g, "the metadata should have a list of integers here", key);
+    for (text++; *text != ']' && *text != ')';) {
+        char *end;
+        const long value = strtol(text, &end, 10);
+        if (end == text || count == limit || value < 0 || value > 1 << 20)
+            fatal(g, "the metadata should have a short list of integers here", key);
+        values[count++] = (int)value;
+        text = end + strspn(end, ", ");
+    }
+    return count;
+}
+
+/* ---- tensors ---- */
+
+bool golden_has(const golden *g, const char *name)
+{
+    return ts_safetensors_find(g->file, name) >= 0;
+}
+
+int64_t golden_read(golden *g, const char *name, double **values, int64_t *shape)
+{
+    const ts_safetensors_info *info;
+    golden_must(ts_safetensors_read_doubles(g->file, name, values, &info));
+    for (int i = 0; shape && i < info->rank; i++)
+        shape[i] = info->shape[i];
+    return info->count;
+}
+
+void golden_leave(golden *g, const char *prefix)
+{
+    for (int i = 0; i < ts_safetensors_count(g->file); i++) {
+        const char *name = ts_safetensors_at(g->file, i)->name;
+        double *values;
+        if (strncmp(name, prefix, strlen(prefix)))
+            continue;
+        golden_read(g, name, &values, NULL);
+        free(values);
+        if (!g->draw)
+            printf("left    %s: not compared in reduced precision\n", name);
+    }
+}
+
+static double norm_of(const double *values, int64_t count)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++)
+        sum += values[i] * values[i];
+    return sqrt(sum);
+}
+
+static void report(golden *g, const char *name, double error, double tolerance, golden_kind kind,
+                   const char *note)
+{
+    const bool passed = error <= tolerance; /* not a NaN */
+    printf("%s  %-52s %s error %.2e, tolerance %.1e%s\n", passed ? "ok    " : "FAILED", name,
+           kinds[kind].what, error, tolerance, note);
+    g->checked++;
+    g->failed += !passed;
+}
+
+/* Relative, of a tensor of this norm in bfloat16. */
+static double reduced_tolerance(const golden *g, const char *name, golden_kind kind, double scale,
+                                const char **note)
+{
+    double tolerance = kinds[kind].fast;
+    if (kind != GOLDEN_GRADIENT)
+        return tolerance;
+    const double moved = 3 * sqrt(g->moved[ts_safetensors_find(g->file, name)]) / scale;
+    const double share = ROUNDING * g->gradient_scale / sqrt(g->gradient_tensors) / scale;
+    if (moved > tolerance) {
+        tolerance = moved;
+        *note = " (by what moved weights do)";
+    }
+    if (share > tolerance) {
+        tolerance = share;
+        *note = " (by its share of the whole gradient)";
+    }
+    return tolerance;
+}
+
+void golden_check(golden *g, const char *name, const double *values, int64_t count, golden_kind kind)
+{
+    double *reference, difference = 0, largest = 0;
+    if (golden_read(g, name, &reference, NULL) != count)
+        fatal(g, "it has another number of elements than the engine's", name);
+    for (int64_t i = 0; i < count; i++) {
+        const double d = fabs(values[i] - reference[i]);
+        difference += d * d;
+        largest = d > largest || isnan(d) ? d : largest;
+    }
+    double scale = norm_of(reference, count), tolerance = kinds[kind].tolerance;
+    const char *note = "";
+    free(reference);
+    if (g->draw) {
+        g->moved[ts_safetensors_find(g->file, name)] += difference / DRAWS;
+        return;
+    }
+    if (kind == GOLDEN_GRADIENT && scale < 1e-5 * g->gradient_scale) {
+        scale = 1e-5 * g->gradient_scale;
+        note = " (of the least that counts beside the whole gradient)";
+    }
+    if (g->moved)
+        tolerance = reduced_tolerance(g, name, kind, scale, &note);
+    const double relative = difference == 0 ? 0 : sqrt(difference) / scale;
+    report(g, name, kind == GOLDEN_BITS ? largest : relative, tolerance, kind, note);
+}
+
+void golden_load_params(golden *g, ts_params *params)
+{
+    char name[128];
+    for (ts_param p = 0; p < ts_params_table_size(params); p++) {
+        const ts_param_info *info = ts_params_info(params, p);
+        int64_t count = 1;
+        for (int i = 0; i < info->rank; i++)
+            count *= info->shape[i];
+        float *values = malloc((size_t)count * sizeof *values);
+        if (!values)
+            golden_must(ts_error(TS_NO_MEMORY, "no memory for %s", info->name));
+        snprintf(name, sizeof name, "model.%s", info->name);
+        golden_must(ts_safetensors_read(g->file, name, TS_ST_F32, info->rank, info->shape, values));
+        for (int64_t i = 0; g->draw && i < count; i++) {
+            const double uniform =
+                (double)ts_uniform_from(ts_philox(g->draw, (uint32_t)i, (uint32_t)p, TS_STREAM_TEST, 0).v[0]);
+            values[i] *= (float)(1 + sqrt(3) * ROUNDING * (2 * uniform - 1));
+        }
+        golden_must(ts_params_set(params, p, TS_BUFFER_VALUE, values));
+        free(values);
+    }
+    for (int i = 0; i < ts_safetensors_count(g->file); i++) {
+        const ts_safetensors_info *info = ts_safetensors_at(g->file, i);
+        if (strncmp(info->name, "model.", 6) == 0 && !info->read)
+            fatal(g, "the engine's model has no such parameter", info->name);
+    }
+}
+
+/* ---- activations ---- */
+
+static void convert(golden *g, const void *from, void *to, int64_t count, bool to_float)
+{
+    const ts_convert a = {.count = count, .to_float = to_float, .x = from, .y = to};
+    golden_must(g->device->k->convert(g->device, &a));
+}
+
+void golden_upload(golden *g, void *activations, const float *host, int64_t count)
+{
+    const size_t bytes = (size_t)count * sizeof *host;
+    void *floats;
+    golden_must(g->device->k->allocate(g->device, bytes, &floats));
+    golden_must(g->device->k->upload(g->device, floats, host, bytes));
+    convert(g, floats, activations, count, false);
+    g->device->k->release(g->device, floats);
+}
+
+void golden_download(golden *g, float *host, const void *activations, int64_t count)
+{
+    const size_t bytes = (size_t)count * sizeof *host;
+    void *floats;
+    golden_must(g->device->k->allocate(g->device, bytes, &floats));
+    convert(g, activations, floats, count, true);
+    golden_must(g->device->k->download(g->device, host, floats, bytes));
+    golden_must(g->device->k->synchronize(g->device));
+    g->device->k->release(g->device, floats);
+}
+
+void golden_to_nhwc(const double *nchw, int n, int c, int h, int w, float *nhwc)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < c; k++)
+            for (int64_t p = 0; p < (int64_t)h * w; p++)
+                nhwc[(i * h * w + p) * c + k] = (float)nchw[(i * c + k) * h * w + p];
+}
+
+void golden_to_nchw(const float *nhwc, int n, int c, int h, int w, double *nchw)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < c; k++)
+            for (int64_t p = 0; p < (int64_t)h * w; p++)
+                nchw[(i * c + k) * h * w + p] = nhwc[(i * h * w + p) * c + k];
+}
+
+/* ---- which engine part a file is about ---- */
+
+static bool metadata_is(const golden *g, const char *key, const char *value)
+{
+    const char *is = golden_string(g, key);
+    return is && strcmp(is, value) == 0;
+}
+
+/* Why the engine lacks this variant of the network; NULL: it has it. */
+static const char *unsupported_network(const golden *g)
+{
+    static const struct {
+        const char *key, *value;
+    } needed[] = {{"embedding_type", "positional"}, {"fir", "false"},
+                  {"progressive", "none"},          {"progressive_input", "none"},
+                  {"resblock_type", "biggan"},      {"skip_rescale", "true"},
+                  {"conditional", "true"},          {"scale_by_sigma", "false"},
+                  {"nonlinearity", "swish"},        {"centered", "true"},
+                  {"normalization", "GroupNorm"}};
+    if (!metadata_is(g, "sde", "vp") && !metadata_is(g, "sde", "subvp"))
+        return "its SDE is neither VP nor sub-VP, for which the engine has networks";
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        if (golden_string(g, needed[i].key) && !metadata_is(g, needed[i].key, needed[i].value))
+            return "its network is not a DDPM++ (NCSN++ is not supported)";
+    return NULL;
+}
+
+static int unread(golden *g)
+{
+    int count = 0;
+    for (int i = 0; i < ts_safetensors_count(g->file); i++) {
+        const ts_safetensors_info *info = ts_safetensors_at(g->file, i);
+        if (!info->read) {
+            printf("FAILED  %s: nothing read this tensor\n", info->name);
+            count++;
+        }
+    }
+    return count;
+}
+
+/* Fills g->moved: mean squares of the differences that moved weights make in float32. */
+static void move_weights(golden *g, void (*checks)(golden *))
+{
+    g->moved = calloc((size_t)ts_safetensors_count(g->file), sizeof *g->moved);
+    if (!g->moved)
+        golden_must(ts_error(TS_NO_MEMORY, "no memory for a number a tensor"));
+    golden exact = *g;
+    golden_must(ts_cpu_kernels.open(&(ts_device_options){.threads = 1}, &exact.device));
+    for (exact.draw = 1; exact.draw <= DRAWS; exact.draw++)
+        checks(&exact);
+    ts_device_close(exact.device);
+}
+
+static int test_file(const char *path)
+{
+    golden g = {0};
+    const ts_device_options options = {.threads = 1}; /* more would wait for each other, so small are these */
+    void (*checks)(golden *) = NULL;
+    printf("%s\n", path);
+    golden_must(ts_safetensors_open(path, &g.file));
+    const char *reason = "its metadata is neither a score network's (name) nor a Glow's (K, L)";
+    if (metadata_is(&g, "name", "ncsnpp")) {
+        reason = unsupported_network(&g);
+        checks = reason ? NULL : golden_unet;
+    } else if (golden_string(&g, "K") && golden_string(&g, "L")) {
+        checks = golden_glow;
+    }
+    if (!checks) {
+        printf("skipped: %s: %s\n", path, reason);
+        ts_safetensors_close(g.file);
+        return SKIPPED;
+    }
+    golden_must(ts_device_open("cpu", &options, &g.device));
+    if (g.device->activation != TS_F32)
+        move_weights(&g, checks);
+    checks(&g);
+    g.failed += unread(&g);
+    printf("%s: %d tensors checked, %d failures\n", path, g.checked, g.failed);
+    ts_device_close(g.device);
+    ts_safetensors_close(g.file);
+    free(g.moved);
+    return g.failed || !g.checked ? FAILED : PASSED;
+}
+
+int main(int count, char **arguments)
+{
+    if (count < 2) {
+        fprintf(stderr, "usage: %s FILE...\n", arguments[0]);
+        return USAGE;
+    }
+    bool failed = false, skipped = false;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (int i = 1; i < count; i++) {
+        const int result = test_file(arguments[i]);
+        failed = failed || result == FAILED;
+        skipped = skipped || result == SKIPPED;
+    }
+    return failed ? FAILED : skipped ? SKIPPED : PASSED;
+}

@@ -1,0 +1,431 @@
+/* Runs: the directory and its lock, training with resume, fits, the bound, samples. */
+#define FOLDER "test_run_files"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "base/decimal.h"
+#include "base/file.h"
+#include "run/checkpoint.h"
+#include "run/evaluate.h"
+#include "run/trainer.h"
+#include "run_test.h"
+
+static void same_files(const char *a, const char *b)
+{
+    char *first, *second;
+    size_t bytes, other;
+    must(ts_file_read(a, 1 << 28, &first, &bytes));
+    must(ts_file_read(b, 1 << 28, &second, &other));
+    assert_int_equal(bytes, other);
+    assert_memory_equal(first, second, bytes);
+    free(first);
+    free(second);
+}
+
+/* ---- the directory ---- */
+
+static void test_directory(void **state)
+{
+    (void)state;
+    ts_run_options options = cpu;
+    options.command = "tstar train 'a b.yaml'";
+    ts_run *run;
+    must(ts_run_create(FOLDER "/deep/run", config_of(on_mixture, "seed=9"), false, &options, &run));
+    char *before, *after, *text;
+    size_t bytes;
+    must(ts_config_print(run->config, NULL, &before));
+    ts_run_close(run);
+    assert_true(ts_run_exists(FOLDER "/deep/run"));
+    assert_false(ts_run_exists(FOLDER "/deep"));
+    run = reopen(FOLDER "/deep/run", NULL);
+    must(ts_config_print(run->config, NULL, &after));
+    assert_string_equal(before, after);
+    assert_int_equal(run->config->run.seed, 9);
+    free(before);
+    free(after);
+    char device[sizeof run->device->description + 1];
+    snprintf(device, sizeof device, "%s\n", run->device->description);
+    ts_run_close(run);
+    must(ts_file_read(FOLDER "/deep/run/command.txt", 4096, &text, &bytes));
+    assert_int_equal(strncmp(text, "tstar train 'a b.yaml' # ", 25), 0);
+    assert_non_null(strstr(text, device));
+    free(text);
+    must_fail(ts_run_open(FOLDER "/deep", NULL, 0, false, &cpu, &run), TS_NOT_FOUND,
+              FOLDER "/deep: not a run");
+}
+
+static char told[64];
+
+static void tell(const char *why)
+{
+    snprintf(told, sizeof told, "%s", why);
+}
+
+/* A device that gave up recording says so when its run ends. */
+static void test_unrecorded(void **state)
+{
+    (void)state;
+    ts_run_options options = cpu;
+    options.on_recording_error = tell;
+    ts_run *run;
+    for (int i = 0; i < 2; i++) {
+        must(ts_run_create(NULL, config_of(on_mixture, NULL), false, &options, &run));
+        strcpy(run->device->recording_error, i ? "no memory for it" : "");
+        ts_run_close(run);
+        assert_string_equal(told, i ? "no memory for it" : "");
+    }
+}
+
+static void test_T_text(void **state)
+{
+    (void)state;
+    const struct {
+        double T;
+        const char *text;
+    } cases[] = {
+        {1, "1.0"}, {0.4, "0.4"}, {0.1 + 0.2, "0.30000000000000004"}, {0.25, "0.25"}, {1e-5, "1e-05"}};
+    char text[32];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ts_T_text(cases[i].T, text);
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
+/* Another process that holds the run: creating and opening for writing are refused, reading is not. */
+static void test_lock(void **state)
+{
+    (void)state;
+    int ready[2], done[2];
+    char byte = 0;
+    train(FOLDER, on_mixture, NULL, false);
+    assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(done), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (!child) {
+        ts_run *held;
+        close(done[1]);
+        ts_status status = ts_run_open(FOLDER, NULL, 0, true, &cpu, &held);
+        bool failed = status || write(ready[1], "x", 1) != 1;
+        failed |= read(done[0], &byte, 1) < 0; /* until the parent is done, or dead */
+        _exit(failed);
+    }
+    close(done[0]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    ts_run *run;
+    must_fail(ts_run_create(FOLDER, config_of(on_mixture, NULL), true, &cpu, &run), TS_BUSY,
+              FOLDER ": another process");
+    must_fail(ts_run_open(FOLDER, NULL, 0, true, &cpu, &run), TS_BUSY, FOLDER ": another process");
+    ts_run_close(reopen(FOLDER, NULL));
+    close(done[1]);
+    int result;
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_true(WIFEXITED(result) && WEXITSTATUS(result) == 0);
+    must(ts_run_open(FOLDER, NULL, 0, true, &cpu, &run)); /* the lock ends with its process */
+    ts_run_close(run);
+    close(ready[0]);
+    close(ready[1]);
+}
+
+/* ---- training ---- */
+
+typedef struct watcher {
+    ts_progress base;
+    volatile sig_atomic_t stop;
+    int64_t at;        /* what to do when so many steps are done */
+    ts_params *poison; /* put a NaN there, or (NULL) ask to stop */
+} watcher;
+
+static void watch(ts_progress *progress, const char *phase, double done, double total, const char *unit,
+                  const char *note)
+{
+    (void)total, (void)note;
+    watcher *w = (watcher *)progress;
+    if (strcmp(phase, "first step") == 0) /* of a device that chooses its algorithms */
+        return;
+    assert_string_equal(phase, "train");
+    assert_string_equal(unit, "steps");
+    if ((int64_t)done != w->at)
+        return;
+    if (!w->poison) {
+        w->stop = 1;
+        return;
+    }
+    const ts_param_info *info = ts_params_info(w->poison, 0);
+    int64_t count = 1;
+    for (int i = 0; i < info->rank; i++)
+        count *= info->shape[i];
+    float *values = calloc((size_t)count, sizeof *values);
+    values[0] = NAN;
+    must(ts_params_set(w->poison, 0, TS_BUFFER_VALUE, values));
+    free(values);
+}
+
+/* Stops after `at` steps, between checkpoints and log lines. */
+static void train_interrupted(const char *dir, const char *const *keys, int64_t at)
+{
+    watcher w = {.base = {.update = watch}, .at = at - 1}; /* asked in one step, the next still runs */
+    w.base.stop = &w.stop;
+    ts_run *run = create(dir, keys, NULL, false);
+    char text[64];
+    snprintf(text, sizeof text, "interrupted at step %d of", (int)at);
+    must_fail(ts_trainer_run(run, &(ts_trainer_options){.progress = &w.base}, NULL), TS_INTERRUPTED, text);
+    ts_run_close(run);
+}
+
+static void check_resume(const char *const *keys, int64_t at, const char *fewer)
+{
+    train(FOLDER "/whole", keys, NULL, false);
+    train(FOLDER "/again", keys, NULL, false);
+    same_files(FOLDER "/whole/" TS_CHECKPOINT_FILE, FOLDER "/again/" TS_CHECKPOINT_FILE);
+    train_interrupted(FOLDER "/stopped", keys, at);
+    train(FOLDER "/stopped", keys, NULL, true);
+    same_files(FOLDER "/whole/" TS_CHECKPOINT_FILE, FOLDER "/stopped/" TS_CHECKPOINT_FILE);
+    train(FOLDER "/longer", keys, fewer, false); /* ended, then asked for more steps */
+    train(FOLDER "/longer", keys, NULL, true);
+    same_files(FOLDER "/whole/" TS_CHECKPOINT_FILE, FOLDER "/longer/" TS_CHECKPOINT_FILE);
+}
+
+static void test_resume_on_mixture(void **state)
+{
+    (void)state;
+    check_resume(on_mixture, 7, "train.steps=10");
+}
+
+static void test_resume_on_digits(void **state)
+{
+    (void)state;
+    check_resume(on_digits, 3, "train.steps=5");
+}
+
+static int log_steps(const char *path, long long *steps, int limit)
+{
+    FILE *file = fopen(path, "r");
+    char line[512];
+    int count = 0;
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        assert_true(count < limit);
+        assert_int_equal(sscanf(line, "{\"step\": %lld, \"loss\": ", &steps[count]), 1);
+        assert_non_null(strstr(line, "}\n"));
+        count++;
+    }
+    fclose(file);
+    return count;
+}
+
+/* A run that died after logging step 16 but before saving it: the log ends without doubled or torn lines. */
+static void test_log_after_a_crash(void **state)
+{
+    (void)state;
+    long long steps[16];
+    train(FOLDER, on_mixture, "train.steps=10", false);
+    FILE *file = fopen(FOLDER "/log.jsonl", "a");
+    fputs("{\"step\": 12, \"loss\": 1, \"seconds\": 1}\n{\"step\": 16, \"lo", file);
+    fclose(file);
+    train(FOLDER, on_mixture, NULL, true);
+    assert_int_equal(log_steps(FOLDER "/log.jsonl", steps, 16), 6);
+    const long long expected[] = {4, 8, 10, 12, 16, 20};
+    assert_memory_equal(steps, expected, sizeof expected);
+}
+
+static void test_not_finite(void **state)
+{
+    (void)state;
+    train(FOLDER "/good", on_mixture, "train.steps=5", false);
+    ts_run *run = create(FOLDER "/bad", on_mixture, NULL, false);
+    watcher w = {.base = {.update = watch}, .at = 7, .poison = run->model->params};
+    must_fail(ts_trainer_run(run, &(ts_trainer_options){.progress = &w.base}, NULL), TS_NOT_FINITE,
+              "step 8: the loss is not finite; the checkpoint of step 5 stays");
+    ts_run_close(run);
+    run = reopen(FOLDER "/bad", NULL);
+    ts_checkpoint checkpoint;
+    must(ts_checkpoint_load(run, &checkpoint));
+    assert_int_equal(checkpoint.step, 5);
+    ts_checkpoint_release(&checkpoint);
+    ts_run_close(run);
+    train(FOLDER "/bad", on_mixture, "train.steps=5", true); /* and serves to go on */
+    ts_run *never = create(FOLDER "/never", on_mixture, NULL, false);
+    w = (watcher){.base = {.update = watch}, .at = 0, .poison = never->model->params};
+    must_fail(ts_trainer_run(never, &(ts_trainer_options){.progress = &w.base}, NULL), TS_NOT_FINITE,
+              "step 1: the loss is not finite; there is no checkpoint yet");
+    ts_run_close(never);
+}
+
+/* ---- fits ---- */
+
+static void test_fit(void **state)
+{
+    (void)state;
+    ts_run *run = create(FOLDER, on_digits, NULL, false);
+    ts_fit fit;
+    ts_fit_result result;
+    must_fail(ts_fit_load(run, 0.4, 4, &fit), TS_NOT_FOUND, "tstar fit " FOLDER " --T 0.4");
+    must(ts_fit_glow(run, 0.4, NULL, &result));
+    assert_false(result.reused);
+    assert_int_equal(result.steps, 6);
+    assert_true(isfinite(result.loss));
+    must(ts_fit_glow(run, 0.4, NULL, &result));
+    assert_true(result.reused);
+    must(ts_fit_load(run, 0.4, 4, &fit));
+    assert_string_equal(fit.density->name, "glow");
+    assert_int_equal(fit.density->d, 64);
+    ts_fit_release(&fit);
+    must_fail(ts_fit_glow(run, 1.5, NULL, NULL), TS_INVALID, "T must lie in (1e-05, 1]");
+    must_fail(ts_fit_glow(run, 1e-7, NULL, NULL), TS_INVALID, "T must lie in (1e-05, 1]");
+    ts_run_close(run);
+    run = create(FOLDER "/other", on_digits, "sde.kind=subvp", false);
+    assert_int_equal(system("cp " FOLDER "/glow_T0.4.safetensors " FOLDER "/other"), 0);
+    must_fail(ts_fit_load(run, 0.4, 4, &fit), TS_INVALID,
+              "is of another configuration: sde.kind is vp there, subvp in this run");
+    ts_run_close(run);
+
+    run = reopen(FOLDER, "glow.steps=5"); /* another configuration: fitted anew */
+    must(ts_fit_glow(run, 0.4, NULL, &result));
+    assert_false(result.reused);
+    ts_run_close(run);
+    run = reopen(FOLDER, "glow.hidden=16");
+    must_fail(ts_fit_load(run, 0.4, 4, &fit), TS_INVALID, "a Glow of another shape");
+    ts_run_close(run);
+    run = reopen(FOLDER, "glow.levels=4");
+    must_fail(ts_fit_check(run), TS_INVALID, "glow.levels = 4");
+    must_fail(ts_fit_glow(run, 0.4, NULL, NULL), TS_INVALID,
+              "glow.levels = 4 needs images that divide by 16, but these are 8x8");
+    ts_run_close(run);
+    must_fail(ts_run_create(NULL, config_of(on_digits, "model.ch_mult=[1, 1, 1, 1, 1]"), false, &cpu, &run),
+              TS_INVALID, "model.ch_mult has 5 levels, so images must divide by 16, but these are 8x8");
+}
+
+/* ---- evaluation ---- */
+
+static void test_bound_eps(void **state)
+{
+    (void)state;
+    const char *const kinds[] = {"sde.kind=vp", "sde.kind=subvp"};
+    for (int i = 0; i < 2; i++) {
+        ts_config *config = config_of(on_digits, kinds[i]);
+        const ts_sde sde = ts_config_sde(config);
+        const ts_data digits = {.levels = 17}, points = {.levels = 0}, fine = {.levels = 256};
+        const double eps = ts_evaluate_eps(config, &digits);
+        assert_true(fabs(ts_sde_std(&sde, eps) - 0.125 / 8) < 1e-9);
+        assert_true(ts_evaluate_eps(config, &points) == config->train.eps);
+        assert_true(ts_evaluate_eps(config, &fine) >= config->train.eps);
+        config->bound.eps = 0.02;
+        assert_true(ts_evaluate_eps(config, &digits) == 0.02);
+        ts_config_free(config);
+    }
+}
+
+/* With the exact score and start the bound is E log p_eps at every T; short by KL[p_T || N(0, I)] from N(0,
+ * I). */
+static void test_exact_bound(void **state)
+{
+    (void)state;
+    const char *extra = "model.kind=exact";
+    ts_run *run;
+    ts_config *config = config_of(on_mixture, extra);
+    config->data.mixture.count = 20000;
+    must(ts_run_create(NULL, config, false, &cpu, &run));
+    const double T[] = {1, 0.3, 0.15};
+    const ts_start_kind starts[] = {TS_START_MIXTURE, TS_START_NORMAL};
+    ts_evaluate_row rows[6];
+    must(ts_evaluate_bound(run, 3, T, 2, starts, NULL, rows));
+    for (int i = 0; i < 3; i++) {
+        const ts_evaluate_row *exact = &rows[2 * i], *normal = &rows[2 * i + 1];
+        assert_true(exact->terms.T == T[i]);
+        assert_int_equal(normal->start, TS_START_NORMAL);
+        assert_true(exact->mixture && exact->kl_prior.mean == 0);
+        assert_true(fabs(exact->terms.elbo.mean - rows[0].terms.elbo.mean) < 3 * exact->terms.elbo.half);
+        const double gap = exact->terms.elbo.mean - normal->terms.elbo.mean;
+        assert_true(fabs(gap - normal->kl_prior.mean) < 3 * normal->kl_prior.half + 1e-3);
+    }
+    assert_true(rows[5].kl_prior.mean > 3 * rows[5].kl_prior.half); /* at T = 0.15 the gap is plain */
+    ts_run_close(run);
+}
+
+static void test_evaluation_limits(void **state)
+{
+    (void)state;
+    train(FOLDER, on_mixture, "train.T=0.5", false);
+    ts_run *run = reopen(FOLDER, NULL);
+    const ts_start_kind normal[] = {TS_START_NORMAL}, glow[] = {TS_START_GLOW};
+    const ts_sampler_kind em = TS_SAMPLER_EM;
+    const double above = 0.6, below = 1e-5, beyond = 1.5, inside = 0.4;
+    ts_evaluate_row row;
+    ts_sampler_config sampler;
+    ts_samples samples;
+    must_fail(ts_evaluate_bound(run, 1, &above, 1, normal, NULL, &row), TS_INVALID,
+              "trained on t up to train.T = 0.5");
+    must_fail(ts_evaluate_bound(run, 1, &below, 1, normal, NULL, &row), TS_INVALID,
+              "T must lie in (1e-05, 1]");
+    must_fail(ts_evaluate_bound(run, 1, &beyond, 1, normal, NULL, &row), TS_INVALID,
+              "T must lie in (1e-05, 1]");
+    must_fail(ts_evaluate_bound(run, 1, &inside, 1, glow, NULL, &row), TS_NOT_FOUND, "glow_T0.4.safetensors");
+    must_fail(ts_evaluate_sampler(run->config, em, 0.001, &sampler), TS_INVALID, "above sample.eps");
+    must(ts_evaluate_sampler(run->config, em, above, &sampler));
+    must_fail(ts_evaluate_samples(run, &sampler, TS_START_NORMAL, 4, NULL, &samples), TS_INVALID,
+              "trained on t up to");
+    ts_run_close(run);
+}
+
+/* Every sampler of the exact score, started exactly, brings the mixture's mean and variance back. */
+static void test_samples(void **state)
+{
+    (void)state;
+    ts_run *run;
+    ts_config *config = config_of(on_mixture, "model.kind=exact");
+    config->sample.batch = 1000;
+    must(ts_run_create(NULL, config, false, &cpu, &run));
+    const int nfe[TS_SAMPLER_COUNT] = {[TS_SAMPLER_EM] = 401, [TS_SAMPLER_HEUN] = 801};
+    enum { N = 2500 }; /* not a multiple of the batch */
+    const double variance = 1 + (.3 * .3 + .2 * .2) / 2;
+    for (int k = 0; k < TS_SAMPLER_COUNT; k++) {
+        ts_sampler_config sampler;
+        ts_samples samples, again;
+        must(ts_evaluate_sampler(run->config, (ts_sampler_kind)k, 0.4, &sampler));
+        must(ts_evaluate_samples(run, &sampler, TS_START_MIXTURE, N, NULL, &samples));
+        must(ts_evaluate_samples(run, &sampler, TS_START_MIXTURE, N, NULL, &again));
+        assert_memory_equal(samples.x, again.x, N * sizeof(float));
+        assert_true(samples.seconds_per_image.mean > 0);
+        assert_true(nfe[k] ? samples.nfe == nfe[k] : samples.nfe > 5);
+        double sum = 0, squares = 0;
+        for (int i = 0; i < N; i++) {
+            sum += (double)samples.x[i];
+            squares += (double)samples.x[i] * (double)samples.x[i];
+        }
+        assert_true(fabs(sum / N) < 4 * sqrt(variance / N));
+        assert_true(fabs(squares / N - variance) < 0.1);
+        ts_samples_release(&samples);
+        ts_samples_release(&again);
+    }
+    ts_run_close(run);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_directory, start_clean),
+        cmocka_unit_test(test_unrecorded),
+        cmocka_unit_test(test_T_text),
+        cmocka_unit_test_setup(test_lock, start_clean),
+        cmocka_unit_test_setup(test_resume_on_mixture, start_clean),
+        cmocka_unit_test_setup(test_resume_on_digits, start_clean),
+        cmocka_unit_test_setup(test_log_after_a_crash, start_clean),
+        cmocka_unit_test_setup(test_not_finite, start_clean),
+        cmocka_unit_test_setup(test_fit, start_clean),
+        cmocka_unit_test(test_bound_eps),
+        cmocka_unit_test(test_exact_bound),
+        cmocka_unit_test_setup(test_evaluation_limits, start_clean),
+        cmocka_unit_test(test_samples),
+    };
+    return cmocka_run_group_tests(tests, NULL, start_clean);
+}

@@ -1,0 +1,257 @@
+#!/bin/sh
+# Whole-program tests of bad input, locks, interruption and resume: test_run_cli.sh PROGRAM SOURCE_DIR
+# Every mistake must end with its exit status and one line on stderr that says what was expected.
+set -u
+program=$1
+configs=$2/configs
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+. "$2/tests/support/program.sh"
+
+# refused STATUS TEXT ARGUMENTS...: must end with STATUS and one line that contains TEXT.
+refused() {
+    wanted=$1 text=$2
+    shift 2
+    checks=$((checks + 1))
+    "$program" "$@" >out 2>err
+    status=$?
+    [ $status = "$wanted" ] || fail "tstar $*: exit status $status instead of $wanted: $(cat err)"
+    grep -qF -- "$text" err || fail "tstar $*: \"$text\" is not in: $(cat err)"
+    [ "$(wc -l <err)" = 1 ] || fail "tstar $*: more than one line: $(cat err)"
+    [ -s out ] && fail "tstar $*: prints a result all the same"
+}
+
+cat >small.yaml <<'END'
+name: small
+data:
+  kind: mixture
+  mixture: {weights: [1, 2], means: [-1, 1], stds: [0.2, 0.3], count: 256}
+model: {kind: mlp, hidden: 16, blocks: 1}
+train: {steps: 40, batch: 16, lr: 1e-2, warmup: 2, log_every: 10, checkpoint_every: 15}
+END
+
+# ---- help and the command line ----
+works --help
+works --version
+for command in train fit sample elbo sweep report bench info; do
+    works $command --help
+    grep -q "^Usage: tstar $command" out || fail "tstar $command --help: no usage"
+done
+works info
+grep -q 'oneDNN [1-9].*OpenBLAS [0-9]' out || fail "info names no libraries: $(cat out)"
+grep -q '^libraries  libyaml [0-9].*, jansson [0-9].*, zlib [0-9].*, libpng [0-9]' out || fail "info: $(cat out)"
+refused 2 'unknown command trian' trian
+refused 2 '--stpes' train small.yaml --stpes 3
+refused 2 'CONFIG' train
+refused 2 '--out' train small.yaml
+refused 2 '--T' elbo small.yaml --set model.kind=exact
+refused 2 '--T x: should be a number' elbo small.yaml --T x
+refused 2 '--start flow: should be normal' elbo small.yaml --T 0.4 --start flow
+refused 2 '--threads 0' info --threads 0
+
+# ---- configurations ----
+printf 'train:\n  steps: 5\n  stepz: 6\n' >unknown.yaml
+refused 2 'unknown.yaml:3: unknown key train.stepz (did you mean train.steps?)' train unknown.yaml --out none
+printf 'train:\n  steps: many\n' >type.yaml
+refused 2 'type.yaml:2: train.steps must be an integer, not many' train type.yaml --out none
+printf 'train: {steps: [1\n' >syntax.yaml
+refused 2 'syntax.yaml:2: not valid YAML' train syntax.yaml --out none
+refused 2 'no_such.yaml' train no_such.yaml --out none
+refused 2 '--set train.steps=0: train.steps must lie in [1, 2147483647]' train small.yaml --set train.steps=0 --out none
+refused 2 'train.T must lie in [1e-06, 1], not 1.5' train small.yaml --set train.T=1.5 --out none
+refused 2 'train.T must lie in (0.01, 1]' train small.yaml --set train.eps=0.01 --set train.T=0.01 --out none
+refused 2 'T must lie in (1e-05, 1]' elbo small.yaml --set model.kind=exact --T 0
+refused 2 'T must lie in (1e-05, 1]' elbo small.yaml --set model.kind=exact --T 1.01
+refused 2 'T must lie in (0.001, 1]' sample small.yaml --set model.kind=exact --T 0.001
+refused 2 'give a run directory' elbo small.yaml --T 0.4
+refused 2 'model.ch_mult has 5 levels, so images must divide by 16, but these are 8x8' \
+    train "$configs/bench/digits8.yaml" --set model.ch_mult=[1,1,1,1,1] --out none
+refused 2 '--device gpu' train small.yaml --device gpu --out none
+if ! "$program" info --json | grep -q '"cuda_available": true'; then
+    refused 2 '--device cuda' train small.yaml --device cuda --out none
+fi
+
+# a CUDA device that does not load: refused where it is asked for, told where it could have been
+mkdir there
+cp "$program" there/tstar
+echo 'no library' >there/libtstar_cuda.so
+program=there/tstar
+refused 2 '--device cuda: the CUDA device does not load: ' train small.yaml --device cuda --out none
+works train small.yaml --threads 1 --out there/run --json
+[ "$(grep -c '^tstar: running on the CPU: the CUDA device does not load: .*there/libtstar_cuda.so' err)" = 1 ] ||
+    fail "auto says nothing of the CPU: $(cat err)"
+grep -q '"device": ".*1 thread"' out || fail "train --json names no device: $(cat out)"
+works train small.yaml --threads 1 --device cpu --out there/cpu
+grep -q 'running on' err && fail "--device cpu excuses itself: $(cat err)"
+works info
+grep -q '^cuda .*not usable: the CUDA device does not load: ' out || fail "info: $(cat out)"
+program=$1
+[ -e none ] && fail "a refused request left the directory 'none' behind"
+
+# ---- data files ----
+refused 2 "data.path: $PWD/nowhere" train small.yaml --set data.kind=idx --set data.path=nowhere --set model.kind=ddpmpp --out none
+mkdir data
+printf '\000\000\010\004\000\000\000\001\000\000\000\001\000\000\000\001x' >data/train-images-idx3-ubyte
+refused 2 'data/train-images-idx3-ubyte: not an IDX file of images' \
+    train small.yaml --set data.kind=idx --set data.path=data --set model.kind=ddpmpp --out none
+printf '\000\000\010\003\000\000\000\002\000\000\000\001\000\000\000\001x' >data/train-images-idx3-ubyte
+refused 2 'data/train-images-idx3-ubyte: cut short: 17 bytes where its header of 2 images asks for 18' \
+    train small.yaml --set data.kind=idx --set data.path=data --set model.kind=ddpmpp --out none
+printf '\000\000\010\003\000\000\000\001\000\000\000\001\000\000\000\001xy' >data/train-images-idx3-ubyte
+refused 2 'data/train-images-idx3-ubyte: too long' \
+    train small.yaml --set data.kind=idx --set data.path=data --set model.kind=ddpmpp --out none
+
+# ---- memory: a model beyond any machine's ----
+refused 2 'not enough memory: ' \
+    train small.yaml --set model.hidden=65536 --set model.blocks=256 --threads 1 --out none
+[ -e none ] && rm -r none
+
+# too little memory to start in: OpenBLAS's threads then never end, the program must all the same
+if command -v timeout >/dev/null && (ulimit -v 180000) 2>/dev/null; then
+    checks=$((checks + 1))
+    (ulimit -v 180000; OPENBLAS_NUM_THREADS=2 timeout 60 "$program" train small.yaml --set model.hidden=8192 --threads 1 --out none) >out 2>err
+    [ $? != 124 ] || fail "hangs where memory is short: $(cat err)"
+    rm -rf none
+fi
+
+# and where no work needs them, at its end
+if command -v timeout >/dev/null && (ulimit -v 180000) 2>/dev/null; then
+    checks=$((checks + 1))
+    (ulimit -v 180000; OPENBLAS_NUM_THREADS=2 timeout 60 "$program" info) >out 2>err
+    status=$?
+    # sanitizers need the address space themselves
+    [ $status = 0 ] || grep -q Sanitizer err || fail "info where memory is short: $status: $(cat err)"
+fi
+
+# ---- training, the same again, resume ----
+works train small.yaml --threads 1 --out whole --json
+grep -q '"step": 40' out || fail "train --json: $(cat out)"
+refused 2 'whole: holds a run already; continue it with --resume' train small.yaml --out whole
+works train small.yaml --threads 1 --out again
+same whole/checkpoint.safetensors again/checkpoint.safetensors
+works train small.yaml --threads 1 --set train.steps=25 --out longer
+works train small.yaml --threads 1 --out longer --resume --set train.steps=40 --json
+grep -q '"loss": [0-9]' out || fail "train --resume --json: $(cat out)"
+works train small.yaml --threads 1 --out longer --resume --json
+for key in loss gradient_norm images_per_second; do
+    grep -q "\"$key\": null" out || fail "train --resume --json with nothing to do: $(cat out)"
+done
+same whole/checkpoint.safetensors longer/checkpoint.safetensors
+cp whole/config.yaml before.yaml
+refused 2 'whole: this run has model.hidden = 16, not 24' train small.yaml --set model.hidden=24 --out whole --resume
+refused 2 'whole: this run has seed = 1, not 2' train small.yaml --seed 2 --out whole --resume
+refused 2 'whole: this run has sde.kind = vp, not subvp' train small.yaml --set sde.kind=subvp --out whole --resume
+same whole/config.yaml before.yaml
+refused 2 'whole: this run has sde.kind = vp, not subvp' elbo whole --T 0.4 --set sde.kind=subvp
+refused 2 'whole: this run has model.blocks = 1, not 2' sample whole --T 0.4 --set model.blocks=2
+refused 2 'whole: this run has seed = 1, not 2' fit whole --T 0.4 --seed 2
+works sample whole --T 0.4 -n 4 --seed 2 --out other_seed.safetensors
+works elbo whole --T 0.4 --set model.kind=exact
+works elbo whole --T 1.0,0.4 --start normal,mixture --json
+if command -v python3 >/dev/null; then
+    python3 - <<'END' 2>/dev/null || fail "elbo --json is not as promised: $(cat out)"
+import json
+rows = json.load(open("out"))
+assert [(r["T"], r["start"]) for r in rows] == [(1.0, "normal"), (1.0, "mixture"), (0.4, "normal"), (0.4, "mixture")]
+for r in rows:
+    for key in "elbo_nats elbo_ci95_nats bpd bpd_ci95 reconstruction_nats prior_nats diffusion_nats kl_prior_nats K_nats".split():
+        assert isinstance(r[key], float), key
+    assert abs(r["elbo_nats"] - (r["reconstruction_nats"] - r["prior_nats"] - r["diffusion_nats"])) < 1e-9
+END
+fi
+works elbo whole --T 0.4 --set data.mixture.count=1 --json
+grep -q '"elbo_ci95_nats": null' out || fail "elbo --json of one datum: $(cat out)"
+works sample whole --T 0.4 --start mixture -n 8 --out samples.safetensors
+[ -s samples.safetensors ] || fail "sample wrote nothing"
+refused 2 'tstar fit whole --T 0.4' elbo whole --T 0.4 --start glow
+refused 2 'mixture data start from normal or mixture' fit whole --T 0.4
+
+# killed at a random place, and interrupted by a signal: resumed, both end like the whole run
+sed 's/steps: 40/steps: 4000/; s/checkpoint_every: 15/checkpoint_every: 100/' small.yaml >long.yaml
+works train long.yaml --threads 1 --out uninterrupted
+for signal in KILL INT TERM; do
+    checks=$((checks + 1))
+    "$program" train long.yaml --threads 1 --out "stopped_$signal" >out 2>err &
+    child=$!
+    tries=0
+    while [ ! -e "stopped_$signal/checkpoint.safetensors" ] && [ $tries -lt 600 ]; do
+        sleep 0.02
+        tries=$((tries + 1))
+    done
+    refused 2 "stopped_$signal: another process is writing this run" train long.yaml --out "stopped_$signal" --resume
+    kill -$signal $child 2>/dev/null || fail "the run was over before it could be stopped: more steps are needed"
+    wait $child
+    status=$?
+    case $signal in
+    KILL) [ $status = 137 ] || fail "after SIGKILL: exit status $status" ;;
+    *) [ $status = 130 ] || fail "after SIG$signal: exit status $status instead of 130: $(cat err)" ;;
+    esac
+    works train long.yaml --threads 1 --out "stopped_$signal" --resume
+    same uninterrupted/checkpoint.safetensors "stopped_$signal/checkpoint.safetensors"
+    if [ "$(grep -c '"step"' "stopped_$signal/log.jsonl")" -lt 400 ]; then
+        fail "stopped_$signal/log.jsonl lost lines"
+    fi
+done
+
+# ---- what a killed writer leaves behind goes when the run is opened again; a living one's stays ----
+checks=$((checks + 1))
+: >whole/checkpoint.safetensors.999999999.tmp
+: >whole/checkpoint.safetensors.$$.tmp
+works train small.yaml --threads 1 --out whole --resume
+if [ -e whole/checkpoint.safetensors.999999999.tmp ] || [ ! -e whole/checkpoint.safetensors.$$.tmp ]; then
+    fail "leftovers: $(ls whole)"
+fi
+rm whole/checkpoint.safetensors.$$.tmp
+
+# ---- results that cannot be written are known before they are made, or end with an error ----
+refused 2 'samples.bmp: should end in .png or .safetensors' sample whole --T 0.4 -n 8 --out samples.bmp
+refused 2 'vectors have no picture' sample whole --T 0.4 -n 8 --out samples.png
+refused 2 'nowhere/samples.safetensors: cannot write' sample whole --T 0.4 -n 8 --out nowhere/samples.safetensors
+if [ -c /dev/full ]; then
+    checks=$((checks + 1))
+    "$program" info >/dev/full 2>err
+    status=$?
+    [ $status = 2 ] && grep -q 'standard output: cannot write' err || fail "output lost: exit status $status: $(cat err)"
+fi
+
+# ---- divergence: the last good checkpoint stays ----
+cp whole/checkpoint.safetensors before.safetensors
+refused 2 'is not finite; the checkpoint of step 40 stays' \
+    train small.yaml --set train.steps=80 --set train.lr=1e30 --threads 1 --out whole --resume
+same whole/checkpoint.safetensors before.safetensors
+works train small.yaml --threads 1 --out whole --resume
+
+# ---- a damaged checkpoint ----
+for bytes in 0 7 200 5000; do
+    head -c $bytes whole/checkpoint.safetensors >cut
+    cp -r whole damaged
+    cp cut damaged/checkpoint.safetensors
+    refused 2 'damaged/checkpoint.safetensors' train small.yaml --set train.steps=50 --out damaged --resume
+    same damaged/checkpoint.safetensors cut
+    refused 2 'damaged/checkpoint.safetensors' elbo damaged --T 0.4
+    rm -r damaged
+done
+
+# ---- a full disk: needs a small file system of its own ----
+cat >full.sh <<'END'
+mount -t tmpfs -o size=32k tmpfs full || exit 77
+"$1" train small.yaml --set model.hidden=64 --threads 1 --out full/run >out 2>err
+status=$?
+umount full
+exit $status
+END
+mkdir full
+if unshare -rm sh -c 'mount -t tmpfs -o size=32k tmpfs full' 2>/dev/null; then
+    checks=$((checks + 1))
+    unshare -rm sh full.sh "$program"
+    status=$?
+    if [ $status != 2 ] || ! grep -q '^tstar: .*full/run/.*[Nn]o space' err; then
+        fail "full disk: exit status $status: $(cat err)"
+    fi
+else
+    echo "no right to mount a small file system here: a full disk is not tested"
+fi
+
+echo "$checks checks, $failures failed"
+[ $failures = 0 ]

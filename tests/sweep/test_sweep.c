@@ -1,0 +1,439 @@
+/* The sweep: T* and quadrature against closed forms, and whole sweeps killed at several moments. */
+#include <dirent.h>
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "sweep/internal.h"
+
+#define ASSERT_NEAR(actual, expected, tolerance)                                                             \
+    do {                                                                                                     \
+        const double actual_ = (actual), expected_ = (expected);                                             \
+        if (!(fabs(actual_ - expected_) <= (tolerance)))                                                     \
+            fail_msg("%s is %.17g, should be %.17g within %g", #actual, actual_, expected_,                  \
+                     (double)(tolerance));                                                                   \
+    } while (0)
+#define ASSERT_OK(expression)                                                                                \
+    do {                                                                                                     \
+        ts_status status_ = (expression);                                                                    \
+        if (status_)                                                                                         \
+            fail_msg("%s", ts_status_message(status_));                                                      \
+    } while (0)
+
+static char folder[] = "/tmp/tstar-test-sweep-XXXXXX";
+
+/* ---- T* ---- */
+
+static void release(ts_best *best)
+{
+    free(best->T);
+    free(best->deficit);
+    free(best->deficit_half);
+}
+
+/* Large differences between data, small ones between T: only the paired comparison sees them. */
+static void best_is_paired(void **state)
+{
+    (void)state;
+    enum { count = 400 };
+    const double T[] = {0.2, 1.0, 0.1, 0.6}, loss[] = {0.001, 0.1, 0.5, 0};
+    static double elbo[4 * count];
+    for (int t = 0; t < 4; t++)
+        for (int i = 0; i < count; i++) {
+            const double own = 30 * sin(1.7 * i), noise = 0.02 * sin(12.9898 * (i + 1) * (t + 1));
+            elbo[t * count + i] = -100 + own - loss[t] + noise;
+        }
+    ts_best best = {.count = 0};
+    ASSERT_OK(ts_sweep_best(elbo, 4, T, count, &best));
+    assert_true(best.T_best == 0.6);
+    assert_true(best.T_star == 0.2); /* worse by 0.001, well within 1.96 standard errors of 0.02/sqrt(400) */
+    assert_int_equal(best.count, 4);
+    const double sorted[] = {1.0, 0.6, 0.2, 0.1}, deficit[] = {0.1, 0, 0.001, 0.5};
+    for (int t = 0; t < 4; t++) {
+        assert_true(best.T[t] == sorted[t]);
+        ASSERT_NEAR(best.deficit[t], deficit[t], 0.003);
+        assert_true(best.deficit_half[t] < 0.01);
+    }
+    assert_true(best.deficit[0] > best.deficit_half[0]);
+    ASSERT_NEAR(best.deficit_half[1], 0, 0);
+    release(&best);
+
+    /* by hand: differences 1, 3 have mean 2 and half width 1.96 sqrt(2/2) */
+    const double pair[] = {5, 7, 4, 4}, two[] = {1.0, 0.5};
+    ASSERT_OK(ts_sweep_best(pair, 2, two, 2, &best));
+    ASSERT_NEAR(best.deficit[1], 2, 1e-12);
+    ASSERT_NEAR(best.deficit_half[1], 1.96, 1e-12);
+    assert_true(best.T_best == 1.0 && best.T_star == 1.0);
+    release(&best);
+}
+
+/* ---- quadrature ---- */
+
+/* One Gaussian: p_t is Gaussian, so KL and mutual information are elementary. */
+static void exact_of_one_gaussian(void **state)
+{
+    (void)state;
+    static const char *const overrides[] = {"data.kind=mixture", "data.mixture.weights=[3]",
+                                            "data.mixture.means=[0.7]", "data.mixture.stds=[0.25]",
+                                            "model.kind=exact"};
+    ts_config *config;
+    ts_results results = {.exact_count = 0};
+    const double eps = 0.01;
+    ASSERT_OK(ts_config_load(NULL, overrides, 5, &config));
+    ASSERT_OK(ts_sweep_exact(config, eps, 1.0, &results));
+    const ts_sde sde = ts_config_sde(config);
+    assert_true(results.exact_count >= 20);
+    for (int i = 0; i < results.exact_count; i++) {
+        const double T = results.exact[i].T, a = ts_sde_mean(&sde, T), s = ts_sde_std(&sde, T);
+        const double v = a * a * 0.0625 + s * s, m = 0.7 * a;
+        const double a0 = ts_sde_mean(&sde, eps), s0 = ts_sde_std(&sde, eps), v0 = a0 * a0 * 0.0625 + s0 * s0;
+        ASSERT_NEAR(results.exact[i].kl_normal, 0.5 * (v + m * m - 1 - log(v)), 1e-9);
+        ASSERT_NEAR(results.exact[i].K, 0.5 * log(v0 / (s0 * s0)) - 0.5 * log(v / (s * s)), 1e-9);
+    }
+    assert_true(results.exact[results.exact_count - 1].T == 1.0);
+    ts_results_release(&results);
+    ts_config_free(config);
+}
+
+/* ---- whole sweeps ---- */
+
+/* A mixture in the plane with both scores, or digits with a Glow: small, yet every kind of part. */
+static const char *const vectors[] = {"data.kind=mixture",
+                                      "data.mixture.weights=[1,2]",
+                                      "data.mixture.means=[[-1,0],[0.5,0.5]]",
+                                      "data.mixture.stds=[[0.3,0.2],[0.2,0.4]]",
+                                      "data.mixture.count=200",
+                                      "model.kind=mlp",
+                                      "model.hidden=16",
+                                      "model.blocks=1",
+                                      "train.steps=60",
+                                      "train.batch=32",
+                                      "train.checkpoint_every=20",
+                                      "train.warmup=5",
+                                      "train.eps=1e-3",
+                                      "bound.draws=8",
+                                      "bound.batch=64",
+                                      "sample.steps_per_unit=20",
+                                      "sample.batch=32",
+                                      "sample.rtol=1e-2",
+                                      "sample.atol=1e-2",
+                                      "sweep.T=[1.0,0.3]",
+                                      "sweep.samples=64",
+                                      "sweep.projections=16",
+                                      "sweep.network=shared"};
+static const char *const digits[] = {"model.nf=8",
+                                     "model.ch_mult=[1]",
+                                     "model.num_res_blocks=1",
+                                     "train.steps=12",
+                                     "train.batch=16",
+                                     "train.checkpoint_every=5",
+                                     "train.warmup=2",
+                                     "train.eps=1e-3",
+                                     "glow.levels=1",
+                                     "glow.steps_per_level=1",
+                                     "glow.hidden=8",
+                                     "glow.steps=10",
+                                     "glow.batch=16",
+                                     "bound.draws=2",
+                                     "bound.count=32",
+                                     "bound.batch=32",
+                                     "sample.steps_per_unit=10",
+                                     "sample.batch=16",
+                                     "sample.rtol=1e-1",
+                                     "sample.atol=1e-1",
+                                     "sweep.T=[1.0,0.3]",
+                                     "sweep.samples=32",
+                                     "sweep.projections=16"};
+
+/* In a process of its own, which can be killed; one thread, as the parent never starts any. */
+static pid_t start(const char *dir, const char *const *overrides, int count, const char *more)
+{
+    const pid_t child = fork();
+    if (child != 0)
+        return child;
+    const char *all[32];
+    memcpy(all, overrides, sizeof *all * (size_t)count);
+    if (more)
+        all[count++] = more;
+    ts_config *config;
+    const ts_run_options run = {.device = "cpu", .device_options = {.threads = 1}, .command = "test"};
+    const ts_sweep_options options = {.run = &run};
+    ts_status status = ts_config_load(NULL, all, count, &config);
+    if (!status)
+        status = ts_sweep_run(dir, config, &options);
+    if (status)
+        fprintf(stderr, "%s\n", ts_status_message(status));
+    _exit(ts_status_exit(status));
+}
+
+static int finish(pid_t child)
+{
+    int result;
+    assert_int_equal(waitpid(child, &result, 0), child);
+    return WIFEXITED(result) ? WEXITSTATUS(result) : -WTERMSIG(result);
+}
+
+/* sweep.json without lines about time. */
+static char *numbers_of(const char *dir)
+{
+    char path[300], *text, *kept, *to;
+    size_t size;
+    snprintf(path, sizeof path, "%s/sweep.json", dir);
+    ASSERT_OK(ts_file_read(path, (size_t)1 << 26, &text, &size));
+    kept = to = calloc(1, size + 1);
+    assert_non_null(kept);
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+        if (!strstr(line, "seconds") && !strstr(line, "\"date\""))
+            to += sprintf(to, "%s\n", line);
+    free(text);
+    return kept;
+}
+
+/* Fails with the first line that differs. */
+static void expect_same(const char *a, const char *b)
+{
+    size_t begin = 0, at = 0;
+    for (; a[at] == b[at]; at++) {
+        if (!a[at])
+            return;
+        if (a[at] == '\n')
+            begin = at + 1;
+    }
+    fail_msg("%.*s instead of %.*s", (int)strcspn(b + begin, "\n"), b + begin, (int)strcspn(a + begin, "\n"),
+             a + begin);
+}
+
+static int count_files(const char *dir, const char *sub)
+{
+    char path[300];
+    int count = 0;
+    snprintf(path, sizeof path, "%s/%s", dir, sub);
+    DIR *d = opendir(path);
+    if (!d)
+        return 0;
+    for (struct dirent *entry; (entry = readdir(d));)
+        count += strstr(entry->d_name, ".safetensors") && entry->d_name[0] != '.';
+    closedir(d);
+    return count;
+}
+
+static void wait_a_little(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+}
+
+/* Kills whenever another few parts have come, at a moment that differs from time to time, until it ends. */
+static int run_with_kills(const char *dir, const char *const *overrides, int count)
+{
+    int kills = 0;
+    for (int wanted = 1, round = 0; round < 200; round++) {
+        const pid_t child = start(dir, overrides, count, NULL);
+        int result;
+        while (count_files(dir, "parts") + count_files(dir, "samples") < wanted) {
+            if (waitpid(child, &result, WNOHANG) == child) {
+                assert_true(WIFEXITED(result) && WEXITSTATUS(result) == 0);
+                return kills;
+            }
+            wait_a_little();
+        }
+        for (int i = 0; i < round % 4; i++)
+            wait_a_little();
+        kill(child, SIGKILL);
+        kills += finish(child) == -SIGKILL;
+        wanted = count_files(dir, "parts") + count_files(dir, "samples") + 2;
+    }
+    fail_msg("the sweep never ended");
+    return kills;
+}
+
+static void killed_sweep_ends_the_same(const char *name, const char *const *overrides, int count)
+{
+    char whole[128], killed[128];
+    snprintf(whole, sizeof whole, "%s/%s-whole", folder, name);
+    snprintf(killed, sizeof killed, "%s/%s-killed", folder, name);
+    assert_int_equal(finish(start(whole, overrides, count, NULL)), 0);
+    const int kills = run_with_kills(killed, overrides, count);
+    print_message("%s: killed %d times\n", name, kills);
+    assert_true(kills >= 3);
+    char *a = numbers_of(whole), *b = numbers_of(killed);
+    expect_same(a, b);
+    free(b);
+    /* once more: everything is there */
+    assert_int_equal(finish(start(killed, overrides, count, NULL)), 0);
+    b = numbers_of(killed);
+    expect_same(a, b);
+    free(a);
+    free(b);
+}
+
+static void vectors_survive_kills(void **state)
+{
+    (void)state;
+    killed_sweep_ends_the_same("vectors", vectors, sizeof vectors / sizeof *vectors);
+}
+
+static void digits_survive_kills(void **state)
+{
+    (void)state;
+    killed_sweep_ends_the_same("digits", digits, sizeof digits / sizeof *digits);
+}
+
+static ts_results read_results(const char *name)
+{
+    char path[300];
+    ts_results results;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    ASSERT_OK(ts_results_read(path, &results));
+    return results;
+}
+
+static const ts_bound_row *bound_of(const ts_results *r, double T, ts_start_kind start, int score)
+{
+    return ts_results_bound(r, score, ts_results_T_index(r, T), ts_results_start_index(r, start));
+}
+
+/* Of the first sampler. */
+static const ts_sample_row *sample_of(const ts_results *r, double T, ts_start_kind start, int score)
+{
+    return ts_results_sample(r, score, ts_results_T_index(r, T), ts_results_start_index(r, start), 0);
+}
+
+/* The rows are complete, and what the terms promise of each other holds. */
+static void rows_are_complete(void **state)
+{
+    (void)state;
+    ts_results v = read_results("vectors-whole"), d = read_results("digits-whole");
+    assert_int_equal(ts_results_bound_count(&v), 2 * 2 * 2); /* T, start, score */
+    assert_int_equal(ts_results_bound_count(&d), 2 * 2);
+    assert_true(v.sampler_count == 2 && d.sampler_count == 2);
+    for (int k = 0; k < 2; k++) {
+        const ts_results *r = k ? &d : &v;
+        for (int i = 0; i < ts_results_bound_count(r); i++) {
+            const ts_bound_row *row = &r->bounds[i];
+            ASSERT_NEAR(row->terms.elbo.mean,
+                        row->terms.reconstruction.mean - row->terms.prior.mean - row->terms.diffusion.mean,
+                        1e-9 * fabs(row->terms.elbo.mean) + 1e-9);
+            ASSERT_NEAR(row->terms.bpd.mean, -row->terms.elbo.mean / (r->h * r->w * r->c * M_LN2), 1e-9);
+            for (int sampler = 0; sampler < r->sampler_count; sampler++) {
+                const ts_sample_row *samples = &r->samples[i * r->sampler_count + sampler];
+                assert_true(samples->nfe >= 1 && samples->seconds_per_image.mean > 0);
+                if (samples->sampler == TS_SAMPLER_EM)
+                    assert_int_equal(samples->nfe, round((k ? 10 : 20) * row->T) + 1);
+            }
+        }
+    }
+    /* the exact score and start: K is the diffusion term, and nothing is lost to the start density */
+    const int with_network = 0, with_exact = 1;
+    const ts_bound_row *exact = bound_of(&v, 0.3, TS_START_MIXTURE, with_exact);
+    assert_true(exact->score == TS_SCORE_EXACT && exact->start == TS_START_MIXTURE && exact->T == 0.3);
+    ASSERT_NEAR(exact->K.mean, exact->terms.diffusion.mean, 1e-12 * exact->K.mean);
+    ASSERT_NEAR(exact->kl_prior.mean, 0, 1e-5);
+    assert_true(bound_of(&v, 0.3, TS_START_NORMAL, with_exact)->kl_prior.mean > 0.01);
+    /* samples of the exact score from the exact density are as near to the data as data are, the untrained
+     * network's are not */
+    const ts_sample_row *network = sample_of(&v, 1.0, TS_START_NORMAL, with_network);
+    const ts_sample_row *exactly = sample_of(&v, 0.3, TS_START_MIXTURE, with_exact);
+    assert_true(exactly->sliced_wasserstein.mean < 4 * v.floor.sliced_wasserstein_high);
+    assert_true(network->sliced_wasserstein.mean > exactly->sliced_wasserstein.mean);
+    assert_int_equal(d.fit_count, 2);
+    assert_int_equal(d.best_count, 2);
+    assert_int_equal(v.profile_count, 2);
+    /* the profile's bins add up to the diffusion term at the largest T */
+    double total = 0;
+    for (int i = 0; i < d.profiles[0].count; i++)
+        total += d.profiles[0].bins[i].integrand.mean *
+                 (d.profiles[0].bins[i].t_high - d.profiles[0].bins[i].t_low);
+    ASSERT_NEAR(total, bound_of(&d, 1.0, TS_START_GLOW, with_network)->terms.diffusion.mean, 1e-6 * total);
+    ts_results_release(&v);
+    ts_results_release(&d);
+}
+
+/* Another model in the same folder is refused; more samples redo the samples alone. */
+static void changed_configurations(void **state)
+{
+    (void)state;
+    char dir[128], part[200];
+    const int count = sizeof vectors / sizeof *vectors;
+    snprintf(dir, sizeof dir, "%s/vectors-killed", folder);
+    assert_int_equal(finish(start(dir, vectors, count, "model.hidden=24")), 2);
+    assert_int_equal(finish(start(dir, vectors, count, "train.log_every=3")), 0); /* changes no number */
+    snprintf(part, sizeof part, "%s/parts/bound_network.safetensors", dir);
+    char *before, *after;
+    size_t size;
+    ASSERT_OK(ts_file_read(part, 1 << 26, &before, &size));
+    ts_results old = read_results("vectors-killed");
+    assert_int_equal(finish(start(dir, vectors, count, "sweep.samples=40")), 0);
+    ts_results results = read_results("vectors-killed");
+    assert_true(results.samples[0].images == 40);
+    assert_true(results.bounds[0].terms.elbo.mean == old.bounds[0].terms.elbo.mean);
+    ASSERT_OK(ts_file_read(part, 1 << 26, &after, &size));
+    assert_memory_equal(before, after, size); /* its seconds too: it was not made again */
+    free(before);
+    free(after);
+    ts_results_release(&old);
+    ts_results_release(&results);
+}
+
+/* A network for each T. */
+static void per_T(void **state)
+{
+    (void)state;
+    char dir[128], path[200];
+    const int count = sizeof vectors / sizeof *vectors - 1; /* without sweep.network */
+    snprintf(dir, sizeof dir, "%s/per_T", folder);
+    assert_int_equal(finish(start(dir, vectors, count, "sweep.network=per_T")), 0);
+    ts_results own = read_results("per_T"), shared = read_results("vectors-whole");
+    assert_int_equal(ts_results_bound_count(&own), ts_results_bound_count(&shared));
+    /* at T = 1 it is the same training */
+    ASSERT_NEAR(bound_of(&own, 1.0, TS_START_NORMAL, 0)->terms.reconstruction.mean,
+                bound_of(&shared, 1.0, TS_START_NORMAL, 0)->terms.reconstruction.mean, 0);
+    const ts_sample_row *a = sample_of(&own, 1.0, TS_START_NORMAL, 0);
+    const ts_sample_row *b = sample_of(&shared, 1.0, TS_START_NORMAL, 0);
+    ASSERT_NEAR(a->sliced_wasserstein.mean, b->sliced_wasserstein.mean, 1e-9);
+    a = sample_of(&own, 0.3, TS_START_NORMAL, 0);
+    b = sample_of(&shared, 0.3, TS_START_NORMAL, 0);
+    assert_true(a->sliced_wasserstein.mean != b->sliced_wasserstein.mean);
+    snprintf(path, sizeof path, "%s/T0.3/checkpoint.safetensors", dir);
+    assert_int_equal(access(path, F_OK), 0);
+    ts_results_release(&own);
+    ts_results_release(&shared);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(best_is_paired),
+        cmocka_unit_test(exact_of_one_gaussian),
+        cmocka_unit_test(vectors_survive_kills),
+        cmocka_unit_test(digits_survive_kills),
+        cmocka_unit_test(rows_are_complete),
+        cmocka_unit_test(changed_configurations),
+        cmocka_unit_test(per_T),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
