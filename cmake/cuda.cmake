@@ -6,7 +6,8 @@ set(TSTAR_CUDA_ARCHITECTURES "$ENV{TSTAR_CUDA_ARCHITECTURES}" CACHE STRING
 
 # A module's errors are made and freed by the program's functions, not by copies of them.
 set(TSTAR_SHOWN)
-foreach(name ts_error ts_context ts_status_code ts_status_message ts_status_free)
+set(TSTAR_SHOWN_NAMES ts_error ts_context ts_status_code ts_status_message ts_status_free)
+foreach(name ${TSTAR_SHOWN_NAMES})
   list(APPEND TSTAR_SHOWN -Wl,--export-dynamic-symbol=${name})
 endforeach()
 target_link_options(tstar_options INTERFACE ${TSTAR_SHOWN})

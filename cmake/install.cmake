@@ -15,6 +15,10 @@ endforeach()
 # Before 1.0 every minor version may change the interface.
 set_target_properties(tstar_shared PROPERTIES EXPORT_NAME tstar VERSION ${PROJECT_VERSION}
   SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+# Hidden as they are compiled, but for names that the compiler makes itself, those of OpenMP's critical sections.
+list(JOIN TSTAR_SHOWN_NAMES "; " shown)
+file(WRITE ${CMAKE_BINARY_DIR}/tstar.map "{ global: tstar_*; ${shown}; local: *; };\n")
+target_link_options(tstar_shared PRIVATE -Wl,--version-script=${CMAKE_BINARY_DIR}/tstar.map)
 add_library(tstar::tstar ALIAS tstar_shared)
 add_library(tstar::tstar_static ALIAS tstar_static)
 
