@@ -196,8 +196,7 @@ static ts_status bench_ops(const cli_options *o, const ts_bench *bench, ts_progr
 
 /* ---- the command ---- */
 
-/* What the file holds is taken; a file that cannot be written, or is something else, shows before the work.
- */
+/* What the file holds is taken; one that cannot be written, or is something else, shows before the work. */
 static ts_status begin_algorithms(ts_device *device, const char *path)
 {
     static const char beginning[] = "tstar choices";

@@ -106,8 +106,7 @@ json_t *cli_json_real(double value);
 /* Prints to stdout, and frees. */
 void cli_print_json(json_t *json);
 
-/* A whole command: parses, watches for Ctrl-C, runs `body`, prints what went wrong.  Returns the exit status.
- */
+/* A whole command: parses, watches for Ctrl-C, runs `body`, prints what went wrong.  Gives the exit status. */
 typedef ts_status cli_body(const cli_options *options, ts_progress *progress);
 int cli_command(const cli_usage *usage, int argc, char **argv, cli_body *body);
 

@@ -13,8 +13,7 @@ static const double worth_saying = 30; /* seconds */
 
 static volatile sig_atomic_t stop_asked;
 
-/* A terminal that closes may send SIGHUP twice, by the kernel and by the shell; the work still ends in order.
- */
+/* A terminal that closes may send SIGHUP twice, by kernel and shell; the work still ends in order. */
 static void on_signal(int number)
 {
     if (stop_asked && number != SIGHUP)

@@ -1,23 +1,24 @@
 /*
  * How threads wait for each other.
  *
- * Between two parallel loops libgomp's threads spin for about a millisecond before they sleep, OpenBLAS's for
- * tens of them.  Where other programs want the same processors this makes training many times slower: a
- * thread that spins keeps the one that it waits for from running.  Threads that sleep at once (a passive
- * policy) cost some microseconds a loop where the machine is idle.  Measured on two busy cores, milliseconds a
- * step of bench train with two threads that spin as libgomp has it, for 1000 turns, and not at all:
- * configs/digits.yaml 62, 48 and 30; configs/bench/digits8.yaml 1136, 166 and 140; configs/bench/mnist28.yaml
- * 3468, 1073 and 924.
+ * Between two parallel loops libgomp's threads spin for about a millisecond before they sleep, OpenBLAS's
+ * for tens of them. Where other programs want the same processors this makes training many times slower: a
+ * thread that spins keeps the one that it waits for from running. Threads that sleep at once (a passive
+ * policy) cost some microseconds a loop where the machine is idle. Measured on two busy cores, milliseconds
+ * a step of bench train with two threads that spin as libgomp has it, for 1000 turns, and not at all:
+ * configs/digits.yaml 62, 48 and 30; configs/bench/digits8.yaml 1136, 166 and 140;
+ * configs/bench/mnist28.yaml 3468, 1073 and 924.
  *
- * libgomp reads GOMP_SPINCOUNT and OMP_WAIT_POLICY, OpenBLAS reads OPENBLAS_NUM_THREADS, in functions that run
- * before main when the library is loaded, and neither has a call to change it later.  (A function in the
+ * libgomp reads GOMP_SPINCOUNT and OMP_WAIT_POLICY, OpenBLAS reads OPENBLAS_NUM_THREADS, in functions that
+ * run before main when the library is loaded, and neither has a call to change it later. (A function in the
  * program's .preinit_array runs early enough but cannot add to the environment, which the C library sets up
- * after it.)  So the program sets them and starts itself again, in the same process: execve keeps its number,
- * open files and working directory.  OpenBLAS gets one thread because matrix products are shared out over the
- * device's threads by oneDNN and OpenMP (kernels/cpu/device.c); without this it keeps a pool that never works.
+ * after it.) So the program sets them and starts itself again, in the same process: execve keeps its
+ * number, open files and working directory. OpenBLAS gets one thread because matrix products are shared out
+ * over the device's threads by oneDNN and OpenMP (kernels/cpu/device.c); without this it keeps a pool that
+ * never works.
  *
- * A user who set one of the first two has decided how threads wait: nothing is changed then, which also ends
- * the restart.
+ * A user who set one of the first two has decided how threads wait: nothing is changed then, which also
+ * ends the restart.
  */
 #include <limits.h>
 #include <stdlib.h>
