@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* "512.0 MiB" below 1 GiB ("0.064 MiB" below one), "1.50 GiB" from there.  In the header, for the CUDA module has no part of the
- * library in it. */
+/* "512.0 MiB" below 1 GiB ("0.064 MiB" below one MiB), "1.50 GiB" from there.  In the header, for the CUDA
+ * module has no part of the library in it. */
 static inline void ts_bytes_text(double bytes, char text[32])
 {
     /* what would be rounded to 1024.0 MiB is 1.00 GiB */

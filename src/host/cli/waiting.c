@@ -4,10 +4,14 @@
  * Between two parallel loops libgomp's threads spin for about a millisecond before they sleep, OpenBLAS's
  * for tens of them. Where other programs want the same processors this makes training many times slower: a
  * thread that spins keeps the one that it waits for from running. Threads that sleep at once (a passive
- * policy) cost some microseconds a loop where the machine is idle. Measured on two busy cores, milliseconds
- * a step of bench train with two threads that spin as libgomp has it, for 1000 turns, and not at all:
- * configs/digits.yaml 62, 48 and 30; configs/bench/digits8.yaml 1136, 166 and 140;
- * configs/bench/mnist28.yaml 3468, 1073 and 924.
+ * policy) should cost some microseconds a loop where the machine is idle, which was not measured. Measured
+ * on two cores with five to eight other processes, median milliseconds a step of bench train with two
+ * threads, two runs each:
+ *
+ *                                  libgomp's own     1000 turns      passive
+ *     configs/digits.yaml            62, 2280         48,   64        30,  32
+ *     configs/bench/digits8.yaml   1136, 2295        166,  245       140, 208
+ *     configs/bench/mnist28.yaml   2160, 3468        925, 1073     1061, 924
  *
  * libgomp reads GOMP_SPINCOUNT and OMP_WAIT_POLICY, OpenBLAS reads OPENBLAS_NUM_THREADS, in functions that
  * run before main when the library is loaded, and neither has a call to change it later. (A function in the

@@ -6,10 +6,15 @@
  * forward pass of the batch, at least one. (A training step has three times the work and about three times
  * the loops, so the same holds for it.)
  *
- * Measured on two AVX2 cores that other work shared (bench train, passive waiting; the least of several
- * runs, milliseconds a step with one thread, with two): configs/digits.yaml, 0.6 GFLOP forwards, 15 and 26;
- * configs/bench/digits8.yaml, 6.4 GFLOP, 242 and 132; configs/bench/mnist28.yaml, 22 GFLOP, 434 and 460 by
- * these least ones, but 1260 and 480 in runs that took turns.
+ * Measured on two AVX2 cores that other work shared, so roughly (bench train, passive waiting, milliseconds a
+ * step; the least step of all runs, and medians of runs beside fifteen to twenty other processes):
+ *
+ *                                  GFLOP    one thread            two threads
+ *     configs/digits.yaml            0.6     15 (medians 57, 73)    26 (35, 48)
+ *     configs/bench/digits8.yaml     6.4    242 (390, 970)         132 (158, 162)
+ *     configs/bench/mnist28.yaml    22      434 (1260, 1560)       460 (480, 580)
+ *
+ * An idle machine, and more cores, may draw the line elsewhere.
  */
 #ifndef TS_RUN_THREADS_H
 #define TS_RUN_THREADS_H
