@@ -17,6 +17,10 @@
 extern "C" {
 #endif
 
+#ifdef __GNUC__
+#pragma GCC visibility push(default) /* these, and nothing else, are seen of the shared library */
+#endif
+
 /* "0.1.0" */
 const char *tstar_version(void);
 
@@ -69,6 +73,10 @@ int tstar_elbo(tstar_model *model, double T, const char *start, tstar_bound *bou
  * configured.  *nfe (may be NULL) gets the network evaluations a sample took. */
 int tstar_sample(tstar_model *model, double T, const char *start, const char *sampler, int n, float *samples,
                  double *nfe, char **error);
+
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 
 #ifdef __cplusplus
 }

@@ -32,7 +32,7 @@ static void test_refused_checkpoints(void **state)
     train(FOLDER, on_mixture, NULL, false);
     ts_run *run;
     must_fail(ts_run_create(FOLDER, config_of(on_mixture, NULL), false, &cpu, &run), TS_INVALID,
-              FOLDER ": holds a run already; continue it with --resume");
+              FOLDER ": holds a run already; resume it");
     /* metadata of this configuration, tensors of another */
     static const struct {
         const char *asked, *stored, *own, *load, *weights;

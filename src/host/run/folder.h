@@ -26,6 +26,8 @@ typedef struct ts_run {
     ts_model *model;
     int lock; /* file descriptor; -1: none */
     bool owns_device, owns_dataset;
+    int threads_at_hand; /* where the device was given fewer than these, as many as a pass of pass_flops is */
+    double pass_flops;   /* worth (threads.h); 0: it was not */
     void (*on_recording_error)(const char *why);
     bool open; /* nothing was refused: what the device chooses is kept when the run is closed */
 } ts_run;

@@ -15,8 +15,8 @@ typedef struct subject {
     bool training;
 } subject;
 
-/* The bytes of the plan for a batch.  Nothing of it is allocated. */
-static ts_status measure(const subject *s, int batch, double *bytes)
+/* The bytes of the plan for a batch, and the FLOP of running it once.  Nothing of it is allocated. */
+static ts_status measure(const subject *s, int batch, double *bytes, double *flops)
 {
     ts_graph *graph = NULL;
     TS_TRY(ts_graph_create(s->device, s->params, &graph));
@@ -31,6 +31,7 @@ static ts_status measure(const subject *s, int batch, double *bytes)
     ts_status status =
         ts_graph_plan(graph, TS_PLAN_MEASURE | (s->training ? TS_PLAN_PARAM_GRADIENTS : TS_PLAN_FORWARD));
     *bytes = (double)ts_graph_arena_bytes(graph);
+    *flops = ts_graph_flops(graph, false) + ts_graph_flops(graph, true);
     ts_graph_destroy(graph);
     return status;
 }
@@ -54,9 +55,9 @@ typedef struct need {
 
 static ts_status measure_need(const subject *s, need *n)
 {
-    double one, some;
-    TS_TRY(measure(s, 1, &one));
-    TS_TRY(measure(s, SOME, &some));
+    double one, some, flops;
+    TS_TRY(measure(s, 1, &one, &flops));
+    TS_TRY(measure(s, SOME, &some, &flops));
     n->each = (some - one) / (SOME - 1);
     n->first = one - n->each;
     n->beside = missing_buffers(s);
@@ -113,17 +114,36 @@ static ts_status advise(ts_status status, const subject *s, const char *key, int
     return ts_context(status, "%s = %d does not fit in memory, about %d would", key, batch, fits);
 }
 
+static subject network_of(const ts_model *model, bool training)
+{
+    return (subject){.device = model->device,
+                     .params = model->params,
+                     .model = model,
+                     .h = model->h,
+                     .w = model->w,
+                     .c = model->c,
+                     .training = training};
+}
+
+ts_status ts_memory_plan(const ts_model *model, int batch, bool training, double *bytes, double *flops)
+{
+    const subject s = network_of(model, training);
+    return measure(&s, batch, bytes, flops);
+}
+
+ts_status ts_memory_plan_flow(ts_device *device, ts_params *params, const ts_glow *glow, int h, int w, int c,
+                              int batch, double *bytes, double *flops)
+{
+    const subject s = {
+        .device = device, .params = params, .glow = glow, .h = h, .w = w, .c = c, .training = false};
+    return measure(&s, batch, bytes, flops);
+}
+
 ts_status ts_memory_advise(ts_status status, const ts_model *model, const char *key, int batch, bool training)
 {
     if (!model->params) /* an exact score has no plan */
         return status;
-    const subject s = {.device = model->device,
-                       .params = model->params,
-                       .model = model,
-                       .h = model->h,
-                       .w = model->w,
-                       .c = model->c,
-                       .training = training};
+    const subject s = network_of(model, training);
     return advise(status, &s, key, batch);
 }
 
