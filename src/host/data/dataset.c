@@ -6,7 +6,6 @@
 #include <zlib.h>
 #include "base/utf8.h"
 #include "data/files.h"
-#include "data/digits.h"
 
 void ts_image_set_release(ts_image_set *set)
 {
@@ -83,19 +82,10 @@ uint64_t ts_dataset_checksum(const ts_dataset *dataset)
 
 /* ---- the kinds ---- */
 
-static ts_status read_digits(ts_image_set *train, ts_image_set *test)
-{
-    size_t bytes;
-    const unsigned char *content = ts_digits_bytes(TS_DIGITS_TRAIN_IMAGES, &bytes);
-    TS_TRY(ts_idx_parse_images("built-in digits", content, bytes, train));
-    content = ts_digits_bytes(TS_DIGITS_TEST_IMAGES, &bytes);
-    return ts_idx_parse_images("built-in digits", content, bytes, test);
-}
-
 static ts_status read_images(const ts_config *config, ts_image_set *train, ts_image_set *test)
 {
     if (!strcmp(config->data.kind, "digits"))
-        return read_digits(train, test);
+        return ts_digits_read(train, test);
     if (!strcmp(config->data.kind, "idx"))
         return ts_idx_read(config->data.path, train, test);
     return ts_cifar10_read(config->data.path, train, test);
