@@ -78,9 +78,13 @@ typedef struct axis {
     double low, high;
 } axis;
 
+/* What is beyond is no distance, time or count that an axis is made for. */
+#define SMALLEST 1e-15
+#define LARGEST  1e15
+
 static void widen(axis *a, double value)
 {
-    if (isfinite(value) && value > 0) {
+    if (value > SMALLEST && value < LARGEST) {
         a->low = fmin(a->low, value);
         a->high = fmax(a->high, value);
     }

@@ -121,13 +121,17 @@ void ts_gnuplot_powers(FILE *script, char axis)
     fprintf(script, "set format %c (tex ? '$10^{%%L}$' : '10^{%%L}')\n", axis);
 }
 
+/* labelled, of an axis */
+enum { MOST_DECADES = 8 };
+
 void ts_gnuplot_log_tics(FILE *script, char axis, double low, double high)
 {
-    const bool narrow = high / low < 200;
+    const int first = (int)floor(log10(low)), last = (int)ceil(log10(high));
+    const int stride = 1 + (last - first) / MOST_DECADES;
     const char *separator = "";
     fprintf(script, "set %ctics (", axis);
-    for (int power = (int)floor(log10(low)); power <= (int)ceil(log10(high)); power++)
-        for (int k = 0; k < (narrow ? 3 : 1); k++) {
+    for (int power = first; power <= last; power += stride)
+        for (int k = 0; k < (high / low < 200 ? 3 : 1); k++) {
             const double value = (k == 0 ? 1 : k == 1 ? 2 : 5) * pow(10, power);
             if (value < low || value > high)
                 continue;
