@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the distribution packages that are missing: tools/install.sh build|test|check ...
+# Installs the distribution packages that are missing: tools/install.sh build|test|check|fuzz|data ...
 # The one list of what tstar needs.  A choice a|b|c is met by any of them; the first is installed.
 set -eu
 
@@ -7,6 +7,7 @@ build="gcc libc6-dev cmake ninja-build pkgconf|pkg-config libdnnl-dev libopenbla
   libyaml-dev libjansson-dev zlib1g-dev libpng-dev gnuplot-nox|gnuplot-qt|gnuplot-x11"
 test="libcmocka-dev g++"
 check="clang-format-14 git"
+fuzz="clang libomp-dev"
 data="curl ca-certificates gzip tar xz-utils"
 
 die() {
@@ -20,11 +21,12 @@ for group in "$@"; do
     build) wanted="$wanted $build" ;;
     test) wanted="$wanted $test" ;;
     check) wanted="$wanted $check" ;;
+    fuzz) wanted="$wanted $fuzz" ;;
     data) wanted="$wanted $data" ;;
-    *) die "no package group '$group'; there are build, test, check, data" ;;
+    *) die "no package group '$group'; there are build, test, check, fuzz, data" ;;
     esac
 done
-[ -n "$wanted" ] || die "name what to install for: build, test, check, data"
+[ -n "$wanted" ] || die "name what to install for: build, test, check, fuzz, data"
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     die "this is not a Debian or Ubuntu system. Install what these packages hold, then run again with" \

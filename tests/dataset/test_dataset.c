@@ -1,5 +1,10 @@
-/* Data sets: the built-in digits, small files made here, damaged files one by one, and real files where they
- * are. */
+/*
+ * Data sets: the built-in digits, small files made here, damaged files one by one, and real files where they
+ * are.
+ *
+ * To add a case, write the file byte by byte in a test, load it, and list the test in main; a damaged one
+ * needs the message that it must give.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +21,7 @@
 #include "base/utf8.h"
 #include "data/dataset.h"
 #include "data/digits.h"
+#include "must.h"
 
 #define FOLDER      "test_dataset_files"
 #define TRAIN       FOLDER "/train-images-idx3-ubyte"
@@ -26,12 +32,6 @@ enum { HEADER = 16, RECORD = 3073 };
 static ts_device *device;
 
 /* ---- helpers ---- */
-
-static void must(ts_status status)
-{
-    if (status)
-        fail_msg("%s", ts_status_message(status));
-}
 
 static ts_config *config_of(const char *first, const char *second)
 {
@@ -50,6 +50,19 @@ static ts_dataset *must_open(const char *first, const char *second)
     return dataset;
 }
 
+/* Without the working directory, which a relative data.path has got in front. */
+static const char *relative(const char *message)
+{
+    static char text[1024];
+    char here[512], *at;
+    assert_non_null(getcwd(here, sizeof here - 1));
+    strcat(here, "/");
+    snprintf(text, sizeof text, "%s", message);
+    while ((at = strstr(text, here)))
+        memmove(at, at + strlen(here), strlen(at + strlen(here)) + 1);
+    return text;
+}
+
 static void expect_error(const char *first, const char *second, ts_code code, const char *message)
 {
     ts_config *config = config_of(first, second);
@@ -58,7 +71,7 @@ static void expect_error(const char *first, const char *second, ts_code code, co
     ts_config_free(config);
     assert_non_null(status);
     assert_null(dataset);
-    assert_string_equal(ts_status_message(status), message);
+    assert_string_equal(relative(ts_status_message(status)), message);
     assert_int_equal(ts_status_code(status), code);
     ts_status_free(status);
 }
@@ -260,8 +273,6 @@ static void test_too_few(void **state)
     expect_error(IDX, NULL, TS_FORMAT, TEST ": 1 held-out image; quality needs at least 2");
     expect_error("data.kind=digits", "data.limit=1", TS_INVALID,
                  "data.limit: 1 training image; quality needs at least 2");
-    expect_error("data={kind: mixture, mixture: {weights: [1], means: [[0]], stds: [[1]], count: 1}}",
-                 "model.kind=exact", TS_INVALID, "data.mixture.count: 1 draw; quality needs at least 2");
 }
 
 static void test_names_are_utf8(void **state)

@@ -13,6 +13,7 @@
 /* ---- allocation that fails: the C library's own, unless the countdown ends at this call ---- */
 
 static int countdown; /* 0: nothing fails */
+static bool failing;  /* something may have */
 
 #ifndef __SANITIZE_ADDRESS__
 void *__libc_malloc(size_t bytes);
@@ -49,8 +50,11 @@ static ts_status write_lines(char **string, size_t *length)
     ts_text text;
     *string = NULL;
     TS_TRY(ts_text_open(&text));
-    for (int i = 0; i < LINES; i++)
+    for (int i = 0; i < LINES; i++) {
+        if (!failing)
+            assert_int_equal(ftell(text.out), i * LINE);
         fprintf(text.out, "line %08d of a text\n", i);
+    }
     return ts_text_finish(&text, string, length);
 }
 
@@ -94,6 +98,7 @@ static void tells_of_every_failed_allocation(void **state)
         char *string;
         size_t length;
         countdown = n;
+        failing = true;
         ts_status status = write_lines(&string, &length);
         const bool failed = countdown == 0;
         countdown = 0;

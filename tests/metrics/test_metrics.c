@@ -1,47 +1,14 @@
-/* Distances against closed forms and brute force. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+/*
+ * Distances against closed forms and brute force.
+ *
+ * To add a case, choose sets whose distance has a closed form, and list the test in main.
+ */
 #include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
 
-#include "quality/metrics.h"
-
-#define ASSERT_NEAR(actual, expected, tolerance)                                                             \
-    do {                                                                                                     \
-        const double actual_ = (actual), expected_ = (expected);                                             \
-        if (!(fabs(actual_ - expected_) <= (tolerance)))                                                     \
-            fail_msg("%s is %.17g, should be %.17g within %g", #actual, actual_, expected_,                  \
-                     (double)(tolerance));                                                                   \
-    } while (0)
-#define ASSERT_OK(expression)                                                                                \
-    do {                                                                                                     \
-        ts_status status_ = (expression);                                                                    \
-        if (status_)                                                                                         \
-            fail_msg("%s", ts_status_message(status_));                                                      \
-    } while (0)
-
-/* An independent source of test numbers: SplitMix64 and the sum of twelve uniforms. */
-static uint64_t random_state = 1;
-
-static double uniform(void)
-{
-    uint64_t z = (random_state += 0x9E3779B97F4A7C15u);
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
-}
-
-static double roughly_normal(void)
-{
-    double sum = -6;
-    for (int i = 0; i < 12; i++)
-        sum += uniform();
-    return sum;
-}
+#include "metrics.h"
+#include "quality/distances.h"
+#include "quality/frechet.h"
+#include "quality/sliced.h"
 
 static int ascending(const void *a, const void *b)
 {
@@ -92,13 +59,16 @@ static void sliced_in_one_dimension(void **state)
         y[i] = b[i] = (float)(3 * roughly_normal());
     qsort(x, 40, sizeof *x, ascending);
     qsort(y, 25, sizeof *y, ascending);
-    double distance, half;
-    ASSERT_OK(ts_sliced_wasserstein(a, 40, b, 25, 1, 8, 3, &distance, &half));
-    ASSERT_NEAR(distance, sqrt(wasserstein_by_repetition(x, 40, y, 25)), 1e-12);
-    assert_true(isnan(half)); /* one direction has no spread */
+    ts_distance distance;
+    ASSERT_OK(ts_sliced_wasserstein(a, 40, b, 25, 1, 8, 3, 1, &distance));
+    ASSERT_NEAR(distance.value, sqrt(wasserstein_by_repetition(x, 40, y, 25)), 1e-12);
+    assert_true(distance.half > 0 && distance.half < distance.value);
+    ASSERT_OK(ts_sliced_wasserstein(a, 40, b, 1, 1, 8, 3, 1, &distance));
+    assert_true(distance.value > 0 && isnan(distance.half)); /* one point has no spread */
 }
 
-/* A shift by v: every direction u gives (u.v)^2, whose mean is |v|^2 / d. */
+/* A shift by v: every direction u gives (u.v)^2, whose mean is |v|^2 / d and whose variance is
+ * 2 |v|^4 (d - 1) / (d^2 (d + 2)). */
 static void sliced_of_a_shift(void **state)
 {
     (void)state;
@@ -112,24 +82,44 @@ static void sliced_of_a_shift(void **state)
             a[i * d + j] = (float)roughly_normal();
             b[i * d + j] = a[i * d + j] + 0.5f + (float)j;
         }
-    double distance, half, again;
-    ASSERT_OK(ts_sliced_wasserstein(a, n, b, n, d, projections, 11, &distance, &half));
-    ASSERT_NEAR(distance, sqrt(square / d), 2 * half);
-    assert_true(half > 0 && half < 0.05 * distance);
-    ASSERT_OK(ts_sliced_wasserstein(a, n, b, n, d, projections, 11, &again, NULL));
+    ts_distance distance, again;
+    const double error = square / d * sqrt(2 * (d - 1.0) / (d + 2) / projections);
+    ASSERT_OK(ts_sliced_wasserstein(a, n, b, n, d, projections, 11, 2, &distance));
+    ASSERT_NEAR(distance.value * distance.value, square / d, 4 * error);
+    ASSERT_OK(ts_sliced_wasserstein(a, n, b, n, d, projections, 11, 2, &again));
     assert_memory_equal(&distance, &again, sizeof distance);
-    ASSERT_OK(ts_sliced_wasserstein(a, n, b, n, d, projections, 12, &again, NULL));
-    assert_true(again != distance);
-    ASSERT_OK(ts_sliced_wasserstein(a, n, a, n, d, projections, 11, &again, NULL));
-    ASSERT_NEAR(again, 0, 0);
+    ASSERT_OK(ts_sliced_wasserstein(a, n, b, n, d, projections, 12, 2, &again));
+    assert_true(again.value != distance.value);
+    ASSERT_OK(ts_sliced_wasserstein(a, n, a, n, d, projections, 11, 2, &again));
+    ASSERT_NEAR(again.value, 0, 0);
+}
+
+/* A set twice over is the same distribution.  The lists of the larger one are more than are held, so some are
+ * made anew. */
+static void sliced_of_large_sets(void **state)
+{
+    (void)state;
+    enum { n = 100, m = 25000, d = 2, projections = 90 };
+    float *a = malloc(sizeof *a * n * d), *b = malloc(sizeof *b * 2 * m * d);
+    assert_true(a && b);
+    for (int i = 0; i < n * d; i++)
+        a[i] = (float)roughly_normal();
+    for (int i = 0; i < m * d; i++)
+        b[i] = b[m * d + i] = (float)(1 + 2 * uniform());
+    ts_distance once, twice;
+    ASSERT_OK(ts_sliced_wasserstein(a, n, b, m, d, projections, 11, 2, &once));
+    ASSERT_OK(ts_sliced_wasserstein(a, n, b, 2 * m, d, projections, 11, 2, &twice));
+    ASSERT_NEAR(twice.value, once.value, 1e-12);
+    free(b);
+    free(a);
 }
 
 static void sliced_refuses_nothing(void **state)
 {
     (void)state;
     const float a[1] = {0};
-    double distance;
-    ts_status status = ts_sliced_wasserstein(a, 1, a, 0, 1, 1, 0, &distance, NULL);
+    ts_distance distance;
+    ts_status status = ts_sliced_wasserstein(a, 1, a, 0, 1, 1, 0, 1, &distance);
     assert_int_equal(ts_status_code(status), TS_INVALID);
     ts_status_free(status);
 }
@@ -193,7 +183,8 @@ static void frechet_of_sets(void **state)
     (void)state;
     enum { n = 500, h = 4, w = 3, d = h * w };
     static float a[n * d], b[n * d];
-    double variance[d] = {0}, mean[d] = {0}, expected = 0, distance;
+    double variance[d] = {0}, mean[d] = {0}, expected = 0;
+    ts_distance distance;
     for (int i = 0; i < n * d; i++) {
         a[i] = (float)(0.3 * roughly_normal());
         b[i] = 1.5f * a[i] + 0.25f;
@@ -205,11 +196,13 @@ static void frechet_of_sets(void **state)
     for (int j = 0; j < d; j++)
         expected += 0.25 * variance[j] + (0.5 * mean[j] + 0.25) * (0.5 * mean[j] + 0.25);
     ts_features *features;
-    ASSERT_OK(ts_features_create(a, n, h, w, 1, &features));
+    ASSERT_OK(ts_features_create(a, n, h, w, 1, 1, &features));
     assert_int_equal(ts_features_kind_of(features), TS_FEATURES_PIXELS);
-    ASSERT_OK(ts_frechet_sets(features, a, n, b, n, &distance));
-    ASSERT_NEAR(distance, expected, 1e-5);
-    ts_status status = ts_frechet_sets(features, a, 1, b, n, &distance);
+    ASSERT_OK(ts_frechet_sets(features, a, n, b, n, 2, &distance));
+    ASSERT_NEAR(distance.value, expected, 1e-5);
+    ASSERT_OK(ts_frechet_sets(features, a, 2, b, n, 2, &distance));
+    assert_true(distance.value > 0 && isnan(distance.half)); /* without one there is no covariance */
+    ts_status status = ts_frechet_sets(features, a, 1, b, n, 2, &distance);
     assert_int_equal(ts_status_code(status), TS_INVALID);
     ts_status_free(status);
     ts_features_free(features);
@@ -217,14 +210,12 @@ static void frechet_of_sets(void **state)
 
 /* Large images that vary in two directions only: the projection keeps both, so a shift along them is seen in
  * full and a shift across all of them is not. */
-static void frechet_of_large_images(void **state)
+static void check_large_images(int n)
 {
-    (void)state;
-    enum { n = 100, h = 16, w = 8, c = 3, d = h * w * c };
-    float *a = malloc(sizeof *a * n * d), *b = malloc(sizeof *b * n * d), *across = malloc(sizeof *b * n * d);
-    assert_non_null(a);
-    assert_non_null(b);
-    assert_non_null(across);
+    enum { h = 16, w = 8, c = 3, d = h * w * c };
+    const size_t bytes = sizeof(float) * (size_t)n * d;
+    float *a = malloc(bytes), *b = malloc(bytes), *across = malloc(bytes);
+    assert_true(a && b && across);
     for (int i = 0; i < n; i++) {
         const double u = roughly_normal(), v = roughly_normal();
         for (int j = 0; j < d; j++) {
@@ -236,15 +227,16 @@ static void frechet_of_large_images(void **state)
         }
     }
     ts_features *features;
-    double distance;
-    ASSERT_OK(ts_features_create(a, n, h, w, c, &features));
+    ts_distance distance;
+    ASSERT_OK(ts_features_create(a, n, h, w, c, 2, &features));
     assert_int_equal(ts_features_kind_of(features), TS_FEATURES_PCA64);
-    ASSERT_OK(ts_frechet_sets(features, a, n, b, n, &distance));
-    ASSERT_NEAR(distance, 4, 1e-4);
-    ASSERT_OK(ts_frechet_sets(features, a, n, across, n, &distance));
-    ASSERT_NEAR(distance, 0, 1e-4);
+    assert_int_equal(ts_features_count(features), 64);
+    ASSERT_OK(ts_frechet_sets(features, a, n, b, n, 2, &distance));
+    ASSERT_NEAR(distance.value, 4, 1e-4);
+    ASSERT_OK(ts_frechet_sets(features, a, n, across, n, 2, &distance));
+    ASSERT_NEAR(distance.value, 0, 1e-4);
     ts_features_free(features);
-    ts_status status = ts_features_create(a, 10, h, w, c, &features);
+    ts_status status = ts_features_create(a, 64, h, w, c, 1, &features);
     assert_int_equal(ts_status_code(status), TS_INVALID);
     ts_status_free(status);
     free(across);
@@ -252,23 +244,25 @@ static void frechet_of_large_images(void **state)
     free(a);
 }
 
-static void vectors_are_coordinates(void **state)
+static void frechet_of_large_images(void **state)
 {
     (void)state;
-    const float a[] = {0, 1, 2, 3};
-    ts_features *features;
-    ASSERT_OK(ts_features_create(a, 2, 1, 1, 2, &features));
-    assert_int_equal(ts_features_kind_of(features), TS_FEATURES_COORDINATES);
-    ts_features_free(features);
+    check_large_images(100); /* by the Gram matrix */
+    check_large_images(500); /* by the covariance */
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wasserstein_on_the_line), cmocka_unit_test(sliced_in_one_dimension),
-        cmocka_unit_test(sliced_of_a_shift),       cmocka_unit_test(sliced_refuses_nothing),
-        cmocka_unit_test(frechet_closed_forms),    cmocka_unit_test(frechet_of_sets),
-        cmocka_unit_test(frechet_of_large_images), cmocka_unit_test(vectors_are_coordinates),
+        cmocka_unit_test(sliced_of_a_shift),       cmocka_unit_test(sliced_of_large_sets),
+        cmocka_unit_test(sliced_refuses_nothing),  cmocka_unit_test(frechet_closed_forms),
+        cmocka_unit_test(frechet_of_sets),         cmocka_unit_test(frechet_of_large_images),
+        cmocka_unit_test(metrics_features),        cmocka_unit_test(metrics_features_files),
+        cmocka_unit_test(metrics_jackknife),       cmocka_unit_test(metrics_left_out),
+        cmocka_unit_test(metrics_threads),         cmocka_unit_test(metrics_reference),
+        cmocka_unit_test(metrics_floor),           cmocka_unit_test(metrics_bias),
+        cmocka_unit_test(metrics_coverage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

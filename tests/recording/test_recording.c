@@ -2,6 +2,9 @@
  * Launch sequences: training and samplers on a device that records give the bits that they give on one that
  * does not, whatever happens between their steps; and what may not be recorded fails.  The devices are
  * foreign_device.h's and the CPU, or a card with its recordings and without.
+ *
+ * To add a case, run the same steps on a device that records and on one that does not (recording.h), demand
+ * the same bits, and list the test in main; ranges go into ranges.c.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -212,17 +215,18 @@ static void assert_steps(asked made, bool again, int steps, int transfers)
 static void assert_operations(asked made, ts_sampler_kind kind, int evaluation)
 {
     const int time = 1, combine = 1, advance = 1, at = time + evaluation, last = at + combine;
+    const int norm = 1;
     if (kind == TS_SAMPLER_RK45) {
-        const int norm = 1, before = 4, after = 1, slope = at + combine;
+        const int before = 4, after = 1, slope = at + combine;
         assert_int_equal(made.recorded, 2 * combine + 6 * (combine + slope) + norm);
-        assert_int_equal(made.operations, before + slope + 3 * norm + combine + slope + after + last);
+        assert_int_equal(made.operations, before + slope + 3 * norm + combine + slope + after + last + norm);
         return;
     }
     const int steps[] = {[TS_SAMPLER_EM] = at + combine + advance,
                          [TS_SAMPLER_HEUN] = 2 * at + 3 * combine + advance,
                          [TS_SAMPLER_DPMPP2M] = at + 2 * combine + 1 + advance}; /* one copy */
     assert_int_equal(made.recorded, steps[kind]);
-    assert_int_equal(made.operations, 1 + last); /* stage[1] is zeroed; the denoising */
+    assert_int_equal(made.operations, 1 + norm + last + norm); /* stage[1] is zeroed; looks; the denoising */
 }
 
 static void samplers(void **state)
@@ -248,13 +252,15 @@ static void samplers(void **state)
         for (int run = 0; run < 3; run++) {
             if (run == 2 || kinds[i] == TS_SAMPLER_RK45) {
                 /* two evaluations to begin with, then tries of six; the first costs two blocks and three
-                 * norms, and one more transfer either for the divergences or for denoising */
+                 * norms, and one more transfer either for the divergences or for denoising, whose outcome
+                 * is looked at */
                 const int likelihood = run == 2, tries = (nfe[1][run] - 2) / 6;
                 assert_true(tries >= 3);
                 assert_int_equal(nfe[1][run], 2 + 6 * tries + !likelihood);
-                assert_steps(made[run], run == 1, tries, 2 * tries + 5 + 1);
+                assert_steps(made[run], run == 1, tries, 2 * tries + 5 + 1 + !likelihood);
             } else
-                assert_steps(made[run], run == 1, STEPS, 4); /* tables, state, time of the denoising */
+                /* tables, state, time of the denoising; a look at the last step's outcome and at its own */
+                assert_steps(made[run], run == 1, STEPS, 4 + 2);
         }
         if (i == 0)
             evaluation = made[1].recorded - 3; /* without time, step, advance */

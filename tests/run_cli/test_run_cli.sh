@@ -90,7 +90,7 @@ program=$1
 [ -e none ] && fail "a refused request left the directory 'none' behind"
 
 # ---- data files ----
-refused 2 'data.path: nowhere' train small.yaml --set data.kind=idx --set data.path=nowhere --set model.kind=ddpmpp --out none
+refused 2 "data.path: $PWD/nowhere" train small.yaml --set data.kind=idx --set data.path=nowhere --set model.kind=ddpmpp --out none
 mkdir data
 printf '\000\000\010\004\000\000\000\001\000\000\000\001\000\000\000\001x' >data/train-images-idx3-ubyte
 refused 2 'data/train-images-idx3-ubyte: not an IDX file of images' \
@@ -153,7 +153,7 @@ if command -v python3 >/dev/null; then
     python3 - <<'END' 2>/dev/null || fail "elbo --json is not as promised: $(cat out)"
 import json
 rows = json.load(open("out"))
-assert [(r["T"], r["prior"]) for r in rows] == [(1.0, "normal"), (1.0, "mixture"), (0.4, "normal"), (0.4, "mixture")]
+assert [(r["T"], r["start"]) for r in rows] == [(1.0, "normal"), (1.0, "mixture"), (0.4, "normal"), (0.4, "mixture")]
 for r in rows:
     for key in "elbo_nats elbo_ci95_nats bpd bpd_ci95 reconstruction_nats prior_nats diffusion_nats kl_prior_nats K_nats".split():
         assert isinstance(r[key], float), key

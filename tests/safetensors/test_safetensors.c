@@ -1,4 +1,8 @@
-/* Files written atomically, and safetensors: what is written comes back, what is malformed is refused. */
+/*
+ * Files written atomically, and safetensors: what is written comes back, what is malformed is refused.
+ *
+ * To add a case, write a file byte by byte and demand its message by must_fail, and list the test in main.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -268,8 +272,8 @@ static void malformed_files(void **state)
     must(ts_file_write(path, "\3\0\0\0\0\0\0\0{}", 10));
     must_fail(ts_safetensors_open(path, &f), TS_FORMAT, "does not fit");
     refuse("[]", 0, "no JSON object");
-    refuse("{", 0, "no JSON object");
-    refuse("{\"a\":1,\"a\":1}", 0, "no JSON object: duplicate");
+    refuse("{", 0, "not valid JSON");
+    refuse("{\"a\":1,\"a\":1}", 0, "not valid JSON: duplicate");
     refuse("{\"__metadata__\":{\"a\":1}}", 0, "a is no string");
     refuse("{\"__metadata__\":[]}", 0, "__metadata__ is no object");
     refuse("{\"a\":3}", 0, "tensor a: type (none)");

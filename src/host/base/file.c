@@ -20,14 +20,34 @@ static ts_status failed(const char *what, const char *path)
                          : error == ENOSPC || error == EDQUOT ? TS_NO_SPACE
                          : error == EACCES || error == EROFS  ? TS_INVALID
                          : error == EISDIR                    ? TS_FORMAT
+                         : error == ENOMEM                    ? TS_NO_MEMORY
                                                               : TS_IO;
     return ts_error(code, "%s: cannot %s: %s", path, what, strerror(error));
+}
+
+/* Network file systems may be interrupted while they open and sync. */
+static int open_file(const char *path, int flags)
+{
+    int fd;
+    do
+        fd = open(path, flags | O_CLOEXEC, 0666);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+static int sync_file(int fd)
+{
+    int result;
+    do
+        result = fsync(fd);
+    while (result && errno == EINTR);
+    return result;
 }
 
 ts_status ts_file_open(const char *path, int *descriptor, uint64_t *bytes)
 {
     struct stat about;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const int fd = open_file(path, O_RDONLY | O_NONBLOCK);
     *descriptor = -1;
     if (fd < 0)
         return failed("open", path);
@@ -81,6 +101,55 @@ ts_status ts_file_read(const char *path, size_t limit, char **content, size_t *b
     return NULL;
 }
 
+/* ---- what writers that died left behind ---- */
+
+/* The process number in "NAME.NUMBER.tmp", and NAME's length; 0: another name. */
+static long writer_of(const char *name, size_t *length)
+{
+    const size_t whole = strlen(name);
+    if (whole < 7 || strcmp(name + whole - 4, ".tmp") != 0)
+        return 0;
+    const char *digits = name + whole - 4;
+    while (digits > name && digits[-1] >= '0' && digits[-1] <= '9')
+        digits--;
+    const long process = strtol(digits, NULL, 10);
+    if (digits <= name + 1 || digits[-1] != '.' || process > INT_MAX)
+        return 0;
+    *length = (size_t)(digits - 1 - name);
+    return process;
+}
+
+/* Those of the file `name`; NULL: of every file. */
+static void remove_leftovers(const char *folder, const char *name)
+{
+    DIR *entries = opendir(folder);
+    if (!entries)
+        return;
+    for (const struct dirent *entry; (entry = readdir(entries));) {
+        size_t length;
+        const long process = writer_of(entry->d_name, &length);
+        if (!process || (name && (strlen(name) != length || strncmp(name, entry->d_name, length) != 0)))
+            continue;
+        /* in containers one number serves process after process */
+        if (process == getpid() || (kill((pid_t)process, 0) && errno == ESRCH))
+            unlinkat(dirfd(entries), entry->d_name, 0);
+    }
+    closedir(entries);
+}
+
+void ts_file_remove_leftovers(const char *folder)
+{
+    remove_leftovers(folder, NULL);
+}
+
+/* The folder of a path, from malloc; *name is where the file's own name begins in it. */
+static char *folder_of(const char *path, const char **name)
+{
+    const char *slash = strrchr(path, '/');
+    *name = slash ? slash + 1 : path;
+    return !slash ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
 /* ---- atomic writing ---- */
 
 enum { BUFFER = 1 << 18 };
@@ -117,7 +186,12 @@ ts_status ts_file_create(const char *path, ts_file_writer **writer)
         writer_free(w);
         return ts_error(TS_NO_MEMORY, "%s: no memory to write it", path);
     }
-    w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    const char *name;
+    char *folder = folder_of(path, &name);
+    if (folder)
+        remove_leftovers(folder, name);
+    free(folder);
+    w->fd = open_file(w->temporary, O_WRONLY | O_CREAT | O_TRUNC);
     if (w->fd < 0) {
         ts_status status = failed("write", path);
         writer_free(w);
@@ -133,7 +207,9 @@ static ts_status write_all(const ts_file_writer *w, const char *data, size_t byt
         const ssize_t n = write(w->fd, data, bytes);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0)
+        if (n == 0) /* no reason given, and no end to trying again */
+            errno = EIO;
+        if (n <= 0)
             return failed("write", w->path);
         data += n;
         bytes -= (size_t)n;
@@ -163,16 +239,14 @@ ts_status ts_file_append(ts_file_writer *writer, const void *data, size_t bytes)
 /* The rename itself must survive a crash. */
 static ts_status sync_folder(const char *path)
 {
-    char *folder = strdup(path);
+    const char *name;
+    char *folder = folder_of(path, &name);
     if (!folder)
         return ts_error(TS_NO_MEMORY, "%s: no memory to sync its folder", path);
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        slash[slash == folder] = 0;
-    const int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd = open_file(folder, O_RDONLY | O_DIRECTORY);
     free(folder);
     /* some file systems cannot sync a folder: EINVAL is not a failure of the write */
-    const bool bad = fd < 0 || (fsync(fd) && errno != EINVAL);
+    const bool bad = fd < 0 || (sync_file(fd) && errno != EINVAL);
     ts_status status = bad ? failed("sync the folder of", path) : NULL;
     if (fd >= 0)
         close(fd);
@@ -182,11 +256,11 @@ static ts_status sync_folder(const char *path)
 static ts_status finish(ts_file_writer *w)
 {
     TS_TRY(flush(w));
-    if (fsync(w->fd))
+    if (sync_file(w->fd))
         return failed("sync", w->path);
     const int fd = w->fd;
     w->fd = -1;
-    if (close(fd))
+    if (close(fd) && errno != EINTR) /* closed all the same, and synced before */
         return failed("close", w->path);
     return rename(w->temporary, w->path) ? failed("replace", w->path) : NULL;
 }
@@ -220,32 +294,6 @@ ts_status ts_file_write(const char *path, const void *data, size_t bytes)
         return ts_file_commit(writer);
     ts_file_abandon(writer);
     return status;
-}
-
-/* The process number in "NAME.NUMBER.tmp"; 0: another name. */
-static long writer_of(const char *name)
-{
-    const size_t length = strlen(name);
-    if (length < 7 || strcmp(name + length - 4, ".tmp") != 0)
-        return 0;
-    const char *digits = name + length - 4;
-    while (digits > name && digits[-1] >= '0' && digits[-1] <= '9')
-        digits--;
-    const long process = strtol(digits, NULL, 10);
-    return digits > name && digits[-1] == '.' && process <= INT_MAX ? process : 0;
-}
-
-void ts_file_remove_leftovers(const char *folder)
-{
-    DIR *entries = opendir(folder);
-    if (!entries)
-        return;
-    for (const struct dirent *entry; (entry = readdir(entries));) {
-        const long process = writer_of(entry->d_name);
-        if (process && kill((pid_t)process, 0) && errno == ESRCH)
-            unlinkat(dirfd(entries), entry->d_name, 0);
-    }
-    closedir(entries);
 }
 
 /* ---- folders ---- */

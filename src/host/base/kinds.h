@@ -42,8 +42,8 @@
     X(TS_SAMPLER_DPMPP2M, "dpmpp2m")
 
 #define TS_FEATURES_KINDS(X)                                                                                 \
-    X(TS_FEATURES_PIXELS, "pixels")                                                                          \
     X(TS_FEATURES_COORDINATES, "coordinates")                                                                \
+    X(TS_FEATURES_PIXELS, "pixels")                                                                          \
     X(TS_FEATURES_PCA64, "pca64")
 
 #define TS_LOSS_KINDS(X)                                                                                     \

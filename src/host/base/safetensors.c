@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "base/file.h"
+#include "base/json.h"
 
 /* Far above what any model's header takes, far below what would hurt. */
 enum { HEADER_LIMIT = 100 << 20, TENSOR_LIMIT = 1 << 22 };
@@ -50,7 +51,8 @@ static ts_status map_file(ts_safetensors *f)
     if (!status) {
         void *map = mmap(NULL, f->bytes, PROT_READ, MAP_PRIVATE, fd, 0);
         if (map == MAP_FAILED)
-            status = ts_error(TS_IO, "%s: cannot map: %s", f->path, strerror(errno));
+            status = ts_error(errno == ENOMEM ? TS_NO_MEMORY : TS_IO, "%s: cannot map: %s", f->path,
+                              strerror(errno));
         else
             f->map = map;
     }
@@ -67,12 +69,10 @@ static ts_status parse_header(ts_safetensors *f)
         return ts_error(
             TS_FORMAT, "%s: no safetensors file, or cut short: its header of %llu bytes does not fit in %llu",
             f->path, (unsigned long long)length, (unsigned long long)f->bytes);
-    json_error_t error;
     f->data = 8 + length;
-    f->header = json_loadb((const char *)f->map + 8, length, JSON_REJECT_DUPLICATES, &error);
+    TS_TRY(ts_json_parse(f->path, (const char *)f->map + 8, length, &f->header));
     if (!json_is_object(f->header))
-        return ts_error(TS_FORMAT, "%s: the header is no JSON object%s%s", f->path, f->header ? "" : ": ",
-                        f->header ? "" : error.text);
+        return ts_error(TS_FORMAT, "%s: the header is no JSON object", f->path);
     return NULL;
 }
 
@@ -385,10 +385,15 @@ void ts_safetensors_declare_metadata(ts_safetensors_writer *writer, const char *
     json_t *metadata = json_object_get(writer->header, "__metadata__");
     if (!metadata) {
         metadata = json_object();
-        json_object_set_new(writer->header, "__metadata__", metadata);
+        if (json_object_set_new(writer->header, "__metadata__", metadata))
+            metadata = NULL; /* which takes no keys */
     }
-    if (json_object_set_new(metadata, key, json_string(value)))
+    json_t *text = json_string(value), *unchecked = text ? NULL : json_string_nocheck(value);
+    if (unchecked) /* memory is there, so the text was at fault */
         keep_error(writer, ts_error(TS_INVALID, "%s: metadata %s is no UTF-8 text", writer->path, key));
+    else if (json_object_set_new(metadata, key, text))
+        keep_error(writer, ts_error(TS_NO_MEMORY, "%s: no memory for metadata %s", writer->path, key));
+    json_decref(unchecked);
 }
 
 void ts_safetensors_declare(ts_safetensors_writer *writer, const char *name, ts_safetensors_type type,
@@ -398,9 +403,10 @@ void ts_safetensors_declare(ts_safetensors_writer *writer, const char *name, ts_
     size_t *grown = realloc(w->bytes, ((size_t)w->count + 1) * sizeof *grown);
     json_t *sizes = json_array();
     size_t bytes = types[type].bytes;
+    bool complete = grown != NULL;
     for (int i = 0; i < rank; i++) {
         bytes *= (size_t)shape[i];
-        json_array_append_new(sizes, json_integer(shape[i]));
+        complete &= !json_array_append_new(sizes, json_integer(shape[i]));
     }
     json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", types[type].name, "shape", sizes,
                               "data_offsets", (json_int_t)w->end, (json_int_t)(w->end + bytes));
@@ -408,7 +414,7 @@ void ts_safetensors_declare(ts_safetensors_writer *writer, const char *name, ts_
         w->bytes = grown;
     if (json_object_get(w->header, name))
         keep_error(w, ts_error(TS_INVALID, "%s: tensor %s is declared twice", w->path, name));
-    if (json_object_set_new(w->header, name, entry) || !grown) { /* takes the entry in any case */
+    if (json_object_set_new(w->header, name, entry) || !complete) { /* takes the entry in any case */
         keep_error(w, ts_error(TS_NO_MEMORY, "%s: no memory to declare tensor %s", w->path, name));
         return;
     }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LONGEST = 1000 }; /* bytes of a message */
+
 struct ts_error {
     ts_code code;
     char *message;
@@ -14,8 +16,24 @@ struct ts_error {
 static char out_of_memory_text[] = "not enough memory";
 static struct ts_error out_of_memory = {TS_NO_MEMORY, out_of_memory_text};
 
+/* What files and users wrote may stand in a message: it is one line that does nothing to a terminal, of bearable
+ * length.  A character of several bytes is not cut. */
+static void make_one_line(char *message)
+{
+    for (char *c = message; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7F)
+            *c = ' ';
+    if (strlen(message) <= LONGEST)
+        return;
+    char *end = message + LONGEST - strlen("...");
+    while (((unsigned char)*end & 0xC0) == 0x80)
+        end--;
+    strcpy(end, "...");
+}
+
 static ts_status make(ts_code code, char *message)
 {
+    make_one_line(message);
     struct ts_error *error = malloc(sizeof *error);
     if (!error) {
         free(message);

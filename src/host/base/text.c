@@ -36,10 +36,20 @@ static ssize_t append(void *cookie, const char *data, size_t bytes)
     return (ssize_t)bytes;
 }
 
+/* For ftell alone. */
+static int tell(void *cookie, off64_t *offset, int whence)
+{
+    const ts_text *text = cookie;
+    if (*offset || whence == SEEK_SET)
+        return -1;
+    *offset = (off64_t)text->length;
+    return 0;
+}
+
 ts_status ts_text_open(ts_text *text)
 {
     *text = (ts_text){0};
-    text->out = fopencookie(text, "w", (cookie_io_functions_t){.write = append});
+    text->out = fopencookie(text, "w", (cookie_io_functions_t){.write = append, .seek = tell});
     if (!text->out)
         return no_memory();
     setvbuf(text->out, NULL, _IONBF, 0); /* the text is the buffer */

@@ -1,5 +1,5 @@
 /*
- * A text that is written piece by piece into memory, through a FILE that fprintf, fputs and putc take.
+ * A text that is written piece by piece into memory, through a FILE that fprintf, fputs, putc and ftell take.
  *
  *     ts_text text;
  *     TS_TRY(ts_text_open(&text));

@@ -136,8 +136,10 @@ static const char *kind_name(ts_config_kind kind)
 
 static const char *change_name(ts_config_change change)
 {
-    static const char *const names[] = {
-        [TS_CHANGE_IDLE] = "free", [TS_CHANGE_FREE] = "free", [TS_CHANGE_TRAIN] = "free to read", [TS_CHANGE_FIXED] = "fixed"};
+    static const char *const names[] = {[TS_CHANGE_IDLE] = "free",
+                                        [TS_CHANGE_FREE] = "free",
+                                        [TS_CHANGE_TRAIN] = "free to read",
+                                        [TS_CHANGE_FIXED] = "fixed"};
     return names[change];
 }
 

@@ -525,6 +525,8 @@ static ts_status measure_prior(pass *p, ts_density *density, double T, double *p
         TS_TRY(add_prior(p, density, T, first, prior, kl));
         if (kl)
             TS_TRY(add_exact(p, first, kl));
+        if (p->config->stop && *p->config->stop && first + p->n < p->rows)
+            return ts_error(TS_INTERRUPTED, "bound: interrupted");
     }
     return NULL;
 }

@@ -11,6 +11,7 @@
 #ifndef TS_DIFFUSION_BOUND_H
 #define TS_DIFFUSION_BOUND_H
 
+#include <signal.h>
 #include "diffusion/data.h"
 #include "diffusion/densities/density.h"
 #include "diffusion/score.h"
@@ -31,7 +32,8 @@ typedef struct ts_bound_config {
     int prior_draws; /* of x_T for each datum */
     int64_t count;   /* data: the first `count` of the set */
     uint64_t seed;
-    bool tracks_K; /* mixtures: also K(T), from the exact score */
+    bool tracks_K;                     /* mixtures: also K(T), from the exact score */
+    const volatile sig_atomic_t *stop; /* not zero: end after the batch, TS_INTERRUPTED; NULL: never */
 } ts_bound_config;
 
 typedef struct ts_bound {

@@ -2,6 +2,17 @@
  * Training loops that live on the device: the score network by denoising score matching, and the Glow by
  * maximum likelihood on forward samples at T.  One `step` call queues a whole step; nothing crosses to the
  * host but what is read for a log.
+ *
+ * What lives in this folder: training*.c; score*.c (a score is the noise that a network or an exact mixture
+ * predicts) and samplers/ that integrate the reverse process with it; densities/, from which that starts;
+ * bound.* (the evidence lower bound and its terms); data.* and mixture.* (batches of x0 on the device);
+ * recorded.* (queue once, record once, replay).
+ *
+ * Invariants: x, x0 and z are [n,h,w,c], or [n,d] with d = h w c, NHWC; t is [n] on (0, 1]; network inputs
+ * have the device's activation type, all else is float32, sums of a bound are double.  Whoever creates a
+ * buffer releases it; data, parameters and models are borrowed and outlive what uses them.  All randomness
+ * is a function of (seed, stream, instance, step, element).  What is recorded freezes its arguments: those
+ * live as long as the training, sampler or density that made them.
  */
 #ifndef TS_DIFFUSION_TRAINING_H
 #define TS_DIFFUSION_TRAINING_H
@@ -23,8 +34,9 @@ typedef struct ts_training_report {
     int64_t skipped;      /* steps since the start whose gradient was not finite; their update was left out */
     int64_t first_skipped; /* the first of them, counted from 0; -1: none.  Score training only */
     bool finite;           /* false: a loss or gradient since the last read was not finite */
-    int64_t rollbacks;     /* Glow: times since the start that the guard took the fit back (see below) */
-    double rate_scale;     /* Glow: factor that the guard has put on the rate; 1 for score training */
+    int64_t stood; /* Glow: steps since the start that the guard has let stand; 0: it has learned nothing */
+    int64_t rollbacks; /* Glow: times since the start that the guard took the fit back (see below) */
+    double rate_scale; /* Glow: factor that the guard has put on the rate; 1 for score training */
 } ts_training_report;
 
 typedef struct ts_training ts_training;
@@ -40,8 +52,8 @@ typedef struct ts_score_training_config {
     ts_optimizer_config optimizer;
 } ts_score_training_config;
 
-/* Objective (Ho et al. 2020; Song et al. 2021): mean over d and the batch of w(t) (net - z)^2, t uniform or
- * importance-sampled. */
+/* Objective (Ho et al. 2020; Song et al. 2021): mean over d and the batch of w(t) (net(x_t, t) - z)^2, t
+ * uniform or importance-sampled.  data, params and model are borrowed. */
 ts_status ts_training_score(ts_device *device, const ts_score_training_config *config, const ts_data *data,
                             ts_params *params, ts_network_apply *apply, const void *model,
                             ts_training **training);
@@ -64,15 +76,17 @@ typedef struct ts_glow_training_config {
  * dimension than the best mean of 32 steps so far, or if a step was skipped, then parameters, moments and EMA
  * return to where they were when all was last well, the rate is halved for good, and the fit goes on (it
  * counts as a rollback).  So too large a rate costs time, not the fit.  `finite` stays true through this: the
- * reported loss leaves out the steps taken back.  Only when a million-fold smaller rate diverges too does a
+ * reported loss leaves out the steps taken back (where none has stood yet, it is that of the initialisation).  Only when a million-fold smaller rate diverges too does a
  * step fail, with TS_NOT_FINITE.
  */
 ts_status ts_training_glow(ts_device *device, const ts_glow_training_config *config, const ts_data *data,
                            ts_params *params, const ts_glow *glow, ts_training **training);
 
+/* Queues one step, or replays its recording; what it computes is queue_step of training_score.c and
+ * training_glow.c.  Errors name the step, counted from 1. */
 ts_status ts_training_step(ts_training *training);
-ts_status ts_training_read(ts_training *training,
-                           ts_training_report *report); /* waits, then resets the means */
+/* Waits, then resets the means. */
+ts_status ts_training_read(ts_training *training, ts_training_report *report);
 /* Sums of mean (net - z)^2 and counts by t since the start, [bins][2]. Score training only. */
 ts_status ts_training_profile(ts_training *training, double *profile);
 ts_status ts_training_set_profile(ts_training *training, const double *profile);

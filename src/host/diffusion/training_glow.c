@@ -37,6 +37,7 @@ typedef struct glow_training {
     int steps;       /* in this window */
     uint32_t before; /* skipped steps before this window */
     int64_t rollbacks;
+    int64_t stood; /* steps of good windows */
 
     /* since the last read: of finished windows, and what of the current one was read already */
     double loss, read_loss;
@@ -131,6 +132,7 @@ static ts_status end_window(glow_training *g)
     if (good) {
         note(g, loss);
         g->best = fmin(g->best, loss / ((double)g->steps * g->batch));
+        g->stood += g->steps;
         TS_TRY(save(g));
     } else {
         TS_TRY(roll_back(g, loss / ((double)g->steps * g->batch)));
@@ -157,7 +159,7 @@ static ts_status first_look(glow_training *g)
 {
     double loss;
     TS_TRY(window_loss(g, &loss));
-    g->best = loss / g->batch;
+    g->best = g->last_loss = loss / g->batch;
     if (!isfinite(g->best))
         return ts_error(TS_NOT_FINITE, "the loss of the Glow as initialised is not finite");
     return save(g);
@@ -223,6 +225,7 @@ static ts_status read_report(ts_training *training, ts_training_report *report)
                                    .gradient_norm = (double)optimizer.norm,
                                    .skipped = optimizer.skipped,
                                    .finite = true,
+                                   .stood = g->stood + g->steps,
                                    .rollbacks = g->rollbacks,
                                    .rate_scale = g->scale};
     g->loss = 0;
@@ -235,6 +238,7 @@ static ts_status step_was_set(ts_training *training)
 {
     glow_training *g = (glow_training *)training;
     g->best = INFINITY;
+    g->stood = training->step;
     g->loss = 0;
     g->images = 0;
     TS_TRY(start_window(g));
@@ -261,13 +265,11 @@ static ts_status check(const ts_device *device, const ts_glow_training_config *c
     const ts_kernels *k = device->k;
     if (c->batch < 2)
         return ts_error(TS_INVALID,
-                        "a batch of %d: the Glow is initialised from the spread of its first batch, "
-                        "so it must be at least 2",
+                        "a batch of %d: the Glow is initialised from the spread of its first batch, so it "
+                        "must be at least 2",
                         c->batch);
     if (!(c->T > 0 && c->T <= 1))
         return ts_error(TS_INVALID, "T is %g; it must be in (0, 1]", c->T);
-    if (!data->mixture && (data->count < 1 || !data->bytes == !data->floats))
-        return ts_error(TS_INVALID, "no data to fit");
     if (!k->perturb || !k->linear_combine || (data->mixture ? !k->mixture_sample : !k->gather))
         return ts_error(TS_UNSUPPORTED, "the %s device lacks operations of the Glow fit", k->name);
     return NULL;
@@ -279,7 +281,7 @@ static ts_status build(glow_training *g, const ts_glow *glow)
     TS_TRY(ts_graph_create(b->device, b->params, &b->graph));
     ts_graph_set_state(b->graph, b->state);
     ts_tensor x = ts_graph_input(b->graph, "x", g->batch, b->data->h, b->data->w, b->data->c);
-    g->log_prob = ts_glow_log_prob(glow, b->graph, x, NULL);
+    g->log_prob = ts_glow_log_prob(glow, b->graph, x, NULL); /* [batch,h,w,c] -> [batch] */
     ts_graph_output(b->graph, g->log_prob, true);
     TS_TRY(ts_graph_plan(b->graph, TS_PLAN_PARAM_GRADIENTS));
     g->perturb.xt = ts_graph_data(b->graph, x);

@@ -136,7 +136,8 @@ done:
 /* Whether the file is a fit at T of the run's configuration and data. */
 static ts_status is_same(const ts_run *run, double T, const ts_safetensors *file, bool *same)
 {
-    const char *stored_T = ts_safetensors_metadata(file, "T"), *text = ts_safetensors_metadata(file, "config");
+    const char *stored_T = ts_safetensors_metadata(file, "T"),
+               *text = ts_safetensors_metadata(file, "config");
     ts_config *config;
     ts_config_difference difference;
     char T_text[32];

@@ -1,42 +1,18 @@
 #include "run/log.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/file.h"
 
-enum { LARGEST_LOG = 1 << 28 };
-
 struct ts_log {
     char *path;
     FILE *file;
+    double before; /* seconds of the lines kept */
 };
-
-/* How much of an older log to keep: whole lines, up to the first of a step behind keep_step. */
-static size_t kept_length(const char *text, int64_t keep_step)
-{
-    const char *line = text;
-    long long step;
-    for (const char *end; (end = strchr(line, '\n')); line = end + 1)
-        if (sscanf(line, "{\"step\": %lld,", &step) != 1 || step > keep_step)
-            break;
-    return (size_t)(line - text);
-}
-
-/* A run that died may have logged steps that its checkpoint does not know; they will come again. */
-static ts_status trim(const char *path, int64_t keep_step)
-{
-    char *text;
-    size_t length;
-    if (keep_step <= 0 || access(path, F_OK))
-        return ts_file_write(path, "", 0);
-    TS_TRY(ts_file_read(path, LARGEST_LOG, &text, &length));
-    ts_status status = ts_file_write(path, text, kept_length(text, keep_step));
-    free(text);
-    return status;
-}
 
 static ts_status failed(const char *path)
 {
@@ -44,15 +20,71 @@ static ts_status failed(const char *path)
                     strerror(errno));
 }
 
+/* ---- an older log ---- */
+
+static double seconds_of(const char *line, double otherwise)
+{
+    double seconds;
+    const char *at = strstr(line, "\"seconds\": ");
+    return at && sscanf(at, "\"seconds\": %lf", &seconds) == 1 && isfinite(seconds) ? seconds : otherwise;
+}
+
+/* Its first lines up to the first of a step behind keep_step, or that is none: their bytes, and the last one's
+ * seconds. */
+static void read_kept(FILE *file, int64_t keep_step, off_t *kept, double *seconds)
+{
+    char line[1024]; /* lines of a log are far shorter */
+    long long step;
+    while (fgets(line, sizeof line, file)) {
+        const size_t length = strlen(line);
+        if (!length || line[length - 1] != '\n' || sscanf(line, "{\"step\": %lld,", &step) != 1 ||
+            step > keep_step)
+            return;
+        *kept += (off_t)length;
+        *seconds = seconds_of(line, *seconds);
+    }
+}
+
+/* A run that died may have logged steps that its checkpoint does not know; they will come again. */
+static ts_status trim(const char *path, int64_t keep_step, double *seconds)
+{
+    uint64_t bytes;
+    int fd;
+    off_t kept = 0;
+    *seconds = 0;
+    ts_status status = ts_file_open(path, &fd, &bytes);
+    if (ts_status_code(status) == TS_NOT_FOUND) {
+        ts_status_free(status);
+        return NULL;
+    }
+    TS_TRY(status);
+    FILE *file = fdopen(fd, "r");
+    if (!file) {
+        status = failed(path);
+        close(fd);
+        return status;
+    }
+    if (keep_step > 0)
+        read_kept(file, keep_step, &kept, seconds);
+    if (ferror(file) || ((uint64_t)kept < bytes && truncate(path, kept)))
+        status = failed(path);
+    fclose(file);
+    return status;
+}
+
+/* ---- writing ---- */
+
 ts_status ts_log_open(const char *path, int64_t keep_step, ts_log **log)
 {
+    double seconds;
     *log = NULL;
-    TS_TRY(trim(path, keep_step));
+    TS_TRY(trim(path, keep_step, &seconds));
     ts_log *l = calloc(1, sizeof *l);
     if (!l || !(l->path = strdup(path))) {
         free(l);
         return ts_error(TS_NO_MEMORY, "no memory for a log");
     }
+    l->before = seconds;
     l->file = fopen(path, "ae");
     if (!l->file) {
         ts_status status = failed(path);
@@ -63,17 +95,25 @@ ts_status ts_log_open(const char *path, int64_t keep_step, ts_log **log)
     return NULL;
 }
 
+/* JSON has no word for a number that is not finite. */
+static void write_number(FILE *file, const char *key, int digits, double value)
+{
+    if (isfinite(value))
+        fprintf(file, ", \"%s\": %.*g", key, digits, value);
+    else
+        fprintf(file, ", \"%s\": null", key);
+}
+
 ts_status ts_log_write(ts_log *log, const ts_training_report *report, double images_per_second,
                        double seconds)
 {
-    if (fprintf(log->file,
-                "{\"step\": %lld, \"loss\": %.9g, \"gradient_norm\": %.6g, \"images_per_second\": %.6g, "
-                "\"seconds\": %.6g}\n",
-                (long long)report->step, report->loss, report->gradient_norm, images_per_second,
-                seconds) < 0 ||
-        fflush(log->file))
-        return failed(log->path);
-    return NULL;
+    fprintf(log->file, "{\"step\": %lld", (long long)report->step);
+    write_number(log->file, "loss", 9, report->loss);
+    write_number(log->file, "gradient_norm", 6, report->gradient_norm);
+    write_number(log->file, "images_per_second", 6, images_per_second);
+    write_number(log->file, "seconds", 6, log->before + seconds);
+    fputs("}\n", log->file);
+    return fflush(log->file) || ferror(log->file) ? failed(log->path) : NULL;
 }
 
 void ts_log_close(ts_log *log)

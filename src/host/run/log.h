@@ -1,5 +1,6 @@
 /*
- * The log of a training: JSON lines with the keys step, loss, gradient_norm, images_per_second, seconds.
+ * The log of a training: JSON lines with the keys step, loss, gradient_norm, images_per_second, seconds (of
+ * training, over all the calls that the training took).  What is not finite is null.
  */
 #ifndef TS_RUN_LOG_H
 #define TS_RUN_LOG_H
@@ -8,8 +9,9 @@
 
 typedef struct ts_log ts_log;
 
-/* Opens `path` for more lines, keeping of an older log the lines up to `keep_step` (0: none). */
+/* Opens `path` for more lines, keeping of an older log of any length the lines up to `keep_step` (0: none). */
 ts_status ts_log_open(const char *path, int64_t keep_step, ts_log **log);
+/* `seconds` since the log was opened; the line says those of the lines kept, and these. */
 ts_status ts_log_write(ts_log *log, const ts_training_report *report, double images_per_second,
                        double seconds);
 void ts_log_close(ts_log *log); /* NULL is fine */

@@ -24,7 +24,7 @@ static ts_status measure(const subject *s, int batch, double *bytes)
     ts_tensor out;
     if (s->model)
         out = s->model->row->apply(s->model->network, graph, x, ts_graph_input_vector(graph, "t", batch),
-                              s->training);
+                                   s->training);
     else
         out = ts_glow_log_prob(s->glow, graph, x, NULL);
     ts_graph_output(graph, out, s->training);
@@ -47,32 +47,67 @@ static double missing_buffers(const subject *s)
     return bytes;
 }
 
-/* The largest batch that fits, 0 if not even one does; plans grow with the batch along a line. */
-static ts_status largest(const subject *s, int *batch)
+/* Bytes that a batch takes: plans grow with the batch along a line. */
+typedef struct need {
+    double first, each, beside;
+} need;
+
+static ts_status measure_need(const subject *s, need *n)
 {
-    size_t available;
     double one, some;
-    TS_TRY(s->device->k->free_memory(s->device, &available));
     TS_TRY(measure(s, 1, &one));
     TS_TRY(measure(s, SOME, &some));
-    const double each = (some - one) / (SOME - 1);
-    const double room = usable * ((double)available - missing_buffers(s)) - (one - each);
-    *batch = room < each ? 0 : each > 0 && room / each < INT32_MAX ? (int)(room / each) : INT32_MAX;
+    n->each = (some - one) / (SOME - 1);
+    n->first = one - n->each;
+    n->beside = missing_buffers(s);
     return NULL;
+}
+
+/* The largest batch that the free memory suffices for, 0 if not even one does. */
+static ts_status largest(const subject *s, const need *n, int *batch)
+{
+    size_t available;
+    TS_TRY(s->device->k->free_memory(s->device, &available));
+    const double room = usable * ((double)available - n->beside) - n->first;
+    *batch = room < n->each                              ? 0
+             : n->each > 0 && room / n->each < INT32_MAX ? (int)(room / n->each)
+                                                         : INT32_MAX;
+    return NULL;
+}
+
+/* Whether the device gives that much: other limits than its free memory may hold (ulimit, a group's). */
+static bool is_given(const subject *s, const need *n, int batch)
+{
+    void *memory;
+    const double bytes = (n->first + n->each * batch) / usable + n->beside;
+    ts_status status = s->device->k->allocate(s->device, (size_t)bytes, &memory);
+    if (status) {
+        ts_status_free(status);
+        return false;
+    }
+    s->device->k->release(s->device, memory);
+    return true;
 }
 
 static ts_status advise(ts_status status, const subject *s, const char *key, int batch)
 {
     int fits = 0;
+    need n;
     if (ts_status_code(status) != TS_NO_MEMORY || !s->device->k->free_memory)
         return status;
-    ts_status unknown = largest(s, &fits);
+    ts_status unknown = measure_need(s, &n);
+    if (!unknown)
+        unknown = largest(s, &n, &fits);
     if (unknown) { /* the failure itself says more */
         ts_status_free(unknown);
         return ts_context(status, "%s = %d", key, batch);
     }
-    if (fits >= batch) /* not the plan alone was in the way */
-        fits = batch - (batch + 7) / 8;
+    /* where not the plan was in the way, no number is known to do */
+    if (fits >= batch && is_given(s, &n, batch))
+        return ts_context(status, "%s = %d does not fit in memory", key, batch);
+    fits = fits < batch ? fits : batch - 1;
+    while (fits > 0 && !is_given(s, &n, fits))
+        fits /= 2;
     if (fits < 1)
         return ts_context(status, "%s = %d does not fit in memory, and no smaller one would", key, batch);
     return ts_context(status, "%s = %d does not fit in memory, about %d would", key, batch, fits);

@@ -22,7 +22,8 @@ ts_status ts_evaluate_sampler(const ts_config *config, ts_sampler_kind kind, dou
     if (!(T > eps && T <= 1))
         return ts_error(TS_INVALID, "T must lie in (%g, 1], above sample.eps = %g, not %g", eps, eps, T);
     if (!sampler->steps)
-        sampler->steps = ts_samplers[kind].steps ? ts_samplers[kind].steps : (int)fmax(1, round(config->sample.steps_per_unit * T));
+        sampler->steps = ts_samplers[kind].steps ? ts_samplers[kind].steps
+                                                 : (int)fmax(1, round(config->sample.steps_per_unit * T));
     return NULL;
 }
 
@@ -48,6 +49,7 @@ static ts_status prepare(generation *g, ts_start_kind start)
     TS_TRY(ts_start_open(run, start, g->config->T, g->n, &g->start));
     TS_TRY(ts_model_score(run->model, g->n, false, &g->score));
     TS_TRY(ts_sampler_create(g->score, &sde, &g->sampler));
+    ts_sampler_stop_at(g->sampler, g->progress ? g->progress->stop : NULL);
     TS_TRY(device->k->allocate(device, sizeof *g->state, &memory));
     g->state = memory;
     TS_TRY(device->k->allocate(device, values * sizeof(float), &memory));
@@ -87,6 +89,11 @@ static ts_status warm_up(generation *g)
     return status;
 }
 
+static ts_status interrupted(int done, int count)
+{
+    return ts_error(TS_INTERRUPTED, "sampling interrupted after %d of %d images", done, count);
+}
+
 static ts_status generate(generation *g, ts_samples *samples)
 {
     ts_device *device = g->run->device;
@@ -100,8 +107,13 @@ static ts_status generate(generation *g, ts_samples *samples)
         int nfe;
         const double began = ts_seconds();
         TS_TRY(draw_start(g, (uint32_t)batches));
-        TS_TRY(ts_sampler_run(g->sampler, g->config, (uint64_t)g->run->config->run.seed, (uint32_t)batches,
-                              g->x, &nfe));
+        ts_status status = ts_sampler_run(g->sampler, g->config, (uint64_t)g->run->config->run.seed,
+                                          (uint32_t)batches, g->x, &nfe);
+        if (ts_status_code(status) == TS_INTERRUPTED) {
+            ts_status_free(status);
+            return interrupted(done, samples->n);
+        }
+        TS_TRY(status);
         TS_TRY(device->k->synchronize(device));
         seconds += ts_seconds() - began;
         evaluations += nfe;
@@ -109,8 +121,7 @@ static ts_status generate(generation *g, ts_samples *samples)
                                    (size_t)kept * d * sizeof(float)));
         ts_progress_report(g->progress, "sample", done + kept, samples->n, "images", NULL);
         if (ts_progress_stopped(g->progress) && done + kept < samples->n)
-            return ts_error(TS_INTERRUPTED, "sampling interrupted after %d of %d images", done + kept,
-                            samples->n);
+            return interrupted(done + kept, samples->n);
     }
     samples->nfe = evaluations / batches;
     samples->seconds_per_image = (ts_interval){seconds / ((double)batches * g->n), NAN};

@@ -1,14 +1,13 @@
 /* The samples of a sweep, and how far they are from data. */
 #include "sweep/internal.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/decimal.h"
-#include "quality/metrics.h"
+#include "quality/reference.h"
 #include "run/evaluate.h"
 #include "run/scores.h"
 
@@ -19,78 +18,88 @@ enum { MOST_DATA = 10000, FLOORS = 5, FEATURE_IMAGES = 2048 };
 #define TRAIN_SEED(seed) ((uint64_t)(seed) ^ 0x7261696E00000000u)
 
 /* The sets that samples are compared with. */
-typedef struct reference {
+typedef struct comparison {
     int64_t test_count, train_count;
     float *test, *train; /* [count][d] */
     ts_features *features;
-} reference;
+    ts_reference *reference; /* of test */
+} comparison;
 
-static void release(reference *r)
+static void release(comparison *c)
 {
-    free(r->test);
-    free(r->train);
-    ts_features_free(r->features);
+    ts_reference_free(c->reference);
+    ts_features_free(c->features);
+    free(c->test);
+    free(c->train);
 }
 
-static ts_status open_reference(const ts_sweep *s, reference *r)
+static ts_status read_data(const ts_sweep *s, comparison *c)
 {
     const ts_data *test = &s->run->dataset->test, *train = &s->run->dataset->train;
     const uint64_t seed = (uint64_t)s->config->run.seed;
     const int64_t wanted = (int64_t)FLOORS * s->config->sweep.samples;
     const int64_t most = wanted > FEATURE_IMAGES ? wanted : FEATURE_IMAGES;
-    r->test_count = test->count < MOST_DATA ? test->count : MOST_DATA;
-    r->train_count = train->count < most ? train->count : most;
-    r->test = malloc(sizeof *r->test * (size_t)(r->test_count * s->d));
-    r->train = malloc(sizeof *r->train * (size_t)(r->train_count * s->d));
-    if (!r->test || !r->train)
+    c->test_count = test->count < MOST_DATA ? test->count : MOST_DATA;
+    c->train_count = train->count < most ? train->count : most;
+    c->test = malloc(sizeof *c->test * (size_t)(c->test_count * s->d));
+    c->train = malloc(sizeof *c->train * (size_t)(c->train_count * s->d));
+    if (!c->test || !c->train)
         return ts_error(TS_NO_MEMORY, "sweep: no memory for %lld data",
-                        (long long)(r->test_count + r->train_count));
-    TS_TRY(ts_dataset_read(test, seed, 0, r->test_count, r->test));
-    TS_TRY(ts_dataset_read(train, TRAIN_SEED(seed), 0, r->train_count, r->train));
-    return ts_features_create(r->train, r->train_count, test->h, test->w, test->c, &r->features);
+                        (long long)(c->test_count + c->train_count));
+    TS_TRY(ts_dataset_read(test, seed, 0, c->test_count, c->test));
+    return ts_dataset_read(train, TRAIN_SEED(seed), 0, c->train_count, c->train);
 }
 
-static ts_status distances(const ts_sweep *s, const reference *r, const float *x, int64_t count,
-                           ts_interval *sliced, ts_interval *frechet)
+/* The features of the data set, from their file in the run, or made and kept there. */
+static ts_status open_features(const ts_sweep *s, comparison *c)
 {
-    /* a sampler that ran away has no distance: it stays unknown, the sweep goes on */
-    *sliced = *frechet = (ts_interval){NAN, NAN};
-    for (int64_t i = 0; i < count * s->d; i++)
-        if (!isfinite(x[i]))
-            return NULL;
-    TS_TRY(ts_sliced_wasserstein(x, count, r->test, r->test_count, s->d, s->config->sweep.projections,
-                                 (uint64_t)s->config->run.seed, &sliced->mean, &sliced->half));
-    return ts_frechet_sets(r->features, x, count, r->test, r->test_count, &frechet->mean);
-}
-
-/* ---- what real data score ---- */
-
-/* Training subsets of as many data as there are samples, every k-th datum, since files may be ordered. */
-static ts_status measure_floor(const ts_sweep *s, const reference *r, ts_floor *f)
-{
-    const int64_t size =
-        s->config->sweep.samples < r->train_count ? s->config->sweep.samples : r->train_count;
-    const int64_t stride = r->train_count / size;
-    const int count = stride < FLOORS ? (int)stride : FLOORS;
-    float *subset = malloc(sizeof *subset * (size_t)(size * s->d));
-    if (!subset)
+    const ts_data *data = &s->run->dataset->test;
+    const uint64_t checksum = ts_dataset_checksum(s->run->dataset);
+    char *path = ts_run_path(s->run, "parts/features.safetensors");
+    if (!path)
         return ts_error(TS_NO_MEMORY, "sweep: no memory");
-    *f = (ts_floor){.images = (double)size, .sliced_wasserstein_low = INFINITY, .frechet_low = INFINITY};
-    ts_status status = NULL;
-    for (int k = 0; k < count && !status; k++, f->count++) {
-        ts_interval sliced, frechet;
-        for (int64_t i = 0; i < size; i++)
-            memcpy(subset + i * s->d, r->train + (i * stride + k) * s->d, sizeof *subset * (size_t)s->d);
-        status = distances(s, r, subset, size, &sliced, &frechet);
-        f->sliced_wasserstein.mean += sliced.mean / count;
-        f->sliced_wasserstein_low = fmin(f->sliced_wasserstein_low, sliced.mean);
-        f->sliced_wasserstein_high = fmax(f->sliced_wasserstein_high, sliced.mean);
-        f->frechet.mean += frechet.mean / count;
-        f->frechet_low = fmin(f->frechet_low, frechet.mean);
-        f->frechet_high = fmax(f->frechet_high, frechet.mean);
+    ts_status status = ts_features_load(path, checksum, data->h, data->w, data->c, &c->features);
+    if (!status && !c->features) {
+        status = ts_features_create(c->train, c->train_count, data->h, data->w, data->c,
+                                    s->run->device->threads, &c->features);
+        if (!status)
+            status = ts_features_save(c->features, checksum, path);
     }
-    free(subset);
+    free(path);
     return status;
+}
+
+static ts_interval interval_of(ts_distance distance)
+{
+    return (ts_interval){distance.value, distance.half};
+}
+
+static ts_status measure_floor(const ts_sweep *s, const comparison *c, ts_floor *floor)
+{
+    ts_real_distance sliced, frechet;
+    TS_TRY(ts_reference_floor(c->reference, c->train, c->train_count, s->config->sweep.samples, FLOORS,
+                              s->run->device->threads, &sliced, &frechet));
+    *floor = (ts_floor){.count = sliced.subsets,
+                        .images = (double)sliced.n,
+                        .sliced_wasserstein = {sliced.value, sliced.half},
+                        .frechet = {frechet.value, frechet.half},
+                        .sliced_wasserstein_low = sliced.low,
+                        .sliced_wasserstein_high = sliced.high,
+                        .frechet_low = frechet.low,
+                        .frechet_high = frechet.high};
+    return NULL;
+}
+
+static ts_status open_comparison(ts_sweep *s, comparison *c)
+{
+    const double began = ts_seconds();
+    TS_TRY(read_data(s, c));
+    TS_TRY(open_features(s, c));
+    TS_TRY(ts_reference_create(c->features, c->test, c->test_count, s->config->sweep.projections,
+                               (uint64_t)s->config->run.seed, s->run->device->threads, &c->reference));
+    TS_TRY(measure_floor(s, c, &s->results->floor));
+    s->seconds[TS_SWEEP_DISTANCE] += ts_seconds() - began;
+    return NULL;
 }
 
 /* ---- samples ---- */
@@ -140,61 +149,61 @@ static ts_status load_or_draw(ts_sweep *s, int score, const ts_bound_row *bound,
     return NULL;
 }
 
-static ts_status sample_part(ts_sweep *s, const reference *r, int score, const ts_bound_row *bound,
+static ts_status sample_part(ts_sweep *s, const comparison *c, int score, const ts_bound_row *bound,
                              ts_sample_row *row, float *x)
 {
     char T[32];
+    ts_distance sliced, frechet;
     ts_T_text(bound->T, T);
     ts_part_begin(s, "%s, T = %s, %s, %s", ts_sampler_kind_words.word[row->sampler], T,
                   ts_start_kind_words.word[bound->start], ts_score_kind_words.word[bound->score]);
     TS_TRY(load_or_draw(s, score, bound, row, x));
     const double began = ts_seconds();
-    TS_TRY(distances(s, r, x, s->config->sweep.samples, &row->sliced_wasserstein, &row->frechet));
+    TS_TRY(ts_reference_distances(c->reference, x, s->config->sweep.samples, s->run->device->threads, &sliced,
+                                  &frechet));
+    row->sliced_wasserstein = interval_of(sliced);
+    row->frechet = interval_of(frechet);
+    row->frechet_features = ts_features_kind_of(c->features);
     s->seconds[TS_SWEEP_DISTANCE] += ts_seconds() - began;
-    row->frechet_features = ts_features_kind_of(r->features);
     return NULL;
 }
 
 /* The held-out data beside the samples, as the report shows them: spread over the set, which may be ordered. */
-static ts_status save_data(const ts_sweep *s, const reference *r, float *x)
+static ts_status save_data(const ts_sweep *s, const comparison *c, float *x)
 {
     const ts_data *data = &s->run->dataset->test;
-    const int64_t count = s->config->sweep.samples < r->test_count ? s->config->sweep.samples : r->test_count;
+    const int64_t count = s->config->sweep.samples < c->test_count ? s->config->sweep.samples : c->test_count;
     for (int64_t i = 0; i < count; i++)
-        memcpy(x + i * s->d, r->test + i * r->test_count / count * s->d, sizeof *x * (size_t)s->d);
+        memcpy(x + i * s->d, c->test + i * c->test_count / count * s->d, sizeof *x * (size_t)s->d);
     const ts_part part = {TS_SAMPLES_FOLDER, "data", "", "held-out data"};
     const ts_part_tensor tensor = {"x", TS_ST_F32, 4, {count, data->h, data->w, data->c}, x};
     return ts_part_save(s, &part, &tensor, 1);
 }
 
-static ts_status sample_all(ts_sweep *s, const reference *r, float *x)
+static ts_status sample_all(ts_sweep *s, const comparison *c, float *x)
 {
     const ts_results *results = s->results;
     for (int score = 0; score < results->score_count; score++)
         for (int t = 0; t < results->T_count; t++)
             for (int p = 0; p < results->start_count; p++)
                 for (int k = 0; k < results->sampler_count; k++)
-                    TS_TRY(sample_part(s, r, score, ts_results_bound(results, score, t, p),
+                    TS_TRY(sample_part(s, c, score, ts_results_bound(results, score, t, p),
                                        ts_results_sample(results, score, t, p, k), x));
     return NULL;
 }
 
 ts_status ts_sweep_samples(ts_sweep *s)
 {
-    reference r = {.test = NULL};
+    comparison c = {.test = NULL};
     float *x = malloc(sizeof *x * (size_t)s->config->sweep.samples * (size_t)s->d);
     ts_status status = x ? NULL : ts_error(TS_NO_MEMORY, "sweep: no memory for samples");
-    const double began = ts_seconds();
     if (!status)
-        status = open_reference(s, &r);
+        status = open_comparison(s, &c);
     if (!status)
-        status = measure_floor(s, &r, &s->results->floor);
-    s->seconds[TS_SWEEP_DISTANCE] += ts_seconds() - began;
+        status = save_data(s, &c, x);
     if (!status)
-        status = save_data(s, &r, x);
-    if (!status)
-        status = sample_all(s, &r, x);
-    release(&r);
+        status = sample_all(s, &c, x);
+    release(&c);
     free(x);
     return status;
 }

@@ -38,7 +38,8 @@ struct ts_sampler {
     void *block;                   /* device: what changes from try to try of RK45 */
     double *results, *host_result; /* device and host: an error and the stages' divergences [7][n] */
     int evaluations;
-    ts_recorded recorded; /* a step with `frozen` */
+    const volatile sig_atomic_t *stop; /* NULL: never */
+    ts_recorded recorded;              /* a step with `frozen` */
     ts_sampler_frozen frozen;
 };
 
@@ -61,6 +62,9 @@ typedef struct ts_sampler_step {
 } ts_sampler_step;
 
 extern const ts_integrator ts_euler_maruyama, ts_heun, ts_dpmpp2m;
+
+/* TS_INTERRUPTED where ts_sampler_stop_at says so.  To be asked between steps. */
+ts_status ts_sampler_stopped(const ts_sampler *sampler);
 
 /* ---- operations ---- */
 

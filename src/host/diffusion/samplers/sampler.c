@@ -6,6 +6,8 @@
 #include "diffusion/buffer.h"
 #include "diffusion/samplers/internal.h"
 
+enum { STEPS_A_LOOK = 8 }; /* between two looks at whether the state is finite */
+
 /* ---- creation ---- */
 
 /* Room for `steps` steps in the tables, whose addresses recordings hold. */
@@ -86,41 +88,22 @@ void ts_sampler_destroy(ts_sampler *sampler)
     free(s);
 }
 
-/* ---- what the integrators share ---- */
-
-/* A run that has nothing to replay begins directly: what the first evaluation has to do for changed weights
- * is not to be part of every step. */
-void ts_sampler_freeze(ts_sampler *sampler, const ts_sampler_frozen *frozen)
+/* Whether every value of x is, by the mean of their squares, which the device adds up in double.  Waits for the
+ * device. */
+static ts_status is_finite(ts_sampler *s, const float *x, bool *finite)
 {
-    const ts_sampler_frozen *f = &sampler->frozen;
-    if (f->queue != frozen->queue || f->x != frozen->x || f->probe != frozen->probe ||
-        f->rtol != frozen->rtol || f->atol != frozen->atol)
-        ts_recorded_forget(&sampler->recorded);
-    sampler->frozen = *frozen;
-    sampler->recorded.warm = sampler->recorded.recording != NULL;
-}
-
-ts_status ts_sampler_evaluate(ts_sampler *sampler, const float *x, const float *times,
-                              const ts_step_state *state, const float **net)
-{
-    ts_sampler *s = sampler;
-    const ts_fill_time a = {.n = s->n, .times = times, .state = state, .t = s->t};
-    TS_TRY(s->k->fill_time(s->device, &a));
-    return s->score->evaluate(s->score, x, s->t, net);
-}
-
-ts_status ts_sampler_combine(ts_sampler *sampler, int64_t count, int terms, const ts_coefficients *c,
-                             const float *const *x, float *y)
-{
-    ts_linear_combine a = {.count = count, .terms = terms, .c = *c, .y = y};
-    for (int i = 0; i < terms; i++)
-        a.x[i] = x[i];
-    return sampler->k->linear_combine(sampler->device, &a);
-}
-
-double ts_sampler_ode_factor(const ts_sde *sde, double t)
-{
-    return 0.5 * ts_sde_diffusion2(sde, t) / ts_sde_std(sde, t);
+    const ts_error_norm a = {.count = s->count,
+                             .terms = 1,
+                             .c.value = {1.0f},
+                             .x = {x},
+                             .y0 = x,
+                             .y1 = x,
+                             .atol = 1.0,
+                             .error = s->results};
+    TS_TRY(s->k->error_norm(s->device, &a));
+    TS_TRY(s->k->download(s->device, s->host_result, s->results, sizeof *s->host_result));
+    *finite = isfinite(s->host_result[0]);
+    return NULL;
 }
 
 /* ---- fixed steps ---- */
@@ -140,18 +123,31 @@ static ts_status begin(ts_sampler *s, const ts_integrator *integrator, const dou
     return s->k->upload(s->device, s->state, &state, sizeof state);
 }
 
-static ts_status run_steps(ts_sampler *s, const ts_sampler_row *row, int steps, float *x)
+static ts_status run_steps(ts_sampler *s, const ts_sampler_row *row, const double *times, int steps, float *x)
 {
     const ts_integrator *integrator = row->integrator;
-    ts_status status = NULL;
+    int checked = 0; /* steps whose outcome is known to be finite */
     ts_sampler_freeze(s, &(ts_sampler_frozen){.queue = integrator->queue, .x = x});
-    for (int i = 0; i < steps && !status; i++) {
+    for (int i = 1; i <= steps; i++) {
+        bool finite = true;
         ts_range_push(s->device, "sample step");
-        status = ts_recorded_run(&s->recorded, integrator->queue, &(ts_sampler_step){s, x});
+        ts_status status = ts_recorded_run(&s->recorded, integrator->queue, &(ts_sampler_step){s, x});
         ts_range_pop(s->device);
+        TS_TRY(status);
         s->evaluations += row->evaluations;
+        if (i < steps)
+            TS_TRY(ts_sampler_stopped(s));
+        /* a device that has run far ahead could not be stopped: the look at its state waits for it */
+        if (i % STEPS_A_LOOK && i < steps)
+            continue;
+        TS_TRY(is_finite(s, x, &finite));
+        if (!finite)
+            return ts_error(TS_NOT_FINITE,
+                            "%s from T = %g: between step %d and step %d of %d the state is not finite",
+                            row->text, times[0], checked + 1, i, steps);
+        checked = i;
     }
-    return status;
+    return NULL;
 }
 
 /* Uniform steps in t, or in the log signal-to-noise ratio, which is linear in Lambda: for every SDE here
@@ -181,7 +177,7 @@ static ts_status run_fixed(ts_sampler *s, const ts_sampler_config *config, uint6
     make_grid(&s->sde, config, row->grid, times);
     ts_status status = begin(s, row->integrator, times, config->steps, seed, instance);
     if (!status)
-        status = run_steps(s, row, config->steps, x);
+        status = run_steps(s, row, times, config->steps, x);
     free(times);
     return status;
 }
@@ -197,7 +193,12 @@ static ts_status denoise(ts_sampler *s, double eps, float *x)
     TS_TRY(s->k->upload(s->device, s->times, &time, sizeof time));
     TS_TRY(ts_sampler_evaluate(s, x, s->times, NULL, &net));
     s->evaluations++;
-    return ts_sampler_combine(s, s->count, 2, &c, (const float *[]){x, net}, x);
+    TS_TRY(ts_sampler_combine(s, s->count, 2, &c, (const float *[]){x, net}, x));
+    bool finite;
+    TS_TRY(is_finite(s, x, &finite));
+    return finite ? NULL
+                  : ts_error(TS_NOT_FINITE, "the samples are not finite behind the denoising step at t = %g",
+                             eps);
 }
 
 static ts_status check(const ts_sampler_config *config)

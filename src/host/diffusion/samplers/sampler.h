@@ -13,6 +13,7 @@
 #ifndef TS_DIFFUSION_SAMPLERS_SAMPLER_H
 #define TS_DIFFUSION_SAMPLERS_SAMPLER_H
 
+#include <signal.h>
 #include "base/kinds.h"
 #include "diffusion/score.h"
 
@@ -50,8 +51,12 @@ typedef struct ts_sampler ts_sampler;
 
 /* Buffers for one score's batch size. */
 ts_status ts_sampler_create(ts_score *score, const ts_sde *sde, ts_sampler **sampler);
+/* Runs end between two steps, with TS_INTERRUPTED, once *stop is not zero; NULL: never.  A signal handler may set
+ * it. */
+void ts_sampler_stop_at(ts_sampler *sampler, const volatile sig_atomic_t *stop);
 /* Integrates x [n,d] (device, float32) in place from T to eps. Noise: TS_STREAM_SAMPLER of (seed, instance);
- * the step number is the integrator's. *nfe gets the network evaluations. */
+ * the step number is the integrator's. *nfe gets the network evaluations.  A state that is not finite ends it with
+ * TS_NOT_FINITE, at the latest behind the last step. */
 ts_status ts_sampler_run(ts_sampler *sampler, const ts_sampler_config *config, uint64_t seed,
                          uint32_t instance, float *x, int *nfe);
 /* The probability-flow ODE in either direction, from t0 to t1, by RK45; with `probe` (device [n,d]) it also

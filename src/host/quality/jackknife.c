@@ -1,0 +1,97 @@
+#include "quality/jackknife.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "data/permutation.h"
+
+/* The key of the groups, a constant: "jack". */
+#define GROUPS_KEY 0x6A61636Bu
+
+int ts_jackknife_groups(int64_t n)
+{
+    return n < TS_JACKKNIFE_GROUPS ? (int)n : TS_JACKKNIFE_GROUPS;
+}
+
+int64_t ts_jackknife_size(int64_t n, int group)
+{
+    const int groups = ts_jackknife_groups(n);
+    return n / groups + (group < n % groups);
+}
+
+ts_status ts_jackknife_assign(int64_t n, uint8_t *group)
+{
+    const int groups = ts_jackknife_groups(n);
+    uint32_t *order = n < UINT32_MAX ? malloc(sizeof *order * (size_t)n) : NULL;
+    if (!order)
+        return ts_error(TS_NO_MEMORY, "distances: no memory for %lld points", (long long)n);
+    ts_permutation(GROUPS_KEY, n, order);
+    for (int64_t i = 0; i < n; i++)
+        group[order[i]] = (uint8_t)(i % groups);
+    free(order);
+    return NULL;
+}
+
+double ts_jackknife_variance(int64_t n, double value, const double *without)
+{
+    const int groups = ts_jackknife_groups(n);
+    if (groups < 2)
+        return NAN;
+    double pseudo[TS_JACKKNIFE_GROUPS], mean = 0, variance = 0;
+    for (int k = 0; k < groups; k++) {
+        const double h = (double)n / (double)ts_jackknife_size(n, k);
+        pseudo[k] = h * value - (h - 1) * without[k];
+        mean += pseudo[k] / groups;
+    }
+    for (int k = 0; k < groups; k++) {
+        const double h = (double)n / (double)ts_jackknife_size(n, k);
+        variance += (pseudo[k] - mean) * (pseudo[k] - mean) / (h - 1) / groups;
+    }
+    return variance;
+}
+
+double ts_student(int freedom)
+{
+    /* Hill 1970 (Algorithm 396), from the normal quantile; the first two in closed form */
+    if (freedom <= 1)
+        return tan(0.475 * M_PI);
+    if (freedom == 2)
+        return sqrt(2 / (0.05 * 1.95) - 2);
+    const double n = freedom, p = 0.05, a = 1 / (n - 0.5), b = 48 / (a * a);
+    double c = ((20700 * a / b - 98) * a - 16) * a + 96.36;
+    const double d = ((94.5 / (b + c) - 3) / b + 1) * sqrt(a * M_PI / 2) * n;
+    double y = pow(d * p, 2 / n);
+    if (y > 0.05 + a) {
+        const double x = -1.9599639845400545;
+        y = x * x;
+        if (freedom < 5)
+            c += 0.3 * (n - 4.5) * (x + 0.6);
+        c += (((0.05 * d * x - 5) * x - 7) * x - 2) * x + b;
+        y = (((((0.4 * y + 6.3) * y + 36) * y + 94.5) / c - y - 3) / b + 1) * x;
+        y = expm1(a * y * y);
+    } else {
+        y = ((1 / (((n + 6) / (n * y) - 0.089 * d - 0.822) * (n + 2) * 3) + 0.5 / (n + 4)) * y - 1) *
+                (n + 1) / (n + 2) +
+            1 / y;
+    }
+    return sqrt(n * y);
+}
+
+ts_distance ts_jackknife_interval(const ts_estimate *e)
+{
+    const double a = e->variance[0], b = e->variance[1], total = a + b;
+    ts_distance d = {e->value, total == 0 ? 0 : NAN};
+    if (total > 0) {
+        const double freedom = total * total / (a * a / (e->groups[0] - 1) + b * b / (e->groups[1] - 1));
+        d.half = ts_student((int)freedom) * sqrt(total);
+    }
+    return d;
+}
+
+ts_distance ts_jackknife_interval_of_square(const ts_estimate *estimate)
+{
+    ts_distance d = ts_jackknife_interval(estimate);
+    if (d.value > 0)
+        d.half += d.half * d.half / (4 * d.value);
+    return d;
+}
