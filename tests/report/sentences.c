@@ -155,7 +155,7 @@ void sentences_warn(void **state)
     r.bounds[6].kl_prior.mean = -0.001;
     page = page_of("w3", &r);
     expect(page,
-           "2 of 24 estimates of KL(<i>p<sub>T</sub></i>, start) are below zero, down to &minus;0.003 nats",
+           "2 of 24 estimates of KL(<i>p<sub>T</sub></i>, start) are below zero, down to &minus;0.0030 nats",
            true);
     free(page);
     ts_results_release(&r);

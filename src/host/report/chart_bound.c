@@ -151,7 +151,7 @@ bool ts_chart_bound(const ts_report *report, FILE *data, FILE *script)
     if (!any_known(r))
         return false;
     bound_data(report, data);
-    const int rows = ts_chart_legend(script, r->score_count * r->start_count, r->score_count > 1 ? 4 : 5);
+    const int rows = ts_chart_legend(script, r->score_count * r->start_count, r->score_count > 1 ? 2 : 4);
     fprintf(script,
             "set multiplot layout 1,2 margins 0.095,0.985,0.225,%.3f spacing 0.125,0\n"
             "set xrange [0:1.04]\nset xtics 0.2\n",

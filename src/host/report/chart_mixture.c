@@ -129,18 +129,17 @@ bool ts_chart_decomposition(const ts_report *report, FILE *data, FILE *script)
     const int hidden = decomposition_data(report, &highest, data);
     fprintf(
         script,
-        "set multiplot layout 1,2 margins 0.095,0.985,0.19,0.78 spacing 0.125,0\n"
+        "set multiplot layout 1,2 margins 0.095,0.985,0.225,0.78 spacing 0.125,0\n"
         "set xrange [0:1.04]\nset xtics 0.2\nset logscale y\nset yrange [%g:%g]\n"
-        "set key at graph 0.5, graph 1.3 center top vertical maxrows 4 samplen 2 spacing 1.05 font @small\n",
+        "set key at graph 0.5, graph 1.3 center top vertical maxrows 4 samplen 2 spacing (tex ? 1.5 : 1.05) font @small\n",
         LOWEST, 2 * highest);
     ts_gnuplot_x_label(script, "diffusion time {/:Italic T}");
     ts_gnuplot_powers(script, 'y');
     ts_gnuplot_y_label(script, "nats", 0.018);
     if (hidden) {
         fputs("set label 98 ", script);
-        ts_gnuplot_text(script, "%d estimate%s below the axis: noise around zero", hidden,
-                        hidden == 1 ? "" : "s");
-        fputs(" at graph 0.02, graph 0.04 left font @small front\n", script);
+        ts_gnuplot_text(script, "%d estimate%s below the left axis", hidden, hidden == 1 ? "" : "s");
+        fputs(" at screen 0.485, screen 0.025 right font @small\n", script);
     }
     shortfall_panel(r, script);
     fputs("unset label 98\nunset logscale y\nset format y '%g'\nset yrange [*:*]\n", script);
