@@ -100,6 +100,9 @@ void sentences_warn(void **state)
            true);
     expect(page, "Started from <b><i>N</i>", false);
     expect(page, "Started from <b>Glow</b>", true);
+    char *script = content_of("w1/charts/bound.gp");
+    assert_int_equal(count_of(script, "{/:Italic T}* = "), 1); /* nor does the chart tell it */
+    free(script);
     free(page);
     set_bound(&r, 1, 5);
     page = page_of("w1", &r);

@@ -75,7 +75,7 @@ static void mark_best(const ts_results *r, FILE *script)
 {
     for (int start = 0; start < r->start_count; start++) {
         const ts_best *best = ts_report_best(r, 0, start);
-        if (!best || !isfinite(best->T_star))
+        if (!best || !isfinite(best->T_star) || ts_report_worse_than_uniform(r, start))
             continue;
         /* a little apart, so that equal ones are both seen */
         const double x = best->T_star + 0.005 * start, y = 1.045 + 0.075 * row_of(r, start);

@@ -59,6 +59,8 @@ static void put_enhanced(FILE *script, const char *text)
     putc('\'', script);
 }
 
+#define LATEX_SPECIAL "%&#_$"
+
 static void put_latex(FILE *script, const char *text)
 {
     static const char italic[] = "{/:Italic ";
@@ -77,7 +79,7 @@ static void put_latex(FILE *script, const char *text)
         }
         if (depth > 0 && *text == '{')
             depth++;
-        if (depth == 0 && strchr("%&#_$", *text))
+        if (depth == 0 && strchr(LATEX_SPECIAL, *text))
             putc('\\', script);
         if (*text == '\'')
             putc('\'', script);
@@ -93,6 +95,10 @@ void ts_gnuplot_text(FILE *script, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    if (!strpbrk(text, LATEX_SPECIAL "{")) { /* the same for both */
+        put_enhanced(script, text);
+        return;
+    }
     fputs("(tex ? ", script);
     put_latex(script, text);
     fputs(" : ", script);
