@@ -185,15 +185,15 @@ cudnnStatus_t ts_cudnn_plan_make(const ts_cudnn_target *, const ts_cudnn_graph *
     card.plans++;
     plan->descriptor = &card.algorithms[(size_t)i];
     plan->workspace = a.workspace;
-    snprintf(plan->choice, sizeof plan->choice, "%d 2=7", 40 + i);
+    snprintf(plan->algorithm, sizeof plan->choice, "%d 2=7", 40 + i);
     return CUDNN_STATUS_SUCCESS;
 }
-int ts_cudnn_configuration_of(const ts_cudnn_graph *graph, const char *choice, size_t length)
+int ts_cudnn_configuration_of(const ts_cudnn_graph *graph, const char *algorithm, size_t length)
 {
     char text[TS_CUDNN_TEXT];
     for (int i = 0; i < graph->count; i++) {
         snprintf(text, sizeof text, "%d 2=7", 40 + i);
-        if (std::string(choice, length) == text)
+        if (std::string(algorithm, length) == text)
             return i;
     }
     return -1;
