@@ -1,9 +1,17 @@
 #include "made_up.h"
 
 #include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/safetensors.h"
 
 static const double times[] = {1.0, 0.8, 0.6, 0.4, 0.2, 0.1};
 enum { TIMES = 6 };
@@ -13,67 +21,68 @@ static double beta_integral(double t)
     return 0.1 * t + 9.95 * t * t;
 }
 
-static ts_result_row made_up_row(double T, const char *prior, const char *score, const char *sampler,
-                                 bool mixture)
+static void make_up_bound(ts_bound_row *row, bool mixture)
 {
-    const bool normal = !strcmp(prior, "normal"), em = !strcmp(sampler, "em");
-    const double D = mixture ? 1 : 64, b = beta_integral(T), kl = D * (normal ? exp(-b) : 0.004);
-    const double entropy = 0.9 * D * exp(-0.7 * b), prior_term = entropy + kl;
-    const double diffusion = D - entropy + (!strcmp(score, "exact") ? 0 : 0.02 * T) * D;
-    ts_result_row row = {.T = T, .data = 297, .images = 256, .kl_prior = {NAN, NAN}, .K = {NAN, NAN}};
-    strcpy(row.prior, prior);
-    strcpy(row.score, score);
-    strcpy(row.sampler, sampler);
-    strcpy(row.frechet_features, mixture ? "coordinates" : "pixels");
-    row.terms.T = T;
-    row.terms.reconstruction = (ts_interval){mixture ? 2.3 : -20, 0.2};
-    row.terms.diffusion = (ts_interval){diffusion, 0.01 * D};
-    row.terms.prior = (ts_interval){prior_term, 0.004 * D};
-    row.terms.elbo = (ts_interval){row.terms.reconstruction.mean - prior_term - diffusion, 0.012 * D};
-    row.terms.bpd = (ts_interval){-row.terms.elbo.mean / (D * M_LN2), 0.012 / M_LN2};
+    const bool normal = row->start == TS_START_NORMAL;
+    const double T = row->T, D = mixture ? 1 : 64, b = beta_integral(T), kl = D * (normal ? exp(-b) : 0.004);
+    const double entropy = 0.9 * D * exp(-0.7 * b), prior = entropy + kl;
+    const double diffusion = D - entropy + (row->score == TS_SCORE_EXACT ? 0 : 0.02 * T) * D;
+    row->data = 297;
+    row->terms.reconstruction = (ts_interval){mixture ? 2.3 : -20, 0.2};
+    row->terms.diffusion = (ts_interval){diffusion, 0.01 * D};
+    row->terms.prior = (ts_interval){prior, 0.004 * D};
+    row->terms.elbo = (ts_interval){row->terms.reconstruction.mean - prior - diffusion, 0.012 * D};
+    row->terms.bpd = (ts_interval){-row->terms.elbo.mean / (D * M_LN2), 0.012 / M_LN2};
     if (mixture) {
-        row.kl_prior = (ts_interval){kl, 0.1 * kl + 1e-4};
-        row.K = (ts_interval){diffusion - 0.02 * T, 0.02};
+        row->kl_prior = (ts_interval){kl, 0.1 * kl + 1e-4};
+        row->K = (ts_interval){diffusion - 0.02 * T, 0.02};
     }
-    row.nfe = em ? 150 * T + 1 : 40 + 60 * T + (normal ? 20 : 0);
-    row.seconds_per_image = row.nfe * 1.1e-4;
-    row.sliced_wasserstein = (ts_interval){0.055 + 0.3 * kl / D + (em ? 0.004 : 0), 0.002};
-    row.frechet = 1.1 + 20 * kl / D + (em ? 0.1 : 0);
-    return row;
 }
 
-static void add_best(ts_results *r, const char *prior, const char *score, bool mixture)
+static void make_up_sample(ts_sample_row *row, const ts_bound_row *bound, bool mixture)
+{
+    const bool normal = bound->start == TS_START_NORMAL, em = row->sampler == TS_SAMPLER_EM;
+    const double T = bound->T, kl = normal ? exp(-beta_integral(T)) : 0.004;
+    row->images = 256;
+    row->nfe = em ? 150 * T + 1 : floor(40 + 60 * T + (normal ? 20 : 0));
+    row->seconds_per_image = (ts_interval){row->nfe * 1.1e-4, row->nfe * 1e-5};
+    row->sliced_wasserstein = (ts_interval){0.055 + 0.3 * kl + (em ? 0.004 : 0), 0.002};
+    row->frechet = (ts_interval){1.1 + 20 * kl + (em ? 0.1 : 0), 0.08};
+    row->frechet_features = mixture ? TS_FEATURES_COORDINATES : TS_FEATURES_PIXELS;
+}
+
+static void add_best(ts_results *r, int score, int start)
 {
     ts_best *best = &r->best[r->best_count++];
-    const double D = mixture ? 1 : 64;
-    strcpy(best->prior, prior);
-    strcpy(best->score, score);
+    const double half = 0.002 * r->h * r->w * r->c;
+    best->start = r->starts[start];
+    best->score = r->scores[score];
     best->count = TIMES;
     best->T = calloc(TIMES, sizeof(double));
     best->deficit = calloc(TIMES, sizeof(double));
     best->deficit_half = calloc(TIMES, sizeof(double));
     double highest = -INFINITY;
     for (int i = 0; i < TIMES; i++) {
-        const ts_result_row row = made_up_row(times[i], prior, score, "em", mixture);
+        const double elbo = ts_results_bound(r, score, i, start)->terms.elbo.mean;
         best->T[i] = times[i];
-        best->deficit[i] = row.terms.elbo.mean;
-        best->deficit_half[i] = 0.002 * D;
-        if (row.terms.elbo.mean > highest) {
-            highest = row.terms.elbo.mean;
+        best->deficit[i] = elbo;
+        if (elbo > highest) {
+            highest = elbo;
             best->T_best = times[i];
         }
     }
     for (int i = 0; i < TIMES; i++) {
         best->deficit[i] = highest - best->deficit[i];
+        best->deficit_half[i] = best->T[i] == best->T_best ? 0 : half;
         if (best->deficit[i] <= best->deficit_half[i])
             best->T_star = times[i];
     }
 }
 
-static void add_profile(ts_results *r, const char *score)
+static void add_profile(ts_results *r, ts_score_kind score)
 {
     ts_profile *profile = &r->profiles[r->profile_count++];
-    strcpy(profile->score, score);
+    profile->score = score;
     profile->count = 24;
     profile->bins = calloc(24, sizeof *profile->bins);
     for (int i = 0; i < 24; i++) {
@@ -86,18 +95,14 @@ static void add_profile(ts_results *r, const char *score)
     }
 }
 
-void made_up_results(bool mixture, ts_results *r)
+static void describe(ts_results *r, bool mixture)
 {
-    static const char *const images[] = {"normal", "glow"}, *const densities[] = {"normal", "mixture"},
-                             *const scores[] = {"network", "exact"}, *const samplers[] = {"em", "rk45"};
-    const char *const *priors = mixture ? densities : images;
-    memset(r, 0, sizeof *r);
     r->name = strdup("made up & <tested>");
     r->command = strdup("tstar sweep configs/made_up.yaml --out /tmp/a'b");
     r->version = strdup("0.1.0");
     r->device = strdup("a processor");
     r->date = strdup("2024-02-29 12:00 UTC");
-    r->config = strdup("run:\n  name: \"<made up>\"\n  seed: 1\n");
+    r->config = strdup("name: made_up\ndata:\n  kind: digits\n");
     r->seed = 1;
     r->threads = 2;
     r->h = r->w = mixture ? 1 : 8;
@@ -108,32 +113,72 @@ void made_up_results(bool mixture, ts_results *r)
     r->parameters = 123456;
     r->steps_per_unit = 150;
     r->train_steps = 4000;
-    r->projections = 256;
-    r->floor = (ts_floor){5, 0.048, 0.045, 0.052, 1.0, 0.9, 1.1};
-    r->rows = calloc(6 * TIMES * 2, sizeof *r->rows);
-    r->best = calloc(6, sizeof *r->best);
+    r->projections = mixture ? 1 : 256;
+    r->floor = (ts_floor){5, 256, {0.048, 0.003}, {1.0, 0.1}, 0.045, 0.052, 0.9, 1.1};
+}
+
+void made_up_results(bool mixture, ts_results *r)
+{
+    static const ts_score_kind scores[] = {TS_SCORE_NETWORK, TS_SCORE_EXACT};
+    static const ts_sampler_kind samplers[] = {TS_SAMPLER_EM, TS_SAMPLER_RK45};
+    const ts_start_kind starts[] = {TS_START_NORMAL, mixture ? TS_START_MIXTURE : TS_START_GLOW};
+    memset(r, 0, sizeof *r);
+    describe(r, mixture);
+    assert_null(ts_results_make(r, mixture ? 2 : 1, scores, TIMES, times, 2, starts, 2, samplers));
+    for (int i = 0; i < ts_results_bound_count(r); i++) {
+        make_up_bound(&r->bounds[i], mixture);
+        for (int k = 0; k < 2; k++)
+            make_up_sample(&r->samples[2 * i + k], &r->bounds[i], mixture);
+    }
+    r->best = calloc(4, sizeof *r->best);
     r->profiles = calloc(2, sizeof *r->profiles);
-    for (int s = 0; s < (mixture ? 2 : 1); s++) {
-        for (int i = 0; i < TIMES; i++)
-            for (int p = 0; p < 2; p++)
-                for (int k = 0; k < 2; k++)
-                    r->rows[r->row_count++] =
-                        made_up_row(times[i], priors[p], scores[s], samplers[k], mixture);
-        for (int p = 0; p < 2; p++)
-            add_best(r, priors[p], scores[s], mixture);
-        add_profile(r, scores[s]);
+    for (int score = 0; score < r->score_count; score++) {
+        for (int start = 0; start < 2; start++)
+            add_best(r, score, start);
+        add_profile(r, scores[score]);
     }
     r->fits = calloc(TIMES, sizeof *r->fits);
     for (int i = 0; i < TIMES && !mixture; i++)
-        r->fits[r->fit_count++] = (ts_fit_summary){times[i], 600, i == 2, 1.3};
+        r->fits[r->fit_count++] = (ts_fit_summary){TS_START_GLOW, times[i], 600, i == 2, 1.3, 12.5};
     r->phases = calloc(2, sizeof *r->phases);
     r->phases[r->phase_count++] = (ts_phase){"score network, 4000 steps", 61.5};
     r->phases[r->phase_count++] = (ts_phase){"Glow at T = 1, 600 steps", 10};
-    if (mixture) {
-        r->exact = calloc(20, sizeof *r->exact);
-        for (int i = 0; i < 20; i++) {
-            const double T = (i + 1) / 20.0, b = beta_integral(T);
-            r->exact[r->exact_count++] = (ts_exact_point){T, exp(-b), 1 - 0.9 * exp(-0.7 * b)};
-        }
+    r->exact = calloc(20, sizeof *r->exact);
+    for (int i = 0; i < 20 && mixture; i++) {
+        const double T = (i + 1) / 20.0, b = beta_integral(T);
+        r->exact[r->exact_count++] = (ts_exact_point){T, exp(-b), 1 - 0.9 * exp(-0.7 * b)};
     }
+}
+
+/* ---- stored ---- */
+
+static void save_samples(const ts_results *r, const char *folder, const char *name)
+{
+    const int64_t shape[4] = {20, (int64_t)r->h, (int64_t)r->w, (int64_t)r->c};
+    static float x[20 * 64];
+    char path[512];
+    for (int i = 0; i < 20 * 64; i++)
+        x[i] = (float)sin(0.1 * i);
+    snprintf(path, sizeof path, "%s/%s/%s.safetensors", folder, TS_SAMPLES_FOLDER, name);
+    ts_safetensors_writer *writer;
+    assert_null(ts_safetensors_create(path, &writer));
+    ts_safetensors_declare(writer, "x", TS_ST_F32, 4, shape);
+    assert_null(
+        ts_safetensors_append(writer, x, (size_t)(shape[0] * shape[1] * shape[2] * shape[3]) * sizeof *x));
+    assert_null(ts_safetensors_commit(writer));
+}
+
+void made_up_store(const ts_results *r, const char *folder)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", folder, TS_SAMPLES_FOLDER);
+    assert_null(ts_file_make_folder(path));
+    save_samples(r, folder, "data");
+    for (int i = 0; i < ts_results_bound_count(r) * r->sampler_count; i++) {
+        const ts_bound_row *row = &r->bounds[i / r->sampler_count];
+        char name[128];
+        ts_samples_name(row->T, row->start, row->score, r->samples[i].sampler, name);
+        save_samples(r, folder, name);
+    }
+    assert_null(ts_results_write_json(r, folder));
 }

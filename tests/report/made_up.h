@@ -2,9 +2,14 @@
 #ifndef TS_TESTS_REPORT_MADE_UP_H
 #define TS_TESTS_REPORT_MADE_UP_H
 
-#include "report/chart.h"
+#include "sweep/results.h"
 
-/* Image data, or a mixture on the line with two scores; two starts each. */
+/* Image data with the starts normal and glow, or a mixture on the line with two scores and the starts normal
+ * and mixture; two samplers each. */
 void made_up_results(bool mixture, ts_results *results);
+
+/* Stores what a sweep stores beside them in an existing folder: samples (8x8 images, or numbers) and
+ * sweep.json. */
+void made_up_store(const ts_results *results, const char *folder);
 
 #endif

@@ -1,64 +1,17 @@
 /*
- * Image grids, results as CSV and JSON, charts, and the page, on made-up results.
+ * Image grids, results as CSV and JSON, charts, and the page, on made-up results.  What foreign results may not do
+ * is in hostile.c, what the page says of which numbers in sentences.c.
  *
- * To add a case, fill results as made_up.h does, write them, read the files, and list the test in main.
+ * To add a case, fill results as made_up.h does, store them with run_folder, make the report, read the files, and list
+ * the test in main.
  */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#include <cmocka.h>
+#include "report_test.h"
+
 #include <png.h>
+#include <unistd.h>
 
 #include "base/file.h"
-#include "base/safetensors.h"
-#include "made_up.h"
 #include "report/png.h"
-#include "report/report.h"
-
-#define ASSERT_OK(expression)                                                                                \
-    do {                                                                                                     \
-        ts_status status_ = (expression);                                                                    \
-        if (status_)                                                                                         \
-            fail_msg("%s", ts_status_message(status_));                                                      \
-    } while (0)
-
-static char folder[] = "/tmp/tstar-test-report-XXXXXX";
-
-static const char *path_of(const char *name)
-{
-    static char path[8][256];
-    static int turn;
-    turn = (turn + 1) % 8;
-    snprintf(path[turn], sizeof path[turn], "%s/%s", folder, name);
-    return path[turn];
-}
-
-static char *content_of(const char *name)
-{
-    char *text;
-    size_t size;
-    ASSERT_OK(ts_file_read(path_of(name), (size_t)1 << 26, &text, &size));
-    return text;
-}
-
-static bool exists(const char *name)
-{
-    return access(path_of(name), F_OK) == 0;
-}
-
-static void expect_error(ts_status status, ts_code code, const char *part)
-{
-    assert_int_equal(ts_status_code(status), code);
-    assert_non_null(strstr(ts_status_message(status), part));
-    ts_status_free(status);
-}
 
 /* ---- PNG ---- */
 
@@ -109,52 +62,52 @@ static void grid_of_colours(void **state)
 
 /* ---- results ---- */
 
-static int count_of(const char *text, const char *part)
+static void expect_table(const char *name, const char *const *columns, int lines_expected)
 {
-    int count = 0;
-    for (const char *at = text; (at = strstr(at, part)); at += strlen(part))
-        count++;
-    return count;
-}
-
-static void csv_columns(void **state)
-{
-    (void)state;
-    ts_results r;
-    made_up_results(false, &r);
-    ASSERT_OK(ts_results_write_csv(&r, path_of("sweep.csv")));
-    char *text = content_of("sweep.csv");
-    const char *names[] = {"T",
-                           "prior",
-                           "elbo_nats",
-                           "elbo_ci95_nats",
-                           "bpd",
-                           "bpd_ci95",
-                           "prior_nats",
-                           "diffusion_nats",
-                           "reconstruction_nats",
-                           "sampler",
-                           "nfe",
-                           "seconds_per_image",
-                           "sliced_wasserstein",
-                           "frechet"};
-    char header[2048];
+    char *text = content_of(name), header[2048];
     snprintf(header, sizeof header, ",%.*s,", (int)strcspn(text, "\r\n"), text);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (; *columns; columns++) {
         char wanted[64];
-        snprintf(wanted, sizeof wanted, ",%s,", names[i]);
-        assert_non_null(strstr(header, wanted));
+        snprintf(wanted, sizeof wanted, ",%s,", *columns);
+        assert_int_equal(count_of(header, wanted), 1);
     }
-    /* every line has as many fields as the header; one line a T, start and sampler */
+    /* every line has as many fields as the header */
     const int commas = count_of(header, ",") - 2;
     int lines = 0;
     for (char *line = strtok(text, "\r\n"); line; line = strtok(NULL, "\r\n")) {
         assert_int_equal(count_of(line, ","), commas);
         lines++;
     }
-    assert_int_equal(lines, 1 + r.row_count);
-    assert_int_equal(r.row_count, 6 * 2 * 2);
+    assert_int_equal(lines, 1 + lines_expected);
     free(text);
+}
+
+static void csv_columns(void **state)
+{
+    (void)state;
+    static const char *const bound[] =
+        {"T",   "start",    "score",      "elbo_nats",      "elbo_ci95_nats",
+         "bpd", "bpd_ci95", "prior_nats", "diffusion_nats", "reconstruction_nats",
+         NULL},
+                             *const samples[] = {"T",
+                                                 "start",
+                                                 "score",
+                                                 "sampler",
+                                                 "nfe",
+                                                 "seconds_per_image",
+                                                 "seconds_per_image_ci95",
+                                                 "sliced_wasserstein",
+                                                 "sliced_wasserstein_ci95",
+                                                 "frechet",
+                                                 "frechet_ci95",
+                                                 NULL};
+    ts_results r;
+    made_up_results(false, &r);
+    ASSERT_OK(ts_results_write_csv(&r, path_of(".")));
+    expect_table("bound.csv", bound, 6 * 2);
+    expect_table("samples.csv", samples, 6 * 2 * 2);
+    expect_table("sweep.csv", bound, 6 * 2 * 2);
+    expect_table("sweep.csv", samples, 6 * 2 * 2);
     ts_results_release(&r);
 }
 
@@ -164,24 +117,28 @@ static void json_round_trip(void **state)
     for (int mixture = 0; mixture < 2; mixture++) {
         ts_results r, again;
         made_up_results(mixture, &r);
-        ASSERT_OK(ts_results_write_json(&r, path_of("a.json")));
-        ASSERT_OK(ts_results_read_json(path_of("a.json"), &again));
-        ASSERT_OK(ts_results_write_json(&again, path_of("b.json")));
-        char *a = content_of("a.json"), *b = content_of("b.json");
+        ASSERT_OK(ts_results_write_json(&r, path_of(".")));
+        char *a = content_of("sweep.json");
+        ASSERT_OK(ts_results_read(path_of("."), &again));
+        ASSERT_OK(ts_results_write_json(&again, path_of(".")));
+        char *b = content_of("sweep.json");
         assert_string_equal(a, b);
-        assert_int_equal(again.row_count, r.row_count);
-        for (int i = 0; i < r.row_count; i++) {
-            assert_true(again.rows[i].terms.elbo.mean == r.rows[i].terms.elbo.mean);
-            assert_int_equal(isnan(again.rows[i].K.mean), !mixture);
+        assert_int_equal(ts_results_bound_count(&again), ts_results_bound_count(&r));
+        for (int i = 0; i < ts_results_bound_count(&r); i++) {
+            assert_true(again.bounds[i].terms.elbo.mean == r.bounds[i].terms.elbo.mean);
+            assert_int_equal(again.bounds[i].start, r.bounds[i].start);
+            assert_int_equal(isnan(again.bounds[i].K.mean), !mixture);
+            for (int k = 2 * i; k < 2 * i + 2; k++) {
+                assert_int_equal(again.samples[k].sampler, r.samples[k].sampler);
+                assert_true(again.samples[k].frechet.half == r.samples[k].frechet.half);
+            }
         }
         assert_int_equal(again.best[0].count, 6);
         assert_true(again.best[1].deficit_half[3] == r.best[1].deficit_half[3]);
         assert_int_equal(again.profiles[0].count, 24);
         assert_int_equal(again.exact_count, r.exact_count);
-        const ts_result_row *row = ts_results_find(&again, 0.4, "normal", NULL, "rk45");
-        assert_non_null(row);
-        assert_string_equal(row->sampler, "rk45");
-        assert_null(ts_results_find(&again, 0.45, "normal", NULL, "rk45"));
+        assert_int_equal(ts_results_T_index(&again, 0.4), 3);
+        assert_int_equal(ts_results_T_index(&again, 0.45), -1);
         free(a);
         free(b);
         ts_results_release(&r);
@@ -189,30 +146,26 @@ static void json_round_trip(void **state)
     }
 }
 
-static void write_text(const char *name, const char *text)
-{
-    ASSERT_OK(ts_file_write(path_of(name), text, strlen(text)));
-}
-
 static void json_mistakes(void **state)
 {
     (void)state;
     ts_results r;
-    expect_error(ts_results_read_json(path_of("none.json"), &r), TS_NOT_FOUND, "none.json");
-    write_text("bad.json", "{\"name\": \"x\",\n \"rows\": [}");
-    expect_error(ts_results_read_json(path_of("bad.json"), &r), TS_FORMAT, "bad.json:2");
-    write_text("bad.json", "[1]");
-    expect_error(ts_results_read_json(path_of("bad.json"), &r), TS_FORMAT, "bad.json");
+    unlink(path_of("sweep.json"));
+    expect_error(ts_results_read(path_of("."), &r), TS_NOT_FOUND, "sweep.json");
+    write_text("sweep.json", "{\"name\": \"x\",\n \"bound\": [}");
+    expect_error(ts_results_read(path_of("."), &r), TS_FORMAT, "sweep.json:2");
+    write_text("sweep.json", "[1]");
+    expect_error(ts_results_read(path_of("."), &r), TS_FORMAT, "sweep.json");
     made_up_results(false, &r);
-    ASSERT_OK(ts_results_write_json(&r, path_of("bad.json")));
+    ASSERT_OK(ts_results_write_json(&r, path_of(".")));
     ts_results_release(&r);
-    char *text = content_of("bad.json");
+    char *text = content_of("sweep.json");
     text[strlen(text) / 2] = 0; /* cut short */
-    write_text("bad.json", text);
-    expect_error(ts_results_read_json(path_of("bad.json"), &r), TS_FORMAT, "bad.json");
+    write_text("sweep.json", text);
+    expect_error(ts_results_read(path_of("."), &r), TS_FORMAT, "sweep.json");
     free(text);
-    write_text("bad.json", "{\"name\": 3}");
-    expect_error(ts_results_read_json(path_of("bad.json"), &r), TS_FORMAT, "'name'");
+    write_text("sweep.json", "{\"name\": 3}");
+    expect_error(ts_results_read(path_of("."), &r), TS_FORMAT, "'name'");
 }
 
 /* ---- charts ---- */
@@ -221,92 +174,129 @@ static void charts_without_gnuplot(void **state)
 {
     (void)state;
     ts_results r;
-    bool drawn = true;
+    ts_report_result result = {.charts = true};
     made_up_results(false, &r);
+    run_folder("undrawn", &r);
     char *path = strdup(getenv("PATH"));
-    setenv("PATH", folder, 1);
-    ts_status status = ts_charts_draw(&r, NULL, path_of("undrawn"), &drawn);
+    setenv("PATH", path_of("undrawn"), 1);
+    ts_status status = ts_report_make(path_of("undrawn"), &result);
     setenv("PATH", path, 1);
     free(path);
     ASSERT_OK(status);
-    assert_false(drawn);
-    assert_true(exists("undrawn/bound.gp"));
-    assert_true(exists("undrawn/bound.dat"));
-    assert_false(exists("undrawn/bound.svg"));
+    assert_false(result.charts);
+    assert_true(exists("undrawn/charts/bound.gp"));
+    assert_true(exists("undrawn/charts/bound.dat"));
+    assert_false(exists("undrawn/charts/bound.svg"));
+    char *page = content_of("undrawn/report.html");
+    assert_null(strstr(page, "<svg"));
+    free(page);
     ts_results_release(&r);
+}
+
+static void expect_drawn(const char *run, const char *chart)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%s/charts/%s.svg", run, chart);
+    char *svg = content_of(name);
+    assert_non_null(strstr(svg, "</svg>"));
+    free(svg);
+    static const char *const pdfs[] = {".pdf", "-latex.pdf"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(name, sizeof name, "%s/charts/%s%s", run, chart, pdfs[i]);
+        char *pdf = content_of(name);
+        assert_memory_equal(pdf, "%PDF", 4);
+        free(pdf);
+    }
+    /* LaTeX gets none of gnuplot's own markup */
+    snprintf(name, sizeof name, "%s/charts/%s-latex.tex", run, chart);
+    char *tex = content_of(name);
+    assert_non_null(strstr(tex, "\\begin{picture}"));
+    assert_null(strstr(tex, "{/:"));
+    assert_null(strstr(tex, "{%L}"));
+    free(tex);
+}
+
+static void write_logs(const char *run)
+{
+    char name[128];
+    /* lines that are none, and steps that do not go on, are passed over */
+    snprintf(name, sizeof name, "%s/log.jsonl", run);
+    write_text(name, "{\"step\": 50, \"loss\": 0.75, \"gradient_norm\": 2}\nno JSON\n"
+                     "{\"step\": 100, \"loss\": -nan}\n{\"step\": 40, \"loss\": 9}\n[3]\n\n"
+                     "{\"step\": 150, \"loss\": null, \"gradient_norm\": 1.5}\n"
+                     "{\"step\": 4000, \"loss\": 0.25, \"gradient_norm\": 1}\n{\"step\": 4050, \"lo");
+    snprintf(name, sizeof name, "%s/T0.4", run);
+    ASSERT_OK(ts_file_make_folder(path_of(name)));
+    snprintf(name, sizeof name, "%s/T0.4/log.jsonl", run);
+    write_text(name,
+               "{\"step\": 50, \"loss\": 0.5, \"gradient_norm\": 3}\n{\"step\": 4000, \"loss\": 0.3}\n");
 }
 
 static void charts_drawn(void **state)
 {
     (void)state;
-    static const char *const images[] = {"bound", "terms", "cost", "profile"};
-    static const char *const mixture[] = {"bound", "cost", "profile", "decomposition", "samples_1d"};
-    float x[400], y[400];
-    for (int i = 0; i < 400; i++) {
-        x[i] = (float)sin(i) + (i % 2 ? 1.0f : -1.0f);
-        y[i] = x[i] * 1.2f;
-    }
-    const struct ts_chart_set sets[] = {{0.4, "mixture", y, 400}, {1.0, "normal", x, 400}};
-    const ts_chart_samples samples = {x, 400, 1, 2, sets};
+    static const char *const images[] = {"bound", "terms", "cost", "profile", "training", NULL},
+                             *const mixture[] = {"bound",         "cost",       "profile", "training",
+                                                 "decomposition", "samples_1d", NULL};
     for (int m = 0; m < 2; m++) {
         ts_results r;
-        bool drawn;
+        ts_report_result result;
+        const char *name = m ? "mixture" : "images";
         made_up_results(m, &r);
-        ASSERT_OK(ts_charts_draw(&r, m ? &samples : NULL, path_of(m ? "mixture" : "images"), &drawn));
+        run_folder(name, &r);
+        write_logs(name);
+        ASSERT_OK(ts_report_make(path_of(name), &result));
         ts_results_release(&r);
-        if (!drawn) {
+        if (!result.charts) {
             print_message("gnuplot is not installed: drawing is not tested\n");
             skip();
         }
-        for (int i = 0; i < (m ? 5 : 4); i++) {
-            char name[64];
-            snprintf(name, sizeof name, "%s/%s.svg", m ? "mixture" : "images", m ? mixture[i] : images[i]);
-            char *svg = content_of(name);
-            assert_non_null(strstr(svg, "</svg>"));
-            free(svg);
-            strcpy(strrchr(name, '.'), ".pdf");
-            char *pdf = content_of(name);
-            assert_memory_equal(pdf, "%PDF", 4);
-            free(pdf);
-        }
+        for (const char *const *chart = m ? mixture : images; *chart; chart++)
+            expect_drawn(name, *chart);
     }
-    assert_false(exists("mixture/terms.svg")); /* densities have nothing to stack */
-    assert_false(exists("images/decomposition.gp"));
+    assert_false(exists("mixture/charts/terms.svg")); /* densities have nothing to stack */
+    assert_false(exists("images/charts/decomposition.gp"));
+    char *data = content_of("images/charts/training.dat");
+    assert_non_null(strstr(data, "# curve0\n50 0.75 2 \n150 NaN 1.5 \n4000 0.25 1 \n"));
+    assert_non_null(strstr(data, "# curve1\n50 0.5 3 \n4000 0.3 NaN \n"));
+    free(data);
+    /* what the axis leaves out is told, with its value; T = 0.1 and 0.2 from N(0, I) */
+    char *script = content_of("images/charts/bound.gp");
+    assert_non_null(strstr(script, "points beyond the axis: "));
+    free(script);
+}
+
+/* A chart of older results does not stay, and no file of the folder is drawn from. */
+static void charts_of_before(void **state)
+{
+    (void)state;
+    ts_results r;
+    ts_report_result result;
+    made_up_results(false, &r);
+    run_folder("before", &r);
+    ASSERT_OK(ts_file_make_folder(path_of("before/charts")));
+    write_text("before/charts/decomposition.svg", "<svg>of before</svg>");
+    ASSERT_OK(ts_report_make(path_of("before"), &result));
+    assert_false(exists("before/charts/decomposition.svg"));
+    char *page = content_of("before/report.html");
+    assert_null(strstr(page, "of before"));
+    free(page);
+    ts_results_release(&r);
 }
 
 /* ---- the page ---- */
-
-static void save_samples(const char *name)
-{
-    static float x[20 * 64];
-    char path[256];
-    for (int i = 0; i < 20 * 64; i++)
-        x[i] = (float)sin(0.1 * i);
-    snprintf(path, sizeof path, "%s/%s.safetensors", path_of(TS_REPORT_SAMPLES), name);
-    ts_safetensors_writer *writer;
-    ASSERT_OK(ts_safetensors_create(path, &writer));
-    ts_safetensors_declare(writer, "x", TS_ST_F32, 4, (const int64_t[]){20, 8, 8, 1});
-    ASSERT_OK(ts_safetensors_append(writer, x, sizeof x));
-    ASSERT_OK(ts_safetensors_commit(writer));
-}
 
 static void page(void **state)
 {
     (void)state;
     ts_results r;
     ts_report_result result;
-    expect_error(ts_report_make(folder, &result), TS_NOT_FOUND, "no finished sweep");
+    unlink(path_of("sweep.json"));
+    expect_error(ts_report_make(path_of("."), &result), TS_NOT_FOUND, "no finished sweep");
     made_up_results(false, &r);
-    ASSERT_OK(ts_results_write_json(&r, path_of("sweep.json")));
-    ASSERT_OK(ts_file_make_folder(path_of(TS_REPORT_SAMPLES)));
-    save_samples("data");
-    for (int i = 0; i < r.row_count; i++) {
-        char name[128];
-        ts_report_samples_name(r.rows[i].T, r.rows[i].prior, r.rows[i].score, r.rows[i].sampler, name);
-        save_samples(name);
-    }
-    ASSERT_OK(ts_report_make(folder, &result));
-    char *text = content_of("report.html");
+    run_folder("page", &r);
+    ASSERT_OK(ts_report_make(path_of("page"), &result));
+    char *text = content_of("page/report.html");
     /* one file that asks for nothing else */
     assert_null(strstr(text, "<script"));
     assert_null(strstr(text, "<link"));
@@ -320,47 +310,44 @@ static void page(void **state)
     assert_null(strstr(text, "<tested>"));
     assert_non_null(strstr(text, "made up &amp; &lt;tested&gt;"));
     assert_non_null(strstr(text, "tstar sweep configs/made_up.yaml"));
-    /* the coarser discretisation is told */
-    assert_non_null(strstr(text, "took 150 steps a unit of time"));
-    assert_non_null(strstr(text, "<i>T</i>* = "));
-    assert_int_equal(count_of(text, "<table"), count_of(text, "</table>"));
-    assert_int_equal(count_of(text, "<div"), count_of(text, "</div>"));
-    assert_int_equal(count_of(text, "<tr"), count_of(text, "</tr>"));
-    assert_true(exists("grids/data.png"));
-    assert_true(exists("grids/T0.4_glow_network_em.png"));
-    free(text);
+    static const char *const elements[] = {"table", "div", "tr", "ul", "figure"};
+    for (size_t i = 0; i < sizeof elements / sizeof *elements; i++) {
+        char begin[16], end[16];
+        snprintf(begin, sizeof begin, "<%s", elements[i]);
+        snprintf(end, sizeof end, "</%s>", elements[i]);
+        assert_int_equal(count_of(text, begin), count_of(text, end));
+    }
+    assert_non_null(strstr(text, "prefers-color-scheme:dark"));
+    assert_true(exists("page/grids/data.png"));
+    assert_true(exists("page/grids/T0.4_glow_network_em.png"));
     /* made again it is the same */
-    char *first = content_of("report.html");
-    ASSERT_OK(ts_report_make(folder, &result));
-    char *second = content_of("report.html");
-    if (!result.charts)
-        assert_string_equal(first, second);
-    free(first);
-    free(second);
+    ASSERT_OK(ts_report_make(path_of("page"), &result));
+    char *again = content_of("page/report.html");
+    assert_string_equal(text, again);
+    free(text);
+    free(again);
     ts_results_release(&r);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(grid_pixels),   cmocka_unit_test(grid_of_colours),
-        cmocka_unit_test(csv_columns),   cmocka_unit_test(json_round_trip),
-        cmocka_unit_test(json_mistakes), cmocka_unit_test(charts_without_gnuplot),
-        cmocka_unit_test(charts_drawn),  cmocka_unit_test(page),
+        cmocka_unit_test(grid_pixels),
+        cmocka_unit_test(grid_of_colours),
+        cmocka_unit_test(csv_columns),
+        cmocka_unit_test(json_round_trip),
+        cmocka_unit_test(json_mistakes),
+        cmocka_unit_test(charts_without_gnuplot),
+        cmocka_unit_test(charts_drawn),
+        cmocka_unit_test(charts_of_before),
+        cmocka_unit_test(page),
+        cmocka_unit_test(hostile_texts),
+        cmocka_unit_test(hostile_words),
+        cmocka_unit_test(hostile_numbers),
+        cmocka_unit_test(hostile_files),
+        cmocka_unit_test(opens_that_fail),
+        cmocka_unit_test(sentences_of_a_good_run),
+        cmocka_unit_test(sentences_warn),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -39,7 +39,7 @@ static const chart charts[TS_CHARTS] = {
      "Where the network errs: its held-out squared error over time (left; predicting zero would score 1), and "
      "the integrand of the diffusion term (right), whose integral up to <i>T</i> is that term."},
     {"training", ts_chart_training, 920, 400,
-     "How training went, by its log: loss and gradient norm over steps, each point the mean since the last. "
+     "How training went, by its log: loss (the mean since the point before) and gradient norm over steps. "
      "Right: what it came to, the bound on held-out data at its best <i>T</i> with its 95&nbsp;% interval."},
     {"decomposition", ts_chart_decomposition, 920, 440,
      "The bound falls short of the entropy by <i>G</i>(<i>T</i>) = <i>I</i>(<i>T</i>) &minus; "

@@ -75,7 +75,7 @@ static void mark_best(const ts_results *r, FILE *script)
 {
     for (int start = 0; start < r->start_count; start++) {
         const ts_best *best = ts_report_best(r, 0, start);
-        if (!best || !isfinite(best->T_star))
+        if (!best || !isfinite(best->T_star) || ts_report_worse_than_uniform(r, start))
             continue;
         /* a little apart, so that equal ones are both seen */
         const double x = best->T_star + 0.005 * start, y = 1.045 + 0.075 * row_of(r, start);
@@ -137,11 +137,21 @@ static void plot(const char *prefix, const ts_chart_series *series, bool first, 
     ts_gnuplot_text(script, "%s", series->title);
 }
 
+static bool any_known(const ts_results *r)
+{
+    for (int i = 0; i < ts_results_bound_count(r); i++)
+        if (isfinite(r->bounds[i].terms.bpd.mean))
+            return true;
+    return false;
+}
+
 bool ts_chart_bound(const ts_report *report, FILE *data, FILE *script)
 {
     const ts_results *r = report->results;
+    if (!any_known(r))
+        return false;
     bound_data(report, data);
-    const int rows = ts_chart_legend(script, r->score_count * r->start_count, r->score_count > 1 ? 4 : 5);
+    const int rows = ts_chart_legend(script, r->score_count * r->start_count, r->score_count > 1 ? 2 : 4);
     fprintf(script,
             "set multiplot layout 1,2 margins 0.095,0.985,0.225,%.3f spacing 0.125,0\n"
             "set xrange [0:1.04]\nset xtics 0.2\n",
@@ -209,7 +219,7 @@ bool ts_chart_terms(const ts_report *report, FILE *data, FILE *script)
     term terms[TERMS] = {
         {"reconstruction", "#7F7F7F", 0}, {"diffusion", "#56B4E9", 0}, {"prior", "#E69F00", 0}};
     double tallest = 0;
-    if (r->levels <= 0) /* of densities the terms have signs: nothing to stack */
+    if (r->levels <= 0 || !any_known(r)) /* of densities the terms have signs: nothing to stack */
         return false;
     term_data(report, terms, &tallest, data);
     const int first = terms[RECONSTRUCTION].largest >= VISIBLE * tallest ? RECONSTRUCTION : DIFFUSION;

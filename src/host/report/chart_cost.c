@@ -78,9 +78,13 @@ typedef struct axis {
     double low, high;
 } axis;
 
+/* What is beyond is no distance, time or count that an axis is made for. */
+#define SMALLEST 1e-15
+#define LARGEST  1e15
+
 static void widen(axis *a, double value)
 {
-    if (isfinite(value) && value > 0) {
+    if (value > SMALLEST && value < LARGEST) {
         a->low = fmin(a->low, value);
         a->high = fmax(a->high, value);
     }
@@ -149,7 +153,7 @@ static void plot_labels(const ts_results *r, int start, int sampler, const axis 
     block_of(r, start, sampler, block);
     fprintf(
         script,
-        "'cost.dat' index '%s' using %d:%d:(sprintf('%%g', $1)) with labels font @small %s textcolor '%s' "
+        "'cost.dat' index '%s' using %d:%d:(sprintf(tex ? '\\scriptsize %%g' : '%%g', $1)) with labels font @small %s textcolor '%s' "
         "notitle, \\\n  ",
         block, column_of(x->q), column_of(y->q), corners[(start + 2 * sampler) % 4],
         ts_chart_start_of(r, start).color);

@@ -20,7 +20,7 @@ static bool has_K(const ts_results *r)
 
 /* A value for a logarithmic axis with the ends of its interval; one that is not above LOWEST is left out and
  * counted. */
-static void log_interval(FILE *data, ts_interval value, int *hidden)
+static void log_interval(FILE *data, ts_interval value, int *hidden, double *highest)
 {
     const double half = isfinite(value.half) ? value.half : 0;
     const bool shown = value.mean > LOWEST;
@@ -28,6 +28,7 @@ static void log_interval(FILE *data, ts_interval value, int *hidden)
     ts_gnuplot_value(data, shown ? fmax(value.mean - half, 0.1 * LOWEST) : NAN);
     ts_gnuplot_value(data, shown ? value.mean + half : NAN);
     *hidden += value.mean <= LOWEST;
+    *highest = fmax(*highest, value.mean + half);
 }
 
 /* A start whose divergence is nothing but zeros has no line. */
@@ -39,7 +40,7 @@ static bool is_apart(const ts_results *r, int start)
     return false;
 }
 
-static int decomposition_data(const ts_report *report, FILE *data)
+static int decomposition_data(const ts_report *report, double *highest, FILE *data)
 {
     const ts_results *r = report->results;
     int hidden = 0;
@@ -53,12 +54,13 @@ static int decomposition_data(const ts_report *report, FILE *data)
         for (int k = 0; k < r->T_count; k++) {
             const ts_bound_row *row = ts_results_bound(r, score, report->ascending[k], start);
             ts_gnuplot_value(data, row->T);
-            log_interval(data, row->kl_prior, &here);
+            log_interval(data, row->kl_prior, &here, highest);
             ts_gnuplot_value(data, row->K.mean);
             ts_gnuplot_value(data, row->K.half);
             const double error = row->terms.diffusion.mean - row->K.mean;
             ts_gnuplot_value(data, error > LOWEST ? error : NAN);
             error_here += error <= LOWEST;
+            *highest = fmax(*highest, error);
             ts_gnuplot_line_end(data);
         }
         if (score == 0 && is_apart(r, start))
@@ -69,6 +71,7 @@ static int decomposition_data(const ts_report *report, FILE *data)
     if (r->exact_count > 0) {
         ts_gnuplot_block(data, "exact", "T, KL(p_T, N(0, I)), K(T) by quadrature, nats");
         for (int i = 0; i < r->exact_count; i++) {
+            *highest = fmax(*highest, r->exact[i].kl_normal);
             ts_gnuplot_value(data, r->exact[i].T);
             ts_gnuplot_value(data, r->exact[i].kl_normal);
             ts_gnuplot_value(data, r->exact[i].K);
@@ -122,21 +125,21 @@ bool ts_chart_decomposition(const ts_report *report, FILE *data, FILE *script)
     const ts_results *r = report->results;
     if (!has_K(r))
         return false;
-    const int hidden = decomposition_data(report, data);
+    double highest = 10 * LOWEST;
+    const int hidden = decomposition_data(report, &highest, data);
     fprintf(
         script,
-        "set multiplot layout 1,2 margins 0.095,0.985,0.19,0.78 spacing 0.125,0\n"
-        "set xrange [0:1.04]\nset xtics 0.2\nset logscale y\nset yrange [%g:*]\n"
-        "set key at graph 0.5, graph 1.3 center top vertical maxrows 4 samplen 2 spacing 1.05 font @small\n",
-        LOWEST);
+        "set multiplot layout 1,2 margins 0.095,0.985,0.225,0.78 spacing 0.125,0\n"
+        "set xrange [0:1.04]\nset xtics 0.2\nset logscale y\nset yrange [%g:%g]\n"
+        "set key at graph 0.5, graph 1.3 center top vertical maxrows 4 samplen 2 spacing (tex ? 1.5 : 1.05) font @small\n",
+        LOWEST, 2 * highest);
     ts_gnuplot_x_label(script, "diffusion time {/:Italic T}");
     ts_gnuplot_powers(script, 'y');
     ts_gnuplot_y_label(script, "nats", 0.018);
     if (hidden) {
         fputs("set label 98 ", script);
-        ts_gnuplot_text(script, "%d estimate%s below the axis: noise around zero", hidden,
-                        hidden == 1 ? "" : "s");
-        fputs(" at graph 0.02, graph 0.04 left font @small front\n", script);
+        ts_gnuplot_text(script, "%d estimate%s below the left axis", hidden, hidden == 1 ? "" : "s");
+        fputs(" at screen 0.485, screen 0.025 right font @small\n", script);
     }
     shortfall_panel(r, script);
     fputs("unset label 98\nunset logscale y\nset format y '%g'\nset yrange [*:*]\n", script);
@@ -291,6 +294,8 @@ bool ts_chart_samples_1d(const ts_report *report, FILE *data, FILE *script)
     if (!any_drawn(report) || held_out->h * held_out->w * held_out->c != 1)
         return false;
     const range x = range_of(held_out, 1, 0);
+    if (!isfinite(x.low) || !isfinite(x.high))
+        return false;
     fprintf(script, "set xrange [%.6g:%.6g]\nset yrange [0:*]\nset style fill solid 0.55 noborder\n", x.low,
             x.high);
     panels(report, &x, 1, histogram, "x, density", "samples_1d", "boxes",
@@ -305,6 +310,9 @@ bool ts_chart_samples_2d(const ts_report *report, FILE *data, FILE *script)
     if (!any_drawn(report) || d < 2)
         return false;
     const range ranges[2] = {range_of(held_out, d, 0), range_of(held_out, d, 1)};
+    for (int axis = 0; axis < 2; axis++)
+        if (!isfinite(ranges[axis].low) || !isfinite(ranges[axis].high))
+            return false;
     fprintf(script, "set xrange [%.6g:%.6g]\nset yrange [%.6g:%.6g]\n", ranges[0].low, ranges[0].high,
             ranges[1].low, ranges[1].high);
     panels(report, ranges, 2, scatter, "x1, x2", "samples_2d", "points pointtype 7 pointsize 0.16",

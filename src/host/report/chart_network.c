@@ -28,6 +28,7 @@ static void profile_panel(const ts_results *r, const char *columns, FILE *script
 bool ts_chart_profile(const ts_report *report, FILE *data, FILE *script)
 {
     const ts_results *r = report->results;
+    bool known = false;
     for (int i = 0; i < r->profile_count; i++) {
         const ts_profile *profile = &r->profiles[i];
         ts_gnuplot_block(data, ts_score_kind_words.word[profile->score],
@@ -35,6 +36,7 @@ bool ts_chart_profile(const ts_report *report, FILE *data, FILE *script)
                          "time, 95 % interval");
         for (int k = 0; k < profile->count; k++) {
             const ts_profile_bin *bin = &profile->bins[k];
+            known |= isfinite(bin->mse.mean) && bin->integrand.mean > 0;
             ts_gnuplot_value(data, sqrt(bin->t_low * bin->t_high));
             ts_gnuplot_value(data, bin->mse.mean);
             ts_gnuplot_value(data, bin->mse.half);
@@ -43,7 +45,7 @@ bool ts_chart_profile(const ts_report *report, FILE *data, FILE *script)
             ts_gnuplot_line_end(data);
         }
     }
-    if (r->profile_count == 0)
+    if (!known)
         return false;
     fputs("set multiplot layout 1,2 margins 0.095,0.985,0.2,0.9 spacing 0.125,0\nset logscale x\n", script);
     if (r->profile_count > 1)
@@ -93,15 +95,17 @@ static void curve_panel(const ts_report *report, int column, size_t member, FILE
     for (int i = 0; i < report->curve_count; i++)
         for (int k = 0; k < report->curves[i].count; k++) {
             const double value = *(const double *)((const char *)&report->curves[i].points[k] + member);
-            low = value > 0 ? fmin(low, value) : low;
-            high = fmax(high, value);
+            if (value > 1e-15 && value < 1e15) { /* what is beyond is cut off */
+                low = fmin(low, value);
+                high = fmax(high, value);
+            }
         }
-    if (high > 0) {
-        low *= 0.8;
-        high *= 1.25;
-        ts_gnuplot_log_tics(script, 'y', low, high);
-        fprintf(script, "set yrange [%.6g:%.6g]\n", low, high);
-    }
+    if (!(high > 0)) /* not logged: an empty panel */
+        low = high = 1;
+    low *= 0.8;
+    high *= 1.25;
+    ts_gnuplot_log_tics(script, 'y', low, high);
+    fprintf(script, "set yrange [%.6g:%.6g]\n", low, high);
     for (int i = 0; i < report->curve_count; i++) {
         fprintf(script,
                 "%s'training.dat' index 'curve%d' using 1:%d with lines linewidth 1.6 linecolor '%s' title ",

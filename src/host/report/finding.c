@@ -84,7 +84,7 @@ static void cost_of_short_times(const ts_report *report, FILE *page)
                 fputs(" and ", page);
             fprintf(page, "from %s ", name_of(r, start));
             if (T == told(r, start)->T_best)
-                fputs("nothing, it is the best", page);
+                fputs("nothing (it is the best)", page);
             else
                 ts_html_interval(page, 3, bits);
             first = false;

@@ -59,6 +59,8 @@ static void put_enhanced(FILE *script, const char *text)
     putc('\'', script);
 }
 
+#define LATEX_SPECIAL "%&#_$"
+
 static void put_latex(FILE *script, const char *text)
 {
     static const char italic[] = "{/:Italic ";
@@ -77,7 +79,7 @@ static void put_latex(FILE *script, const char *text)
         }
         if (depth > 0 && *text == '{')
             depth++;
-        if (depth == 0 && strchr("%&#_$", *text))
+        if (depth == 0 && strchr(LATEX_SPECIAL, *text))
             putc('\\', script);
         if (*text == '\'')
             putc('\'', script);
@@ -93,6 +95,10 @@ void ts_gnuplot_text(FILE *script, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    if (!strpbrk(text, LATEX_SPECIAL "{")) { /* the same for both */
+        put_enhanced(script, text);
+        return;
+    }
     fputs("(tex ? ", script);
     put_latex(script, text);
     fputs(" : ", script);
@@ -121,13 +127,17 @@ void ts_gnuplot_powers(FILE *script, char axis)
     fprintf(script, "set format %c (tex ? '$10^{%%L}$' : '10^{%%L}')\n", axis);
 }
 
+/* labelled, of an axis */
+enum { MOST_DECADES = 8 };
+
 void ts_gnuplot_log_tics(FILE *script, char axis, double low, double high)
 {
-    const bool narrow = high / low < 200;
+    const int first = (int)floor(log10(low)), last = (int)ceil(log10(high));
+    const int stride = 1 + (last - first) / MOST_DECADES;
     const char *separator = "";
     fprintf(script, "set %ctics (", axis);
-    for (int power = (int)floor(log10(low)); power <= (int)ceil(log10(high)); power++)
-        for (int k = 0; k < (narrow ? 3 : 1); k++) {
+    for (int power = first; power <= last; power += stride)
+        for (int k = 0; k < (high / low < 200 ? 3 : 1); k++) {
             const double value = (k == 0 ? 1 : k == 1 ? 2 : 5) * pow(10, power);
             if (value < low || value > high)
                 continue;

@@ -24,7 +24,8 @@ void ts_gnuplot_y_label(FILE *script, const char *text, double at);
 
 /* Tic labels as powers of ten. */
 void ts_gnuplot_powers(FILE *script, char axis);
-/* Tics at 1, 2 and 5 times the powers of ten within a logarithmic axis' range. */
+/* Tics at 1, 2 and 5 times the powers of ten within a logarithmic axis' range, of positive normal
+ * numbers. */
 void ts_gnuplot_log_tics(FILE *script, char axis, double low, double high);
 
 /* Begins a named block of data, `columns` for those who read it; in a script it is `index 'NAME'`. */

@@ -34,11 +34,12 @@ static void below_zero(const ts_results *r, FILE *page)
         count += kl < 0;
         lowest = fmin(lowest, kl);
     }
-    if (count > 0)
-        fprintf(page,
-                "<li>%d of %d estimates of KL(<i>p<sub>T</sub></i>, start) %s below zero, down to "
-                "&minus;%.2g nats. A KL divergence is not negative: they are noise around zero.</li>\n",
-                count, known, count == 1 ? "is" : "are", -lowest);
+    if (count == 0)
+        return;
+    fprintf(page, "<li>%d of %d estimates of KL(<i>p<sub>T</sub></i>, start) %s below zero, down to ", count,
+            known, count == 1 ? "is" : "are");
+    ts_html_scale(page, 2, (ts_interval){lowest, NAN});
+    fputs(" nats. A KL divergence is not negative: they are noise around zero.</li>\n", page);
 }
 
 /* ---- the network ---- */

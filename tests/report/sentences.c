@@ -1,0 +1,165 @@
+/* What the page says, and that it says it of these numbers only. */
+#include "report_test.h"
+
+static char *page_of(const char *name, ts_results *r)
+{
+    char file[64];
+    ts_report_result result;
+    run_folder(name, r);
+    /* no pictures: they take time and say nothing */
+    char *path = strdup(getenv("PATH"));
+    setenv("PATH", path_of(name), 1);
+    ts_status status = ts_report_make(path_of(name), &result);
+    setenv("PATH", path, 1);
+    free(path);
+    ASSERT_OK(status);
+    snprintf(file, sizeof file, "%s/report.html", name);
+    return content_of(file);
+}
+
+static void expect(const char *page, const char *sentence, bool there)
+{
+    if (!strstr(page, sentence) == there)
+        fail_msg("the page %s '%s'", there ? "does not say" : "says", sentence);
+}
+
+void sentences_of_a_good_run(void **state)
+{
+    (void)state;
+    ts_results r;
+    made_up_results(false, &r);
+    char *page = page_of("good", &r);
+    /* T* of both starts, with the numbers of the results */
+    char wanted[256];
+    for (int start = 0; start < 2; start++) {
+        const ts_best *best = &r.best[start];
+        const ts_bound_row *row = ts_results_bound(&r, 0, ts_results_T_index(&r, best->T_best), start);
+        snprintf(wanted, sizeof wanted,
+                 "<i>T</i>&nbsp;=&nbsp;%g (%.3f&nbsp;<small>&plusmn;&nbsp;%.3f</small>", best->T_best,
+                 row->terms.bpd.mean, row->terms.bpd.half);
+        expect(page, wanted, true);
+        snprintf(wanted, sizeof wanted, "<b><i>T</i>*&nbsp;=&nbsp;%g</b>", best->T_star);
+        expect(page, wanted, true);
+    }
+    /* what T* saves is evaluations, in proportion only because of the fixed step; seconds are one timing */
+    snprintf(wanted, sizeof wanted, "Euler&ndash;Maruyama takes %.0f network evaluations for a sample",
+             150 * r.best[1].T_star + 1);
+    expect(page, wanted, true);
+    expect(page, "because its step length is fixed (150 steps a unit of time)", true);
+    expect(page, "in one timing an image took", true);
+    expect(page, "took 150 steps a unit of time", true);
+    expect(page, "(297 data)", true);
+    expect(page, "<i>n</i>&nbsp;=&nbsp;256 samples", true);
+    expect(page, "at the same <i>n</i>, and samples may come out below them", true);
+    expect(page, "One seed (1)", true);
+    /* too strong, or not of this run */
+    static const char *const never[] = {
+        "perfect sampler",  "unavoidable",   "times faster",      "faster",       "worse than uniform",
+        "predicting zero:", "stopped early", "noise around zero", "There is none"};
+    for (size_t i = 0; i < sizeof never / sizeof *never; i++)
+        expect(page, never[i], false);
+    free(page);
+    /* the first sampler is an adaptive one: nothing goes with T */
+    r.samplers[0] = TS_SAMPLER_RK45;
+    r.samplers[1] = TS_SAMPLER_EM;
+    for (int i = 0; i < 24; i++)
+        r.samples[i].sampler = r.samplers[i % 2];
+    r.steps_per_unit = 1000;
+    page = page_of("adaptive", &r);
+    expect(page, "RK45 takes ", true);
+    expect(page, "step length is fixed", false);
+    expect(page, "coarser discretisation", false);
+    free(page);
+    ts_results_release(&r);
+}
+
+static void set_bound(ts_results *r, int start, double bits)
+{
+    for (int T = 0; T < r->T_count; T++)
+        ts_results_bound(r, 0, T, start)->terms.bpd.mean = bits + 0.01 * T;
+}
+
+void sentences_warn(void **state)
+{
+    (void)state;
+    ts_results r;
+    char *page;
+    made_up_results(false, &r);
+
+    /* log2 17 = 4.087: just below it nothing, above it no T* of that start, of both no finding at all */
+    set_bound(&r, 0, 4.08);
+    page = page_of("w1", &r);
+    expect(page, "worse than uniform bits", false);
+    free(page);
+    set_bound(&r, 0, 4.25);
+    page = page_of("w1", &r);
+    expect(page,
+           "Started from <i>N</i>(0,&nbsp;<i>I</i>), the bound is worse than uniform bits at every <i>T</i>: "
+           "4.250 bits per dimension at best, where the 17 levels without any model cost "
+           "log<sub>2</sub>&nbsp;17 = 4.087",
+           true);
+    expect(page, "Started from <b><i>N</i>", false);
+    expect(page, "Started from <b>Glow</b>", true);
+    char *script = content_of("w1/charts/bound.gp");
+    assert_int_equal(count_of(script, "{/:Italic T}* = "), 1); /* nor does the chart tell it */
+    free(script);
+    free(page);
+    set_bound(&r, 1, 5);
+    page = page_of("w1", &r);
+    expect(page, "There is none: read the warnings", true);
+    expect(page, "<b><i>T</i>* = ", false);
+    free(page);
+    ts_results_release(&r);
+
+    /* a noise error above 1 beyond its interval */
+    made_up_results(false, &r);
+    r.profiles[0].bins[3].mse = (ts_interval){1.005, 0.01};
+    page = page_of("w2", &r);
+    expect(page, "worse than predicting zero", false);
+    free(page);
+    r.profiles[0].bins[3].mse = (ts_interval){1.25, 0.01};
+    r.profiles[0].bins[4].mse = (ts_interval){1.125, 0.01};
+    page = page_of("w2", &r);
+    expect(
+        page,
+        "In 2 of 24 intervals of time the network's noise error is above 1, worse than predicting zero: up to "
+        "1.250&nbsp;<small>&plusmn;&nbsp;0.010</small>",
+        true);
+    free(page);
+
+    /* training that ended before its last step, of any of the networks */
+    write_text("w2/log.jsonl", "{\"step\": 50, \"loss\": 1}\n{\"step\": 4000, \"loss\": 1}\n");
+    page = page_of("w2", &r);
+    expect(page, "stopped early", false);
+    free(page);
+    write_text("w2/log.jsonl", "{\"step\": 50, \"loss\": 1}\n{\"step\": 3950, \"loss\": 1}\n");
+    page = page_of("w2", &r);
+    expect(page, "Training stopped early: its log ends at step 3950 of 4000", true);
+    free(page);
+
+    /* distances at another n than that of the training data; distances without intervals */
+    r.floor.images = 128;
+    page = page_of("w2", &r);
+    expect(page, "at <i>n</i>&nbsp;=&nbsp;128, and samples may come out below them", true);
+    free(page);
+    for (int i = 0; i < 24; i++)
+        r.samples[i].sliced_wasserstein.half = r.samples[i].frechet.half = NAN;
+    page = page_of("w2", &r);
+    expect(page, "jackknife", false);
+    free(page);
+    ts_results_release(&r);
+
+    /* divergences below zero; no training, so no seed to warn of */
+    made_up_results(true, &r);
+    page = page_of("w3", &r);
+    expect(page, "noise around zero", false);
+    free(page);
+    r.bounds[4].kl_prior.mean = -0.003;
+    r.bounds[6].kl_prior.mean = -0.001;
+    page = page_of("w3", &r);
+    expect(page,
+           "2 of 24 estimates of KL(<i>p<sub>T</sub></i>, start) are below zero, down to &minus;0.0030 nats",
+           true);
+    free(page);
+    ts_results_release(&r);
+}
