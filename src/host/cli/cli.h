@@ -24,21 +24,22 @@ int cli_report(int argc, char **argv) __attribute__((weak));
 
 /* What a command takes; --help is always there. */
 typedef enum cli_takes {
-    CLI_SET = 1 << 0,           /* --set KEY=VALUE, repeatable; --seed N is --set seed=N */
-    CLI_DEVICE = 1 << 1,        /* --device, --threads, --fast */
-    CLI_JSON = 1 << 2,          /* --json */
-    CLI_OUT = 1 << 3,           /* --out PATH */
-    CLI_RESUME = 1 << 4,        /* --resume */
-    CLI_T = 1 << 5,             /* --T 0.4 or 1.0,0.4 */
-    CLI_START = 1 << 6,         /* --start normal|glow|mixture, or several with commas */
-    CLI_COUNT = 1 << 7,         /* -n, --count N */
-    CLI_SAMPLER = 1 << 8,       /* --sampler em|heun|rk45|dpmpp2m */
-    CLI_RAW = 1 << 9,           /* --raw-weights: the weights themselves, not their average */
-    CLI_KEYS = 1 << 10,         /* --keys */
-    CLI_MARKDOWN = 1 << 11,     /* --markdown */
-    CLI_STEPS = 1 << 12,        /* --steps N: how many a benchmark times */
-    CLI_ALGORITHMS = 1 << 13,   /* --algorithms FILE: those that the device chose */
-    CLI_RECORDING_OFF = 1 << 14 /* --recording-off: for profilers */
+    CLI_SET = 1 << 0,            /* --set KEY=VALUE, repeatable; --seed N is --set seed=N */
+    CLI_DEVICE = 1 << 1,         /* --device, --threads, --fast */
+    CLI_JSON = 1 << 2,           /* --json */
+    CLI_OUT = 1 << 3,            /* --out PATH */
+    CLI_RESUME = 1 << 4,         /* --resume */
+    CLI_T = 1 << 5,              /* --T 0.4 or 1.0,0.4 */
+    CLI_START = 1 << 6,          /* --start normal|glow|mixture, or several with commas */
+    CLI_COUNT = 1 << 7,          /* -n, --count N */
+    CLI_SAMPLER = 1 << 8,        /* --sampler em|heun|rk45|dpmpp2m */
+    CLI_RAW = 1 << 9,            /* --raw-weights: the weights themselves, not their average */
+    CLI_KEYS = 1 << 10,          /* --keys */
+    CLI_MARKDOWN = 1 << 11,      /* --markdown */
+    CLI_STEPS = 1 << 12,         /* --steps N: how many a benchmark times */
+    CLI_ALGORITHMS = 1 << 13,    /* --algorithms FILE: those that the device chose */
+    CLI_RECORDING_OFF = 1 << 14, /* --recording-off: for profilers */
+    CLI_FORCE = 1 << 15          /* --force: replace what is there */
 } cli_takes;
 
 typedef struct cli_usage {
@@ -56,18 +57,18 @@ typedef struct cli_options {
     int override_count;
     const char *device; /* "auto" unless given */
     int threads;        /* 0: all */
-    bool fast, json, resume, raw, keys, markdown, recording_off;
+    bool fast, json, resume, raw, keys, markdown, recording_off, force;
     const char *out; /* NULL: not given */
     int T_count;
     double *T;
     int start_count;
     ts_start_kind starts[TS_START_COUNT];
-    int count;           /* 0: not given */
-    int steps;           /* 0: not given */
-    bool has_sampler;    /* false: as configured */
+    int count;        /* 0: not given */
+    int steps;        /* 0: not given */
+    bool has_sampler; /* false: as configured */
     ts_sampler_kind sampler;
     const char *algorithms; /* NULL: not given */
-    char *command;       /* the whole command line, quoted for a shell */
+    char *command;          /* the whole command line, quoted for a shell */
 } cli_options;
 
 /* Returns -1 to go on, else the exit status (0 after --help, 2 after an error that was printed). */

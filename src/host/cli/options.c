@@ -30,6 +30,7 @@ enum {
     OPTION_STEPS,
     OPTION_RECORDING_OFF,
     OPTION_ALGORITHMS,
+    OPTION_FORCE,
     OPTION_COUNT = 'n'
 };
 
@@ -53,6 +54,7 @@ static const option_row table[] = {
      "queue every kernel by itself: profilers then show phases and layers"},
     {"out", "PATH", OPTION_OUT, CLI_OUT, "where the results go"},
     {"resume", NULL, OPTION_RESUME, CLI_RESUME, "continue from the last checkpoint"},
+    {"force", NULL, OPTION_FORCE, CLI_FORCE, "replace what was finished with other settings"},
     {"raw-weights", NULL, OPTION_RAW, CLI_RAW, "the weights themselves, not their average"},
     {"keys", NULL, OPTION_KEYS, CLI_KEYS, "list every key of a configuration"},
     {"markdown", NULL, OPTION_MARKDOWN, CLI_MARKDOWN, "as a Markdown table"},
@@ -192,6 +194,9 @@ static const char *take(int code, char *value, cli_options *o)
         return NULL;
     case OPTION_RESUME:
         o->resume = true;
+        return NULL;
+    case OPTION_FORCE:
+        o->force = true;
         return NULL;
     case OPTION_RECORDING_OFF:
         o->recording_off = true;
