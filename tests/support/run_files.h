@@ -22,7 +22,7 @@ static inline void copy_edited(const char *source, const char *target, const cha
     free(content);
 }
 
-/* A folder of IDX files: 16 training and 16 held-out images [8,8], of which the first pixel of all is `first`. */
+/* A folder of IDX files: 16 training and 16 held-out images [8,8]; the first pixel of all is `first`. */
 static inline void write_images(const char *folder, uint8_t first)
 {
     static const char *const names[] = {"train", "t10k"};

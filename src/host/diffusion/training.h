@@ -80,8 +80,8 @@ ts_status ts_training_set_profile(ts_training *training, const double *profile);
 ts_status ts_training_set_step(ts_training *training, int64_t step); /* resume */
 
 /* What the fit of a Glow remembers beside the parameters' buffers and the step: a fit whose parameters, step
- * (set first) and memory are put back goes on bitwise as if it had never stopped.  The buffers are the training's
- * own device memory, to be copied from or to. */
+ * (set first) and memory are put back goes on bitwise as if it had never stopped.  The buffers are the
+ * training's own device memory, to be copied from or to. */
 enum { TS_TRAINING_NUMBERS = 14, TS_TRAINING_BUFFERS = 5 };
 typedef struct ts_training_memory {
     double numbers[TS_TRAINING_NUMBERS];

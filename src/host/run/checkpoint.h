@@ -1,7 +1,7 @@
 /*
  * The checkpoint of a score network, one safetensors file: the state of its parameters (state.h) and
- * "loss_profile" [bins,2] (float64: by t, sums of mean (net - z)^2 and counts); metadata format, version, kind,
- * step, seed, T, t_min, skipped, config (YAML), data (checksum).
+ * "loss_profile" [bins,2] (float64: by t, sums of mean (net - z)^2 and counts); metadata format, version,
+ * kind, step, seed, T, t_min, skipped, config (YAML), data (checksum).
  */
 #ifndef TS_RUN_CHECKPOINT_H
 #define TS_RUN_CHECKPOINT_H
@@ -36,8 +36,8 @@ ts_status ts_checkpoint_check_data(const ts_run *run);
 ts_status ts_checkpoint_same_config(const ts_run *run, const ts_safetensors *file, const char *sections);
 
 /* Everything back into run->model->params (training enabled).  Errors: TS_FORMAT for a file cut short,
- * TS_INVALID for one of another configuration, of other data or with other tensors; both name the file and the
- * first key or tensor that differs. */
+ * TS_INVALID for one of another configuration, of other data or with other tensors; both name the file and
+ * the first key or tensor that differs. */
 ts_status ts_checkpoint_load(ts_run *run, ts_checkpoint *checkpoint);
 
 /* Only weights, as the parameters' values: the averaged ones with `ema`.  Whatever the data are now. */

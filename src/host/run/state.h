@@ -1,8 +1,8 @@
 /*
- * The state of a parameter set in a safetensors file: every parameter NAME under the public names, its average
- * "ema.NAME" and Adam's moments "adam.first.NAME" and "adam.second.NAME", float32 in public shapes.  Constants
- * exist as values alone.  And what such files say about themselves: whole numbers, real ones, and the data that
- * they come from.  Checkpoints and fits are made of these.
+ * The state of a parameter set in a safetensors file: every parameter NAME under the public names, its
+ * average "ema.NAME" and Adam's moments "adam.first.NAME" and "adam.second.NAME", float32 in public shapes.
+ * Constants exist as values alone.  And what such files say about themselves: whole numbers, real ones, and
+ * the data that they come from.  Checkpoints and fits are made of these.
  */
 #ifndef TS_RUN_STATE_H
 #define TS_RUN_STATE_H
@@ -21,7 +21,7 @@ ts_status ts_state_append(ts_safetensors_writer *writer, const ts_params *params
 ts_status ts_state_append_average(ts_safetensors_writer *writer, const ts_params *params);
 
 /* Whether the file holds all of a training state in the right shapes: *missing is the first name that it does
- * not, or "" , and *found how many tensors there are.  Nothing is read. */
+ * not, or "", and *found how many tensors there are.  Nothing is read. */
 enum { TS_STATE_NAME = 128 };
 void ts_state_look(const ts_safetensors *file, const ts_params *params, char missing[TS_STATE_NAME],
                    int *found);
