@@ -31,7 +31,7 @@ typedef enum cli_takes {
     CLI_STEPS = 1 << 12,         /* --steps N: how many a benchmark times */
     CLI_ALGORITHMS = 1 << 13,    /* --algorithms FILE: those that the device chose */
     CLI_RECORDING_OFF = 1 << 14, /* --recording-off: for profilers */
-    CLI_FORCE = 1 << 15          /* --force: replace the file that --out names */
+    CLI_FORCE = 1 << 15          /* --force: replace what is there */
 } cli_takes;
 
 typedef struct cli_usage {

@@ -9,12 +9,16 @@
 const cli_usage cli_fit_usage = {
     .name = "fit",
     .arguments = "RUN ",
-    .about = "Fits a Glow by maximum likelihood to forward samples x_T of the run's data, at each T given, "
-             "and stores it\n"
-             "as RUN/glow_T<T>.safetensors.  A finished fit of the same configuration is kept.",
+    .about =
+        "Fits a Glow by maximum likelihood to forward samples x_T of the run's data, at each T given, "
+        "and stores it\n"
+        "as RUN/glow_T<T>.safetensors.  A finished fit of the same configuration and data is kept, one of "
+        "others is\n"
+        "replaced only with --force.  A fit that is stopped keeps its state; the same command goes on from "
+        "there.",
     .least = 1,
     .most = 1,
-    .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_T};
+    .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_T | CLI_FORCE};
 
 static json_t *as_json(double T, const ts_fit_result *r)
 {
@@ -47,7 +51,7 @@ static ts_status fit(const cli_options *o, ts_progress *progress)
     ts_status status = NULL;
     for (int i = 0; i < o->T_count && !status; i++) {
         ts_fit_result result = {0};
-        status = ts_fit_glow(run, o->T[i], progress, &result);
+        status = ts_fit_glow(run, o->T[i], &(ts_fit_options){progress, o->force}, &result);
         if (!status && o->json)
             json_array_append_new(array, as_json(o->T[i], &result));
         else if (!status)

@@ -7,7 +7,8 @@
  *   DIR/log.jsonl                one JSON object a log line of training
  *   DIR/checkpoint.safetensors   weights, averaged weights, optimiser state (checkpoint.h)
  *   DIR/choices.txt              what the device chose by timing, where it does (algorithms.h)
- *   DIR/glow_T0.4.safetensors    the density fitted at T = 0.4 (fit.h)
+ *   DIR/glow_T0.4.safetensors    the density fitted at T = 0.4 (fit.h); .partial.safetensors: on the way
+ *   DIR/glow_T0.4.jsonl          one JSON object a log line of its fit
  */
 #ifndef TS_RUN_FOLDER_H
 #define TS_RUN_FOLDER_H
