@@ -165,7 +165,7 @@ grep -q '"elbo_ci95_nats": null' out || fail "elbo --json of one datum: $(cat ou
 works sample whole --T 0.4 --start mixture -n 8 --out samples.safetensors
 [ -s samples.safetensors ] || fail "sample wrote nothing"
 refused 2 'tstar fit whole --T 0.4' elbo whole --T 0.4 --start glow
-refused 2 'mixture data start from normal or mixture' fit whole --T 0.4
+refused 2 'mixture data start from normal, gaussian or mixture' fit whole --T 0.4
 
 # killed at a random place, and interrupted by a signal: resumed, both end like the whole run
 sed 's/steps: 40/steps: 4000/; s/checkpoint_every: 15/checkpoint_every: 100/' small.yaml >long.yaml

@@ -51,7 +51,7 @@ static void print_line(const fitted *f)
     if (!r->reused && r->steps)
         printf(" after %lld steps (%lld skipped)", (long long)r->steps, (long long)r->skipped);
     if (!r->reused)
-        printf("%s%.1f s", isnan(r->loss) ? "" : ", ", r->seconds);
+        printf("%s%.2f s", isnan(r->loss) ? "" : ", ", r->seconds);
     putchar('\n');
 }
 

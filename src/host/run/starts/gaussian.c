@@ -82,7 +82,7 @@ static ts_status image_moments(const ts_data *data, ts_progress *progress, momen
         else if (!status)
             add_to_covariance(m, x, n, data->count, centred);
         done += n;
-        ts_progress_report(progress, "fit gaussian", (double)done, 2 * (double)data->count, "images", NULL);
+        ts_progress_report(progress, "fit gaussian", (double)done / 2, (double)data->count, "images", NULL);
         if (!status && ts_progress_stopped(progress))
             status = ts_error(TS_INTERRUPTED, "interrupted");
     }
