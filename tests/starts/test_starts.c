@@ -512,6 +512,20 @@ static void test_chosen(void **state)
     ts_run_close(run);
 }
 
+/* A reader can tell all of them apart, by colour as by shape. */
+static void test_told_apart(void **state)
+{
+    (void)state;
+    for (int i = 0; i < TS_START_COUNT; i++)
+        for (int j = 0; j < i; j++) {
+            assert_string_not_equal(ts_starts[i].color, ts_starts[j].color);
+            assert_string_not_equal(ts_starts[i].html, ts_starts[j].html);
+            assert_string_not_equal(ts_starts[i].label, ts_starts[j].label);
+            assert_int_not_equal(ts_starts[i].point, ts_starts[j].point);
+            assert_int_not_equal(ts_starts[i].hollow, ts_starts[j].hollow);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -526,6 +540,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_other_data, start_clean, start_clean),
         cmocka_unit_test_setup_teardown(test_damaged, start_clean, start_clean),
         cmocka_unit_test_setup_teardown(test_chosen, start_clean, start_clean),
+        cmocka_unit_test(test_told_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -229,7 +229,9 @@ static ts_status complete(const ts_data_gaussian *g, double *basis)
     if (!info)
         info = LAPACKE_dorgqr(LAPACK_COL_MAJOR, d, d, rank, basis, d, tau);
     free(tau);
-    return info ? ts_error(TS_NO_MEMORY, "gaussian: no memory for a basis of %d dimensions", d) : NULL;
+    return info ? ts_error(TS_NO_MEMORY, "gaussian: no memory for a basis of %d dimensions (LAPACK: %d)", d,
+                           (int)info)
+                : NULL;
 }
 
 static void transpose(double *square, int d)
@@ -245,7 +247,7 @@ static void transpose(double *square, int d)
 static ts_status upload_basis(gaussian_density *m, const ts_data_gaussian *g)
 {
     const size_t square = (size_t)g->d * (size_t)g->d;
-    double *basis = malloc(square * sizeof *basis);
+    double *basis = calloc(square, sizeof *basis); /* LAPACKE looks for NaNs in all of it */
     if (!basis)
         return ts_error(TS_NO_MEMORY, "gaussian: no memory for a basis of %d dimensions", g->d);
     ts_status status = complete(g, basis);
