@@ -59,6 +59,9 @@ void golden_check_absolute(golden *g, const char *name, const double *values, in
 /* Compares a count of evaluations with the metadata: a tenth more or less is right. */
 void golden_check_evaluations(golden *g, const char *key, int nfe);
 
+/* Compares a number of the metadata. */
+void golden_check_number(golden *g, const char *key, double value, double tolerance);
+
 /* Compares the sketch (see rule.h) of a gradient of `count` numbers; `zero`: the true one is zero. */
 void golden_check_sketch(golden *g, const char *name, const double sketch[5], int64_t count, bool zero);
 
@@ -97,5 +100,6 @@ void golden_unet(golden *g);                                                    
 void golden_ode(golden *g, ts_score *score, const ts_sde *sde, int h, int w, int c); /* ode.c */
 void golden_glow(golden *g);                                                         /* glow.c */
 void golden_gaussian(golden *g);                                                     /* gaussian.c */
+void golden_dpmixture(golden *g);                                                    /* dpmixture.c */
 
 #endif

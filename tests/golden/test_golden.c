@@ -232,6 +232,11 @@ void golden_check_evaluations(golden *g, const char *key, int nfe)
     report(g, key, "relative", fabs(nfe - reference) / reference, 0.1, "");
 }
 
+void golden_check_number(golden *g, const char *key, double value, double tolerance)
+{
+    report(g, key, "absolute", fabs(value - golden_number(g, key)), tolerance, "");
+}
+
 /* An error e of the gradient moves each of the four products by about |e|/sqrt(count) times a standard
  * normal, and the norm by |e| at most. */
 void golden_check_sketch(golden *g, const char *name, const double sketch[5], int64_t count, bool zero)
@@ -365,7 +370,7 @@ static int test_file(const char *path)
     printf("%s\n", path);
     golden_must(ts_safetensors_open(path, &g.file));
     const char *reason =
-        "its metadata is neither a score network's (name) nor a Glow's (K, L), and it has no expected_log_density";
+        "its metadata is neither a score network's (name) nor a Glow's (K, L), and it has neither expected_log_density nor sorted_weights";
     if (metadata_is(&g, "name", "ncsnpp")) {
         reason = unsupported_network(&g);
         checks = reason ? NULL : golden_unet;
@@ -373,6 +378,8 @@ static int test_file(const char *path)
         checks = golden_glow;
     } else if (golden_has(&g, "expected_log_density")) {
         checks = golden_gaussian;
+    } else if (golden_has(&g, "sorted_weights")) {
+        checks = golden_dpmixture;
     }
     if (!checks) {
         printf("skipped: %s: %s\n", path, reason);

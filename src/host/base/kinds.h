@@ -33,8 +33,14 @@
 #define TS_START_KINDS(X)                                                                                    \
     X(TS_START_NORMAL, "normal")                                                                             \
     X(TS_START_GAUSSIAN, "gaussian")                                                                         \
+    X(TS_START_DPMIXTURE, "dpmixture")                                                                       \
     X(TS_START_GLOW, "glow")                                                                                 \
     X(TS_START_MIXTURE, "mixture")
+
+/* What a mixture is fitted to. */
+#define TS_FITTED_TO_KINDS(X)                                                                                \
+    X(TS_FITTED_TO_DATA, "data")                                                                             \
+    X(TS_FITTED_TO_T, "T")
 
 #define TS_SAMPLER_KINDS(X)                                                                                  \
     X(TS_SAMPLER_EM, "em")                                                                                   \
@@ -65,6 +71,9 @@ typedef enum ts_data_kind { TS_DATA_KINDS(TS_KIND_ENUMERATOR) TS_DATA_COUNT } ts
 typedef enum ts_model_kind { TS_MODEL_KINDS(TS_KIND_ENUMERATOR) TS_MODEL_COUNT } ts_model_kind;
 typedef enum ts_score_kind { TS_SCORE_KINDS(TS_KIND_ENUMERATOR) TS_SCORE_COUNT } ts_score_kind;
 typedef enum ts_start_kind { TS_START_KINDS(TS_KIND_ENUMERATOR) TS_START_COUNT } ts_start_kind;
+typedef enum ts_fitted_to_kind {
+    TS_FITTED_TO_KINDS(TS_KIND_ENUMERATOR) TS_FITTED_TO_COUNT
+} ts_fitted_to_kind;
 typedef enum ts_sampler_kind { TS_SAMPLER_KINDS(TS_KIND_ENUMERATOR) TS_SAMPLER_COUNT } ts_sampler_kind;
 typedef enum ts_features_kind { TS_FEATURES_KINDS(TS_KIND_ENUMERATOR) TS_FEATURES_COUNT } ts_features_kind;
 typedef enum ts_loss_kind { TS_LOSS_KINDS(TS_KIND_ENUMERATOR) TS_LOSS_COUNT } ts_loss_kind;
@@ -80,8 +89,8 @@ typedef struct ts_words {
 } ts_words;
 
 extern const ts_words ts_data_kind_words, ts_model_kind_words, ts_score_kind_words, ts_start_kind_words,
-    ts_sampler_kind_words, ts_features_kind_words, ts_loss_kind_words, ts_t_sampling_kind_words,
-    ts_network_kind_words;
+    ts_fitted_to_kind_words, ts_sampler_kind_words, ts_features_kind_words, ts_loss_kind_words,
+    ts_t_sampling_kind_words, ts_network_kind_words;
 
 /* The enumerator of the word that is the first `length` characters of `text`; -1: none. */
 int ts_words_find(const ts_words *words, const char *text, size_t length);

@@ -84,7 +84,13 @@
     X(REAL, FREE, ema, 0.99, 0, 0.99999999, "decay of the averaged weights")
 
 #define TS_CONFIG_START(X)                                                                                                       \
-    X(INT, FREE, rank, 512, 1, 65536, "eigenvectors of the data's covariance that a gaussian start keeps (of fewer dimensions all)")
+    X(INT, FREE, rank, 512, 1, 65536, "eigenvectors of the data's covariance that a gaussian start keeps (of fewer dimensions all)") \
+    X(CHOICE, FREE, at, "data", ts_fitted_to_kind, 0, "what a dpmixture is fitted to: the data, carried to every T in closed form, or x_T at each T") \
+    X(INT, FREE, components, 16, 1, 4096, "truncation of a dpmixture")                                                           \
+    X(REAL, FREE, concentration, 0, 0, 1e6, "concentration of its Dirichlet process (0: 1/components)")                          \
+    X(REAL, FREE, floor, 1e-6, 1e-12, 1, "variance that none of its components falls below")                                     \
+    X(REAL, FREE, tolerance, 1e-5, 0, 1, "its fit ends when a step raises the evidence bound by less, in nats an example")       \
+    X(INT, FREE, iterations, 1000, 1, 1000000, "or after so many steps")
 
 #define TS_CONFIG_BOUND(X)                                                                                                       \
     X(REAL, FREE, eps, 0, 0, 0.1, "start of the diffusion term (0: images, where s(eps) is an eighth of the level spacing; else train.eps)") \
@@ -118,7 +124,7 @@
     S(model, TS_CONFIG_MODEL, "the score")                                                                                       \
     S(train, TS_CONFIG_TRAIN, "training of the score network")                                                                   \
     S(glow, TS_CONFIG_GLOW, "the auxiliary density at T")                                                                        \
-    S(start, TS_CONFIG_START, "the start densities in closed form")                                                              \
+    S(start, TS_CONFIG_START, "the start densities gaussian and dpmixture")                                                      \
     S(bound, TS_CONFIG_BOUND, "the evidence lower bound")                                                                        \
     S(sample, TS_CONFIG_SAMPLE, "sampling")                                                                                      \
     S(sweep, TS_CONFIG_SWEEP, "the sweep over T")

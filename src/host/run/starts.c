@@ -1,5 +1,6 @@
 #include "run/starts.h"
 
+#include "run/starts/dpmixture.h"
 #include "run/starts/gaussian.h"
 
 /* ---- N(0, I); VE: N(0, sigma(T)^2 I) ---- */
@@ -22,6 +23,13 @@ static ts_status open_normal(ts_run *run, double T, int n, ts_start *start)
 static ts_status open_gaussian(ts_run *run, double T, int n, ts_start *start)
 {
     return ts_gaussian_open(run, T, n, &start->density);
+}
+
+/* ---- a Dirichlet-process mixture ---- */
+
+static ts_status open_dpmixture(ts_run *run, double T, int n, ts_start *start)
+{
+    return ts_dpmixture_open(run, T, n, &start->mixture, &start->density);
 }
 
 /* ---- a fitted Glow ---- */
@@ -74,6 +82,16 @@ const ts_start_row ts_starts[TS_START_COUNT] = {
                            .color = "#CC79A7",
                            .point = 11,
                            .hollow = 10},
+    [TS_START_DPMIXTURE] = {.check = ts_dpmixture_check,
+                            .fit = ts_dpmixture_fit_run,
+                            .open = open_dpmixture,
+                            .sections = "start",
+                            .every_T = true,
+                            .html = "Dirichlet-process mixture",
+                            .label = "DP mixture",
+                            .color = "#E69F00",
+                            .point = 13,
+                            .hollow = 12},
     [TS_START_GLOW] = {.check = ts_fit_check,
                        .fit = ts_fit_glow,
                        .open = open_glow,
@@ -128,5 +146,6 @@ void ts_start_release(ts_start *start)
         ts_fit_release(&start->fit);
     else
         ts_density_destroy(start->density);
+    ts_mixture_destroy(start->mixture);
     *start = (ts_start){0};
 }

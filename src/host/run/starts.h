@@ -15,7 +15,8 @@
 /* An open start density, for batches of n. */
 typedef struct ts_start {
     ts_density *density;
-    ts_fit fit; /* behind a fitted one */
+    ts_fit fit;          /* behind a Glow */
+    ts_mixture *mixture; /* behind a fitted mixture */
 } ts_start;
 
 typedef struct ts_start_row {
@@ -23,7 +24,7 @@ typedef struct ts_start_row {
      * before a long training. */
     ts_status (*check)(const ts_run *run);
     /* Fits at T and stores the result with the run; NULL: there is nothing to fit.  With every_T, one fit serves
-     * every T: only what result->loss says is of T, which may be NaN. */
+     * every T unless the configuration says otherwise: only what result->loss says is of T, which may be NaN. */
     ts_status (*fit)(ts_run *run, double T, const ts_fit_options *options, ts_fit_result *result);
     ts_status (*open)(ts_run *run, double T, int n, ts_start *start);
     bool every_T;
