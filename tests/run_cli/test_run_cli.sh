@@ -165,7 +165,7 @@ grep -q '"elbo_ci95_nats": null' out || fail "elbo --json of one datum: $(cat ou
 works sample whole --T 0.4 --start mixture -n 8 --out samples.safetensors
 [ -s samples.safetensors ] || fail "sample wrote nothing"
 refused 2 'tstar fit whole --T 0.4' elbo whole --T 0.4 --start glow
-refused 2 'mixture data start from normal, gaussian or mixture' fit whole --T 0.4
+refused 2 'mixture data start from normal, gaussian, dpmixture or mixture' fit whole --T 0.4
 refused 2 'there is nothing to fit of a mixture start' fit whole --T 0.4 --start gaussian,mixture
 refused 2 'fit: --T is missing' fit whole --start gaussian,glow
 works fit whole --start gaussian --json
@@ -173,7 +173,14 @@ grep -q '"T": null' out && grep -q '"reused": false' out && [ -s whole/gaussian.
     fail "fit --start gaussian: $(cat out)"
 works fit whole --start gaussian --T 1.0,0.4
 [ "$(grep -c 'fitted already' out)" = 2 ] || fail "fit --start gaussian again: $(cat out)"
-works elbo whole --T 0.4 --start normal,gaussian --json
+refused 2 'tstar fit whole --start dpmixture' elbo whole --T 0.4 --start dpmixture
+works fit whole --start dpmixture --json --set start.components=4
+grep -q '"T": null' out && grep -q '"start": "dpmixture"' out && [ -s whole/dpmixture.safetensors ] ||
+    fail "fit --start dpmixture: $(cat out)"
+refused 2 'start.components = 4, not 16, and would be replaced' fit whole --start dpmixture
+works fit whole --start dpmixture --force
+works elbo whole --T 0.4 --start normal,gaussian,dpmixture --json
+works sample whole --T 0.4 --start dpmixture -n 8 --out dpmixture_samples.safetensors
 works sample whole --T 0.4 --start gaussian -n 8 --out gaussian_samples.safetensors
 
 # killed at a random place, and interrupted by a signal: resumed, both end like the whole run

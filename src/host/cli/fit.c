@@ -13,9 +13,10 @@ const cli_usage cli_fit_usage = {
     .about =
         "Fits start densities to the run's data and stores them in RUN.  Without --start: a Glow by maximum\n"
         "likelihood to forward samples x_T, at each T given, as RUN/glow_T<T>.safetensors.  A gaussian is\n"
-        "fitted once for every T and needs none.\n"
-        "A finished fit of the same configuration and data is kept; a Glow of others is replaced only with\n"
-        "--force.  A fit that is stopped keeps its state; the same command goes on from there.",
+        "fitted once for every T and needs none; so is a dpmixture, but with start.at=T.\n"
+        "A finished fit of the same configuration and data is kept; one of others is replaced only with\n"
+        "--force (a gaussian, which takes seconds, without).  A Glow that is stopped keeps its state; the\n"
+        "same command goes on from there.",
     .least = 1,
     .most = 1,
     .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_T | CLI_START | CLI_FORCE};

@@ -10,6 +10,7 @@
  *   DIR/glow_T0.4.safetensors    the density fitted at T = 0.4 (fit.h); .partial.safetensors: on the way
  *   DIR/glow_T0.4.jsonl          one JSON object a log line of its fit
  *   DIR/gaussian.safetensors     the Gaussian of the data, for every T (starts/gaussian.h)
+ *   DIR/dpmixture.safetensors    a mixture fitted to the data, for every T; _T0.4: at T (starts/dpmixture.h)
  */
 #ifndef TS_RUN_FOLDER_H
 #define TS_RUN_FOLDER_H
