@@ -6,7 +6,8 @@ const ts_words cli_device_words = {sizeof devices / sizeof *devices, devices};
 const cli_option_row cli_option_table[] = {
     {"T", "T[,T...]", OPTION_T, CLI_T, "diffusion time, or several", NULL, false},
     {"start", "DENSITY[,...]", OPTION_START, CLI_START,
-     "start density: normal, gaussian, dpmixture, glow, or (mixture data) mixture", &ts_start_kind_words, false},
+     "start density: normal, gaussian, dpmixture, glow, or (mixture data) mixture", &ts_start_kind_words,
+     false},
     {"count", "N", OPTION_COUNT, CLI_COUNT, "how many (also -n N)", NULL, false},
     {"sampler", "NAME", OPTION_SAMPLER, CLI_SAMPLER, "em, heun, rk45 or dpmpp2m", &ts_sampler_kind_words,
      false},

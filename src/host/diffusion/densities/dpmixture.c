@@ -318,23 +318,36 @@ static ts_status begin(fitting *f)
     return status;
 }
 
+/* How much of the way is done: what a step gains falls from `first` to the tolerance about geometrically. */
+static double share_done(const fitting *f, double first, double gain)
+{
+    const double least = f->config->tolerance * (double)f->n;
+    if (gain <= least)
+        return 1;
+    return least > 0 && first > least ? fmin(log(first / gain) / log(first / least), 1) : 0;
+}
+
+/* Steps until one gains too little. */
 static ts_status ascend(fitting *f, ts_dpmixture *mixture)
 {
     const ts_dpmixture_config *config = f->config;
-    mixture->bound = calloc((size_t)config->iterations + 1, sizeof *mixture->bound);
-    if (!mixture->bound)
+    double share = 0, *bound = mixture->bound = calloc((size_t)config->iterations + 1, sizeof *bound);
+    if (!bound)
         return ts_error(TS_NO_MEMORY, "no memory for %d numbers", config->iterations);
     TS_TRY(update_components(f));
-    mixture->bound[0] = bound_of(f);
+    bound[0] = bound_of(f);
     while (!mixture->converged && mixture->iterations < config->iterations) {
         TS_TRY(update_shares(f));
         TS_TRY(update_components(f));
         const int i = ++mixture->iterations;
-        mixture->bound[i] = bound_of(f);
-        if (!isfinite(mixture->bound[i]))
+        bound[i] = bound_of(f);
+        if (!isfinite(bound[i]))
             return ts_error(TS_NOT_FINITE, "the evidence bound is not finite after %d steps", i);
-        mixture->converged = mixture->bound[i] - mixture->bound[i - 1] < config->tolerance * (double)f->n;
-        ts_progress_report(config->progress, "fit dpmixture", i, config->iterations, "steps", NULL);
+        mixture->converged = bound[i] - bound[i - 1] < config->tolerance * (double)f->n;
+        share =
+            mixture->converged ? 1 : fmax(share, share_done(f, bound[1] - bound[0], bound[i] - bound[i - 1]));
+        share = fmax(share, (double)i / config->iterations);
+        ts_progress_report(config->progress, "fit dpmixture", 100 * share, 100, "%", NULL);
         if (ts_progress_stopped(config->progress))
             return ts_error(TS_INTERRUPTED, "interrupted at step %d", i);
     }
