@@ -51,14 +51,14 @@ static void print_json(const ts_evaluate_row *rows, int count)
 
 static void print_table(const ts_evaluate_row *rows, int count)
 {
-    printf("%-6s %-8s %20s %20s %16s %12s %14s", "T", "start", "bpd", "elbo (nats)", "reconstruction",
+    printf("%-6s %-10s %20s %20s %16s %12s %14s", "T", "start", "bpd", "elbo (nats)", "reconstruction",
            "prior", "diffusion");
     if (rows[0].mixture)
         printf(" %22s %20s", "KL[p_T||start]", "K(T)");
     putchar('\n');
     for (int i = 0; i < count; i++) {
         const ts_bound_terms *t = &rows[i].terms;
-        printf("%-6g %-8s %11.4f +- %-6.4f %11.4f +- %-6.4f %15.4f %12.4f %14.4f", t->T,
+        printf("%-6g %-10s %11.4f +- %-6.4f %11.4f +- %-6.4f %15.4f %12.4f %14.4f", t->T,
                ts_start_kind_words.word[rows[i].start], t->bpd.mean, t->bpd.half, t->elbo.mean, t->elbo.half,
                t->reconstruction.mean, t->prior.mean, t->diffusion.mean);
         if (rows[i].mixture)
