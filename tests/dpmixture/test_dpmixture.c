@@ -109,6 +109,34 @@ static void test_one_component(void **state)
     free(x);
 }
 
+/* Diagonal covariances are as many dimensions on the line, which share the sticks alone. */
+static void test_diagonal(void **state)
+{
+    (void)state;
+    enum { n = 50, d = 3 };
+    double *x = points(n, d, 2, 2), column[n], wanted = 0;
+    ts_dpmixture fit, line;
+    ts_dpmixture_config config = settings(1);
+    config.floor = 0.1;
+    config.diagonal = true;
+    must(ts_dpmixture_fit(x, n, d, &config, &fit));
+    for (int j = 0; j < d; j++) {
+        config.diagonal = false;
+        for (int i = 0; i < n; i++)
+            column[i] = x[i * d + j];
+        must(ts_dpmixture_fit(column, n, 1, &config, &line));
+        wanted += line.bound[line.iterations];
+        NEAR(fit.covariances[j], line.covariances[0], 1e-12);
+        NEAR(fit.means[j], line.means[0], 1e-12);
+        ts_dpmixture_release(&line);
+    }
+    wanted -=
+        (d - 1) * (lgamma(1 + n) + lgamma(1 + config.concentration) - lgamma(1 + n + config.concentration));
+    NEAR(fit.bound[fit.iterations], wanted, 1e-9 * fabs(wanted));
+    ts_dpmixture_release(&fit);
+    free(x);
+}
+
 /* Whatever the points, the floor and the beginning, no step lowers the bound. */
 static void test_never_falls(void **state)
 {
@@ -120,11 +148,12 @@ static void test_never_falls(void **state)
         {200, 1, 2, 5, 3, 1e-6}, {300, 3, 3, 8, 1, 1e-6}, {300, 3, 3, 8, 2, 0.5}, {60, 20, 4, 6, 1, 0.01}};
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         double *x = points(cases[c].n, cases[c].d, cases[c].groups, cases[c].apart);
-        for (uint64_t seed = 0; seed < 3; seed++) {
+        for (uint64_t seed = 0; seed < 6; seed++) {
             ts_dpmixture fit;
             ts_dpmixture_config config = settings(cases[c].components);
             config.floor = cases[c].floor;
-            config.seed = seed;
+            config.seed = seed / 2;
+            config.diagonal = seed % 2;
             must(ts_dpmixture_fit(x, cases[c].n, cases[c].d, &config, &fit));
             assert_true(fit.iterations > 1);
             for (int i = 1; i <= fit.iterations; i++)
@@ -313,6 +342,23 @@ static void test_mixture(void **state)
     ts_run_close(run);
 }
 
+/* The same data with independent dimensions: the diagonal file is read back as what it is. */
+static void test_diagonal_file(void **state)
+{
+    (void)state;
+    ts_run *run = create(FOLDER, on_digits, "start={covariance: diagonal, components: 8}", false);
+    ts_interval normal, mixture;
+    must(ts_dpmixture_fit_run(run, NAN, NULL, NULL));
+    prior_of(run, TS_START_NORMAL, 0.2, &normal, NULL);
+    prior_of(run, TS_START_DPMIXTURE, 0.2, &mixture, NULL);
+    assert_true(mixture.mean < 0.7 * normal.mean);
+    ts_run_close(run);
+    run = reopen(FOLDER, "start.covariance=full"); /* what is stored is what starts */
+    prior_of(run, TS_START_DPMIXTURE, 0.2, &normal, NULL);
+    assert_true(normal.mean == mixture.mean);
+    ts_run_close(run);
+}
+
 static void test_replaced(void **state)
 {
     (void)state;
@@ -365,8 +411,10 @@ static void test_too_many_dimensions(void **state)
                                  NULL),
                        false, &cpu, &run));
     must_fail(ts_dpmixture_check(run), TS_INVALID,
-              "full covariances, for at most 256 dimensions; these data have 257");
+              "full covariances for at most 256 dimensions, and these data have 257");
     assert_int_equal(ts_starts_of(run, kinds), 3); /* normal, gaussian, mixture */
+    run->config->start.covariance = TS_COVARIANCE_DIAGONAL;
+    must(ts_dpmixture_check(run));
     ts_run_close(run);
 }
 
@@ -374,6 +422,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_component),
+        cmocka_unit_test(test_diagonal),
         cmocka_unit_test(test_never_falls),
         cmocka_unit_test(test_groups_found),
         cmocka_unit_test(test_threads),
@@ -381,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_kmeans),
         cmocka_unit_test_setup_teardown(test_digits, start_clean, start_clean),
         cmocka_unit_test_setup_teardown(test_mixture, start_clean, start_clean),
+        cmocka_unit_test_setup_teardown(test_diagonal_file, start_clean, start_clean),
         cmocka_unit_test_setup_teardown(test_replaced, start_clean, start_clean),
         cmocka_unit_test(test_too_many_dimensions),
     };

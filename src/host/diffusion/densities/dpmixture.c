@@ -40,8 +40,8 @@ static double log_beta(double a, double b)
 typedef struct component {
     double count, beta, nu, stick[2], log_determinant; /* points, ..., of C */
     double *mean;                                      /* [d] */
-    double *covariance;                                /* C [d,d], its lower triangle */
-    double *whitening;                                 /* the inverse of C's Cholesky factor, lower */
+    double *covariance;                                /* C [d,d], its lower triangle; diagonal: [d] */
+    double *whitening;                                 /* the inverse of C's Cholesky factor, lower; as C */
 } component;
 
 typedef struct fitting {
@@ -49,6 +49,7 @@ typedef struct fitting {
     const double *x; /* [n,d] */
     int64_t n;
     int d, k;
+    size_t entries;  /* of a covariance: d^2, diagonal: d */
     double *share;   /* [k,n]: q(z_n = k), before that its logarithm but for a constant */
     double *entropy; /* [n] */
     component *of;   /* [k] */
@@ -57,29 +58,43 @@ typedef struct fitting {
     double *rows;    /* [threads, ROWS, d] */
 } fitting;
 
-static size_t component_doubles(int d)
-{
-    return (size_t)d + 2 * (size_t)d * (size_t)d;
-}
-
-static void place(component *c, double *memory, int d)
+static void place(const fitting *f, component *c, double *memory)
 {
     c->mean = memory;
-    c->covariance = memory + d;
-    c->whitening = c->covariance + (size_t)d * (size_t)d;
+    c->covariance = memory + f->d;
+    c->whitening = c->covariance + f->entries;
 }
 
 /* log_determinant and whitening of the covariance; false: it is none. */
-static bool decompose(component *c, int d)
+static bool decompose(const fitting *f, component *c)
 {
-    memcpy(c->whitening, c->covariance, sizeof(double) * (size_t)d * (size_t)d);
-    if (LAPACKE_dpotrf_work(LAPACK_ROW_MAJOR, 'L', d, c->whitening, d))
+    const int d = f->d;
+    const size_t next = f->config->diagonal ? 1 : (size_t)d + 1;
+    memcpy(c->whitening, c->covariance, sizeof(double) * f->entries);
+    if (!f->config->diagonal && LAPACKE_dpotrf_work(LAPACK_ROW_MAJOR, 'L', d, c->whitening, d))
         return false;
+    for (int i = 0; f->config->diagonal && i < d; i++)
+        c->whitening[i] = sqrt(c->whitening[i]);
     c->log_determinant = 0;
     for (int i = 0; i < d; i++)
-        c->log_determinant += 2 * log(c->whitening[(size_t)i * d + i]);
-    return isfinite(c->log_determinant) &&
-           !LAPACKE_dtrtri_work(LAPACK_ROW_MAJOR, 'L', 'N', d, c->whitening, d);
+        c->log_determinant += 2 * log(c->whitening[(size_t)i * next]);
+    if (!isfinite(c->log_determinant))
+        return false;
+    for (int i = 0; f->config->diagonal && i < d; i++)
+        c->whitening[i] = 1 / c->whitening[i];
+    return f->config->diagonal || !LAPACKE_dtrtri_work(LAPACK_ROW_MAJOR, 'L', 'N', d, c->whitening, d);
+}
+
+/* For every entry (i, j) that a covariance keeps: its place. */
+static double *entry(const fitting *f, double *covariance, int i, int j)
+{
+    return f->config->diagonal ? covariance + i : covariance + (size_t)i * f->d + j;
+}
+
+/* The first j of row i that is kept. */
+static int first_of(const fitting *f, int i)
+{
+    return f->config->diagonal ? i : 0;
 }
 
 /* ---- given the shares: the components ---- */
@@ -102,7 +117,12 @@ static void add_scatter(const fitting *f, const double *share, const double *mea
     for (int64_t first = 0; first < f->n; first += ROWS) {
         const int count = f->n - first < ROWS ? (int)(f->n - first) : ROWS;
         centred_rows(f, share, mean, first, count, rows);
-        cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, f->d, count, 1, rows, f->d, 1, covariance, f->d);
+        if (!f->config->diagonal)
+            cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, f->d, count, 1, rows, f->d, 1, covariance,
+                        f->d);
+        for (int r = 0; f->config->diagonal && r < count; r++)
+            for (int j = 0; j < f->d; j++)
+                covariance[j] += rows[(size_t)r * f->d + j] * rows[(size_t)r * f->d + j];
     }
 }
 
@@ -130,19 +150,18 @@ static bool update_component(fitting *f, int k, double *rows)
     c->nu = prior->nu + c->count;
     /* nu C: the prior's, the scatter about the mean, and what lies between that and the prior's mean */
     for (int i = 0; i < d; i++)
-        for (int j = 0; j <= i; j++)
-            c->covariance[(size_t)i * d + j] = prior->nu * prior->covariance[(size_t)i * d + j] +
-                                               (i == j ? c->count * f->config->floor : 0) +
-                                               prior->beta * c->count / c->beta *
-                                                   (c->mean[i] - prior->mean[i]) *
-                                                   (c->mean[j] - prior->mean[j]);
+        for (int j = first_of(f, i); j <= i; j++)
+            *entry(f, c->covariance, i, j) =
+                prior->nu * *entry(f, prior->covariance, i, j) + (i == j ? c->count * f->config->floor : 0) +
+                prior->beta * c->count / c->beta * (c->mean[i] - prior->mean[i]) *
+                    (c->mean[j] - prior->mean[j]);
     add_scatter(f, share, c->mean, rows, c->covariance);
     for (int i = 0; i < d; i++) {
-        for (int j = 0; j <= i; j++)
-            c->covariance[(size_t)i * d + j] /= c->nu;
+        for (int j = first_of(f, i); j <= i; j++)
+            *entry(f, c->covariance, i, j) /= c->nu;
         c->mean[i] = (prior->beta * prior->mean[i] + c->count * c->mean[i]) / c->beta;
     }
-    return decompose(c, d);
+    return decompose(f, c);
 }
 
 static ts_status update_components(fitting *f)
@@ -172,9 +191,11 @@ static double log_constant(const fitting *f, const component *c)
     const int d = f->d;
     double log_precision = d * log(2 / c->nu) - c->log_determinant, trace = 0; /* E ln |Lambda|, tr C^-1 */
     for (int i = 0; i < d; i++) {
-        log_precision += digamma(0.5 * (c->nu - i));
-        for (int j = 0; j <= i; j++)
-            trace += c->whitening[(size_t)i * d + j] * c->whitening[(size_t)i * d + j];
+        log_precision += digamma(0.5 * (f->config->diagonal ? c->nu : c->nu - i));
+        for (int j = first_of(f, i); j <= i; j++) {
+            const double factor = *entry(f, c->whitening, i, j);
+            trace += factor * factor;
+        }
     }
     return digamma(c->stick[0]) - digamma(c->stick[0] + c->stick[1]) +
            0.5 * (log_precision - d * log(2 * M_PI) - d / c->beta - f->config->floor * trace);
@@ -187,8 +208,12 @@ static void update_logits(fitting *f, int k, double constant, double *rows)
     for (int64_t first = 0; first < f->n; first += ROWS) {
         const int count = f->n - first < ROWS ? (int)(f->n - first) : ROWS;
         centred_rows(f, NULL, c->mean, first, count, rows);
-        cblas_dtrmm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, count, f->d, 1,
-                    c->whitening, f->d, rows, f->d);
+        for (int r = 0; f->config->diagonal && r < count; r++)
+            for (int j = 0; j < f->d; j++)
+                rows[(size_t)r * f->d + j] *= c->whitening[j];
+        if (!f->config->diagonal)
+            cblas_dtrmm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, count, f->d, 1,
+                        c->whitening, f->d, rows, f->d);
         for (int r = 0; r < count; r++) {
             double square = 0;
             for (int j = 0; j < f->d; j++)
@@ -237,12 +262,14 @@ static ts_status update_shares(fitting *f)
 /* ---- the bound ---- */
 
 /* The logarithm of the integral of |Lambda|^((nu - d)/2) exp(-1/2 (beta (mu - m)^T Lambda (mu - m) + tr(nu C Lambda)))
- * over mu and Lambda. */
-static double log_normaliser(const component *c, int d)
+ * over mu and Lambda; diagonal: the product over dimensions of those with d = 1. */
+static double log_normaliser(const fitting *f, const component *c)
 {
-    double sum = 0.5 * d * log(2 * M_PI / c->beta) + 0.25 * d * (d - 1) * log(M_PI);
+    const int d = f->d;
+    double sum =
+        0.5 * d * log(2 * M_PI / c->beta) + (f->config->diagonal ? 0 : 0.25 * d * (d - 1) * log(M_PI));
     for (int i = 0; i < d; i++)
-        sum += log_gamma(0.5 * (c->nu - i));
+        sum += log_gamma(0.5 * (f->config->diagonal ? c->nu : c->nu - i));
     return sum - 0.5 * c->nu * (d * log(0.5 * c->nu) + c->log_determinant);
 }
 
@@ -254,9 +281,9 @@ static double bound_of(const fitting *f)
 {
     double sum = -0.5 * (double)f->n * f->d * log(2 * M_PI);
     const double sticks = log_beta(f->prior.stick[0], f->prior.stick[1]),
-                 normaliser = log_normaliser(&f->prior, f->d);
+                 normaliser = log_normaliser(f, &f->prior);
     for (int k = 0; k < f->k; k++)
-        sum += log_beta(f->of[k].stick[0], f->of[k].stick[1]) - sticks + log_normaliser(&f->of[k], f->d) -
+        sum += log_beta(f->of[k].stick[0], f->of[k].stick[1]) - sticks + log_normaliser(f, &f->of[k]) -
                normaliser;
     for (int64_t i = 0; i < f->n; i++)
         sum += f->entropy[i];
@@ -270,17 +297,17 @@ static ts_status set_prior(fitting *f)
     component *p = &f->prior;
     const int d = f->d;
     p->beta = 1;
-    p->nu = d;
+    p->nu = f->config->diagonal ? 1 : d;
     p->stick[0] = 1;
     p->stick[1] = f->config->concentration;
     weighted_mean(f, NULL, &p->count, p->mean);
     add_scatter(f, NULL, p->mean, f->rows, p->covariance);
     for (int i = 0; i < d; i++)
-        for (int j = 0; j <= i; j++) {
-            double *entry = &p->covariance[(size_t)i * d + j];
-            *entry = (*entry / (double)(f->n - 1) + (i == j ? f->config->floor : 0)) / p->nu;
+        for (int j = first_of(f, i); j <= i; j++) {
+            double *c = entry(f, p->covariance, i, j);
+            *c = (*c / (double)(f->n - 1) + (i == j ? f->config->floor : 0)) / p->nu;
         }
-    return decompose(p, d)
+    return decompose(f, p)
                ? NULL
                : ts_error(TS_NOT_FINITE,
                           "the data's covariance is not positive definite: raise start.floor above %g",
@@ -289,7 +316,7 @@ static ts_status set_prior(fitting *f)
 
 static ts_status allocate(fitting *f)
 {
-    const size_t each = component_doubles(f->d), points = (size_t)f->n;
+    const size_t each = (size_t)f->d + 2 * f->entries, points = (size_t)f->n;
     f->share = calloc(points * (size_t)f->k, sizeof *f->share);
     f->entropy = calloc(points, sizeof *f->entropy);
     f->of = calloc((size_t)f->k, sizeof *f->of);
@@ -298,9 +325,9 @@ static ts_status allocate(fitting *f)
     if (!f->share || !f->entropy || !f->of || !f->memory || !f->rows)
         return ts_error(TS_NO_MEMORY, "no memory for %d components of %lld points in %d dimensions", f->k,
                         (long long)f->n, f->d);
-    place(&f->prior, f->memory, f->d);
+    place(f, &f->prior, f->memory);
     for (int k = 0; k < f->k; k++)
-        place(&f->of[k], f->memory + each * (size_t)(k + 1), f->d);
+        place(f, &f->of[k], f->memory + each * (size_t)(k + 1));
     return NULL;
 }
 
@@ -368,7 +395,7 @@ static ts_status take(const fitting *f, ts_dpmixture *mixture)
     const double **order = malloc(sizeof *order * k);
     mixture->weights = malloc(sizeof(double) * k);
     mixture->means = malloc(sizeof(double) * k * d);
-    mixture->covariances = malloc(sizeof(double) * k * d * d);
+    mixture->covariances = malloc(sizeof(double) * k * f->entries);
     const bool whole = weight && order && mixture->weights && mixture->means && mixture->covariances;
     for (size_t i = 0; whole && i < k; i++) {
         const double *stick = f->of[i].stick, share = stick[0] / (stick[0] + stick[1]);
@@ -382,9 +409,10 @@ static ts_status take(const fitting *f, ts_dpmixture *mixture)
         const component *c = &f->of[order[i] - weight];
         mixture->weights[i] = *order[i] / total;
         memcpy(mixture->means + i * d, c->mean, sizeof(double) * d);
-        for (size_t r = 0; r < d; r++)
-            for (size_t j = 0; j < d; j++)
-                mixture->covariances[(i * d + r) * d + j] = c->covariance[r > j ? r * d + j : j * d + r];
+        for (size_t r = 0; r < f->entries; r++) { /* the upper triangle too */
+            const size_t row = r / d, column = r % d, low = row > column ? r : column * d + row;
+            mixture->covariances[i * f->entries + r] = c->covariance[f->config->diagonal ? r : low];
+        }
     }
     free(weight);
     free(order);
@@ -405,6 +433,7 @@ ts_status ts_dpmixture_fit(const double *x, int64_t n, int d, const ts_dpmixture
 {
     fitting f = {.config = config, .x = x, .n = n, .d = d, .k = config->components};
     *mixture = (ts_dpmixture){.k = config->components, .d = d};
+    f.entries = (size_t)d * (config->diagonal ? 1 : (size_t)d);
     if (n < 2 || d < 1 || f.k < 1 || config->threads < 1 || !(config->concentration > 0) ||
         !(config->floor >= 0))
         return ts_error(TS_INVALID, "%d components of %lld points in %d dimensions", f.k, (long long)n, d);

@@ -6,11 +6,13 @@
  *     Lambda_k ~ Wishart(d, C^-1),   mu_k ~ N(m, Lambda_k^-1),         x_n ~ N(mu_z, Lambda_z^-1)
  *
  * with the points' mean m and their covariance C (over n - 1) plus `floor` as the prior's; the q(z_n) know the first
- * `components` alone.  The points are taken as blurred by N(0, floor I), which keeps every covariance above it.
+ * `components` alone.  With diagonal covariances every dimension's precision has a Wishart(1, 1/C_ii) of its own.  The
+ * points are taken as blurred by N(0, floor I), which keeps every covariance above it.
  */
 #ifndef TS_DIFFUSION_DENSITIES_DPMIXTURE_H
 #define TS_DIFFUSION_DENSITIES_DPMIXTURE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/progress.h"
 #include "base/status.h"
@@ -19,6 +21,7 @@ typedef struct ts_dpmixture_config {
     int components;       /* truncation */
     double concentration; /* of the Dirichlet process */
     double floor;         /* variance */
+    bool diagonal;        /* covariances */
     double tolerance;     /* ends when a step raises the evidence bound by less, in nats a point */
     int iterations;       /* or after so many steps */
     uint64_t seed;        /* of the groups that it begins from */
@@ -30,7 +33,7 @@ typedef struct ts_dpmixture_config {
  * order of the weights. */
 typedef struct ts_dpmixture {
     int k, d;
-    double *weights, *means, *covariances; /* [k], [k,d], [k,d,d] */
+    double *weights, *means, *covariances; /* [k], [k,d], [k,d,d]; diagonal: [k,d] */
     int iterations;
     bool converged;
     double *bound; /* [iterations + 1]: on the log evidence of all points, nats; it never falls */

@@ -29,14 +29,19 @@ static bool is_at_T(const ts_run *run)
     return run->config->start.at == TS_FITTED_TO_T;
 }
 
+static bool is_diagonal(const ts_config *config)
+{
+    return config->start.covariance == TS_COVARIANCE_DIAGONAL;
+}
+
 ts_status ts_dpmixture_check(const ts_run *run)
 {
     const int d = ts_data_dim(&run->dataset->train);
-    return d <= FULL_DIMENSIONS
+    return d <= FULL_DIMENSIONS || is_diagonal(run->config)
                ? NULL
                : ts_error(TS_INVALID,
-                          "a dpmixture start has full covariances, for at most %d dimensions; "
-                          "these data have %d",
+                          "a dpmixture start has full covariances for at most %d dimensions, and these data "
+                          "have %d; start.covariance diagonal takes any",
                           FULL_DIMENSIONS, d);
 }
 
@@ -123,6 +128,7 @@ static ts_status fit_points(const ts_run *run, double T, ts_progress *progress, 
         .components = components,
         .concentration = config->start.concentration > 0 ? config->start.concentration : 1.0 / components,
         .floor = config->start.floor,
+        .diagonal = is_diagonal(config),
         .tolerance = config->start.tolerance,
         .iterations = config->start.iterations,
         .seed = (uint64_t)config->run.seed,
@@ -165,15 +171,18 @@ static ts_status write_file(const ts_run *run, const char *path, double T, const
     ts_safetensors_writer *writer;
     ts_status status;
     const size_t k = (size_t)kept, d = (size_t)m->d;
+    const bool diagonal = is_diagonal(run->config);
     TS_TRY(ts_safetensors_create(path, &writer));
     TS_GOTO(declare(run, T, result, writer), failed);
     ts_safetensors_declare(writer, "weights", TS_ST_F64, 1, (int64_t[]){kept});
     ts_safetensors_declare(writer, "means", TS_ST_F64, 2, (int64_t[]){kept, m->d});
-    ts_safetensors_declare(writer, "covariances", TS_ST_F64, 3, (int64_t[]){kept, m->d, m->d});
+    ts_safetensors_declare(writer, diagonal ? "variances" : "covariances", TS_ST_F64, diagonal ? 2 : 3,
+                           (int64_t[]){kept, m->d, m->d});
     ts_safetensors_declare(writer, "evidence_bound", TS_ST_F64, 1, (int64_t[]){m->iterations + 1});
     TS_GOTO(ts_safetensors_append(writer, m->weights, k * sizeof(double)), failed);
     TS_GOTO(ts_safetensors_append(writer, m->means, k * d * sizeof(double)), failed);
-    TS_GOTO(ts_safetensors_append(writer, m->covariances, k * d * d * sizeof(double)), failed);
+    TS_GOTO(ts_safetensors_append(writer, m->covariances, k * d * (diagonal ? 1 : d) * sizeof(double)),
+            failed);
     TS_GOTO(ts_safetensors_append(writer, m->bound, (size_t)(m->iterations + 1) * sizeof(double)), failed);
     return ts_safetensors_commit(writer);
 failed:
@@ -286,32 +295,44 @@ ts_status ts_dpmixture_fit_run(ts_run *run, double T, const ts_fit_options *opti
 
 /* ---- opening ---- */
 
+/* Which of the two kinds of covariances a file has, it says itself: standard deviations or covariances end up in
+ * `spread`. */
+static ts_status read_numbers(ts_safetensors *file, int64_t k, int64_t d, bool diagonal, double *weights,
+                              double *means, double *spread)
+{
+    TS_TRY(ts_safetensors_read(file, "weights", TS_ST_F64, 1, (int64_t[]){k}, weights));
+    TS_TRY(ts_safetensors_read(file, "means", TS_ST_F64, 2, (int64_t[]){k, d}, means));
+    if (!diagonal)
+        return ts_safetensors_read(file, "covariances", TS_ST_F64, 3, (int64_t[]){k, d, d}, spread);
+    TS_TRY(ts_safetensors_read(file, "variances", TS_ST_F64, 2, (int64_t[]){k, d}, spread));
+    for (int64_t i = 0; i < k * d; i++)
+        spread[i] = sqrt(spread[i]);
+    return NULL;
+}
+
 static ts_status read_mixture(const ts_run *run, ts_safetensors *file, ts_mixture **mixture)
 {
     const int64_t d = ts_data_dim(&run->dataset->train);
+    const bool diagonal = ts_safetensors_find(file, "variances") >= 0;
     const int index = ts_safetensors_find(file, "weights");
     const int64_t k = index < 0 ? 0 : ts_safetensors_at(file, index)->count;
     if (k < 1 || k > 65536)
         return ts_error(TS_FORMAT, "%s: it has no weights of 1 to 65536 components",
                         ts_safetensors_path(file));
     double *weights = malloc(sizeof *weights * (size_t)k), *means = malloc(sizeof *means * (size_t)(k * d)),
-           *covariances = malloc(sizeof *covariances * (size_t)(k * d * d));
-    ts_status status = weights && means && covariances
+           *spread = malloc(sizeof *spread * (size_t)(k * d * (diagonal ? 1 : d)));
+    ts_status status = weights && means && spread
                            ? NULL
                            : ts_error(TS_NO_MEMORY, "no memory for %lld components", (long long)k);
     if (!status)
-        status = ts_safetensors_read(file, "weights", TS_ST_F64, 1, (int64_t[]){k}, weights);
+        status = read_numbers(file, k, d, diagonal, weights, means, spread);
     if (!status)
-        status = ts_safetensors_read(file, "means", TS_ST_F64, 2, (int64_t[]){k, d}, means);
-    if (!status)
-        status = ts_safetensors_read(file, "covariances", TS_ST_F64, 3, (int64_t[]){k, d, d}, covariances);
-    if (!status)
-        status = ts_context(
-            ts_mixture_create(run->device, (int)k, (int)d, weights, means, NULL, covariances, mixture), "%s",
-            ts_safetensors_path(file));
+        status = ts_context(ts_mixture_create(run->device, (int)k, (int)d, weights, means,
+                                              diagonal ? spread : NULL, diagonal ? NULL : spread, mixture),
+                            "%s", ts_safetensors_path(file));
     free(weights);
     free(means);
-    free(covariances);
+    free(spread);
     return status;
 }
 

@@ -2,7 +2,7 @@
  * A Dirichlet-process mixture fitted to a run's training data (diffusion/densities/dpmixture.h), for every T, or with
  * `start.at: T` to draws of x_T, for that T alone.
  *
- *   DIR/dpmixture.safetensors         weights [k], means [k,d], covariances [k,d,d] and, by the step, the evidence
+ *   DIR/dpmixture.safetensors         weights [k], means [k,d], covariances [k,d,d] (diagonal: variances [k,d]) and, by the step, the evidence
  *   DIR/dpmixture_T0.4.safetensors    bound in nats an example [steps + 1], float64; in the metadata what it is of
  *
  * Components that weigh less than 1e-9 are left out.  Images are taken in model scale, unflipped.
