@@ -305,7 +305,7 @@ static ts_status set_prior(fitting *f)
     for (int i = 0; i < d; i++)
         for (int j = first_of(f, i); j <= i; j++) {
             double *c = entry(f, p->covariance, i, j);
-            *c = (*c / (double)(f->n - 1) + (i == j ? f->config->floor : 0)) / p->nu;
+            *c = *c / (double)(f->n - 1) / p->nu + (i == j ? f->config->floor : 0);
         }
     return decompose(f, p)
                ? NULL

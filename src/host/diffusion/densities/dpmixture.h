@@ -5,9 +5,9 @@
  *     v_k ~ Beta(1, concentration),  pi_k = v_k prod_{j<k} (1 - v_j),  z_n ~ pi
  *     Lambda_k ~ Wishart(d, C^-1),   mu_k ~ N(m, Lambda_k^-1),         x_n ~ N(mu_z, Lambda_z^-1)
  *
- * with the points' mean m and their covariance C (over n - 1) plus `floor` as the prior's; the q(z_n) know the first
- * `components` alone.  With diagonal covariances every dimension's precision has a Wishart(1, 1/C_ii) of its own.  The
- * points are taken as blurred by N(0, floor I), which keeps every covariance above it.
+ * with the points' mean m, and C their covariance (over n - 1) plus d floor I; the q(z_n) know the first `components`
+ * alone.  With diagonal covariances every dimension's precision has a Wishart(1, 1/C_ii) of its own, C_ii the variance
+ * plus floor.  The points are taken as blurred by N(0, floor I).  So no covariance has an eigenvalue below floor.
  */
 #ifndef TS_DIFFUSION_DENSITIES_DPMIXTURE_H
 #define TS_DIFFUSION_DENSITIES_DPMIXTURE_H
