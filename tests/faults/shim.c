@@ -9,8 +9,8 @@
  *   TSTAR_FAULT_UNDER   calls on files count whose path begins with this
  *   TSTAR_FAULT_COUNT   a file that gets the number of calls of the kind, in a line
  *
- * Memory counts where the program itself, the C library, or the libraries that read and write its files ask for
- * it: others (of threads and of linear algebra) end the process themselves when they get none.
+ * Memory counts where the program itself, the C library, or the libraries that read and write its files ask
+ * for it: others (of threads and of linear algebra) end the process themselves when they get none.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -232,7 +232,8 @@ ssize_t write(int fd, const void *data, size_t bytes)
     return half;
 }
 
-/* What a stream has buffered is lost with the call.  (The C library restarts what is interrupted in a stream.) */
+/* What a stream has buffered is lost with the call.  (The C library restarts what is interrupted in a
+ * stream.) */
 int fflush(FILE *file)
 {
     REAL(fflush);

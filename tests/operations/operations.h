@@ -76,8 +76,8 @@ void ot_read_bytes(const ot_buffer *b, void *host);         /* the struct after 
 const ts_step_state *ot_state(ot *t, uint64_t seed, uint32_t step, uint32_t instance);
 
 /* Device addresses for the arguments; a NULL buffer gives NULL.  ot_out marks what the call writes and the
- * reference defines, whether its old content is NaN (ot_output) or is read too (any other: += and in place).
- */
+ * reference defines, whether its old content is NaN (ot_output) or is read too (any other: += and in
+ * place). */
 const void *ot_in(const ot_buffer *b);
 void *ot_out(ot_buffer *b);
 

@@ -1,9 +1,9 @@
 /*
- * Image grids, results as CSV and JSON, charts, and the page, on made-up results.  What foreign results may not do
- * is in hostile.c, what the page says of which numbers in sentences.c.
+ * Image grids, results as CSV and JSON, charts, and the page, on made-up results.  What foreign results may
+ * not do is in hostile.c, what the page says of which numbers in sentences.c.
  *
- * To add a case, fill results as made_up.h does, store them with run_folder, make the report, read the files, and list
- * the test in main.
+ * To add a case, fill results as made_up.h does, store them with run_folder, make the report, read the files,
+ * and list the test in main.
  */
 #include "report_test.h"
 

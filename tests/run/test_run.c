@@ -252,7 +252,8 @@ static void test_log_after_a_crash(void **state)
     assert_memory_equal(steps, expected, sizeof expected);
 }
 
-/* A run that has been trained further than is asked: nothing is done, and nobody hears of "20 of 10 steps". */
+/* A run that has been trained further than is asked: nothing is done, and nobody hears of "20 of 10
+ * steps". */
 static void test_trained_further(void **state)
 {
     (void)state;

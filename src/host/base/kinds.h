@@ -1,7 +1,7 @@
 /*
- * What can be chosen by a word, in a configuration or on the command line: every kind as an enum and its word.
- * Words become enums where they are read and words again where they are written; nothing in between compares
- * text.  What the engine knows about a kind stands in one table, a row a kind:
+ * What can be chosen by a word, in a configuration or on the command line: every kind as an enum and its
+ * word. Words become enums where they are read and words again where they are written; nothing in between
+ * compares text.  What the engine knows about a kind stands in one table, a row a kind:
  *
  *     ts_data_kind       data/dataset.c               ts_start_kind      run/starts.c
  *     ts_model_kind      run/model.c                  ts_sampler_kind    diffusion/samplers/table.c

@@ -6,9 +6,9 @@
  *     fprintf(text.out, "x = %d\n", 3);
  *     TS_TRY(ts_text_finish(&text, &string, &length));
  *
- * Nobody needs to look at what fprintf returns: whatever failed on the way is told at the end.  (open_memstream
- * does not: where memory fails half-way it loses a piece of the text without a word, and where its last
- * allocation fails, fclose succeeds and leaves NULL.)
+ * Nobody needs to look at what fprintf returns: whatever failed on the way is told at the end. 
+ * (open_memstream does not: where memory fails half-way it loses a piece of the text without a word, and
+ * where its last allocation fails, fclose succeeds and leaves NULL.)
  */
 #ifndef TS_BASE_TEXT_H
 #define TS_BASE_TEXT_H

@@ -106,7 +106,8 @@ json_t *cli_json_real(double value);
 /* Prints to stdout, and frees. */
 void cli_print_json(json_t *json);
 
-/* A whole command: parses, watches for Ctrl-C, runs `body`, prints what went wrong.  Gives the exit status. */
+/* A whole command: parses, watches for Ctrl-C, runs `body`, prints what went wrong.  Gives the exit
+ * status. */
 typedef ts_status cli_body(const cli_options *options, ts_progress *progress);
 int cli_command(const cli_usage *usage, int argc, char **argv, cli_body *body);
 
@@ -137,9 +138,9 @@ void cli_progress_end(cli_progress *progress);
 /* A line on stderr, in front of which the line that is open goes away: "tstar: text". */
 void cli_say(cli_progress *progress, const char *text);
 
-/* To be called before long work of `run`, which outlives it: when it begins, a line says if it has fewer threads
- * than there are; and once three of its pieces have told how long they take, another what the phase will, and
- * the device's memory.  Work of less than half a minute goes without that. */
+/* To be called before long work of `run`, which outlives it: when it begins, a line says if it has fewer
+ * threads than there are; and once three of its pieces have told how long they take, another what the phase
+ * will, and the device's memory.  Work of less than half a minute goes without that. */
 void cli_watch(ts_progress *progress, const ts_run *run);
 
 /* Before a long piece of work: "tstar: about 1:23:00, at most 1.50 GiB of memory: train 1:10:00, ...". */

@@ -58,8 +58,8 @@ static bool read_T(const char *text, cli_options *o)
     }
 }
 
-/* The places in `words` of those in a list with commas; how many, 0 where one is not known (*unknown) or there are
- * more than `most`. */
+/* The places in `words` of those in a list with commas; how many, 0 where one is not known (*unknown) or
+ * there are more than `most`. */
 static int read_words(char *text, const ts_words *words, int most, int *found, const char **unknown)
 {
     int count = 0;

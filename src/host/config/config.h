@@ -4,9 +4,9 @@
  *
  *     X(kind, change, key, default, minimum, maximum, help)
  *
- * kinds: INT, REAL, BOOL, STRING, CHOICE (the minimum column holds the family of base/kinds.h that the word is
- * of), INTS and REALS (lists; default a string such as "1,2,2"), MATRIX (list of lists, rows of equal length; a
- * flat list is a matrix of one column; default "").
+ * kinds: INT, REAL, BOOL, STRING, CHOICE (the minimum column holds the family of base/kinds.h that the word
+ * is of), INTS and REALS (lists; default a string such as "1,2,2"), MATRIX (list of lists, rows of equal
+ * length; a flat list is a matrix of one column; default "").
  *
  * change: what a run that has been trained allows.  IDLE: any value at any time, for it changes no number.
  * FREE: any value at any time.  TRAIN: the run's own for train --resume and fit, which write to it; any for
@@ -192,8 +192,8 @@ void ts_config_free(ts_config *config);
  * What keys demand of each other is not checked: the text may be part of a configuration. */
 ts_status ts_config_parse(const char *text, const char *name, ts_config **config);
 
-/* What two configurations must agree in to be the same, see `change` above: for a command that reads a run, for
- * one that writes to it, and for work whose result is to be taken over. */
+/* What two configurations must agree in to be the same, see `change` above: for a command that reads a run,
+ * for one that writes to it, and for work whose result is to be taken over. */
 typedef enum ts_config_use { TS_USE_READ, TS_USE_WRITE, TS_USE_RESULT } ts_config_use;
 
 /* A key whose values differ, as text, cut short where they are long. */

@@ -8,8 +8,8 @@
 #include "base/file.h"
 #include "config/table.h"
 
-/* A relative path is relative to the working directory of the command that names it; the configuration that is
- * stored with a run is read from elsewhere too. */
+/* A relative path is relative to the working directory of the command that names it; the configuration that
+ * is stored with a run is read from elsewhere too. */
 static ts_status resolve_data_path(ts_config *config)
 {
     char **path = &config->data.path, *folder, *whole;

@@ -3,10 +3,10 @@
  * byte, the first 1500 and the last 297 in the data set's own order (digits/NOTICE names origin and licence).
  * Level v = 0 .. 16 is stored as round(255 v / 16).
  *
- * That order is by writer, and writers differ between its ends, so what is trained on and what is held out are
- * split otherwise: with order = ts_permutation of 1797 under the key TS_DIGITS_KEY, the training set is images
- * order[0], ..., order[1499], the held-out one order[1500], ..., order[1796], in these orders.  The split is a
- * constant of the data set: no seed of a run is in it.
+ * That order is by writer, and writers differ between its ends, so what is trained on and what is held out
+ * are split otherwise: with order = ts_permutation of 1797 under the key TS_DIGITS_KEY, the training set is
+ * images order[0], ..., order[1499], the held-out one order[1500], ..., order[1796], in these orders.  The
+ * split is a constant of the data set: no seed of a run is in it.
  */
 #ifndef TS_DATA_DIGITS_H
 #define TS_DATA_DIGITS_H

@@ -29,9 +29,10 @@ typedef struct ts_real_distance {
 } ts_real_distance;
 
 /*
- * What rows of n samples are to be read beside: the floor.  The subsets (at most `most`, fewer where there are
- * not enough data) share no datum of train [count,h,w,c] and are drawn by a permutation that is a constant:
- * files may be ordered, or alternate (MNIST's training images do, between its two groups of writers).  It is no limit: samples may lie nearer to the held-out data than other real data do, for
+ * What rows of n samples are to be read beside: the floor.  The subsets (at most `most`, fewer where there
+ * are not enough data) share no datum of train [count,h,w,c] and are drawn by a permutation that is a
+ * constant: files may be ordered, or alternate (MNIST's training images do, between its two groups of
+ * writers).  It is no limit: samples may lie nearer to the held-out data than other real data do, for
  * instance those that vary less.  Of fewer than n training data, all are one subset.
  */
 ts_status ts_reference_floor(const ts_reference *reference, const float *train, int64_t count, int64_t n,

@@ -71,8 +71,8 @@ done:
     return status;
 }
 
-/* What is still to be allocated for the parameters: what training makes of them (gradients, Adam's moments, the
- * average and what it is exchanged through), and what a flow's training returns to when it diverges. */
+/* What is still to be allocated for the parameters: what training makes of them (gradients, Adam's moments,
+ * the average and what it is exchanged through), and what a flow's training returns to when it diverges. */
 static double missing_buffers(const subject *s)
 {
     static const ts_param_buffer needed[] = {TS_BUFFER_GRADIENT, TS_BUFFER_FIRST, TS_BUFFER_SECOND,
