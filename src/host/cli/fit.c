@@ -10,12 +10,9 @@ const cli_usage cli_fit_usage = {
     .name = "fit",
     .arguments = "RUN ",
     .about =
-        "Fits a Glow by maximum likelihood to forward samples x_T of the run's data, at each T given, "
-        "and stores it\n"
-        "as RUN/glow_T<T>.safetensors.  A finished fit of the same configuration and data is kept, one of "
-        "others is\n"
-        "replaced only with --force.  A fit that is stopped keeps its state; the same command goes on from "
-        "there.",
+        "Fits a Glow by maximum likelihood to forward samples x_T of the run's data, at each T given, and stores it\n"
+        "as RUN/glow_T<T>.safetensors.  A finished fit of the same configuration and data is kept, one of others is\n"
+        "replaced only with --force.  A fit that is stopped keeps its state; the same command goes on from there.",
     .least = 1,
     .most = 1,
     .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_T | CLI_FORCE};

@@ -24,11 +24,11 @@ enum { COMMANDS = sizeof cli_commands / sizeof *cli_commands - 1 };
 
 static void print_help(void)
 {
-    printf("tstar " TSTAR_VERSION ": how long does a diffusion need to be?\n\n"
-           "Trains score-based diffusion models, fits an auxiliary density at a short diffusion time T, "
-           "samples from\n"
-           "it by reverse SDE and ODE, bounds the likelihood, and charts the trade-off over T.\n\n"
-           "Usage: tstar COMMAND ... (tstar COMMAND --help for its options)\n\n");
+    printf(
+        "tstar " TSTAR_VERSION ": how long does a diffusion need to be?\n\n"
+        "Trains score-based diffusion models, fits an auxiliary density at a short diffusion time T, samples from\n"
+        "it by reverse SDE and ODE, bounds the likelihood, and charts the trade-off over T.\n"
+        "\nUsage: tstar COMMAND ... (tstar COMMAND --help for its options)\n\n");
     for (const cli_command_row *row = cli_commands; row->usage; row++)
         printf("  %-7s %-24s %s\n", row->usage->name, row->example, row->about);
     printf("\nA first chart in a few minutes: tstar sweep configs/digits.yaml\n");

@@ -30,8 +30,8 @@ ts_status cli_open_trained(const cli_options *options, ts_work work, ts_run **ru
     TS_TRY(ts_config_load(options->arguments[0], options->overrides, options->override_count, &config));
     if (ts_networks[config->model.kind].create) {
         ts_status status = ts_error(TS_INVALID,
-                                    "%s: its score is a network (model.kind %s); give a run directory that "
-                                    "tstar train made, or --set model.kind=exact for a mixture",
+                                    "%s: its score is a network (model.kind %s); give a run directory "
+                                    "that tstar train made, or --set model.kind=exact for a mixture",
                                     options->arguments[0], ts_model_kind_words.word[config->model.kind]);
         ts_config_free(config);
         return status;

@@ -94,8 +94,8 @@ static ts_status check_covariances(const ts_config *config, const ts_config_orig
     int d = config->data.mixture.means.columns;
     if (covariances->rows != config->data.mixture.weights.count || covariances->columns != d * d)
         FAIL(origins, "data.mixture.covariances",
-             "data.mixture.covariances must be %d rows (as many as weights) of %d*%d values, not %d rows of "
-             "%d",
+             "data.mixture.covariances must be %d rows (as many as weights) of %d*%d values, "
+             "not %d rows of %d",
              config->data.mixture.weights.count, d, d, covariances->rows, covariances->columns);
     for (int k = 0; k < covariances->rows; k++)
         for (int i = 0; i < d; i++)

@@ -186,11 +186,10 @@ static ts_status check_data(const ts_run *run, const ts_safetensors *file)
     if (!stored)
         return NULL;
     ts_state_data_text(run->dataset, own);
-    return ts_error(
-        TS_INVALID,
-        "%s: was trained on other data (checksum %s) than this run now has (%s): bring those back, "
-        "or make another run",
-        ts_safetensors_path(file), stored, own);
+    return ts_error(TS_INVALID,
+                    "%s: was trained on other data (checksum %s) than this run now has (%s): "
+                    "bring those back, or make another run",
+                    ts_safetensors_path(file), stored, own);
 }
 
 ts_status ts_checkpoint_check_data(const ts_run *run)

@@ -187,7 +187,8 @@ static void fill_result(const trainer *t, ts_trainer_result *result)
 ts_status ts_trainer_run(ts_run *run, const ts_trainer_options *options, ts_trainer_result *result)
 {
     if (!run->model || !run->model->params)
-        return ts_error(TS_INVALID, "model.kind exact has nothing to train");
+        return ts_error(TS_INVALID, "model.kind %s has nothing to train",
+                        ts_model_kind_words.word[run->config->model.kind]);
     trainer t = {.run = run,
                  .progress = options->progress,
                  .saved = -1,
