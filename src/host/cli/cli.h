@@ -22,9 +22,9 @@ typedef enum cli_takes {
     CLI_OUT = 1 << 3,            /* --out PATH */
     CLI_RESUME = 1 << 4,         /* --resume */
     CLI_T = 1 << 5,              /* --T 0.4 or 1.0,0.4 */
-    CLI_START = 1 << 6,          /* --start normal|glow|mixture, or several with commas */
+    CLI_START = 1 << 6,          /* --start DENSITY, or several with commas */
     CLI_COUNT = 1 << 7,          /* -n, --count N */
-    CLI_SAMPLER = 1 << 8,        /* --sampler em|heun|rk45|dpmpp2m */
+    CLI_SAMPLER = 1 << 8,        /* --sampler NAME */
     CLI_RAW = 1 << 9,            /* --raw-weights: the weights themselves, not their average */
     CLI_KEYS = 1 << 10,          /* --keys */
     CLI_MARKDOWN = 1 << 11,      /* --markdown */

@@ -15,12 +15,13 @@ static void print_help(const cli_usage *usage)
 {
     printf("Usage: tstar %s %s[OPTIONS]\n\n%s\n\nOptions\n", usage->name, usage->arguments, usage->about);
     for (const cli_option_row *row = cli_option_table; row->name; row++) {
-        char left[64];
+        char left[64], help[CLI_HELP_LIMIT];
         if (!cli_option_is_of(row, usage))
             continue;
+        cli_option_help(row, help, sizeof help);
         snprintf(left, sizeof left, "--%s%s%s", row->name, row->value ? " " : "",
                  row->value ? row->value : "");
-        printf("  %-24s %s\n", left, row->help);
+        printf("  %-24s %s\n", left, help);
     }
     if (usage->takes & CLI_SET)
         printf("\nEvery key of a configuration: tstar info --keys\n");
