@@ -5,10 +5,10 @@
  *
  * Conventions
  *   Functions return 0, or 2 for a mistake in what was asked (a wrong key, a damaged file, too little memory)
- * and 1 for a failure; *error then gets a message of one line, naming the file, key or limit, which the
- * caller frees with free().  `error` may be NULL.  The library prints nothing and never ends the process.
- * There is no global state: different models may be used from different threads, one model by one thread at a
- * time.
+ *   and 1 for a failure; *error then gets a message of one line, naming the file, key or limit, which the
+ *   caller frees with free().  `error` may be NULL.  The library prints nothing and never ends the process.
+ *   There is no global state: different models may be used from different threads, one model by one thread at
+ *   a time.
  */
 #ifndef TSTAR_TSTAR_H
 #define TSTAR_TSTAR_H

@@ -1,4 +1,9 @@
-/* The public interface, in terms of runs. */
+/*
+ * The public interface, in terms of runs: each function turns its arguments into a configuration or a run,
+ * calls what the command line calls, and its status into a number and a message.
+ *
+ * Invariants: no type of the engine is in tstar.h.  Nothing is printed, and no state outlives a model.
+ */
 #include "tstar/tstar.h"
 
 #include <stdlib.h>

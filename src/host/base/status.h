@@ -2,6 +2,12 @@
  * Status of a call: NULL is success, anything else is an error that carries its code and a one-line
  * message naming the file, key, shape or limit.  There is no global error state; whoever receives a
  * non-NULL status either returns it or frees it.
+ *
+ * What lives in this folder: what every room needs and no room owns.  Statuses, files written atomically,
+ * safetensors, JSON and YAML bounds, texts, numbers as texts, the clock, progress, and the kinds (kinds.h).
+ *
+ * Invariants: nothing here knows a device, a model or a run.  Sizes and texts from files are never trusted.
+ * What a message quotes is one line that does nothing to a terminal.  A file is the old or the new one, whole.
  */
 #ifndef TS_BASE_STATUS_H
 #define TS_BASE_STATUS_H

@@ -1,6 +1,11 @@
 /*
- * The command line: one file a command, one table of options (option_table.c) that makes the parser, --help,
- * the man pages and the completions of shells.
+ * The command line: one file a command, one table of commands (main.c) and one of options (option_table.c)
+ * that make the parser, --help, the man pages and the completions of shells (documents/).
+ *
+ * Invariants: here alone does the program print and exit.  Results go to stdout (with --json as one JSON
+ * value), all else to stderr.  A user's mistake is one line that says what would be right, and exit status 2;
+ * a failure 1; an interruption 130.  Commands decide nothing that an embedding program would miss: that is in
+ * the rooms below.
  */
 #ifndef TS_CLI_CLI_H
 #define TS_CLI_CLI_H

@@ -1,6 +1,13 @@
 /*
  * The configuration of a run.  One table a section makes the struct, the YAML schema, the defaults, the
- * checks, the --help text and the README's reference (`tstar info --keys`).
+ * ranges, the completions of --set and the reference of all keys (`tstar info --keys`).
+ *
+ * What lives in this folder: the tables (here) as data (table.c), reading (yaml.c, load.c), what keys demand
+ * of each other (check.c), writing (print.c, json.c), and the one way to compare two (compare.c).
+ *
+ * Invariants: a ts_config from ts_config_load holds a value of the right type and range for every key, and
+ * what the keys demand of each other is true.  It is not changed afterwards.  Words are enums in it.  What is
+ * printed loads again as the same.
  *
  *     X(kind, change, key, default, minimum, maximum, help)
  *

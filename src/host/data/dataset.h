@@ -1,6 +1,13 @@
 /*
  * The data sets: read, checked, and put on the device once.
  *
+ * What lives in this folder: a reader a format (idx.c, cifar10.c, digits.c), all with one signature (files.h),
+ * and the table of kinds with what is done to all of them (dataset.c).
+ *
+ * Invariants: readers know files and bytes, no device and no configuration; what they give has passed every
+ * check of sizes.  A set has at least two data.  What depends on data depends on their checksum, never on a
+ * path.
+ *
  *   digits   the UCI optical digits inside the program: 1500 + 297 images 8x8x1, 17 levels, split
  *            by a rule of its own (digits.h)
  *   idx      IDX files, plain or gzip, in the folder data.path: train-images-idx3-ubyte[.gz] and

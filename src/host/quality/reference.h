@@ -1,6 +1,13 @@
 /*
  * The set that samples are compared with, prepared once: its projections sorted, its features' moments and
  * the root of their covariance.  A set of samples then costs its own share alone.
+ *
+ * What lives in this room: how far samples are from data.  What the numbers and their intervals mean is in
+ * distances.h; each distance is a file (sliced.c, frechet.c), as are the features of the second (features.c,
+ * principal.c) and the errors of both (jackknife.c); here they come together.
+ *
+ * Invariants: everything is on the host, in double, and bitwise the same for any number of threads.  Nothing
+ * here knows a run, a device or a configuration.
  */
 #ifndef TS_QUALITY_REFERENCE_H
 #define TS_QUALITY_REFERENCE_H
