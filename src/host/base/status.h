@@ -4,10 +4,11 @@
  * non-NULL status either returns it or frees it.
  *
  * What lives in this folder: what every room needs and no room owns.  Statuses, files written atomically,
- * safetensors, JSON and YAML bounds, texts, numbers as texts, the clock, progress, and the kinds (kinds.h).
+ * safetensors, JSON, bounds of YAML, texts, numbers as texts, the clock, progress, and the kinds (kinds.h).
  *
  * Invariants: nothing here knows a device, a model or a run.  Sizes and texts from files are never trusted.
- * What a message quotes is one line that does nothing to a terminal.  A file is the old or the new one, whole.
+ * What a message quotes is one line that does nothing to a terminal.  A file is the old one or the new one,
+ * whole.
  */
 #ifndef TS_BASE_STATUS_H
 #define TS_BASE_STATUS_H

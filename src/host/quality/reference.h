@@ -6,8 +6,8 @@
  * distances.h; each distance is a file (sliced.c, frechet.c), as are the features of the second (features.c,
  * principal.c) and the errors of both (jackknife.c); here they come together.
  *
- * Invariants: everything is on the host, in double, and bitwise the same for any number of threads.  Nothing
- * here knows a run, a device or a configuration.
+ * Invariants: everything is on the host, and bitwise the same for any number of threads.
+ * Nothing here knows a run, a device or a configuration.
  */
 #ifndef TS_QUALITY_REFERENCE_H
 #define TS_QUALITY_REFERENCE_H
