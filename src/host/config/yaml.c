@@ -314,7 +314,7 @@ static ts_status read_section(reader *r, const yaml_node_t *node, const char *se
     if (node->type == YAML_SCALAR_NODE && !*scalar(node))
         return NULL; /* a heading with nothing under it */
     if (node->type != YAML_MAPPING_NODE)
-        FAIL(r, node, "%s must be a mapping of keys to values, not \"%s\"",
+        FAIL(r, node, "%s must be a mapping of keys to values, not %s",
              *section ? section : "a configuration", shown(node));
     for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top;
          pair++) {
