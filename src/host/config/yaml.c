@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
+#include "base/yaml_bounds.h"
 
 typedef struct reader {
     ts_config *config;
@@ -114,7 +115,8 @@ static ts_status read_bool(const reader *r, const yaml_node_t *node, const ts_co
     FAIL(r, node, "%s must be true or false, not %s", key->name, shown(node));
 }
 
-static ts_status read_choice(const reader *r, const yaml_node_t *node, const ts_config_key *key, unsigned *out)
+static ts_status read_choice(const reader *r, const yaml_node_t *node, const ts_config_key *key,
+                             unsigned *out)
 {
     const char *text = scalar(node);
     const int kind = text ? ts_words_find(key->words, text, node->data.scalar.length) : -1;
@@ -346,6 +348,10 @@ static ts_status read_document(ts_config *config, const char *text, size_t lengt
 {
     reader r = {.config = config, .origins = origins, .file = file, .override = override};
     yaml_parser_t parser;
+    ts_config_origin limit = {file, override, 0};
+    const char *excess = ts_yaml_bounds(text, length, &limit.line);
+    if (excess)
+        return ts_config_error(&limit, "no configuration: %s", excess);
     if (!yaml_parser_initialize(&parser))
         return ts_error(TS_NO_MEMORY, "no memory to read %s", file ? file : override);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);

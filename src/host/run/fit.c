@@ -136,7 +136,8 @@ done:
 /* Whether the file is a fit at T of the run's configuration and data. */
 static ts_status is_same(const ts_run *run, double T, const ts_safetensors *file, bool *same)
 {
-    const char *stored_T = ts_safetensors_metadata(file, "T"), *text = ts_safetensors_metadata(file, "config");
+    const char *stored_T = ts_safetensors_metadata(file, "T"),
+               *text = ts_safetensors_metadata(file, "config");
     ts_config *config;
     ts_config_difference difference;
     char T_text[32];
@@ -224,6 +225,11 @@ static ts_status run_steps(const ts_run *run, double T, ts_training *training, t
             return ts_error(TS_INTERRUPTED, "fit at T = %s interrupted at step %lld of %lld", T_text,
                             (long long)step, (long long)steps);
     }
+    /* few steps may end before the guard has found a rate, or behind one that nobody has judged */
+    if (report.stood < (steps + 1) / 2)
+        return ts_error(TS_NOT_FINITE,
+                        "the fit diverges at glow.lr = %g: %lld of %lld steps had to be taken back",
+                        run->config->glow.lr, (long long)(steps - report.stood), (long long)steps);
     *result = (ts_fit_result){.steps = steps,
                               .skipped = report.skipped,
                               .rollbacks = report.rollbacks,
