@@ -2,7 +2,21 @@
  * The table of operations: everything a device can do, as one struct of function pointers.  Host code knows
  * devices through this header alone.  A NULL entry means that the device lacks the operation; the graph
  * builder turns that into an error before anything runs.  What the operations are, and the conventions they
- * share, is in operations.h.
+ * share, is in operations.h and operations_glow.h.
+ *
+ * What lives in this folder: the table and the list of operations; what host and kernels compute alike
+ * (philox.h, sde.h); device.c, which opens a device by its name; cpu/ and cuda/, which fill the table, one
+ * operation a file of its name.  Device libraries are known below here and nowhere else.
+ *
+ * Invariants
+ *   Memory belongs to whoever allocated it and is released by the same device; an operation allocates nothing
+ *   but scratch of the device's own, and none of that once it has run with the same shapes.
+ *   Operations are queued in order; only upload, download and synchronize wait.
+ *   Parameter gradients accumulate (+=); activation gradients assign (=) unless `accumulate` says otherwise.
+ *   Activations are NHWC, dense.
+ *   The same seed, device, options and thread count give the same bits; random numbers are those of every
+ *   device (philox.h).
+ *   A recording holds arguments and addresses: what changes from step to step is read from device memory.
  */
 #ifndef TS_KERNELS_H
 #define TS_KERNELS_H
@@ -13,8 +27,7 @@
 #include "base/status.h"
 #include "kernels/operations.h"
 
-/* ---- devices ---------------------------------------------------------------------------------------------
- */
+/* ---- devices ------------------------------------------------------------------------------------------- */
 
 typedef struct ts_device ts_device;
 
@@ -138,8 +151,8 @@ TS_FN int64_t ts_shuffle_index(const ts_step_state *s, uint32_t epoch, int64_t i
     return (int64_t)v;
 }
 
-/* The device that `name` asks for: "cpu", "cuda", "cuda:1" or "auto" (a GPU if there is one, else the CPU).
- */
+/* The device that `name` asks for: "cpu", "cuda", "cuda:1" or "auto" (a GPU if there is one, else
+ * the CPU). */
 ts_status ts_device_open(const char *name, const ts_device_options *options, ts_device **device);
 /* The libraries under the devices called "cpu" or "cuda", of which none need be there; errors as for opening
  * one. */

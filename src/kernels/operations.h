@@ -5,11 +5,13 @@
  * Conventions
  *   Activations are NHWC, dense, of the device's activation type (float32; bfloat16 on a fast GPU device):
  *   `void *`.  Parameters, their gradients, statistics and per-image scalars are float32; `double` where a
- * bound is accumulated.  All pointers are device memory unless a comment says host. Gradients of parameters
- * accumulate (+=).  Gradients of activations assign (=) unless `accumulate` is set. A NULL gradient pointer
- * means that the gradient is not wanted. Operations are queued in order; `synchronize` waits.  Arguments
- * passed by value are frozen when a launch sequence is captured; what changes by step is read from `state`,
- * which lives in device memory. Every operation is deterministic for a fixed device and thread count.
+ *   bound is accumulated.
+ *   All pointers are device memory unless a comment says host.
+ *   Gradients of parameters accumulate (+=).  Gradients of activations assign (=) unless `accumulate` is set.
+ *   A NULL gradient pointer means that the gradient is not wanted.
+ *   Operations are queued in order; `synchronize` waits.  Arguments passed by value are frozen when a launch
+ *   sequence is recorded; what changes by step is read from `state`, which lives in device memory.
+ *   Every operation is deterministic for a fixed device and thread count.
  */
 #ifndef TS_KERNELS_OPERATIONS_H
 #define TS_KERNELS_OPERATIONS_H
@@ -23,8 +25,7 @@
 
 typedef enum ts_dtype { TS_F32, TS_BF16, TS_F64, TS_U8, TS_I32 } ts_dtype;
 
-/* ---- convolution, dense layers, attention ----------------------------------------------------------------
- */
+/* ---- convolution, dense layers, attention -------------------------------------------------------------- */
 
 /* y = scale (conv3x3(x) + bias + residual), stride 1, zero padding 1.  x [n,h,w,ci], y and residual
  * [n,h,w,co], weight [co,3,3,ci] (cross-correlation), bias [co]; bias and residual may be NULL. */
@@ -87,8 +88,7 @@ typedef struct ts_attention_backward {
     void *dqkv;
 } ts_attention_backward;
 
-/* ---- normalisation and element-wise layers ---------------------------------------------------------------
- */
+/* ---- normalisation and element-wise layers ------------------------------------------------------------- */
 
 /* Halving: the mean of 2x2.  Doubling: nearest neighbour. */
 typedef enum ts_resampling { TS_RESAMPLE_NONE, TS_RESAMPLE_HALVE, TS_RESAMPLE_DOUBLE } ts_resampling;
@@ -156,24 +156,6 @@ typedef struct ts_add_scaled {
     bool accumulate;
 } ts_add_scaled;
 
-/* Halves (mean of 2x2) or doubles (nearest) height and width.  x [n,h,w,c]; y [n,h/2,w/2,c] or [n,2h,2w,c].
- */
-typedef struct ts_resample_forward {
-    int n, h, w, c;
-    bool up;
-    const void *x;
-    void *y;
-} ts_resample_forward;
-
-/* h, w are those of x, the forward input. */
-typedef struct ts_resample_backward {
-    int n, h, w, c;
-    bool up;
-    const void *dy;
-    void *dx;
-    bool accumulate;
-} ts_resample_backward;
-
 /* y = [a, b] along the channels: a [rows,ca], b [rows,cb], y [rows,ca+cb]. */
 typedef struct ts_concat_forward {
     int64_t rows;
@@ -216,8 +198,7 @@ typedef struct ts_time_embedding {
     void *y;
 } ts_time_embedding;
 
-/* ---- the training loop -----------------------------------------------------------------------------------
- */
+/* ---- the training loop --------------------------------------------------------------------------------- */
 
 typedef enum ts_time_sampling { TS_TIME_UNIFORM, TS_TIME_IMPORTANCE } ts_time_sampling;
 
@@ -262,8 +243,8 @@ typedef struct ts_perturb {
 } ts_perturb;
 
 /* A training batch of images or vectors in one: the times that draw_times gives, and x_t and z [n,d] of
- * perturb for the x0 that gather gives, all of `times.state`.  n is that of data and times; x0 is not kept.
- */
+ * perturb for the x0 that gather gives, all of `times.state`.  n is that of data and times; x0 is
+ * not kept. */
 typedef struct ts_noisy_batch {
     ts_gather data; /* without x0 */
     ts_draw_times times;
@@ -289,8 +270,8 @@ typedef struct ts_score_loss {
 
 /* Global norm, clipping, Adam (Kingma and Ba 2015) with linear warm-up, and EMA with a warm-up ramp
  * min(decay, (1 + step)/(10 + step)), over all parameters at once; step counts from 0 in state.  Gradients
- * are zeroed.  If the norm is not finite nothing is updated and report->skipped counts up.  ema may be NULL.
- */
+ * are zeroed.  If the norm is not finite nothing is updated and report->skipped counts up.  ema may
+ * be NULL. */
 typedef struct ts_optimizer_report {
     float norm;             /* of the gradient, before clipping */
     uint32_t skipped;       /* steps with a gradient that was not finite */
@@ -312,8 +293,7 @@ typedef struct ts_advance {
     ts_step_state *state;
 } ts_advance;
 
-/* ---- sampling --------------------------------------------------------------------------------------------
- */
+/* ---- sampling ------------------------------------------------------------------------------------------ */
 
 /* out[i] = scale * normal(state, stream, element + i), activation type, or float32 with `wide`; with
  * `rademacher`, +1 where uniform(...) > 0.5, else -1, unscaled.  element: multiple of 4. */
@@ -383,8 +363,7 @@ typedef struct ts_convert {
     void *y;
 } ts_convert;
 
-/* ---- the bound -------------------------------------------------------------------------------------------
- */
+/* ---- the bound ----------------------------------------------------------------------------------------- */
 
 /* out[i] (double) = sum_d (net - z)^2, both float32 [n,d]. */
 typedef struct ts_squared_error {
@@ -463,8 +442,6 @@ typedef struct ts_mixture_sample {
     X(silu_forward)                                                                                          \
     X(silu_backward)                                                                                         \
     X(add_scaled)                                                                                            \
-    X(resample_forward)                                                                                      \
-    X(resample_backward)                                                                                     \
     X(concat_forward)                                                                                        \
     X(concat_backward)                                                                                       \
     X(slice_forward)                                                                                         \

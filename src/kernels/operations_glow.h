@@ -109,8 +109,8 @@ typedef struct ts_gaussian_backward {
     void *dh; /* assigns */
 } ts_gaussian_backward;
 
-/* x[.., first : first + c] = mean + temperature exp(logs) z, z from (state, stream), element index i*hw*c +
- * ... */
+/* x[.., first : first + c] = mean + temperature exp(logs) z, x [n,hw,stride], h [n,hw,2c] as above; z from
+ * (state, stream), numbered as x [n,hw,c] lies in memory, from `element` on. */
 typedef struct ts_gaussian_sample {
     int n, hw, c, stride, first;
     bool interleaved;

@@ -35,8 +35,8 @@ typedef enum ts_stream {
     TS_STREAM_DROPOUT = 1024,
 } ts_stream;
 
-/* What changes from step to step. It lives in device memory, so one captured launch graph replays for ever.
- */
+/* What changes from step to step. It lives in device memory, so one captured launch graph replays
+ * for ever. */
 typedef struct ts_step_state {
     uint64_t seed;
     uint32_t step;

@@ -1,4 +1,8 @@
-/* What a device chooses is stored with the run and comes back before its first operation. */
+/*
+ * What a device chooses is stored with the run and comes back before its first operation.
+ *
+ * To add a case, write another test that exports, stores and imports choices, and list it in main.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +12,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "run/algorithms.h"
+#include "must.h"
 
 static char told[64]; /* by the latest import */
 static const char *chosen = "";
@@ -28,12 +33,6 @@ static ts_status import(ts_device *device, const char *text)
     return NULL;
 }
 
-static void good(ts_status status)
-{
-    if (status)
-        fail_msg("%s", ts_status_message(status));
-}
-
 static void stored_and_told(void **state)
 {
     char dir[] = "choices.XXXXXX", path[64];
@@ -45,22 +44,22 @@ static void stored_and_told(void **state)
     ts_run run = {.dir = dir, .device = &device, .lock = -1};
 
     /* a device that chooses nothing leaves nothing */
-    good(ts_algorithms_save(&run));
-    good(ts_algorithms_load(&run));
+    must(ts_algorithms_save(&run));
+    must(ts_algorithms_load(&run));
     assert_int_not_equal(access(path, F_OK), 0);
 
     kernels.algorithms_export = export;
     kernels.algorithms_import = import;
     strcpy(told, "nothing");
-    good(ts_algorithms_load(&run));
+    must(ts_algorithms_load(&run));
     assert_string_equal(told, "nothing");
     chosen = "heading\nproduct 1: a\n";
-    good(ts_algorithms_save(&run));
-    good(ts_algorithms_load(&run));
+    must(ts_algorithms_save(&run));
+    must(ts_algorithms_load(&run));
     assert_string_equal(told, chosen);
     chosen = "heading\n";
-    good(ts_algorithms_save(&run));
-    good(ts_algorithms_load(&run));
+    must(ts_algorithms_save(&run));
+    must(ts_algorithms_load(&run));
     assert_string_equal(told, chosen);
 
     /* what another process stored meanwhile stays */
@@ -70,28 +69,28 @@ static void stored_and_told(void **state)
     assert_non_null(other);
     fputs("two\n", other);
     fclose(other);
-    good(ts_algorithms_save(&run));
-    good(ts_algorithms_load(&run));
+    must(ts_algorithms_save(&run));
+    must(ts_algorithms_load(&run));
     assert_string_equal(told, "one\ntwo\n");
     merges = false;
 
-    /* what is no file of algorithms at all is as good as none, and gives way */
+    /* what is no file of choices at all is as good as none, and gives way */
     other = fopen(path, "w");
     assert_non_null(other);
     assert_int_equal(ftruncate(fileno(other), 17 << 20), 0);
     fclose(other);
     strcpy(told, "nothing");
-    good(ts_algorithms_load(&run));
+    must(ts_algorithms_load(&run));
     assert_string_equal(told, "nothing");
-    good(ts_algorithms_save(&run));
-    good(ts_algorithms_load(&run));
+    must(ts_algorithms_save(&run));
+    must(ts_algorithms_load(&run));
     assert_string_equal(told, chosen);
 
     /* a run without a directory */
     run.dir = NULL;
     strcpy(told, "nothing");
-    good(ts_algorithms_save(&run));
-    good(ts_algorithms_load(&run));
+    must(ts_algorithms_save(&run));
+    must(ts_algorithms_load(&run));
     assert_string_equal(told, "nothing");
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(dir), 0);

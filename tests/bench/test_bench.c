@@ -1,6 +1,8 @@
 /*
  * The benchmarks: that they count the work that another program counts, allocate nothing once warm, and stand
  * in for missing files.  Speed is not tested.
+ *
+ * To add a case, write a test of one figure against a count made here, and list it in main.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -12,13 +14,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "bench/bench.h"
-
-#define MUST(expression)                                                                                     \
-    do {                                                                                                     \
-        ts_status status_ = (expression);                                                                    \
-        if (status_)                                                                                         \
-            fail_msg("%s", ts_status_message(status_));                                                      \
-    } while (0)
+#include "must.h"
 
 typedef struct fixture {
     ts_config *config;
@@ -30,9 +26,9 @@ static void open_fixture(fixture *f, const char *file, const char *const *overri
 {
     char path[512];
     snprintf(path, sizeof path, SOURCE_DIR "/configs/bench/%s.yaml", file);
-    MUST(ts_config_load(path, overrides, count, &f->config));
-    MUST(ts_device_open("cpu", &(ts_device_options){.threads = 2}, &f->device));
-    MUST(ts_bench_open(f->config, f->device, &f->bench));
+    must(ts_config_load(path, overrides, count, &f->config));
+    must(ts_device_open("cpu", &(ts_device_options){.threads = 2}, &f->device));
+    must(ts_bench_open(f->config, f->device, &f->bench));
 }
 
 static void close_fixture(fixture *f)
@@ -50,7 +46,7 @@ static void train_counts_the_work(void **state)
     ts_bench_train r;
     open_fixture(&f, "digits8", (const char *const[]){"train.batch=4"}, 1);
     assert_false(f.bench.synthetic);
-    MUST(ts_bench_train_run(&f.bench, 3, NULL, &r));
+    must(ts_bench_train_run(&f.bench, 3, NULL, &r));
     assert_int_equal(r.parameters, 1032353);
     assert_int_equal(r.steps, 3);
     assert_int_equal(r.batch, 4);
@@ -72,7 +68,7 @@ static void operations_add_up(void **state)
     fixture f;
     ts_bench_ops r;
     open_fixture(&f, "digits8", (const char *const[]){"train.batch=2"}, 1);
-    MUST(ts_bench_ops_run(&f.bench, 3, NULL, &r));
+    must(ts_bench_ops_run(&f.bench, 3, NULL, &r));
     double flops = 0, seconds = 0;
     int optimizers = 0, convolutions = 0;
     for (int i = 0; i < r.count; i++) {
@@ -108,7 +104,7 @@ static void sampling_counts_evaluations(void **state)
         ts_bench_sample r;
         open_fixture(&f, "digits8", (const char *const[]){"sample.batch=3", "train.T=0.4", cases[i].sampler},
                      3);
-        MUST(ts_bench_sample_run(&f.bench, 4, NULL, &r));
+        must(ts_bench_sample_run(&f.bench, 4, NULL, &r));
         assert_true(fabs(r.nfe - cases[i].nfe) < 1e-9);
         assert_int_equal(r.figures.late_allocations, 0);
         assert_true(fabs(r.figures.images_per_second * r.nfe / r.evaluations_per_second - 1) < 1e-9);
@@ -132,7 +128,7 @@ static void missing_files_are_stood_in_for(void **state)
                  5);
     assert_true(f.bench.synthetic);
     assert_int_equal(ts_data_dim(&f.bench.dataset->train), 32 * 32 * 3);
-    MUST(ts_bench_train_run(&f.bench, 1, NULL, &r));
+    must(ts_bench_train_run(&f.bench, 1, NULL, &r));
     assert_true(r.figures.images_per_second > 0);
     close_fixture(&f);
 }
@@ -143,8 +139,8 @@ static void mixtures_are_refused(void **state)
     ts_config *config;
     ts_device *device;
     ts_bench bench;
-    MUST(ts_config_load(SOURCE_DIR "/configs/mixture1d.yaml", NULL, 0, &config));
-    MUST(ts_device_open("cpu", &(ts_device_options){.threads = 1}, &device));
+    must(ts_config_load(SOURCE_DIR "/configs/mixture1d.yaml", NULL, 0, &config));
+    must(ts_device_open("cpu", &(ts_device_options){.threads = 1}, &device));
     ts_status status = ts_bench_open(config, device, &bench);
     assert_int_equal(ts_status_code(status), TS_INVALID);
     ts_status_free(status);

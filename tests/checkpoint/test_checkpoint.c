@@ -1,4 +1,8 @@
-/* What checkpoints refuse, and what of its configuration a run keeps. */
+/*
+ * What checkpoints refuse, and what of its configuration a run keeps.
+ *
+ * To add a case, damage or edit a checkpoint of a small run, demand the message, and list the test in main.
+ */
 #define FOLDER "test_checkpoint_files"
 
 #include <stdio.h>

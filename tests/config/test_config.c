@@ -1,4 +1,9 @@
-/* The configuration: defaults, files, overrides, round trip, and every kind of mistake with its message. */
+/*
+ * The configuration: defaults, files, overrides, round trip, and every kind of mistake with its message.
+ *
+ * To add a case, add a line to the test of its kind of mistake: text, override, the whole message. A new key
+ * needs none: test_visit goes through all of them.
+ */
 #include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -205,8 +210,10 @@ static void test_what_keys_demand_of_each_other(void **state)
     expect_error("model: {nf: 33}\n", NULL, FILE_NAME ":1: model.nf must be even, not 33");
     expect_error("model: {ch_mult: []}\n", NULL,
                  FILE_NAME ":1: model.ch_mult must have 1 to 8 levels, not 0");
-    expect_error("model: {kind: mlp}\n", NULL,
-                 FILE_NAME ":1: model.kind mlp is for vectors, and data.kind digits has images, which need model.kind ddpmpp");
+    expect_error(
+        "model: {kind: mlp}\n", NULL,
+        FILE_NAME
+        ":1: model.kind mlp is for vectors, and data.kind digits has images, which need model.kind ddpmpp");
     expect_error("model: {kind: exact}\n", NULL,
                  FILE_NAME ":1: model.kind exact needs data.kind mixture: real data have no exact score");
     expect_error("data: {kind: idx}\n", NULL, "data.kind idx needs data.path, the folder with the files");
@@ -230,8 +237,9 @@ static void test_mixtures(void **state)
                  FILE_NAME ":7: data.mixture.stds must be positive, not -1");
     expect_error(MIXTURE("    weights: [1]\n    means: [[1, 2]]\n    covariances: [[1, 0, .5, 1]]\n"), NULL,
                  FILE_NAME ":7: data.mixture.covariances: row 1 is not a symmetric matrix");
-    expect_error("data: {kind: mixture, mixture: {weights: [1], means: [1], stds: [1]}}\n", NULL,
-                 "model.kind ddpmpp is for images, and data.kind mixture has vectors, which need model.kind mlp or exact");
+    expect_error(
+        "data: {kind: mixture, mixture: {weights: [1], means: [1], stds: [1]}}\n", NULL,
+        "model.kind ddpmpp is for images, and data.kind mixture has vectors, which need model.kind mlp or exact");
 }
 
 static void test_missing_file(void **state)

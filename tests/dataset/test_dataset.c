@@ -1,5 +1,10 @@
-/* Data sets: the built-in digits, small files made here, damaged files one by one, and real files where they
- * are. */
+/*
+ * Data sets: the built-in digits, small files made here, damaged files one by one, and real files where they
+ * are.
+ *
+ * To add a case, write the file byte by byte in a test, load it, and list the test in main; a damaged one
+ * needs the message that it must give.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +21,7 @@
 #include "base/utf8.h"
 #include "data/dataset.h"
 #include "data/digits.h"
+#include "must.h"
 
 #define FOLDER      "test_dataset_files"
 #define TRAIN       FOLDER "/train-images-idx3-ubyte"
@@ -26,12 +32,6 @@ enum { HEADER = 16, RECORD = 3073 };
 static ts_device *device;
 
 /* ---- helpers ---- */
-
-static void must(ts_status status)
-{
-    if (status)
-        fail_msg("%s", ts_status_message(status));
-}
 
 static ts_config *config_of(const char *first, const char *second)
 {

@@ -1,4 +1,8 @@
-/* Opening devices, their memory and its accounting, packed weights, and running short of memory. */
+/*
+ * Opening devices, their memory and its accounting, packed weights, and running short of memory.
+ *
+ * To add a case, write a test on a device of its own, and list it in main.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

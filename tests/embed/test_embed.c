@@ -1,4 +1,8 @@
-/* A program that embeds the library: it knows the public header alone. */
+/*
+ * A program that embeds the library: it knows the public header alone.
+ *
+ * To add a case, call the function of tstar.h as a stranger would, and list the test in main.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

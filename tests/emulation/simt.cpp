@@ -22,8 +22,8 @@
 /* ---- fibers ---- */
 
 #if defined(__x86_64__)
-/* Saves the registers that a call preserves on the stack, and the stack's address in *save; takes up `load`.
- */
+/* Saves the registers that a call preserves on the stack, and the stack's address in *save; takes
+ * up `load`. */
 extern "C" void simt_switch(void **save, void *load);
 asm(R"(
 .text

@@ -6,14 +6,7 @@
 #include <stdlib.h>
 #include "kernels/cuda/cuda.h"
 #include "kernels/cuda/weights_pack.h"
-
-static int failures;
-
-static void expect(bool condition, const char *what)
-{
-    printf("%s %s\n", condition ? "ok  " : "FAIL", what);
-    failures += !condition;
-}
+#include "expect.hpp"
 
 static void must(ts_status status)
 {

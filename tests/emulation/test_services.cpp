@@ -2,14 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "kernels/cuda/cuda.h"
-
-static int failures;
-
-static void expect(bool condition, const char *what)
-{
-    printf("%s %s\n", condition ? "ok  " : "FAIL", what);
-    failures += !condition;
-}
+#include "expect.hpp"
 
 /* That the call failed with this code and a message of one line with both parts in it. */
 static void expect_error(ts_status status, ts_code code, const char *part, const char *other,

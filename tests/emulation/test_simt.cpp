@@ -7,18 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "kernels/cuda/reduce.cuh"
+#include "expect.hpp"
 
 void simt::queue(std::function<void()> work)
 {
     work();
-}
-
-static int failures;
-
-static void expect(bool condition, const char *what)
-{
-    printf("%s %s\n", condition ? "ok  " : "FAIL", what);
-    failures += !condition;
 }
 
 /* ---- what must work ---- */

@@ -101,12 +101,11 @@ static void a_state_that_is_not_finite_is_an_error(void **state)
         ts_sampler_kind kind;
         int at; /* evaluation within step 11 */
         const char *words;
-    } cases[] = {
-        {TS_SAMPLER_EM, 11, "Euler-Maruyama from T = 0.5: between step 9 and step 16 of 20"},
-        {TS_SAMPLER_HEUN, 21, "Heun from T = 0.5: between step 9 and step 16 of 20"},
-        {TS_SAMPLER_HEUN, 2 * STEPS, "Heun from T = 0.5: between step 17 and step 20 of 20"},
-        {TS_SAMPLER_DPMPP2M, 11, "DPM-Solver++(2M) from T = 0.5: between step 9 and step 16 of 20"},
-        {TS_SAMPLER_RK45, 11, "RK45"}};
+    } cases[] = {{TS_SAMPLER_EM, 11, "Euler-Maruyama from T = 0.5: between step 9 and step 16 of 20"},
+                 {TS_SAMPLER_HEUN, 21, "Heun from T = 0.5: between step 9 and step 16 of 20"},
+                 {TS_SAMPLER_HEUN, 2 * STEPS, "Heun from T = 0.5: between step 17 and step 20 of 20"},
+                 {TS_SAMPLER_DPMPP2M, 11, "DPM-Solver++(2M) from T = 0.5: between step 9 and step 16 of 20"},
+                 {TS_SAMPLER_RK45, 11, "RK45"}};
     bench b;
     int nfe;
     bench_open(&b);

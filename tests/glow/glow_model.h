@@ -32,7 +32,7 @@ void glow_model_decode(const glow_model *m, int n, const float *z_top, double te
 /* log |det dz/dx| of one image of a Glow of one level, from the Jacobian by d backward passes. */
 double glow_model_log_det(const glow_model *m, const float *x);
 
-/* glow_training.c; *state is the device */
+/* training.c; *state is the device */
 void test_initialization(void **state);
 void test_entropy(void **state);
 void test_guard(void **state);

@@ -29,24 +29,25 @@ ts_param graph_add(ts_params *params, const char *name, int rank, int64_t a, int
 typedef struct graph_model {
     ts_params *params;
     ts_param conv[2], dense[2], gamma, beta, matrix[5], sum;
+    ts_param mean, copies; /* constants [4,16] and [16,4] that resample, see graph_resample.c */
 } graph_model;
 
 void graph_model_create(graph_model *m);
 
-/* graph_errors.c */
+/* errors.c */
 void errors_stay(void **state);
 void parameters_must_have_memory(void **state);
 
-/* graph_concat.c */
+/* concat.c */
 void concat_is_written_on_demand(void **state);
 void concat_with_shift(void **state);
 void concat_plans_agree_bitwise(void **state);
 
-/* graph_resample.c */
+/* resample.c */
 void resampled_norm_is_both(void **state);
 void resampled_norm_errors(void **state);
 
-/* graph_unet.c */
+/* unet.c */
 void unet_parameter_count(void **state);
 void unet_errors(void **state);
 void unet_plans_agree_bitwise(void **state);

@@ -1,6 +1,9 @@
 /*
  * The graph by itself: errors that stay, derived gradients where tensors are shared, memory plans, guards.
- * The whole U-Net as a graph is in graph_unet.c.
+ * The whole U-Net as a graph is in unet.c.
+ *
+ * To add a case, build a small graph on graph_device, compare by graph_must_agree (graph_test.h), and list
+ * the test in main, in the file of its subject.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,6 +90,21 @@ void graph_model_create(graph_model *m)
     m->matrix[3] = ts_params_add(m->params, &given);
     m->matrix[4] = graph_add(m->params, "log_s", 1, 4, 0, random, 0.2f);
     m->sum = graph_add(m->params, "sum", 1, 5, 0, random, 0.5f);
+    float mean[4 * 16] = {0}, copies[16 * 4] = {0};
+    for (int i = 0; i < 16; i++) {
+        mean[i / 4 * 16 + i] = 0.25f;
+        copies[i * 4 + i / 4] = 1;
+    }
+    given = (ts_param_info){
+        .name = "mean", .rank = 2, .shape = {4, 16}, .init = TS_INIT_GIVEN, .given = mean, .trained = false};
+    m->mean = ts_params_add(m->params, &given);
+    given = (ts_param_info){.name = "copies",
+                            .rank = 2,
+                            .shape = {16, 4},
+                            .init = TS_INIT_GIVEN,
+                            .given = copies,
+                            .trained = false};
+    m->copies = ts_params_add(m->params, &given);
     graph_must(ts_params_commit(m->params, 3));
     graph_must(ts_params_enable_gradients(m->params));
 }
@@ -135,7 +153,7 @@ static tangle build(const graph_model *m, unsigned flags)
     ts_tensor h = ts_conv(g, ts_zeros(g, 2, 4, 4, 4), m->conv[0], m->conv[1], 4, -1, 1.0f);
     ts_tensor logdet;
     n = ts_coupling(g, n, h, false, &logdet);
-    t.out = ts_resample(g, ts_slice(g, n, 1, 2), false);
+    t.out = ts_graph_squeeze(g, ts_slice(g, n, 1, 2), false);
     ts_tensor p = ts_parameter_sum(g, m->sum, 2, 0.3f);
     ts_tensor density = ts_gaussian(g, n, 1, 2, s, true);
     t.scalar = ts_graph_vector_sum(g, (ts_tensor[]){logdet, p, logdet, density}, 4);

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "training_loop.h"
+#include "random.h"
 
 /* ---- row reductions ---- */
 

@@ -1,5 +1,5 @@
 /*
- * Rows of group normalisation and attention, whose backward passes read what the forward pass kept.
+ * Rows of group normalisation, whose backward pass reads what the forward pass kept.
  */
 #include <math.h>
 #include <stdio.h>
@@ -289,83 +289,8 @@ void operations_norm_resampled(ot *t)
         resampled_backward(t, &resampled_shapes[i / 12], i % 2, i / 2 % 2, &modes[i / 4 % 3]);
 }
 
-/* ---- attention ---- */
-
-typedef struct attention_row {
-    int n, tokens, c;
-    ot_buffer *qkv, *probabilities, *y;
-} attention_row;
-
-/* Part 0, 1, 2 of qkv: q, k, v. */
-static double part(const attention_row *r, int which, int image, int token, int k)
-{
-    return r->qkv->v[((image * r->tokens + token) * 3 + which) * r->c + k];
-}
-
-static void attention_reference(void *p)
-{
-    attention_row *r = p;
-    for (int i = 0; i < r->n * r->tokens; i++) {
-        const int image = i / r->tokens;
-        double *const row = r->probabilities->want + i * r->tokens, sum = 0;
-        for (int j = 0; j < r->tokens; j++) {
-            double score = 0;
-            for (int k = 0; k < r->c; k++)
-                score += part(r, 0, image, i % r->tokens, k) * part(r, 1, image, j, k);
-            row[j] = exp(score / sqrt(r->c));
-            sum += row[j];
-        }
-        for (int j = 0; j < r->tokens; j++)
-            row[j] /= sum;
-        for (int k = 0; k < r->c; k++) {
-            double y = 0;
-            for (int j = 0; j < r->tokens; j++)
-                y += row[j] * part(r, 2, image, j, k);
-            r->y->want[i * r->c + k] = y;
-        }
-    }
-}
-
-static attention_row attention_make(ot *t, const int *s, double spread, const char *variant)
-{
-    ot_case(t, "%d images, %d tokens, %d channels, spread %g%s", s[0], s[1], s[2], spread, variant);
-    attention_row r = {.n = s[0], .tokens = s[1], .c = s[2]};
-    r.qkv = ot_normal(t, OT_ACTIVATION, r.n * r.tokens * 3 * r.c, 0, spread);
-    r.probabilities = ot_output(t, OT_ACTIVATION, r.n * r.tokens * r.tokens);
-    r.y = ot_output(t, OT_ACTIVATION, r.n * r.tokens * r.c);
-    return r;
-}
-
-static void attention_rows(ot *t)
-{
-    static const int shapes[][3] = {{1, 1, 1}, {3, 16, 64}, {1, 49, 17}, {5, 9, 3}, {2, 64, 32}};
-    for (int i = 0; i < 15; i++) {
-        const bool spread = i % 3 == 1, kept = i % 3 < 2;
-        attention_row r = attention_make(t, shapes[i / 3], spread ? 4 : 1, kept ? "" : ", nothing kept");
-        ts_attention_forward a = {
-            r.n, r.tokens, r.c, ot_in(r.qkv), kept ? ot_out(r.probabilities) : NULL, ot_out(r.y)};
-        ot_run(t, attention_forward, a);
-        ot_check(t, attention_reference, &r, spread ? 5e-6 : 1e-6);
-    }
-    for (int i = 0; i < 5; i++) {
-        attention_row r = attention_make(t, shapes[i], 1, "");
-        attention_reference(&r);
-        ot_buffer *kept = ot_values(t, OT_ACTIVATION, r.probabilities->count, r.probabilities->want);
-        ts_attention_backward b = {r.n,
-                                   r.tokens,
-                                   r.c,
-                                   ot_in(r.qkv),
-                                   ot_in(kept),
-                                   ot_cotangent(t, r.y),
-                                   ot_gradient(t, r.qkv, OT_ASSIGN)};
-        ot_run(t, attention_backward, b);
-        ot_check_gradients(t, attention_reference, &r, 2e-6);
-    }
-}
-
-void operations_norm(ot *t)
+void operations_normalisation(ot *t)
 {
     norm_rows(t);
     norm_gradient_rows(t);
-    attention_rows(t);
 }

@@ -1,6 +1,9 @@
 /*
  * One test over the whole kernel table: each operation against a plain double-precision reference.
  *
+ * To add an operation, write its rows in the file that is named as its section of kernels/operations.h, and
+ * call them from a function that OT_PARTS below names.  An operation of the table without a row fails.
+ *
  * A row is a function that makes the buffers of a case, runs the operation and lets the framework compare:
  *
  *     typedef struct scale_row { int count; ot_buffer *x, *y; } scale_row;
@@ -120,16 +123,16 @@ bool ot_begin(ot *t, const char *operation, bool present);
 bool ot_next(ot *t);
 void ot_status(ot *t, ts_status status);
 
-/* The rows, by author file. */
-void operations_nn(ot *t);
-void operations_norm(ot *t);
-void operations_glow(ot *t);
-void operations_sums(ot *t);
-void operations_loop(ot *t);
-void operations_bound(ot *t);
-void operations_dense_pairs(ot *t);
-void operations_norm_pairs(ot *t);
-void operations_norm_resampled(ot *t);
-void operations_conv_shifted(ot *t);
+/* The rows, in files named as the sections of kernels/operations.h and operations_glow.h.  Their order
+ * decides what numbers each draws. */
+/* clang-format off */
+#define OT_PARTS(X)                                                                   \
+    X(convolution_dense) X(elementwise) X(normalisation) X(attention) X(glow) \
+    X(glow_sums) X(training_loop) X(training_loop_update) X(sampling) X(bound) \
+    X(dense_pairs) X(norm_pairs) X(norm_resampled) X(conv_shifted)
+/* clang-format on */
+#define OT_PART(name) void operations_##name(ot *t);
+OT_PARTS(OT_PART)
+#undef OT_PART
 
 #endif

@@ -576,11 +576,8 @@ static void open_device(ot *t, const char *name, bool fast)
 
 int main(int count, char **arguments)
 {
-    static void (*const rows[])(ot *) = {
-        operations_nn,          operations_norm,       operations_glow,
-        operations_sums,        operations_loop,       operations_bound,
-        operations_dense_pairs, operations_norm_pairs, operations_norm_resampled,
-        operations_conv_shifted};
+#define ROWS(name) operations_##name,
+    static void (*const rows[])(ot *) = {OT_PARTS(ROWS)};
     ot t = {0};
     setvbuf(stdout, NULL, _IOLBF, 0);
     const bool named = count > 1 && strncmp(arguments[1], "--", 2) != 0;

@@ -1,9 +1,8 @@
 /*
- * Rows of the training loop: times, batches, the forward process, the loss; the others follow in
- * operations_loop_update.c.
+ * Rows of the training loop up to the gradient: times, batches, the forward process, the loss.
  */
 #include <stdlib.h>
-#include "training_loop.h"
+#include "random.h"
 
 static const ts_sde vp = {.kind = TS_SDE_VP, .beta_min = 0.1, .beta_max = 20.0};
 static const ts_sde subvp = {.kind = TS_SDE_SUBVP, .beta_min = 0.1, .beta_max = 20.0};
@@ -433,12 +432,11 @@ static void loss_rows(ot *t)
     }
 }
 
-void operations_loop(ot *t)
+void operations_training_loop(ot *t)
 {
     times_rows(t);
     gather_rows(t);
     perturb_rows(t);
     noisy_rows(t);
     loss_rows(t);
-    operations_loop_update(t);
 }

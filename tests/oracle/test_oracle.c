@@ -3,6 +3,9 @@
  * E log p_eps at every T; with a normal start it is short by KL(p_T || nu); K(T) is the mutual information
  * that is lost between eps and T.  The truths come from quadrature in double precision here and, where it is
  * present, from an independent table (gmm_oracle.json).
+ *
+ * To add a case, choose a mixture and its truth by quadrature or closed form (oracle.h), and list the test
+ * in main.
  */
 #include <jansson.h>
 #include <stdio.h>

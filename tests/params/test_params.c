@@ -1,4 +1,8 @@
-/* Parameters: layouts, adjacency, initial values, moving averages. */
+/*
+ * Parameters: layouts, adjacency, initial values, moving averages.
+ *
+ * To add a case, declare parameters, commit them, compare what comes back, and list the test in main.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

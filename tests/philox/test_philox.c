@@ -2,6 +2,8 @@
  * Random numbers: Philox against the published vectors, the layout of the counter, the CPU's vectorised
  * transforms against double precision, their distributions, and all of it against cuRAND's host generator
  * where the toolkit is installed.
+ *
+ * To add a case, add a published vector or a law to its test, or a test to the list in main.
  */
 #include <setjmp.h>
 #include <stdarg.h>

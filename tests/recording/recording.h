@@ -12,16 +12,11 @@
 #include "diffusion/recorded.h"
 #include "diffusion/training.h"
 #include "foreign_device.h"
+#include "must.h"
 
 enum { SIDE = 8, IMAGES = 40, LEVELS = 17, BATCH = 8, BINS = 4, D = SIDE * SIDE };
 
 static const ts_sde vp = {.kind = TS_SDE_VP, .beta_min = 0.1, .beta_max = 20.0};
-
-static inline void must(ts_status status)
-{
-    if (status)
-        fail_msg("%s", ts_status_message(status));
-}
 
 /* ---- devices: foreign_device.h's and the CPU, or a card with its recordings and without ---- */
 
@@ -49,7 +44,7 @@ void close_model(model *m);
 void assert_same(const model *a, const model *b);
 void assert_same_report(const model *a, const model *b);
 
-/* ---- the tests of recording_ranges.c ---- */
+/* ---- the tests of ranges.c ---- */
 
 void ranges(void **state);
 void recording_off(void **state);

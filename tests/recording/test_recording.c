@@ -2,6 +2,9 @@
  * Launch sequences: training and samplers on a device that records give the bits that they give on one that
  * does not, whatever happens between their steps; and what may not be recorded fails.  The devices are
  * foreign_device.h's and the CPU, or a card with its recordings and without.
+ *
+ * To add a case, run the same steps on a device that records and on one that does not (recording.h), demand
+ * the same bits, and list the test in main; ranges go into ranges.c.
  */
 #include <math.h>
 #include <stdlib.h>

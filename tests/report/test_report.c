@@ -1,4 +1,8 @@
-/* Image grids, results as CSV and JSON, charts, and the page, on made-up results. */
+/*
+ * Image grids, results as CSV and JSON, charts, and the page, on made-up results.
+ *
+ * To add a case, fill results as made_up.h does, write them, read the files, and list the test in main.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

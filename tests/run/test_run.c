@@ -1,4 +1,8 @@
-/* Runs: the directory and its lock, training with resume, fits, the bound, samples. */
+/*
+ * Runs: the directory and its lock, training with resume, fits, the bound, samples.
+ *
+ * To add a case, take a configuration of run_test.h in a folder below FOLDER, and list the test in main.
+ */
 #define FOLDER "test_run_files"
 
 #include <math.h>

@@ -1,4 +1,8 @@
-/* Files written atomically, and safetensors: what is written comes back, what is malformed is refused. */
+/*
+ * Files written atomically, and safetensors: what is written comes back, what is malformed is refused.
+ *
+ * To add a case, write a file byte by byte and demand its message by must_fail, and list the test in main.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,7 @@
 /*
  * The samplers and the ODE on exact scores: distributions, orders of convergence, evaluations, likelihoods.
+ *
+ * To add a case, choose a mixture whose law at the end is known (oracle.h), and list the test in main.
  */
 #include <stdio.h>
 #include "diffusion/densities/density.h"
@@ -120,10 +122,11 @@ static void reproduces_the_data(void **state)
     bench b = bench_line(&vp, 10000);
     for (int i = 0; i < 3; i++) {
         const double T = Ts[i];
-        const ts_sampler_config configs[] = {{TS_SAMPLER_EM, T, EPS, (int)lround(1000 * T), 0, 0, false},
-                                             {TS_SAMPLER_HEUN, T, EPS, (int)lround(300 * T), 0, 0, false},
-                                             {TS_SAMPLER_RK45, T, EPS, 0, 1e-5, 1e-5, false},
-                                             {TS_SAMPLER_DPMPP2M, T, EPS, 60, 0, 0, false}};
+        const ts_sampler_config configs[] = {
+            {TS_SAMPLER_EM, T, EPS, (int)lround(1000 * T), 0, 0, false},
+            {TS_SAMPLER_HEUN, T, EPS, (int)lround(300 * T), 0, 0, false},
+            {TS_SAMPLER_RK45, T, EPS, 0, 1e-5, 1e-5, false},
+            {TS_SAMPLER_DPMPP2M, T, EPS, 60, 0, 0, false}};
         static const char *const names[] = {"EM", "Heun", "RK45", "DPM++(2M)"};
         for (int j = 0; j < 4; j++) {
             int nfe;
@@ -168,30 +171,30 @@ static void spread_points(float *x)
 }
 
 /* dx/dt of the probability-flow ODE under VP, from the density itself. */
-static double ode_slope(double t, double x)
+static double flow_slope(double t, double x)
 {
     double derivative;
     const double p = line_density(&vp, t, x, &derivative);
     return -0.5 * ts_sde_beta(&vp, t) * (x + derivative / p);
 }
 
-/* The classical fourth-order method, its steps uniform in sqrt(t) where the ODE is smooth down to eps. */
-static double fine_ode(double x, double from, double to)
+/* The classical fourth-order method, its steps uniform in sqrt(t) where the flow is smooth down to eps. */
+static double fine_flow(double x, double from, double to)
 {
     const int steps = 4000;
     const double r0 = sqrt(from), dr = (sqrt(to) - r0) / steps;
     for (int i = 0; i < steps; i++) {
         const double r = r0 + i * dr, m = r + 0.5 * dr, e = r + dr;
-        const double k1 = 2 * r * ode_slope(r * r, x);
-        const double k2 = 2 * m * ode_slope(m * m, x + 0.5 * dr * k1);
-        const double k3 = 2 * m * ode_slope(m * m, x + 0.5 * dr * k2);
-        const double k4 = 2 * e * ode_slope(e * e, x + dr * k3);
+        const double k1 = 2 * r * flow_slope(r * r, x);
+        const double k2 = 2 * m * flow_slope(m * m, x + 0.5 * dr * k1);
+        const double k3 = 2 * m * flow_slope(m * m, x + 0.5 * dr * k2);
+        const double k4 = 2 * e * flow_slope(e * e, x + dr * k3);
         x += dr / 6 * (k1 + 2 * k2 + 2 * k3 + k4);
     }
     return x;
 }
 
-static double ode_error(bench *b, const ts_sampler_config *config, const double *wanted, int *nfe)
+static double flow_error(bench *b, const ts_sampler_config *config, const double *wanted, int *nfe)
 {
     float x[POINTS];
     double error = 0.0;
@@ -215,13 +218,13 @@ static void second_order(void **state)
         double wanted[POINTS], eps = 0.02;
         spread_points(x);
         for (int j = 0; j < POINTS; j++)
-            wanted[j] = fine_ode(x[j], Ts[i], eps);
+            wanted[j] = fine_flow(x[j], Ts[i], eps);
         for (int j = 0; j < 2; j++) {
             double errors[3];
             int nfe;
             for (int k = 0; k < 3; k++) {
                 const ts_sampler_config config = {kinds[j], Ts[i], eps, (j ? 40 : 60) << k, 0, 0, false};
-                errors[k] = ode_error(&b, &config, wanted, &nfe);
+                errors[k] = flow_error(&b, &config, wanted, &nfe);
             }
             const double order = log2(errors[0] / errors[2]) / 2;
             print_message("%-9s T %.1f  errors %.1e %.1e %.1e  order %.2f\n", j ? "DPM++(2M)" : "Heun", Ts[i],
@@ -305,8 +308,8 @@ static void rk45_like_scipy(void **state)
         int down, up;
         spread_points(x);
         for (int j = 0; j < POINTS; j++)
-            wanted[j] = fine_ode(x[j], T, EPS);
-        const double error = ode_error(&b, &config, wanted, &down);
+            wanted[j] = fine_flow(x[j], T, EPS);
+        const double error = flow_error(&b, &config, wanted, &down);
         for (int j = 0; j < POINTS; j++)
             x[j] *= 0.5f;
         put(&b, x);

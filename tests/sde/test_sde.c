@@ -1,6 +1,8 @@
 /*
  * The forward processes: marginals against closed forms written out independently and against the moment
  * equations integrated numerically, Lambda against its derivative and inverse, and the draws of t.
+ *
+ * To add a case, add the process to the list that the tests go through, with its closed forms.
  */
 #include <setjmp.h>
 #include <stdarg.h>

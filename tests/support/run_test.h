@@ -12,6 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "run/trainer.h"
+#include "must.h"
 
 static const ts_run_options cpu = {.device = "cpu", .device_options = {.threads = 1}};
 
@@ -29,21 +30,6 @@ static const char *const on_digits[] = {
 enum { KEYS = 5 };
 
 /* ---- helpers ---- */
-
-static inline void must(ts_status status)
-{
-    if (status)
-        fail_msg("%s", ts_status_message(status));
-}
-
-static inline void must_fail(ts_status status, ts_code code, const char *message)
-{
-    assert_non_null(status);
-    if (!strstr(ts_status_message(status), message))
-        fail_msg("\"%s\" does not contain \"%s\"", ts_status_message(status), message);
-    assert_int_equal(ts_status_code(status), code);
-    ts_status_free(status);
-}
 
 static inline int start_clean(void **state)
 {

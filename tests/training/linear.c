@@ -212,7 +212,7 @@ void refusals(void **unused)
     ts_score_training_config c = plain;
     empty.floats = NULL;
 #define REFUSED(data, apply, word)                                                                           \
-    refused(ts_training_score(device, &c, data, params, apply, &l, &training), TS_INVALID, word);            \
+    must_fail(ts_training_score(device, &c, data, params, apply, &l, &training), TS_INVALID, word);          \
     assert_null(training)
     REFUSED(&empty, apply_linear, "data");
     REFUSED(&data, apply_half, "[16,1,1,2]");

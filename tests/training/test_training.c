@@ -1,6 +1,9 @@
 /*
  * Score training: sameness and resumption bit for bit, a U-Net that learns, gradients that are not finite,
- * memory, batches of data; training_linear.c compares steps with a double-precision reference.
+ * memory, batches of data; linear.c compares steps with a double-precision reference.
+ *
+ * To add a case, change one setting of `plain` (training_common.h), and list the test in main; steps that
+ * have a reference go into linear.c.
  */
 #include <math.h>
 #include <stdio.h>
@@ -162,7 +165,7 @@ static void resumed_is_the_same(void **unused)
     assert_false(same(&whole, &part));
     must(ts_training_read(rest.training, &report));
     assert_int_equal(report.step, 7);
-    refused(ts_training_set_step(rest.training, -1), TS_INVALID, "-1");
+    must_fail(ts_training_set_step(rest.training, -1), TS_INVALID, "-1");
     stop(&whole);
     stop(&part);
     stop(&rest);

@@ -11,22 +11,7 @@
 #include <cmocka.h>
 #include <string.h>
 #include "diffusion/training.h"
-
-static inline void must(ts_status status)
-{
-    if (status)
-        fail_msg("%s", ts_status_message(status));
-}
-
-/* The call fails with this code, and its message says `word`. */
-static inline void refused(ts_status status, ts_code code, const char *word)
-{
-    assert_non_null(status);
-    assert_int_equal(ts_status_code(status), code);
-    if (!strstr(ts_status_message(status), word))
-        fail_msg("the message \"%s\" does not say \"%s\"", ts_status_message(status), word);
-    ts_status_free(status);
-}
+#include "must.h"
 
 static inline ts_device *open_device(int threads)
 {
@@ -56,7 +41,7 @@ static const ts_score_training_config plain = {
         {.rate = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .clip = 1, .ema = 0.99, .warmup = 4},
 };
 
-/* The tests of training_linear.c. */
+/* The tests of linear.c. */
 void follows_the_reference(void **unused);
 void refusals(void **unused);
 

@@ -32,8 +32,8 @@ void ts_words_list(const ts_words *words, const char *separator, const char *las
     *text = 0;
     for (int i = 0; i < words->count && used < size; i++)
         used += (size_t)snprintf(text + used, size - used, "%s%s",
-                                 !i                       ? ""
+                                 !i                      ? ""
                                  : i + 1 == words->count ? last
-                                                          : separator,
+                                                         : separator,
                                  words->word[i]);
 }

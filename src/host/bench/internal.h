@@ -3,7 +3,6 @@
 #define TS_BENCH_INTERNAL_H
 
 #include "bench/bench.h"
-#include "run/log.h"
 
 int ts_bench_compare(const void *a, const void *b); /* of doubles, for qsort */
 

@@ -8,19 +8,6 @@
 
 enum { REPEATS = 5 };
 
-ts_status ts_bench_graph(const ts_bench *bench, int n, bool training, const ts_step_state *state,
-                         ts_graph **graph, ts_bench_ends *ends)
-{
-    const ts_model *model = bench->model;
-    TS_TRY(ts_graph_create(bench->device, model->params, graph));
-    ts_graph_set_state(*graph, state);
-    ends->x = ts_graph_input(*graph, "x", n, model->h, model->w, model->c);
-    ends->t = ts_graph_input_vector(*graph, "t", n);
-    ends->net = model->row->apply(model->network, *graph, ends->x, ends->t, training);
-    ts_graph_output(*graph, ends->net, training);
-    return ts_graph_plan(*graph, training ? TS_PLAN_PARAM_GRADIENTS : TS_PLAN_FORWARD);
-}
-
 /* ---- collecting: the calls of a pass come in the same order every time ---- */
 
 typedef struct call {

@@ -111,7 +111,8 @@ static ts_status bench_sample(const cli_options *o, const ts_bench *bench, ts_pr
     TS_TRY(ts_bench_sample_run(bench, o->steps, progress, &r));
     if (o->json) {
         json_t *json = common_json(o, bench, &r.figures);
-        json_object_set_new(json, "sampler", json_string(ts_sampler_kind_words.word[bench->config->sample.sampler]));
+        json_object_set_new(json, "sampler",
+                            json_string(ts_sampler_kind_words.word[bench->config->sample.sampler]));
         json_object_set_new(json, "batch", json_integer(r.batch));
         json_object_set_new(json, "nfe", cli_json_real(r.nfe));
         json_object_set_new(json, "evaluations_measured", json_integer(r.evaluations));

@@ -62,12 +62,12 @@ typedef struct cli_options {
     double *T;
     int start_count;
     ts_start_kind starts[TS_START_COUNT];
-    int count;           /* 0: not given */
-    int steps;           /* 0: not given */
-    bool has_sampler;    /* false: as configured */
+    int count;        /* 0: not given */
+    int steps;        /* 0: not given */
+    bool has_sampler; /* false: as configured */
     ts_sampler_kind sampler;
     const char *algorithms; /* NULL: not given */
-    char *command;       /* the whole command line, quoted for a shell */
+    char *command;          /* the whole command line, quoted for a shell */
 } cli_options;
 
 /* Returns -1 to go on, else the exit status (0 after --help, 2 after an error that was printed). */

@@ -59,9 +59,8 @@ static void print_table(const ts_evaluate_row *rows, int count)
     for (int i = 0; i < count; i++) {
         const ts_bound_terms *t = &rows[i].terms;
         printf("%-6g %-8s %11.4f +- %-6.4f %11.4f +- %-6.4f %15.4f %12.4f %14.4f", t->T,
-               ts_start_kind_words.word[rows[i].start],
-               t->bpd.mean, t->bpd.half, t->elbo.mean, t->elbo.half, t->reconstruction.mean, t->prior.mean,
-               t->diffusion.mean);
+               ts_start_kind_words.word[rows[i].start], t->bpd.mean, t->bpd.half, t->elbo.mean, t->elbo.half,
+               t->reconstruction.mean, t->prior.mean, t->diffusion.mean);
         if (rows[i].mixture)
             printf(" %12.6f +- %-8.6f %11.5f +- %-7.5f", rows[i].kl_prior.mean, rows[i].kl_prior.half,
                    rows[i].K.mean, rows[i].K.half);

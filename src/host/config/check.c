@@ -64,9 +64,10 @@ static ts_status check_network(const ts_config *config, const ts_config_origin *
             suited[count++] = ts_model_kind_words.word[kind];
     ts_words_list(&(ts_words){count, suited}, ", ", " or ", words, sizeof words);
     if (!ts_networks[config->model.kind].create)
-        FAIL(origins, "model.kind", "model.kind %s needs data.kind mixture: real data have no exact score", model);
-    FAIL(origins, "model.kind", "model.kind %s is for %s, and data.kind %s has %s, which need model.kind %s", model,
-         vectors ? "images" : "vectors", data, vectors ? "vectors" : "images", words);
+        FAIL(origins, "model.kind", "model.kind %s needs data.kind mixture: real data have no exact score",
+             model);
+    FAIL(origins, "model.kind", "model.kind %s is for %s, and data.kind %s has %s, which need model.kind %s",
+         model, vectors ? "images" : "vectors", data, vectors ? "vectors" : "images", words);
 }
 
 static ts_status check_model(const ts_config *config, const ts_config_origin *origins)

@@ -4,24 +4,10 @@
 #include <string.h>
 #include "config/table.h"
 
-bool ts_config_is_of(const ts_config_key *key, const char *sections)
-{
-    const char *section = *key->section ? key->section : "run";
-    const size_t length = strcspn(section, ".");
-    for (const char *word = sections; word && *word; word += strspn(word, " ")) {
-        const size_t all = strcspn(word, " ");
-        if (all == length && !strncmp(word, section, length))
-            return true;
-        word += all;
-    }
-    return !sections;
-}
-
 static bool must_agree(const ts_config_key *key, ts_config_use use)
 {
-    static const ts_config_change least[] = {[TS_USE_READ] = TS_CHANGE_FIXED,
-                                             [TS_USE_WRITE] = TS_CHANGE_TRAIN,
-                                             [TS_USE_RESULT] = TS_CHANGE_FREE};
+    static const ts_config_change least[] = {
+        [TS_USE_READ] = TS_CHANGE_FIXED, [TS_USE_WRITE] = TS_CHANGE_TRAIN, [TS_USE_RESULT] = TS_CHANGE_FREE};
     return key->change >= least[use];
 }
 

@@ -136,15 +136,15 @@ typedef struct ts_matrix {
 } ts_matrix;
 
 /* One member a key; section `mixture` lies within data as data.mixture. */
-#define TS_MEMBER_INT(key, ...)                       int key;
-#define TS_MEMBER_REAL(key, ...)                      double key;
-#define TS_MEMBER_BOOL(key, ...)                      bool key;
-#define TS_MEMBER_STRING(key, ...)                    char *key;
-#define TS_MEMBER_CHOICE(key, fallback, family, ...)  family key;
-#define TS_MEMBER_INTS(key, ...)                      ts_ints key;
-#define TS_MEMBER_REALS(key, ...)                     ts_reals key;
-#define TS_MEMBER_MATRIX(key, ...)                    ts_matrix key;
-#define TS_MEMBER(kind, change, key, ...)             TS_MEMBER_##kind(key, __VA_ARGS__)
+#define TS_MEMBER_INT(key, ...)                      int key;
+#define TS_MEMBER_REAL(key, ...)                     double key;
+#define TS_MEMBER_BOOL(key, ...)                     bool key;
+#define TS_MEMBER_STRING(key, ...)                   char *key;
+#define TS_MEMBER_CHOICE(key, fallback, family, ...) family key;
+#define TS_MEMBER_INTS(key, ...)                     ts_ints key;
+#define TS_MEMBER_REALS(key, ...)                    ts_reals key;
+#define TS_MEMBER_MATRIX(key, ...)                   ts_matrix key;
+#define TS_MEMBER(kind, change, key, ...)            TS_MEMBER_##kind(key, __VA_ARGS__)
 
 typedef struct ts_config {
     struct {

@@ -34,7 +34,7 @@ typedef struct ts_config_key {
     size_t offset; /* in ts_config */
     double minimum, maximum;
     const ts_words *words; /* CHOICE */
-    const char *fallback; /* YAML text of the default */
+    const char *fallback;  /* YAML text of the default */
     const char *help;
 } ts_config_key;
 

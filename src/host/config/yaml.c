@@ -1,5 +1,6 @@
 /* YAML into the configuration: libyaml parses, the table of keys decides what is allowed. */
 #include "base/decimal.h"
+#include "base/yaml_bounds.h"
 #include "config/table.h"
 
 #include <errno.h>
@@ -9,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
-#include "base/yaml_bounds.h"
 
 typedef struct reader {
     ts_config *config;
@@ -55,14 +55,26 @@ static const char *scalar(const yaml_node_t *node)
     return node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value : NULL;
 }
 
-/* A value as it stands in a message. */
-static const char *shown(const yaml_node_t *node)
+/* A value as it stands in a message: its beginning, if it is long or has several lines. */
+typedef struct shown_text {
+    char text[64];
+} shown_text;
+
+static shown_text show(const yaml_node_t *node)
 {
-    return node->type == YAML_MAPPING_NODE    ? "a mapping"
-           : node->type == YAML_SEQUENCE_NODE ? "a list"
-           : *scalar(node)                    ? scalar(node)
-                                              : "nothing";
+    const char *text = node->type == YAML_MAPPING_NODE    ? "a mapping"
+                       : node->type == YAML_SEQUENCE_NODE ? "a list"
+                       : *scalar(node)                    ? scalar(node)
+                                                          : "nothing";
+    const size_t length = strcspn(text, "\r\n");
+    const bool whole = !text[length] && length < sizeof(shown_text);
+    shown_text shown;
+    snprintf(shown.text, sizeof shown.text, "%.*s%s", whole ? (int)length : (int)(length < 56 ? length : 56),
+             text, whole ? "" : " ...");
+    return shown;
 }
+
+#define shown(node) (show(node).text)
 
 static ts_status check_range(const reader *r, const yaml_node_t *node, const ts_config_key *key, double value)
 {
@@ -302,8 +314,8 @@ static ts_status read_section(reader *r, const yaml_node_t *node, const char *se
     if (node->type == YAML_SCALAR_NODE && !*scalar(node))
         return NULL; /* a heading with nothing under it */
     if (node->type != YAML_MAPPING_NODE)
-        FAIL(r, node, "%s%smust be a mapping of keys to values, not %s", section, *section ? " " : "",
-             shown(node));
+        FAIL(r, node, "%s must be a mapping of keys to values, not \"%s\"",
+             *section ? section : "a configuration", shown(node));
     for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top;
          pair++) {
         const yaml_node_t *key = yaml_document_get_node(&r->document, pair->key);
@@ -348,10 +360,10 @@ static ts_status read_document(ts_config *config, const char *text, size_t lengt
 {
     reader r = {.config = config, .origins = origins, .file = file, .override = override};
     yaml_parser_t parser;
-    ts_config_origin limit = {file, override, 0};
-    const char *excess = ts_yaml_bounds(text, length, &limit.line);
-    if (excess)
-        return ts_config_error(&limit, "no configuration: %s", excess);
+    ts_config_origin origin = {.file = file, .override = override};
+    const char *too_much = ts_yaml_bounds(text, length, &origin.line);
+    if (too_much)
+        return ts_config_error(&origin, "%s", too_much);
     if (!yaml_parser_initialize(&parser))
         return ts_error(TS_NO_MEMORY, "no memory to read %s", file ? file : override);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
@@ -380,6 +392,14 @@ ts_status ts_config_read_text(ts_config *config, const char *text, size_t length
     return read_document(config, text, length, file, NULL, "", origins);
 }
 
+/* Whether a key takes a list of numbers, which needs no brackets on the command line. */
+static bool is_list(const char *name)
+{
+    const int index = ts_config_find(name);
+    return index >= 0 &&
+           (ts_config_keys[index].kind == TS_KEY_INTS || ts_config_keys[index].kind == TS_KEY_REALS);
+}
+
 ts_status ts_config_read_override(ts_config *config, const char *override, ts_config_origin *origins)
 {
     const char *equals = strchr(override, '=');
@@ -387,5 +407,13 @@ ts_status ts_config_read_override(ts_config *config, const char *override, ts_co
     if (!equals || equals == override || equals - override >= (ptrdiff_t)sizeof name)
         return ts_error(TS_INVALID, "--set %s: write KEY=VALUE, such as --set train.steps=1000", override);
     snprintf(name, sizeof name, "%.*s", (int)(equals - override), override);
-    return read_document(config, equals + 1, strlen(equals + 1), NULL, override, name, origins);
+    const char *value = equals + 1 + strspn(equals + 1, " ");
+    if (!is_list(name) || !*value || strchr("[!&*", *value))
+        return read_document(config, value, strlen(value), NULL, override, name, origins);
+    char *list; /* sweep.T=1,0.5 for sweep.T=[1,0.5] */
+    if (asprintf(&list, "[%s]", value) < 0)
+        return ts_error(TS_NO_MEMORY, "no memory for --set %s", override);
+    ts_status status = read_document(config, list, strlen(list), NULL, override, name, origins);
+    free(list);
+    return status;
 }

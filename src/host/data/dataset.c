@@ -101,7 +101,8 @@ const ts_data_row ts_data_rows[TS_DATA_COUNT] = {
 };
 
 /* Both sets of images; `path` is data.path. */
-static ts_status (*const readers[TS_DATA_COUNT])(const char *path, ts_image_set *train, ts_image_set *test) = {
+static ts_status (*const readers[TS_DATA_COUNT])(const char *path, ts_image_set *train,
+                                                 ts_image_set *test) = {
     [TS_DATA_DIGITS] = read_digits,
     [TS_DATA_IDX] = ts_idx_read,
     [TS_DATA_CIFAR10] = ts_cifar10_read,
@@ -141,8 +142,8 @@ static ts_status open_images(const ts_config *config, ts_device *device, ts_data
     dataset->checksum =
         (uint64_t)checksum_of_images(&train, levels) << 32 | checksum_of_images(&test, levels);
     snprintf(dataset->description, sizeof dataset->description,
-             "%s: %lld + %lld images %dx%dx%d, %d grey levels", ts_data_kind_words.word[config->data.kind], (long long)train.count,
-             (long long)test.count, train.h, train.w, train.c, levels);
+             "%s: %lld + %lld images %dx%dx%d, %d grey levels", ts_data_kind_words.word[config->data.kind],
+             (long long)train.count, (long long)test.count, train.h, train.w, train.c, levels);
 done:
     ts_image_set_release(&train);
     ts_image_set_release(&test);

@@ -68,7 +68,7 @@ static ts_status build(network_score *s, ts_params *params, ts_network_apply *ap
     TS_TRY(ts_graph_create(device, params, &s->graph));
     s->x = ts_graph_input(s->graph, "x", s->base.n, h, w, c);
     s->t = ts_graph_input_vector(s->graph, "t", s->base.n);
-    s->net = apply(model, s->graph, s->x, s->t, false);
+    s->net = apply(model, s->graph, s->x, s->t, false); /* x [n,h,w,c], t [n] -> [n,h,w,c] */
     ts_graph_output(s->graph, s->net, gradient);
     TS_TRY(ts_graph_plan(s->graph, gradient ? TS_PLAN_INPUT_GRADIENTS : TS_PLAN_FORWARD));
     if (device->activation == TS_F32)

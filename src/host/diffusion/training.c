@@ -34,6 +34,8 @@ ts_status ts_training_begin(ts_training *training, ts_device *device, const ts_d
     training->params = params;
     training->seed = seed;
     TS_TRY(check_optimizer(optimizer));
+    if (!data->mixture && (data->count < 1 || !data->bytes == !data->floats))
+        return ts_error(TS_INVALID, "no data to train on");
     if (!device->k->optimizer_step || !device->k->advance)
         return ts_error(TS_UNSUPPORTED, "device %s lacks the optimiser: it cannot train", device->k->name);
     TS_TRY(ts_buffer_state(device, &training->state));

@@ -2,6 +2,17 @@
  * Training loops that live on the device: the score network by denoising score matching, and the Glow by
  * maximum likelihood on forward samples at T.  One `step` call queues a whole step; nothing crosses to the
  * host but what is read for a log.
+ *
+ * What lives in this folder: training*.c; score*.c (a score is the noise that a network or an exact mixture
+ * predicts) and samplers/ that integrate the reverse process with it; densities/, from which that starts;
+ * bound.* (the evidence lower bound and its terms); data.* and mixture.* (batches of x0 on the device);
+ * recorded.* (queue once, record once, replay).
+ *
+ * Invariants: x, x0 and z are [n,h,w,c], or [n,d] with d = h w c, NHWC; t is [n] on (0, 1]; network inputs
+ * have the device's activation type, all else is float32, sums of a bound are double.  Whoever creates a
+ * buffer releases it; data, parameters and models are borrowed and outlive what uses them.  All randomness
+ * is a function of (seed, stream, instance, step, element).  What is recorded freezes its arguments: those
+ * live as long as the training, sampler or density that made them.
  */
 #ifndef TS_DIFFUSION_TRAINING_H
 #define TS_DIFFUSION_TRAINING_H
@@ -41,8 +52,8 @@ typedef struct ts_score_training_config {
     ts_optimizer_config optimizer;
 } ts_score_training_config;
 
-/* Objective (Ho et al. 2020; Song et al. 2021): mean over d and the batch of w(t) (net - z)^2, t uniform or
- * importance-sampled. */
+/* Objective (Ho et al. 2020; Song et al. 2021): mean over d and the batch of w(t) (net(x_t, t) - z)^2, t
+ * uniform or importance-sampled.  data, params and model are borrowed. */
 ts_status ts_training_score(ts_device *device, const ts_score_training_config *config, const ts_data *data,
                             ts_params *params, ts_network_apply *apply, const void *model,
                             ts_training **training);
@@ -71,9 +82,11 @@ typedef struct ts_glow_training_config {
 ts_status ts_training_glow(ts_device *device, const ts_glow_training_config *config, const ts_data *data,
                            ts_params *params, const ts_glow *glow, ts_training **training);
 
+/* Queues one step, or replays its recording; what it computes is queue_step of training_score.c and
+ * training_glow.c.  Errors name the step, counted from 1. */
 ts_status ts_training_step(ts_training *training);
-ts_status ts_training_read(ts_training *training,
-                           ts_training_report *report); /* waits, then resets the means */
+/* Waits, then resets the means. */
+ts_status ts_training_read(ts_training *training, ts_training_report *report);
 /* Sums of mean (net - z)^2 and counts by t since the start, [bins][2]. Score training only. */
 ts_status ts_training_profile(ts_training *training, double *profile);
 ts_status ts_training_set_profile(ts_training *training, const double *profile);

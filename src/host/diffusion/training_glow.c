@@ -265,13 +265,11 @@ static ts_status check(const ts_device *device, const ts_glow_training_config *c
     const ts_kernels *k = device->k;
     if (c->batch < 2)
         return ts_error(TS_INVALID,
-                        "a batch of %d: the Glow is initialised from the spread of its first batch, "
-                        "so it must be at least 2",
+                        "a batch of %d: the Glow is initialised from the spread of its first batch, so it "
+                        "must be at least 2",
                         c->batch);
     if (!(c->T > 0 && c->T <= 1))
         return ts_error(TS_INVALID, "T is %g; it must be in (0, 1]", c->T);
-    if (!data->mixture && (data->count < 1 || !data->bytes == !data->floats))
-        return ts_error(TS_INVALID, "no data to fit");
     if (!k->perturb || !k->linear_combine || (data->mixture ? !k->mixture_sample : !k->gather))
         return ts_error(TS_UNSUPPORTED, "the %s device lacks operations of the Glow fit", k->name);
     return NULL;
@@ -283,7 +281,7 @@ static ts_status build(glow_training *g, const ts_glow *glow)
     TS_TRY(ts_graph_create(b->device, b->params, &b->graph));
     ts_graph_set_state(b->graph, b->state);
     ts_tensor x = ts_graph_input(b->graph, "x", g->batch, b->data->h, b->data->w, b->data->c);
-    g->log_prob = ts_glow_log_prob(glow, b->graph, x, NULL);
+    g->log_prob = ts_glow_log_prob(glow, b->graph, x, NULL); /* [batch,h,w,c] -> [batch] */
     ts_graph_output(b->graph, g->log_prob, true);
     TS_TRY(ts_graph_plan(b->graph, TS_PLAN_PARAM_GRADIENTS));
     g->perturb.xt = ts_graph_data(b->graph, x);

@@ -21,8 +21,8 @@ typedef struct score_training {
 /* ---- a step ---- */
 
 /*
- * One training step, d = h w c.  It queues operations and waits for nothing; a device that records launches
- * replays from the third step on what this queued at the second.
+ * One training step, d = h w c.  It queues operations and waits for nothing; on a device that records launches
+ * it is called twice, and what the second call queued is replayed at every step from then on.
  */
 static ts_status queue_step(void *training)
 {
@@ -124,8 +124,6 @@ static ts_status check(const ts_device *device, const ts_score_training_config *
     if (!(c->t_min > 0.0 && c->t_min < c->t_max && c->t_max <= 1.0))
         return ts_error(TS_INVALID, "t is drawn from [%g, %g]: it must be that 0 < eps < T <= 1", c->t_min,
                         c->t_max);
-    if (!data->mixture && (data->count < 1 || !data->bytes == !data->floats))
-        return ts_error(TS_INVALID, "no data to train on");
     if (!k->score_loss ||
         (data->mixture ? !k->mixture_sample || !k->draw_times || !k->perturb : !k->noisy_batch))
         return ts_error(TS_UNSUPPORTED, "device %s lacks operations of score training", k->name);
@@ -139,9 +137,9 @@ static ts_status build(score_training *s, ts_network_apply *apply, const void *m
     const int h = b->data->h, w = b->data->w, c = b->data->c;
     TS_TRY(ts_graph_create(b->device, b->params, &b->graph));
     ts_graph_set_state(b->graph, b->state);
-    ts_tensor x = ts_graph_input(b->graph, "x", s->batch, h, w, c);
-    ts_tensor t = ts_graph_input_vector(b->graph, "t", s->batch);
-    ts_tensor net = apply(model, b->graph, x, t, true);
+    ts_tensor x = ts_graph_input(b->graph, "x", s->batch, h, w, c); /* [batch,h,w,c] */
+    ts_tensor t = ts_graph_input_vector(b->graph, "t", s->batch);   /* [batch] */
+    ts_tensor net = apply(model, b->graph, x, t, true);             /* [batch,h,w,c] */
     ts_graph_output(b->graph, net, true);
     TS_TRY(ts_graph_plan(b->graph, TS_PLAN_PARAM_GRADIENTS));
     int shape[4];

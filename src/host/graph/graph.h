@@ -8,6 +8,20 @@
  *
  * Memory: `ts_graph_plan` gives every tensor an offset in one arena; tensors whose lifetimes do not overlap
  * share memory.  The result is bitwise that of a plan without reuse (`TS_PLAN_NO_REUSE`).
+ *
+ * What lives in this folder: params.* (parameters, their gradients and moments); tape.* (nodes, steps,
+ * buffers, as building appends them), operations*.c (the builders below: checks, shapes, forward steps),
+ * rows.c (a row an operation: name, FLOPs, gradient), backward.c (the walk back along the tape), plan.c and
+ * layout.c (lifetimes, offsets), run.c, check.c (guards), profile.c and timing.c.
+ *
+ * Invariants
+ *   Every tensor is NHWC: [n,h,w,c], vectors [n,1,1,c], of the device's activation type; vectors [n] of times
+ *   and log-densities are float32.
+ *   The graph owns its arena; parameters belong to `params` and outlive it; the caller owns nothing but
+ *   what it writes into inputs and seeds.
+ *   A backward pass adds to the gradients of parameters (+=), which the optimiser zeroes, and assigns those
+ *   of activations (=), which only where a tensor has several readers are added to.
+ *   A pass is a fixed sequence of calls with fixed arguments and addresses, so it can be recorded as it is.
  */
 #ifndef TS_GRAPH_GRAPH_H
 #define TS_GRAPH_GRAPH_H
@@ -25,8 +39,7 @@ void ts_graph_set_state(ts_graph *graph, const ts_step_state *state);
 
 /* ---- inputs and outputs ---- */
 
-/* An activation [n,h,w,c] that the caller writes before each run; it keeps its memory during the whole run.
- */
+/* An activation [n,h,w,c] that the caller writes before each run; it keeps its memory through the run. */
 ts_tensor ts_graph_input(ts_graph *graph, const char *name, int n, int h, int w, int c);
 /* A float32 vector [n] (diffusion times) or per-image scalar. */
 ts_tensor ts_graph_input_vector(ts_graph *graph, const char *name, int n);
@@ -40,18 +53,25 @@ void ts_graph_output(ts_graph *graph, ts_tensor tensor, bool seeded);
  * profilers show around their kernels.  NULL: to none. */
 void ts_graph_layer(ts_graph *graph, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* ---- operations: each one row of the kernel table; see kernels.h for the formula ---- */
+/* ---- operations: the formulas are in kernels/operations.h ----
+ *
+ * Each has the name of its kernel; where the kernel's arguments have that name already (no _forward), the
+ * builder is ts_graph_NAME.  -1 stands for a tensor or parameter that is not there. */
 
+/* x [n,h,w,ci], residual [n,h,w,channels] -> scale (conv3x3(x) + bias + residual) [n,h,w,channels]. */
 ts_tensor ts_conv(ts_graph *graph, ts_tensor x, ts_param weight, ts_param bias, int channels,
                   ts_tensor residual, float scale);
-/* weight may be the first of several adjacent parameters that together have `channels` rows; bias likewise.
- */
+/* x [n,h,w,ci], residual [n,h,w,channels] -> scale (f(x) W^T + bias + residual) [n,h,w,channels], f SiLU or
+ * identity.  weight may be the first of several adjacent parameters that together have `channels` rows; bias
+ * likewise. */
 ts_tensor ts_dense(ts_graph *graph, ts_tensor x, bool silu_input, ts_param weight, ts_param bias,
                    int channels, ts_tensor residual, float scale);
-/* 1x1 convolution with a matrix that is itself a tensor of the graph (Glow): weight [1,1,c,c] from
- * ts_glow_matrix. */
+/* 1x1 convolution with a matrix that is itself a tensor of the graph (Glow): x [n,h,w,c], weight [1,1,c,c]
+ * from ts_glow_matrix -> [n,h,w,c]. */
 ts_tensor ts_dense_matrix(ts_graph *graph, ts_tensor x, ts_tensor weight);
+/* qkv [n,h,w,3c] -> [n,h,w,c], over the h w positions. */
 ts_tensor ts_attention(ts_graph *graph, ts_tensor qkv);
+/* x [n,h,w,c], shift [n,1,1,c] -> act(gamma GN(x + shift) + beta) [n,h,w,c]. */
 ts_tensor ts_group_norm(ts_graph *graph, ts_tensor x, ts_tensor shift, ts_param gamma, ts_param beta,
                         int groups, float epsilon, bool silu, float dropout);
 /* Without shift and dropout, the output halved or, with `up`, doubled in height and width; `x_resampled` gets
@@ -60,20 +80,29 @@ ts_tensor ts_group_norm_resampled(ts_graph *graph, ts_tensor x, ts_param gamma, 
                                   float epsilon, bool silu, bool up, ts_tensor *x_resampled);
 ts_tensor ts_silu(ts_graph *graph, ts_tensor x);
 ts_tensor ts_graph_add_scaled(ts_graph *graph, ts_tensor x, ts_tensor y, float scale); /* scale (x + y) */
-ts_tensor ts_resample(ts_graph *graph, ts_tensor x, bool up);
+/* a [n,h,w,ca], b [n,h,w,cb] -> [n,h,w,ca+cb]. */
 ts_tensor ts_concat(ts_graph *graph, ts_tensor a, ts_tensor b);
+/* x [n,h,w,c] -> its channels first .. first + channels - 1, [n,h,w,channels]. */
 ts_tensor ts_slice(ts_graph *graph, ts_tensor x, int first, int channels);
+/* t [n] -> [n,1,1,channels]. */
 ts_tensor ts_graph_time_embedding(ts_graph *graph, ts_tensor t, int channels);
+/* x [n,h,w,c] -> [n,h/2,w/2,4c], or back. */
 ts_tensor ts_graph_squeeze(ts_graph *graph, ts_tensor x, bool inverse);
-/* `initialize`: ts_graph_forward_initialize sets bias and logs from this operation's input. */
+/* x [n,h,w,c] -> [n,h,w,c].  `initialize`: ts_graph_forward_initialize sets bias and logs from this
+ * operation's input. */
 ts_tensor ts_actnorm(ts_graph *graph, ts_tensor x, ts_param bias, ts_param logs, float factor, bool relu,
                      bool inverse, bool initialize);
+/* -> [1,1,c,c], the matrix of a 1x1 convolution or its inverse. */
 ts_tensor ts_glow_matrix(ts_graph *graph, ts_param permutation, ts_param lower, ts_param upper, ts_param sign,
                          ts_param log_s, int c, bool inverse);
-/* logdet: where to put the [n] log-determinant tensor, or NULL with `inverse`. */
+/* x, h [n,h,w,c] -> [n,h,w,c].  logdet: where to put the [n] log-determinant tensor, or NULL with
+ * `inverse`. */
 ts_tensor ts_coupling(ts_graph *graph, ts_tensor x, ts_tensor h, bool inverse, ts_tensor *logdet);
+/* x [n,h,w,c], h [n,h,w,2 channels] (mean, logs) -> ln N of channels first .. first + channels - 1, [n]. */
 ts_tensor ts_gaussian(ts_graph *graph, ts_tensor x, int first, int channels, ts_tensor h, bool interleaved);
+/* -> factor times the sum of the parameter's values, n times: [n]. */
 ts_tensor ts_parameter_sum(ts_graph *graph, ts_param p, int n, float factor);
+/* `count` vectors [n] -> their sum [n]. */
 ts_tensor ts_graph_vector_sum(ts_graph *graph, const ts_tensor *vectors, int count);
 
 /* A tensor [n,h,w,c] of zeros (Glow's learned prior is computed from one). */
@@ -91,10 +120,8 @@ typedef enum ts_plan_flags {
     TS_PLAN_PARAM_GRADIENTS = 1, /* derive the backward half for all trained parameters */
     TS_PLAN_INPUT_GRADIENTS = 2, /* and for the inputs */
     TS_PLAN_NO_REUSE = 4,        /* every tensor its own memory (tests) */
-    TS_PLAN_MEASURE =
-        16,            /* lay the memory out and no more: the graph's sizes can be asked for, it cannot run */
-    TS_PLAN_GUARDS = 8 /* guard values around every tensor, NaN in it before it is written (tests; see
-                          ts_graph_check_guards) */
+    TS_PLAN_GUARDS = 8,  /* guard values around every tensor, NaN in it before it is written (tests) */
+    TS_PLAN_MEASURE = 16 /* lay the memory out and no more: sizes can be asked for, it cannot run */
 } ts_plan_flags;
 
 /* The parameters must have been committed, and have gradients for PARAM_GRADIENTS.  Too little memory is an
@@ -116,6 +143,7 @@ ts_status ts_graph_forward(ts_graph *graph);
 /* Once after each forward: it overwrites activations that nothing after it reads, and gradients that it was
  * given where nothing keeps them. */
 ts_status ts_graph_backward(ts_graph *graph);
+/* After runs of a plan with TS_PLAN_GUARDS: whether every operation kept to its own memory. */
 ts_status ts_graph_check_guards(const ts_graph *graph);
 
 /* Data-dependent initialisation (Glow): runs forward and calls actnorm_initialize on every actnorm made with

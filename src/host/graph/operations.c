@@ -38,8 +38,10 @@ void tape_open(ts_graph *graph, tape_operation operation, const ts_tensor *in, i
     tape_node_add(graph, &node);
 }
 
-/* A tensor beside itself is no pair: the gradients of the two halves would meet in one buffer. */
-void tape_parts(const ts_graph *graph, ts_tensor x, ts_tensor in[2])
+/* The tensors to give tape_open for an input that a step takes in two: in[0] = x and in[1] = -1, or the two
+ * parts of a concatenation.  A tensor beside itself is no pair: the gradients of the two halves would meet in
+ * one buffer. */
+static void parts_of(const ts_graph *graph, ts_tensor x, ts_tensor in[2])
 {
     const ts_tensor *const part = graph->failed ? NULL : graph->tensors[x].part;
     const bool pair = part && part[0] != part[1];
@@ -129,8 +131,8 @@ ts_tensor ts_conv(ts_graph *graph, ts_tensor x, ts_param weight, ts_param bias, 
     READ(graph, conv_forward, residual, tape_buffer_of(graph, residual));
     VALUE(graph, conv_forward, weight, weight);
     VALUE(graph, conv_forward, bias, bias);
-    /* not in place over the residual: a device may then compute otherwise, and the result depend on the plan
-     */
+    /* not in place over the residual: a device may then compute otherwise, and the result depend on
+     * the plan */
     WRITE(graph, conv_forward, y, tape_buffer_of(graph, y));
     tape_close(graph);
     return y;
@@ -149,7 +151,8 @@ static bool check_rows(ts_graph *graph, ts_param param, int rows, int columns)
                             : info->layout == TS_LAYOUT_TRANSPOSED ? info->shape[1]
                             : info->rank > 0                       ? info->shape[0]
                                                                    : 1;
-        if (!info || (p > param && !(info->trained && first->trained)) || ts_param_elements(info) != own * columns)
+        if (!info || (p > param && !(info->trained && first->trained)) ||
+            ts_param_elements(info) != own * columns)
             tape_fail(graph, TS_INVALID, "dense: parameter %s should be, or begin, a matrix [%d,%d]",
                       first ? first->name : "(none)", rows, columns);
         sum += own;
@@ -173,7 +176,7 @@ ts_tensor ts_dense(ts_graph *graph, ts_tensor x, bool silu_input, ts_param weigh
         return -1;
     const ts_tensor y = tape_tensor_add(graph, s[0], s[1], s[2], channels, false);
     ts_tensor in[2];
-    tape_parts(graph, x, in);
+    parts_of(graph, x, in);
     tape_open(graph, OPERATION_DENSE, (ts_tensor[]){in[0], residual, in[1]}, 3, y);
     tape_param(graph, 0, weight);
     tape_param(graph, 1, bias);
@@ -258,13 +261,13 @@ static bool check_group_norm(ts_graph *graph, ts_tensor x, ts_tensor shift, ts_p
 }
 
 /* Sets height and width to those after resampling. */
-static bool resample_size(ts_graph *graph, const char *operation, ts_resampling resample, int *h, int *w)
+static bool resample_size(ts_graph *graph, ts_resampling resample, int *h, int *w)
 {
     const bool up = resample == TS_RESAMPLE_DOUBLE;
     if (resample == TS_RESAMPLE_NONE)
         return true;
     if (up ? *h > INT_MAX / 2 || *w > INT_MAX / 2 : *h % 2 != 0 || *w % 2 != 0) {
-        tape_fail(graph, TS_INVALID, "%s: an image of %dx%d cannot be %s", operation, *h, *w,
+        tape_fail(graph, TS_INVALID, "group_norm: an image of %dx%d cannot be %s", *h, *w,
                   up ? "doubled" : "halved");
         return false;
     }
@@ -285,14 +288,14 @@ static ts_tensor group_norm(ts_graph *graph, ts_tensor x, ts_tensor shift, ts_pa
     const int n = s[0], c = s[3];
     int h = s[1], w = s[2];
     a.n = n, a.hw = h * w, a.w = w, a.c = c;
-    if (!resample_size(graph, "group_norm", a.resample, &h, &w))
+    if (!resample_size(graph, a.resample, &h, &w))
         return -1;
     const ts_tensor y = tape_tensor_add(graph, n, h, w, c, false);
     const ts_tensor resampled = plain ? tape_tensor_add(graph, n, h, w, c, false) : -1;
     const size_t sums = (size_t)n * (size_t)a.groups * sizeof(float);
     const int mean = tape_buffer_add(graph, sums), rstd = tape_buffer_add(graph, sums);
     ts_tensor in[2];
-    tape_parts(graph, x, in);
+    parts_of(graph, x, in);
     a.c2 = channels_of(graph, in[1]);
     tape_open(graph, OPERATION_GROUP_NORM, (ts_tensor[]){in[0], shift, in[1]}, 3, y);
     tape_param(graph, 0, gamma);
@@ -374,24 +377,6 @@ ts_tensor ts_graph_add_scaled(ts_graph *graph, ts_tensor x, ts_tensor y, float s
     return sum;
 }
 
-ts_tensor ts_resample(ts_graph *graph, ts_tensor x, bool up)
-{
-    if (!tape_check_activation(graph, "resample", x))
-        return -1;
-    const int s[4] = {graph->tensors[x].shape[0], graph->tensors[x].shape[1], graph->tensors[x].shape[2],
-                      graph->tensors[x].shape[3]};
-    int h = s[1], w = s[2];
-    if (!resample_size(graph, "resample", up ? TS_RESAMPLE_DOUBLE : TS_RESAMPLE_HALVE, &h, &w))
-        return -1;
-    const ts_tensor y = tape_tensor_add(graph, s[0], h, w, s[3], false);
-    tape_open(graph, OPERATION_RESAMPLE, &x, 1, y);
-    STEP(graph, resample_forward, .n = s[0], .h = s[1], .w = s[2], .c = s[3], .up = up);
-    READ(graph, resample_forward, x, tape_buffer_of(graph, x));
-    WRITE(graph, resample_forward, y, tape_buffer_of(graph, y));
-    tape_close(graph);
-    return y;
-}
-
 ts_tensor ts_concat(ts_graph *graph, ts_tensor a, ts_tensor b)
 {
     if (!tape_check_activation(graph, "concat", a) || !tape_check_activation(graph, "concat", b))
@@ -458,8 +443,8 @@ ts_tensor ts_graph_time_embedding(ts_graph *graph, ts_tensor t, int channels)
     const int n = graph->tensors[t].shape[0];
     if (!graph->tensors[t].is_float || tape_elements(graph, t) != n || channels < 4 || channels % 2 != 0) {
         tape_fail(graph, TS_INVALID,
-                  "time_embedding: it needs a vector of times and an even number of channels from "
-                  "4 on, not %d",
+                  "time_embedding: it needs a vector of times and an even number of channels from 4 on, not "
+                  "%d",
                   channels);
         return -1;
     }

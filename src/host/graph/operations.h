@@ -18,9 +18,6 @@ bool tape_check_activation(ts_graph *graph, const char *operation, ts_tensor x);
  * among them are written first. */
 void tape_open(ts_graph *graph, tape_operation operation, const ts_tensor *in, int inputs, ts_tensor out);
 void tape_param(ts_graph *graph, int slot, ts_param param);
-/* The tensors to give tape_open for an input that a step takes in two: in[0] = x and in[1] = -1, or the two
- * parts of a concatenation. */
-void tape_parts(const ts_graph *graph, ts_tensor x, ts_tensor in[2]);
 void tape_close(ts_graph *graph);
 
 #endif

@@ -151,8 +151,7 @@ ts_tensor ts_gaussian_draw(ts_graph *graph, ts_tensor h, int channels, bool inte
         (!state && temperature != 0.0f)) {
         tape_fail(graph, TS_INVALID,
                   "gaussian_draw: %d channels from %d means and log-deviations, first element %u (a multiple "
-                  "of 4), "
-                  "and a step state to draw from",
+                  "of 4), and a step state to draw from",
                   channels, s[3], element);
         return -1;
     }

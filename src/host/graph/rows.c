@@ -201,17 +201,6 @@ static void add_scaled_backward(ts_graph *graph, const tape_node *node)
     tape_give(graph, node->in[1], db, 1.0f, true);
 }
 
-static void resample_backward(ts_graph *graph, const tape_node *node)
-{
-    const ts_resample_forward f = FORWARD(graph, node, resample_forward);
-    bool accumulate;
-    const int dx = tape_target(graph, node->in[0], &accumulate);
-    STEP(graph, resample_backward, .n = f.n, .h = f.h, .w = f.w, .c = f.c, .up = f.up,
-         .accumulate = accumulate);
-    READ(graph, resample_backward, dy, tape_gradient(graph, node->out[0]));
-    bind_target(graph, offsetof(ts_resample_backward, dx), dx, accumulate);
-}
-
 static void concat_backward(ts_graph *graph, const tape_node *node)
 {
     const ts_concat_forward f = FORWARD(graph, node, concat_forward);
@@ -346,7 +335,6 @@ const tape_row tape_rows[OPERATION_COUNT] = {
     [OPERATION_GROUP_NORM] = {"group_norm", NULL, group_norm_backward},
     [OPERATION_SILU] = {"silu", NULL, silu_backward},
     [OPERATION_ADD_SCALED] = {"add_scaled", NULL, add_scaled_backward},
-    [OPERATION_RESAMPLE] = {"resample", NULL, resample_backward},
     [OPERATION_CONCAT] = {"concat", NULL, concat_backward},
     [OPERATION_SLICE] = {"slice", NULL, slice_backward},
     [OPERATION_TIME_EMBEDDING] = {"time_embedding", NULL, NULL},

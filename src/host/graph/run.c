@@ -43,7 +43,8 @@ static ts_status run_one(ts_graph *graph, int i)
     return guards ? tape_guards_after(graph, i) : NULL;
 }
 
-int tape_layer(const ts_graph *graph, const tape_step *step)
+/* -1: none. */
+static int layer_of(const ts_graph *graph, const tape_step *step)
 {
     return step->node >= 0 ? graph->nodes[step->node].layer : -1;
 }
@@ -61,14 +62,14 @@ static void change_layer(const ts_graph *graph, int from, int to)
 
 void tape_ranges_push(const ts_graph *graph, const tape_step *step)
 {
-    change_layer(graph, -1, tape_layer(graph, step));
+    change_layer(graph, -1, layer_of(graph, step));
     ts_range_push(graph->device, tape_kernel_name(step->kernel));
 }
 
 void tape_ranges_pop(const ts_graph *graph, const tape_step *step)
 {
     ts_range_pop(graph->device);
-    change_layer(graph, tape_layer(graph, step), -1);
+    change_layer(graph, layer_of(graph, step), -1);
 }
 
 static ts_status run(ts_graph *graph, int first, int last)
@@ -76,7 +77,7 @@ static ts_status run(ts_graph *graph, int first, int last)
     ts_status status = NULL;
     int layer = -1;
     for (int i = first; i < last && !status; i++) {
-        const int own = tape_layer(graph, &graph->steps[i]);
+        const int own = layer_of(graph, &graph->steps[i]);
         change_layer(graph, layer, own);
         layer = own;
         ts_range_push(graph->device, tape_kernel_name(graph->steps[i].kernel));

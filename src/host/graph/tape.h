@@ -108,7 +108,6 @@ typedef enum tape_operation {
     OPERATION_GROUP_NORM,
     OPERATION_SILU,
     OPERATION_ADD_SCALED,
-    OPERATION_RESAMPLE,
     OPERATION_CONCAT,
     OPERATION_SLICE,
     OPERATION_TIME_EMBEDDING,
@@ -140,8 +139,7 @@ struct tape_node {
     tape_operation operation;
     int layer;  /* -1: none */
     int step;   /* the first forward step */
-    int inputs; /* of dense and group_norm: the input, or its first half, residual or shift, the second half
-                 */
+    int inputs; /* of dense and group_norm: the input or its first half, residual or shift, the second half */
     ts_tensor in[NODE_INPUTS], out[NODE_OUTPUTS]; /* -1: none */
     ts_param param[NODE_PARAMS];                  /* -1: none */
     int extra[2]; /* buffers kept for the backward pass: statistics, probabilities */
@@ -211,8 +209,7 @@ void *tape_address(const ts_graph *graph, int buffer); /* after planning */
 
 bool tape_kernel_exists(const ts_kernels *kernels, tape_kernel kernel);
 ts_status tape_step_run(const ts_graph *graph, const tape_step *step);
-/* The layer of a step, -1 where it has none, and its ranges for profilers: layer > kernel. */
-int tape_layer(const ts_graph *graph, const tape_step *step);
+/* The ranges of a step for profilers: layer > kernel. */
 void tape_ranges_push(const ts_graph *graph, const tape_step *step);
 void tape_ranges_pop(const ts_graph *graph, const tape_step *step);
 
@@ -249,8 +246,7 @@ typedef struct tape_block {
     int first, last; /* lifetime, both inclusive */
 } tape_block;
 
-/* Gives every block an offset so that blocks alive together do not overlap; *bytes gets the size of it all.
- */
+/* Gives every block an offset so that blocks alive together do not overlap; *bytes: the size of it all. */
 ts_status tape_layout(tape_block *blocks, int count, size_t *bytes);
 
 /* ---- check.c: guards ---- */

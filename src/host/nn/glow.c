@@ -210,14 +210,13 @@ static ts_status check(const ts_glow_config *c)
         c->hidden > MAX_CHANNELS)
         return ts_error(
             TS_INVALID,
-            "Glow: %d levels of %d steps with %d hidden channels; levels must be 1 to %d, steps 1 "
-            "to %d, hidden channels 1 to %d",
+            "Glow: %d levels of %d steps with %d hidden channels; levels must be 1 to %d, steps 1 to %d, "
+            "hidden channels 1 to %d",
             c->levels, c->steps, c->hidden, MAX_LEVELS, MAX_STEPS, MAX_CHANNELS);
     const int multiple = 1 << c->levels;
     if (c->height < 1 || c->width < 1 || c->height % multiple || c->width % multiple)
         return ts_error(TS_INVALID,
-                        "Glow: images of %dx%d cannot be halved %d times; both sides must be "
-                        "multiples of %d",
+                        "Glow: images of %dx%d cannot be halved %d times; both sides must be multiples of %d",
                         c->height, c->width, c->levels, multiple);
     if (c->channels < 1 || (int64_t)c->channels * 4 * multiple > MAX_CHANNELS)
         return ts_error(TS_INVALID, "Glow: %d channels with %d levels; there must be 1 to %d", c->channels,
@@ -225,8 +224,8 @@ static ts_status check(const ts_glow_config *c)
     return NULL;
 }
 
-/* Channels of the flow within a level, which begins with a squeeze and, but for the last, ends with a split.
- */
+/* Channels of the flow within a level, which begins with a squeeze and ends, but for the last, with a
+ * split. */
 static int level_channels(const ts_glow_config *c, int level)
 {
     return c->channels * 4 << level;
@@ -284,30 +283,32 @@ void ts_glow_destroy(ts_glow *glow)
 
 /* ---- what both directions share ---- */
 
+/* x [n,h,w,ci] -> conv3x3(x) exp(3 logs) [n,h,w,channels]. */
 static ts_tensor apply_zero_conv(ts_graph *graph, ts_tensor x, const zero_conv *z, int channels)
 {
     ts_tensor y = ts_conv(graph, x, z->weight, z->bias, channels, -1, 1);
     return ts_actnorm(graph, y, -1, z->logs, 3, false, false, false);
 }
 
-/* Shift and scale for the second half of the channels, from the first half of x. */
+/* Shift and scale for the second half of the channels, from the first half of x: [n,h,w,c] -> [n,h,w,c], even
+ * channels the shifts, odd ones the scales. */
 static ts_tensor coupling_network(ts_graph *graph, ts_tensor x, const flow_step *s, int c, int hidden)
 {
     ts_graph_layer(graph, "%s network conv0", s->name);
-    ts_tensor y = ts_slice(graph, x, 0, c / 2);
-    y = ts_conv(graph, y, s->first, -1, hidden, -1, 1);
+    ts_tensor y = ts_slice(graph, x, 0, c / 2);         /* -> [n,h,w,c/2] */
+    y = ts_conv(graph, y, s->first, -1, hidden, -1, 1); /* -> [n,h,w,hidden] */
     y = ts_actnorm(graph, y, s->first_norm.bias, s->first_norm.logs, 1, true, false, true);
     ts_graph_layer(graph, "%s network conv1", s->name);
-    y = ts_dense(graph, y, false, s->second, -1, hidden, -1, 1);
+    y = ts_dense(graph, y, false, s->second, -1, hidden, -1, 1); /* [n,h,w,hidden] */
     y = ts_actnorm(graph, y, s->second_norm.bias, s->second_norm.logs, 1, true, false, true);
     ts_graph_layer(graph, "%s network conv2", s->name);
-    y = apply_zero_conv(graph, y, &s->last, c);
+    y = apply_zero_conv(graph, y, &s->last, c); /* -> [n,h,w,c] */
     ts_graph_layer(graph, "%s coupling", s->name);
     return y;
 }
 
-/* Mean and log-deviation of the top latent, as halves: the learned convolution of zeros leaves
- * bias exp(3 logs); its weight has no part. */
+/* Mean and log-deviation of the top latent [n,h,w,c], as halves of [n,h,w,2c]: the learned convolution of
+ * zeros leaves bias exp(3 logs); its weight has no part. */
 static ts_tensor top_prior(const ts_glow *glow, ts_graph *graph, int n)
 {
     const ts_glow_config *c = &glow->config;
@@ -335,6 +336,7 @@ static void add_term(terms *t, ts_tensor v)
     t->v[t->count++] = v;
 }
 
+/* x [n,h,w,c] -> [n,h,w,c]; its three log-determinants [n] go to the terms. */
 static ts_tensor step_forward(ts_graph *graph, ts_tensor x, const flow_step *s, const int shape[4],
                               int hidden, terms *t)
 {
@@ -360,16 +362,16 @@ ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts
     int shape[4];
     for (int level = 0; level < c->levels; level++) {
         ts_graph_layer(graph, "level %d squeeze", level);
-        x = ts_graph_squeeze(graph, x, false);
+        x = ts_graph_squeeze(graph, x, false); /* [n,2h,2w,c/4] -> [n,h,w,c], c doubled from level to level */
         ts_graph_shape(graph, x, shape);
         const int half = shape[3] / 2;
         for (int k = 0; k < c->steps; k++)
             x = step_forward(graph, x, &glow->steps[level * c->steps + k], shape, c->hidden, &t);
         if (level + 1 < c->levels) {
             ts_graph_layer(graph, "level %d split", level);
-            ts_tensor stays = ts_slice(graph, x, 0, half);
-            ts_tensor h = apply_zero_conv(graph, stays, &glow->splits[level], shape[3]);
-            add_term(&t, ts_gaussian(graph, x, half, half, h, true));
+            ts_tensor stays = ts_slice(graph, x, 0, half);                               /* -> [n,h,w,c/2] */
+            ts_tensor h = apply_zero_conv(graph, stays, &glow->splits[level], shape[3]); /* -> [n,h,w,c] */
+            add_term(&t, ts_gaussian(graph, x, half, half, h, true)); /* the other half leaves: [n] */
             x = stays;
         }
     }
@@ -382,6 +384,7 @@ ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts
 
 /* ---- sampling ---- */
 
+/* [n,h,w,c] -> [n,h,w,c]: a step's parts undone in reverse order. */
 static ts_tensor step_inverse(ts_graph *graph, ts_tensor x, const flow_step *s, int c, int hidden)
 {
     x = ts_coupling(graph, x, coupling_network(graph, x, s, c, hidden), true, NULL);
@@ -406,16 +409,17 @@ ts_tensor ts_glow_sample(const ts_glow *glow, ts_graph *graph, int n, ts_tensor 
                                  stream, element);
         if (!last) {
             ts_graph_layer(graph, "level %d split", level);
+            /* x [n,h,w,c/2] -> mean and log-deviation [n,h,w,c] of the half that left: [n,h,w,c/2] */
             ts_tensor h = apply_zero_conv(graph, x, &glow->splits[level], channels);
             ts_tensor left =
                 ts_gaussian_draw(graph, h, channels / 2, true, temperature, state, stream, element);
-            x = ts_concat(graph, x, left);
+            x = ts_concat(graph, x, left); /* -> [n,h,w,c] */
         }
         element += (uint32_t)n * (uint32_t)(positions * (last ? channels : channels / 2));
         for (int k = c->steps - 1; k >= 0; k--)
             x = step_inverse(graph, x, &glow->steps[level * c->steps + k], channels, c->hidden);
         ts_graph_layer(graph, "level %d squeeze", level);
-        x = ts_graph_squeeze(graph, x, true);
+        x = ts_graph_squeeze(graph, x, true); /* [n,h,w,c] -> [n,2h,2w,c/4] */
     }
     ts_graph_layer(graph, NULL);
     return x;

@@ -98,14 +98,16 @@ ts_tensor ts_mlp_apply(const ts_mlp *mlp, ts_graph *graph, ts_tensor x, ts_tenso
 {
     const int hidden = mlp->config.hidden, groups = groups_of(hidden);
     ts_graph_layer(graph, "time");
-    ts_tensor time = ts_graph_time_embedding(graph, t, TIME_CHANNELS);
+    ts_tensor time = ts_graph_time_embedding(graph, t, TIME_CHANNELS); /* t [n] -> [n,1,1,64] */
+    /* -> [n,1,1,hidden], as is all that follows */
     time = ts_dense(graph, time, false, mlp->time0[0], mlp->time0[1], hidden, -1, 1);
     time = ts_dense(graph, time, true, mlp->time1[0], mlp->time1[1], hidden, -1, 1);
     ts_graph_layer(graph, "input");
+    /* x [n,1,1,dim] -> [n,1,1,hidden] */
     ts_tensor h = ts_dense(graph, x, false, mlp->input[0], mlp->input[1], hidden, -1, 1);
     for (int i = 0; i < mlp->config.blocks; i++) {
         const block *b = &mlp->blocks[i];
-        ts_graph_layer(graph, "block %d", i);
+        ts_graph_layer(graph, "block %d", i); /* h = (h + W2 silu(W1 silu(GN(h)) + Wt silu(time)))/sqrt 2 */
         ts_tensor r =
             ts_group_norm(graph, h, -1, b->norm[0], b->norm[1], groups, GROUP_NORM_EPSILON, true, 0);
         const ts_tensor shift = ts_dense(graph, time, true, b->time[0], b->time[1], hidden, -1, 1);
@@ -114,6 +116,7 @@ ts_tensor ts_mlp_apply(const ts_mlp *mlp, ts_graph *graph, ts_tensor x, ts_tenso
     }
     ts_graph_layer(graph, "output");
     h = ts_group_norm(graph, h, -1, mlp->norm[0], mlp->norm[1], groups, GROUP_NORM_EPSILON, true, 0);
+    /* -> [n,1,1,dim] */
     h = ts_dense(graph, h, false, mlp->output[0], mlp->output[1], mlp->config.dim, -1, 1);
     ts_graph_layer(graph, NULL);
     return h;

@@ -1,6 +1,14 @@
 /*
  * Model builders: each declares a model's parameters once and appends its computation to graphs of any batch
- * size. No arithmetic of their own.
+ * size.  No arithmetic of their own but that of initial values.
+ *
+ * What lives in this folder: a model a file, each a `create` that declares parameters under their public
+ * names and an `apply` that reads like the formula, the shape [n,h,w,c] at each line that changes it.
+ *
+ * Invariants: activations are NHWC; vectors are images of one pixel, [n,1,1,c].  A model owns its table of
+ * parameter handles; the parameters themselves belong to `params`, the tensors to the graph.  The order in
+ * which parameters are declared is part of the format: it numbers the draws of their initial values.  An
+ * apply walks the modules in the order in which create declared them.
  */
 #ifndef TS_NN_NN_H
 #define TS_NN_NN_H

@@ -336,38 +336,41 @@ static ts_tensor group_norm(const walk *w, ts_tensor x, ts_tensor shift, const t
                          dropout);
 }
 
+/* x [n,h,w,in] -> [n,h',w',out], of the same size, half or double of it: h' = h, h/2, 2h. */
 static ts_tensor apply_residual(const walk *w, const module *m, ts_tensor x)
 {
     ts_graph *g = w->graph;
     ts_tensor h;
     ts_graph_layer(g, "%s norm0", m->name);
     if (m->kind == RESIDUAL)
-        h = group_norm(w, x, -1, m->norm0, m->in, true, 0);
-    else
+        h = group_norm(w, x, -1, m->norm0, m->in, true, 0); /* [n,h,w,in] */
+    else                                                    /* h and x [n,h,w,in] -> [n,h',w',in] */
         h = ts_group_norm_resampled(g, x, m->norm0[0], m->norm0[1], groups_of(m->in), GROUP_NORM_EPSILON,
                                     true, m->kind == RESIDUAL_UP, &x);
     ts_graph_layer(g, "%s conv0", m->name);
-    h = ts_conv(g, h, m->conv0[0], m->conv0[1], m->out, -1, 1);
+    h = ts_conv(g, h, m->conv0[0], m->conv0[1], m->out, -1, 1); /* -> [n,h',w',out] */
     ts_graph_layer(g, "%s time", m->name);
+    /* time [n,1,1,4 nf] -> [n,1,1,out] */
     const ts_tensor shift = ts_dense(g, w->time, false, m->time[0], m->time[1], m->out, -1, 1);
     ts_graph_layer(g, "%s norm1", m->name);
-    h = group_norm(w, h, shift, m->norm1, m->out, true, w->dropout);
+    h = group_norm(w, h, shift, m->norm1, m->out, true, w->dropout); /* [n,h',w',out] */
     if (m->skip[0] >= 0) {
         ts_graph_layer(g, "%s skip", m->name);
-        x = ts_dense(g, x, false, m->skip[0], m->skip[1], m->out, -1, 1);
+        x = ts_dense(g, x, false, m->skip[0], m->skip[1], m->out, -1, 1); /* [n,h',w',in] -> [n,h',w',out] */
     }
     ts_graph_layer(g, "%s conv1", m->name);
-    return ts_conv(g, h, m->conv1[0], m->conv1[1], m->out, x, SKIP_SCALE);
+    return ts_conv(g, h, m->conv1[0], m->conv1[1], m->out, x, SKIP_SCALE); /* (x + conv(h))/sqrt 2 */
 }
 
+/* x [n,h,w,c] -> [n,h,w,c], every position attending to all h w of its image. */
 static ts_tensor apply_attention(const walk *w, const module *m, ts_tensor x)
 {
     ts_graph_layer(w->graph, "%s norm", m->name);
     ts_tensor h = group_norm(w, x, -1, m->norm0, m->in, false, 0);
     ts_graph_layer(w->graph, "%s qkv", m->name);
-    h = ts_dense(w->graph, h, false, m->qkv[0], m->qkv[1], 3 * m->in, -1, 1);
+    h = ts_dense(w->graph, h, false, m->qkv[0], m->qkv[1], 3 * m->in, -1, 1); /* -> [n,h,w,3c] */
     ts_graph_layer(w->graph, "%s softmax", m->name);
-    h = ts_attention(w->graph, h);
+    h = ts_attention(w->graph, h); /* -> [n,h,w,c] */
     ts_graph_layer(w->graph, "%s project", m->name);
     return ts_dense(w->graph, h, false, m->project[0], m->project[1], m->in, x, SKIP_SCALE);
 }
@@ -384,14 +387,16 @@ ts_tensor ts_unet_apply(const ts_unet *unet, ts_graph *graph, ts_tensor x, ts_te
     int kept = 0;
     const ts_unet_config *c = &unet->config;
     ts_graph_layer(graph, "time");
-    ts_tensor time = ts_graph_time_embedding(graph, t, c->nf);
+    ts_tensor time = ts_graph_time_embedding(graph, t, c->nf); /* t [n] -> [n,1,1,nf] */
+    /* -> [n,1,1,4 nf] */
     time = ts_dense(graph, time, false, unet->time0[0], unet->time0[1], unet->time_channels, -1, 1);
     time = ts_dense(graph, time, true, unet->time1[0], unet->time1[1], unet->time_channels, -1, 1);
     w.time = ts_silu(graph, time);
 
     ts_graph_layer(graph, "input conv");
-    ts_tensor h = ts_conv(graph, x, unet->first[0], unet->first[1], c->nf, -1, 1);
+    ts_tensor h = ts_conv(graph, x, unet->first[0], unet->first[1], c->nf, -1, 1); /* -> [n,h,w,nf] */
     skips[kept++] = h;
+    /* down: level l works on [n,h/2^l,w/2^l,nf ch_mult[l]] */
     for (int i = 0; i < unet->encoder_count; i++) {
         h = apply(&w, &unet->modules[i], h);
         /* an attention module belongs to the residual block before it: the pair leaves one skip */
@@ -399,6 +404,7 @@ ts_tensor ts_unet_apply(const ts_unet *unet, ts_graph *graph, ts_tensor x, ts_te
             continue;
         skips[kept++] = h;
     }
+    /* the middle at the smallest size, then up again: [h, skip] has the channels of both */
     for (int i = unet->encoder_count; i < unet->count; i++) {
         const module *m = &unet->modules[i];
         if (m->concat)
@@ -407,9 +413,9 @@ ts_tensor ts_unet_apply(const ts_unet *unet, ts_graph *graph, ts_tensor x, ts_te
     }
     const int last = c->nf * c->ch_mult[0];
     ts_graph_layer(graph, "output norm");
-    h = group_norm(&w, h, -1, unet->norm, last, true, 0);
+    h = group_norm(&w, h, -1, unet->norm, last, true, 0); /* [n,h,w,nf ch_mult[0]] */
     ts_graph_layer(graph, "output conv");
-    h = ts_conv(graph, h, unet->last[0], unet->last[1], c->channels, -1, 1);
+    h = ts_conv(graph, h, unet->last[0], unet->last[1], c->channels, -1, 1); /* -> [n,h,w,channels], as x */
     ts_graph_layer(graph, NULL);
     return h;
 }

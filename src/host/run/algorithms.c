@@ -1,12 +1,12 @@
-#include "run/algorithms.h"
-
+/* What a device chose by timing, kept in files. */
 #include <stdlib.h>
 #include <string.h>
 #include "base/file.h"
+#include "run/algorithms.h"
 
 enum { LARGEST = 16 << 20 };
 
-ts_status ts_algorithms_read(ts_device *device, const char *path)
+static ts_status read_file(ts_device *device, const char *path)
 {
     char *text = NULL;
     size_t bytes = 0;
@@ -28,7 +28,7 @@ ts_status ts_algorithms_write(ts_device *device, const char *path)
     char *text = NULL;
     if (!device->k->algorithms_export)
         return NULL;
-    TS_TRY(ts_algorithms_read(device, path));
+    TS_TRY(read_file(device, path));
     TS_TRY(device->k->algorithms_export(device, &text));
     ts_status status = ts_file_write(path, text, strlen(text));
     free(text);
@@ -56,7 +56,7 @@ static ts_status with_file(const ts_run *run, ts_status (*act)(ts_device *device
 
 ts_status ts_algorithms_load(const ts_run *run)
 {
-    return with_file(run, ts_algorithms_read);
+    return with_file(run, read_file);
 }
 
 ts_status ts_algorithms_save(const ts_run *run)

@@ -6,16 +6,14 @@
 #define TS_RUN_ALGORITHMS_H
 
 #include "base/progress.h"
-#include "run/run.h"
+#include "run/folder.h"
 
-/* Tells the device what a file holds; a file that is not there, or is none of this card's, says nothing. */
-ts_status ts_algorithms_read(ts_device *device, const char *path);
-
-/* Stores what the device has chosen so far beside what the file holds by now of other processes; the file is
- * replaced at once.  Does nothing for devices that choose nothing. */
+/* Tells the device what the file holds, and stores what it has chosen so far beside that, which other processes
+ * may have added to by now; the file is replaced at once.  A file that is not there, or is none of this card's,
+ * says nothing.  Does nothing for devices that choose nothing. */
 ts_status ts_algorithms_write(ts_device *device, const char *path);
 
-/* The same of a run's own file; nothing for runs without a directory. */
+/* The first half, and the whole, of the same for a run's own file; nothing for runs without a directory. */
 ts_status ts_algorithms_load(const ts_run *run);
 ts_status ts_algorithms_save(const ts_run *run);
 

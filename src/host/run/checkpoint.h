@@ -7,7 +7,7 @@
 #define TS_RUN_CHECKPOINT_H
 
 #include "base/safetensors.h"
-#include "run/run.h"
+#include "run/folder.h"
 
 typedef struct ts_checkpoint {
     int64_t step, skipped;
@@ -15,8 +15,6 @@ typedef struct ts_checkpoint {
     int bins;
     double *profile; /* [bins][2]; NULL where none was stored */
 } ts_checkpoint;
-
-#define TS_CHECKPOINT_FILE "checkpoint.safetensors"
 
 /* Writes DIR/checkpoint.safetensors atomically. */
 ts_status ts_checkpoint_save(const ts_run *run, const ts_checkpoint *checkpoint);

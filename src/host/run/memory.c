@@ -24,7 +24,7 @@ static ts_status measure(const subject *s, int batch, double *bytes)
     ts_tensor out;
     if (s->model)
         out = s->model->row->apply(s->model->network, graph, x, ts_graph_input_vector(graph, "t", batch),
-                              s->training);
+                                   s->training);
     else
         out = ts_glow_log_prob(s->glow, graph, x, NULL);
     ts_graph_output(graph, out, s->training);

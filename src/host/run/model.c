@@ -70,6 +70,6 @@ ts_status ts_model_score(const ts_model *model, int n, bool gradient, ts_score *
 {
     if (!model->params)
         return ts_score_mixture(model->mixture, &model->sde, n, score);
-    return ts_score_network(model->device, model->params, model->row->apply, model->network, n, model->h, model->w,
-                            model->c, gradient, score);
+    return ts_score_network(model->device, model->params, model->row->apply, model->network, n, model->h,
+                            model->w, model->c, gradient, score);
 }

@@ -13,12 +13,6 @@
 #include "run/checkpoint.h"
 #include "run/algorithms.h"
 
-char *ts_run_path(const ts_run *run, const char *name)
-{
-    char *path;
-    return asprintf(&path, "%s/%s", run->dir, name) < 0 ? NULL : path;
-}
-
 static ts_status path_in(const char *dir, const char *name, char path[PATH_MAX])
 {
     if (snprintf(path, PATH_MAX, "%s/%s", dir, name) >= PATH_MAX)

@@ -1,32 +1,10 @@
 /*
- * A run: its directory, configuration, device, data and model.
- *
- *   DIR/config.yaml              the resolved configuration
- *   DIR/command.txt              the command lines that made the run, one a line, each with its device
- *   DIR/lock                     held (flock) by the process that writes here
- *   DIR/log.jsonl                one JSON object a log line of training
- *   DIR/checkpoint.safetensors   weights, averaged weights, optimiser state (checkpoint.h)
- *   DIR/choices.txt              what the device chose by timing, where it does (algorithms.h)
- *   DIR/glow_T0.4.safetensors    the density fitted at T = 0.4 (fit.h)
+ * Making, opening and closing a run; what one is says folder.h.
  */
 #ifndef TS_RUN_RUN_H
 #define TS_RUN_RUN_H
 
-#include "config/config.h"
-#include "data/dataset.h"
-#include "run/model.h"
-
-typedef struct ts_run {
-    char *dir;                  /* NULL: a run without a directory; nothing is stored */
-    ts_config *config, *stored; /* stored: as it stands in the directory; config: with what overrides it */
-    ts_device *device;
-    ts_dataset *dataset;
-    ts_model *model;
-    int lock; /* file descriptor; -1: none */
-    bool owns_device, owns_dataset;
-    void (*on_recording_error)(const char *why);
-    bool open; /* nothing was refused: what the device chooses is kept when the run is closed */
-} ts_run;
+#include "run/folder.h"
 
 typedef struct ts_run_options {
     const char *device; /* "cpu", "cuda", "cuda:1", "auto"; NULL: "auto" */
@@ -58,8 +36,5 @@ void ts_run_close(ts_run *run); /* NULL is fine */
 
 /* Whether `dir` is a directory with a config.yaml. */
 bool ts_run_exists(const char *dir);
-
-/* "DIR/name"; the caller frees it.  NULL when memory is short. */
-char *ts_run_path(const ts_run *run, const char *name);
 
 #endif

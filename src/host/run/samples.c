@@ -22,7 +22,8 @@ ts_status ts_evaluate_sampler(const ts_config *config, ts_sampler_kind kind, dou
     if (!(T > eps && T <= 1))
         return ts_error(TS_INVALID, "T must lie in (%g, 1], above sample.eps = %g, not %g", eps, eps, T);
     if (!sampler->steps)
-        sampler->steps = ts_samplers[kind].steps ? ts_samplers[kind].steps : (int)fmax(1, round(config->sample.steps_per_unit * T));
+        sampler->steps = ts_samplers[kind].steps ? ts_samplers[kind].steps
+                                                 : (int)fmax(1, round(config->sample.steps_per_unit * T));
     return NULL;
 }
 

@@ -44,8 +44,7 @@ static ts_status not_finite(const trainer *t)
                     (long long)t->read_step + 1, (long long)t->step, term, kept);
 }
 
-/* What happened since the last read; a value that is not finite ends the run here, before anything is saved.
- */
+/* What happened since the last read; a value that is not finite ends the run before anything is saved. */
 static ts_status read_report(trainer *t)
 {
     const int64_t steps = t->step - t->read_step;

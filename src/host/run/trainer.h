@@ -1,5 +1,13 @@
 /*
  * Training of a run's score network: steps, log, checkpoints, resume.
+ *
+ * trainer.c is the loop as the host sees it; what a step computes stands in one function, queue_step of
+ * diffusion/training_score.c, and runs on the device alone: the host only counts, and waits where it reads
+ * for a log line or a checkpoint.  trainer_config.c turns a configuration into the loop's arguments.
+ *
+ * Invariants: what is saved is finite; a checkpoint holds all that the next step depends on (parameters,
+ * moments, averages, step, seed, algorithms), so a resumed run ends with the bits of one that was never
+ * stopped; one checkpoint is complete at any time.
  */
 #ifndef TS_RUN_TRAINER_H
 #define TS_RUN_TRAINER_H

@@ -82,6 +82,9 @@ void ts_part_begin(ts_sweep *sweep, const char *format, ...) __attribute__((form
 
 /* ---- the work ---- */
 
+/* Trains the network of `run` as the part `name`, or takes it over, and loads its averaged weights. */
+ts_status ts_sweep_train(ts_sweep *sweep, ts_run *run, const char *name);
+
 /* The run that evaluates with this score (an index into the results' list) at this T: `view` borrows
  * everything.  Trains first where the network at T is not trained. */
 ts_status ts_sweep_view(ts_sweep *sweep, int score, double T, ts_run *view);

@@ -1,7 +1,7 @@
 /*
- * Affine coupling with a sigmoid scale (Dinh et al. 2017; Kingma and Dhariwal 2018): x2 -> (x2 + u) sigmoid(v
- * + 2). The interleaved channels are taken apart into short contiguous blocks, so that the mathematics is
- * vectors of full length however few the channels.
+ * Affine coupling with a sigmoid scale (Dinh et al. 2017; Kingma and Dhariwal 2018):
+ * x2 -> (x2 + u) sigmoid(v + 2).  The interleaved channels are taken apart into short contiguous blocks, so that
+ * the mathematics is vectors of full length however few the channels.
  */
 #include <math.h>
 #include "kernels/cpu/cpu.h"

@@ -1,5 +1,15 @@
 /*
  * The CPU device: its table, its memory with exact accounting, its scratch.
+ *
+ * What lives in this folder: one operation a file, ts_cpu_NAME in NAME.c (both directions of a layer in one
+ * but for group normalisation, whose backward pass is long); conv/ for 3x3 convolutions; headers for what
+ * several share (rows.h: sums over rows and columns, group_norm.h, vector_math.h: exp and sigmoids in
+ * loops that the compiler vectorises, reduce.h, random.c).
+ *
+ * Invariants: an operation has finished when it returns.  Sums are taken in an order that the thread count
+ * fixes, never in the order in which threads happen to end; random numbers and element-wise results do not
+ * depend on it at all.  The device owns its scratch and the cache of convolutions; both stop growing once
+ * every shape has been seen.  Packed copies of weights carry the epoch that they were made in.
  */
 #include <omp.h>
 #include <cblas.h>

@@ -45,8 +45,8 @@ typedef struct ts_gn_source {
     int first, width;
 } ts_gn_source;
 
-/* The sources of an input of c channels, c2 of them in x2 (NULL: none), from row `row` on; returns how many.
- */
+/* The sources of an input of c channels, c2 of them in x2 (NULL: none), from row `row` on; returns
+ * how many. */
 static inline int ts_gn_sources(const void *x, const void *x2, int c, int c2, int64_t row, ts_gn_source s[2])
 {
     const int width = c - c2;

@@ -7,7 +7,7 @@
 #include <string.h>
 #include "kernels/cpu/cpu.h"
 
-enum { LANES = 64, BLOCK = 4 * LANES, SHARE = 64 * BLOCK };
+enum { LANES = 64, BLOCK = 4 * LANES };
 
 /* Natural logarithm of u in [2^-33, 1], to 1 unit in the last place, exactly 0 at 1 and nowhere positive: the
  * exponent is split off so that m lies in [sqrt(1/2), sqrt(2)), then a polynomial in m - 1 (Cephes logf). */
@@ -113,23 +113,4 @@ void ts_cpu_normals(const ts_step_state *state, uint32_t stream, uint64_t first,
 void ts_cpu_uniforms(const ts_step_state *state, uint32_t stream, uint64_t first, int64_t count, float *out)
 {
     fill(uniform_block, state, stream, first, count, out);
-}
-
-ts_status ts_cpu_fill_random(ts_device *device, const ts_fill_random *a)
-{
-    float *out = a->out;
-#pragma omp parallel for schedule(static) num_threads(device->threads) if (a->count > SHARE)
-    for (int64_t i = 0; i < a->count; i += SHARE) {
-        int64_t count = a->count - i < SHARE ? a->count - i : SHARE;
-        if (a->rademacher) {
-            ts_cpu_uniforms(a->state, a->stream, a->element + (uint64_t)i, count, out + i);
-            for (int64_t j = i; j < i + count; j++)
-                out[j] = out[j] > 0.5f ? 1.0f : -1.0f;
-        } else {
-            ts_cpu_normals(a->state, a->stream, a->element + (uint64_t)i, count, out + i);
-            for (int64_t j = i; j < i + count; j++)
-                out[j] *= a->scale;
-        }
-    }
-    return NULL;
 }

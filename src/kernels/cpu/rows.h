@@ -67,8 +67,8 @@ static inline void ts_cpu_block_next(ts_cpu_block *b)
     ts_cpu_block_size(b);
 }
 
-/* Where the elements of any block lie, relative to its first, in rows of `stride` with channels `step` apart.
- */
+/* Where the elements of any block lie, relative to its first, in rows of `stride` with channels
+ * `step` apart. */
 static inline void ts_cpu_block_places(int c, int stride, int step, int32_t *places)
 {
     const int width = c < TS_CPU_BLOCK ? c : TS_CPU_BLOCK;

@@ -63,47 +63,11 @@ static inline float ts_exp_minus_abs(float x)
     return p * ts_bits_float((uint32_t)(n + 127) << 23);
 }
 
-/* Natural logarithm: -infinity at 0, NaN below. */
-static inline float ts_log(float x)
-{
-    const int denormal = x < 0x1p-126f;
-    const float scaled = denormal ? x * 0x1p23f : x;
-    /* scaled = 2^e m with m in [sqrt(1/2), sqrt(2)) */
-    const uint32_t offset = ts_float_bits(scaled) - 0x3f3504f3u;
-    const float e = (float)((int32_t)offset >> 23) - (denormal ? 23.0f : 0.0f);
-    const float f = ts_bits_float((offset & 0x007fffffu) + 0x3f3504f3u) - 1.0f;
-    float p = 7.0376836292e-2f;
-    p = p * f - 1.1514610310e-1f;
-    p = p * f + 1.1676998740e-1f;
-    p = p * f - 1.2420140846e-1f;
-    p = p * f + 1.4249322787e-1f;
-    p = p * f - 1.6668057665e-1f;
-    p = p * f + 2.0000714765e-1f;
-    p = p * f - 2.4999993993e-1f;
-    p = p * f + 3.3333331174e-1f;
-    const float z = f * f;
-    float y = p * f * z + e * -2.12194440e-4f;
-    y -= 0.5f * z;
-    y = f + y + e * 0.693359375f;
-    y = x == 0.0f ? -__builtin_inff() : y;
-    y = x < 0.0f ? __builtin_nanf("") : y;
-    return x == __builtin_inff() || x != x ? x : y;
-}
-
 /* 1 / (1 + exp(-x)), small values in full relative precision */
 static inline float ts_sigmoid(float x)
 {
     const float e = ts_exp_minus_abs(x);
     return (x < 0.0f ? e : 1.0f) / (1.0f + e);
-}
-
-/* ln(sigmoid(x)) = min(x, 0) - ln(1 + exp(-|x|)) */
-static inline float ts_log_sigmoid(float x)
-{
-    const float e = ts_exp_minus_abs(x);
-    const float u = 1.0f + e;
-    /* ln(1 + e), with what rounding took from u put back to first order */
-    return (x < 0.0f ? x : 0.0f) - (ts_log(u) + (e - (u - 1.0f)) / u);
 }
 
 static inline float ts_silu_of(float x)

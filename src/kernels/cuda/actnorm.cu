@@ -118,8 +118,7 @@ static __global__ void backward(const ts_actnorm_backward a, int rows_of_thread,
 }
 
 /* dbias += scale sum dy', dlogs += factor sum dy' y: the blocks' sums in double, FOLD_PARTS threads a
- * channel.
- */
+ * channel. */
 static __global__ void fold(const ts_actnorm_backward a, int blocks, const float *partial)
 {
     TS_SHARED(double, sums, [2][FOLD_PARTS][FOLD_CHANNELS]);

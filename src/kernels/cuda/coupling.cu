@@ -1,7 +1,7 @@
 /*
- * Affine coupling with a sigmoid scale (Dinh et al. 2017; Kingma and Dhariwal 2018): x2 -> (x2 + u) sigmoid(v
- * + 2).  A thread takes N channels of the second half, with their counterparts of the first, which go
- * through.
+ * Affine coupling with a sigmoid scale (Dinh et al. 2017; Kingma and Dhariwal 2018):
+ * x2 -> (x2 + u) sigmoid(v + 2).  A thread takes N channels of the second half, with their counterparts of the
+ * first, which go through.
  */
 #include "kernels/cuda/row_sum.cuh"
 

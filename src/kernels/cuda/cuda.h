@@ -39,8 +39,8 @@ const ts_kernels *ts_cuda_kernels(void);
 
 enum { TS_CUDA_SLOTS = 32, TS_CUDA_WARP = 32 };
 
-/* cuDNN and cuBLASLt handles with their plan caches: made on first use, private to the files that use them.
- */
+/* cuDNN and cuBLASLt handles with their plan caches: made on first use, private to the files that
+ * use them. */
 typedef struct ts_cuda_libraries ts_cuda_libraries;
 
 /* What a recording does about the copies of weights: nothing yet, makes them before their first use, takes

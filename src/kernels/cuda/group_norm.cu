@@ -1,5 +1,5 @@
-/* Group normalisation with shift, SiLU and dropout or resampling, forward: one launch, the input read once.
- */
+/* Group normalisation with shift, SiLU and dropout or resampling, forward: one launch, the input
+ * read once. */
 #include "kernels/cuda/group_norm.cuh"
 
 /* What a thread knows of its N channels. */

@@ -77,8 +77,8 @@ static inline ts_status ts_gn_plan(ts_device *device, int n, int hw, int c, int 
     }
     if (l->channels == 0)
         return ts_error(TS_UNSUPPORTED,
-                        "group normalisation of %d channels in %d groups: a group has %d, at "
-                        "most %d are possible",
+                        "group normalisation of %d channels in %d groups: a group has %d, at most %d are "
+                        "possible",
                         c, groups, width, most * wide);
     l->width = width;
     l->cell = ts_gn_divisor(width, wide);
@@ -143,8 +143,8 @@ static __device__ __forceinline__ int ts_gn_resampled(ts_resampling resample, in
     return resample == TS_RESAMPLE_HALVE ? hw / 4 : resample == TS_RESAMPLE_DOUBLE ? 4 * hw : hw;
 }
 
-/* The position of the upper left of the four of the fine image, `w` wide, that belong to one of the coarse.
- */
+/* The position of the upper left of the four of the fine image, `w` wide, that belong to one of
+ * the coarse. */
 static __device__ __forceinline__ int ts_gn_corner(int coarse, int w)
 {
     const int half = w / 2, line = coarse / half;

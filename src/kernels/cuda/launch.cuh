@@ -23,8 +23,8 @@
 #ifdef __CUDACC__
 /* TS_SHARED(float, sums, [32]) declares float sums[32] in the block's shared memory. */
 #define TS_SHARED(type, name, dimensions) __shared__ type name dimensions
-/* TS_DYNAMIC_SHARED(float, slice) declares float *slice, the `shared` bytes of the launch, 16-byte aligned.
- */
+/* TS_DYNAMIC_SHARED(float, slice) declares float *slice, the `shared` bytes of the launch,
+ * 16-byte aligned. */
 #define TS_DYNAMIC_SHARED(type, name)                                                                        \
     extern __shared__ uint4 ts_dynamic_shared_[];                                                            \
     type *const name = reinterpret_cast<type *>(ts_dynamic_shared_)
@@ -232,8 +232,7 @@ static __device__ __forceinline__ void ts_store(__nv_bfloat16 *p, const float (&
  *             ts_store(y + i, v);
  *         }
  *     };
- *     return ts_each<ts_wide<T>::size>(device, count, ts_aligned(x) && ts_aligned(y), halve<T>{x, y});
- */
+ *     return ts_each<ts_wide<T>::size>(device, count, ts_aligned(x) && ts_aligned(y), halve<T>{x, y}); */
 template <int N, class F> static __global__ void ts_each_kernel(int64_t wide, int64_t count, F f)
 {
     for (int64_t i = ts_thread(); i < wide; i += ts_threads())

@@ -20,8 +20,8 @@ template <int LANES> struct ts_mixture_vector {
     }
 };
 
-/* Vector `index` of the thread's row among `count` of d each; `room` begins with the first row of the block.
- */
+/* Vector `index` of the thread's row among `count` of d each; `room` begins with the first row of
+ * the block. */
 template <int LANES>
 static __device__ ts_mixture_vector<LANES> ts_mixture_room(double *room, int count, int index, int d)
 {
@@ -69,8 +69,8 @@ static __device__ __forceinline__ const double *ts_mixture_vectors(const ts_mixt
     return m.vectors ? m.vectors + (int64_t)k * m.d * m.d : NULL;
 }
 
-/* The kernel's last arguments are scratch (or NULL) for `vectors` vectors of d a row, in a grid that it fits.
- */
+/* The kernel's last arguments are scratch (or NULL) for `vectors` vectors of d a row, in a grid that
+ * it fits. */
 template <int LANES, class K, class A>
 static inline ts_status ts_mixture_launch(ts_device *device, K kernel, const A &a, int n, int vectors, int d)
 {

@@ -1,5 +1,16 @@
 /*
  * The CUDA device: its table, its memory with exact accounting, its errors, recorded launch sequences.
+ *
+ * What lives in this folder: one operation a file, ts_cuda_NAME in NAME.cu, but for sums over rows, which
+ * share row_sums.cu; headers of device code that several share (launch.cuh, which is all that a kernel sees
+ * of CUDA; reduce.cuh, columns.cuh, row_sum.cuh, group_norm.cuh, random.cuh ...); weights_pack.cu, the
+ * bfloat16 copies of weights; vendor/ for cuDNN and cuBLASLt.  Every file but vendor/ also runs on the CPU,
+ * under the emulation of the tests.
+ *
+ * Invariants: one stream, so what is queued runs in order.  No atomics on floating-point numbers: sums have
+ * one order, and the same bits come back.  The device owns scratch, packs, handles and plans.  While a
+ * sequence is recorded nothing is allocated, waited for or timed; scratch that grows while recordings are
+ * alive leaves the old memory in place until the last of them is freed, since they hold its address.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -247,9 +247,8 @@ static ts_status integrate(ode *o, double t0, double t1, double *delta_logp)
         if (size < smallest) {
             if (rejected)
                 return ts_error(TS_NOT_FINITE,
-                                "RK45: no step is small enough for rtol = %g, atol = %g at "
-                                "t = %g",
-                                o->rtol, o->atol, t);
+                                "RK45: no step is small enough for rtol = %g, atol = %g at t = %g", o->rtol,
+                                o->atol, t);
             size = smallest;
         }
         TS_TRY(ts_sampler_stopped(o->s));

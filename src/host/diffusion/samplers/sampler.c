@@ -88,53 +88,6 @@ void ts_sampler_destroy(ts_sampler *sampler)
     free(s);
 }
 
-/* ---- what the integrators share ---- */
-
-/* A run that has nothing to replay begins directly: what the first evaluation has to do for changed weights
- * is not to be part of every step. */
-void ts_sampler_freeze(ts_sampler *sampler, const ts_sampler_frozen *frozen)
-{
-    const ts_sampler_frozen *f = &sampler->frozen;
-    if (f->queue != frozen->queue || f->x != frozen->x || f->probe != frozen->probe ||
-        f->rtol != frozen->rtol || f->atol != frozen->atol)
-        ts_recorded_forget(&sampler->recorded);
-    sampler->frozen = *frozen;
-    sampler->recorded.warm = sampler->recorded.recording != NULL;
-}
-
-ts_status ts_sampler_evaluate(ts_sampler *sampler, const float *x, const float *times,
-                              const ts_step_state *state, const float **net)
-{
-    ts_sampler *s = sampler;
-    const ts_fill_time a = {.n = s->n, .times = times, .state = state, .t = s->t};
-    TS_TRY(s->k->fill_time(s->device, &a));
-    return s->score->evaluate(s->score, x, s->t, net);
-}
-
-ts_status ts_sampler_combine(ts_sampler *sampler, int64_t count, int terms, const ts_coefficients *c,
-                             const float *const *x, float *y)
-{
-    ts_linear_combine a = {.count = count, .terms = terms, .c = *c, .y = y};
-    for (int i = 0; i < terms; i++)
-        a.x[i] = x[i];
-    return sampler->k->linear_combine(sampler->device, &a);
-}
-
-double ts_sampler_ode_factor(const ts_sde *sde, double t)
-{
-    return 0.5 * ts_sde_diffusion2(sde, t) / ts_sde_std(sde, t);
-}
-
-void ts_sampler_stop_at(ts_sampler *sampler, const volatile sig_atomic_t *stop)
-{
-    sampler->stop = stop;
-}
-
-ts_status ts_sampler_stopped(const ts_sampler *sampler)
-{
-    return sampler->stop && *sampler->stop ? ts_error(TS_INTERRUPTED, "interrupted") : NULL;
-}
-
 /* Whether every value of x is, by the mean of their squares, which the device adds up in double.  Waits for the
  * device. */
 static ts_status is_finite(ts_sampler *s, const float *x, bool *finite)

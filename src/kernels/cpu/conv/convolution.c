@@ -2,6 +2,12 @@
  * oneDNN primitives by shape, and the packed weights they read.  A primitive chooses its own layout of the
  * weights; a packed copy of each weight tensor is kept for each layout and refreshed when the weights' epoch
  * has moved on.
+ *
+ * What lives in this folder: the two ways to a 3x3 convolution behind ../conv.c, Winograd's (winograd*.c,
+ * tiles of 4x4 outputs) and oneDNN's (this file; onednn.h evens out its versions).  Which one computes a
+ * shape is a fixed rule (winograd.h), so that a run never depends on timings.  The device owns the
+ * primitives and the packed weights, keyed by shape and by the weights' address; memory that is given back
+ * takes its copies along (ts_cpu_convolutions_forget).
  */
 #include <omp.h>
 #include <stdlib.h>

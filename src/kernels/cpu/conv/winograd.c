@@ -5,6 +5,27 @@
 #include "kernels/cpu/conv/winograd.h"
 #include "kernels/cpu/conv/winograd_tile.h"
 
+/* ---- where it pays ---- */
+
+/* Channels come in whole groups, and tiles that stick out of the image do not eat up what is won. */
+static bool fits(const ts_wg_grid *g, int64_t pixels, int ci, int co)
+{
+    return ci % TS_WG_GROUP == 0 && co % TS_WG_GROUP == 0 &&
+           2 * g->tiles * TS_WG_TILE * TS_WG_TILE <= 3 * pixels;
+}
+
+bool ts_cpu_winograd_forward_pays(int n, int h, int w, int ci, int co)
+{
+    const ts_wg_grid g = ts_wg_grid_of(n, h, w);
+    return fits(&g, (int64_t)n * h * w, ci, co) && 16 * g.tiles >= ci + co;
+}
+
+bool ts_cpu_winograd_weights_pay(int n, int h, int w, int ci, int co)
+{
+    const ts_wg_grid g = ts_wg_grid_of(n, h, w);
+    return fits(&g, (int64_t)n * h * w, ci, co) && 32 * g.tiles >= ci + co;
+}
+
 /* Scratch slots of a convolution's call; those of conv.c are 0 and 1. */
 enum { SLOT_WEIGHTS = 2, SLOT_BLOCKS = 3 };
 

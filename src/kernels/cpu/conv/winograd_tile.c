@@ -1,7 +1,6 @@
 /*
  * What both directions of winograd.h do to their data: tiles to points.
  */
-#include "kernels/cpu/conv/winograd.h"
 #include "kernels/cpu/conv/winograd_tile.h"
 
 /* Where the side x side pixels from (y, x) are; `zeros` for those outside the image. */
@@ -96,23 +95,4 @@ int ts_wg_block_tiles(int64_t tiles, int ci, int co, int threads)
     const int64_t blocks = (share + most - 1) / most;
     const int64_t even = (share + blocks - 1) / blocks;
     return (int)((even + TS_WG_ROWS - 1) / TS_WG_ROWS * TS_WG_ROWS);
-}
-
-/* Channels come in whole groups, and tiles that stick out of the image do not eat up what is won. */
-static bool fits(const ts_wg_grid *g, int64_t pixels, int ci, int co)
-{
-    return ci % TS_WG_GROUP == 0 && co % TS_WG_GROUP == 0 &&
-           2 * g->tiles * TS_WG_TILE * TS_WG_TILE <= 3 * pixels;
-}
-
-bool ts_cpu_winograd_forward_pays(int n, int h, int w, int ci, int co)
-{
-    const ts_wg_grid g = ts_wg_grid_of(n, h, w);
-    return fits(&g, (int64_t)n * h * w, ci, co) && 16 * g.tiles >= ci + co;
-}
-
-bool ts_cpu_winograd_weights_pay(int n, int h, int w, int ci, int co)
-{
-    const ts_wg_grid g = ts_wg_grid_of(n, h, w);
-    return fits(&g, (int64_t)n * h * w, ci, co) && 32 * g.tiles >= ci + co;
 }

@@ -1,3 +1,6 @@
+/*
+ * Handles of cuBLASLt and cuDNN, timing of calls, and the chosen algorithms as text.
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,8 +167,7 @@ ts_status ts_cuda_time(ts_device *device, ts_cuda_timed *call, void *context, fl
 #define HEADING "tstar choices: "
 
 /* What the section of lines after it holds for: those of other cards, versions and types are kept as they
- * are.
- */
+ * are. */
 static void heading(const ts_device *device, char *line, size_t room)
 {
     snprintf(line, room, HEADING "cuDNN %zu, cuBLASLt %zu, %s, %s\n", cudnnGetVersion(), cublasLtGetVersion(),

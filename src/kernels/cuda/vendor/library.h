@@ -2,6 +2,15 @@
  * What the CUDA device leaves to NVIDIA's libraries: matrix products (cuBLASLt), and convolutions and
  * attention (cuDNN).  The operations that use them (conv.cu, dense.cu, attention.cu) know no more than this
  * header; the tests on the CPU put plain loops behind it.
+ *
+ * What lives in this folder: libraries.cu (handles, timing, what was chosen as text), cublas_product.cu,
+ * and cuDNN in three steps: cudnn_graph.c describes an operation graph, cudnn_plan.c makes plans of it and
+ * puts them into words, cudnn_run.cu keeps one plan a key and runs it.  graph_keys.c names the keys.
+ *
+ * Invariants: an algorithm is chosen by timing at the first run of a key, before anything is recorded, among
+ * deterministic ones alone, and stays for the life of the device; text of an earlier run is believed only for
+ * the same card and library versions.  Handles and plans belong to the device; results and workspace to the
+ * caller and to its scratch slots.
  */
 #ifndef TS_KERNELS_CUDA_VENDOR_LIBRARY_H
 #define TS_KERNELS_CUDA_VENDOR_LIBRARY_H

@@ -1,9 +1,8 @@
 /*
- * What the rows of the training loop and of the samplers share: a step state, and random numbers in double
- * precision.
+ * What the rows of operations that draw share: a step state, and random numbers in double precision.
  */
-#ifndef TS_TESTS_OPERATIONS_LOOP_H
-#define TS_TESTS_OPERATIONS_LOOP_H
+#ifndef TS_TESTS_OPERATIONS_RANDOM_H
+#define TS_TESTS_OPERATIONS_RANDOM_H
 
 #include <math.h>
 #include "operations.h"
@@ -33,7 +32,5 @@ static inline double normal_of(const ts_step_state *s, uint32_t stream, uint64_t
     const double angle = 6.283185307179586 * uniform_of(s, stream, element | 1);
     return radius * (element & 1 ? cos(angle) : sin(angle));
 }
-
-void operations_loop_update(ot *t); /* the rows of operations_loop_update.c */
 
 #endif

@@ -29,7 +29,7 @@ static void vector_sum_reference(void *p)
     }
 }
 
-void operations_sums(ot *t)
+void operations_glow_sums(ot *t)
 {
     static const int shapes[][2] = {{1, 1}, {128, 4}, {7, 64}};
     for (int i = 0; i < 3; i++) {

@@ -1,13 +1,7 @@
-#include "config/config.h"
-
-#include <errno.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include "base/file.h"
 #include "config/table.h"
+
+#include <limits.h>
+#include <string.h>
 
 /* ---- the tables of config.h as data ---- */
 
@@ -121,120 +115,15 @@ const char *ts_config_suggest(const char *name)
     return best;
 }
 
-/* ---- loading ---- */
-
-/* A relative path is relative to the working directory of the command that names it; the configuration that is
- * stored with a run is read from elsewhere too. */
-static ts_status resolve_data_path(ts_config *config)
+bool ts_config_is_of(const ts_config_key *key, const char *sections)
 {
-    char **path = &config->data.path, *folder, *whole;
-    if (!**path || **path == '/')
-        return NULL;
-    whole = realpath(*path, NULL);
-    if (!whole && (folder = getcwd(NULL, 0))) { /* what is not there is missed where it is opened */
-        if (asprintf(&whole, "%s/%s", folder, *path) < 0)
-            whole = NULL;
-        free(folder);
+    const char *section = *key->section ? key->section : "run";
+    const size_t length = strcspn(section, ".");
+    for (const char *word = sections; word && *word; word += strspn(word, " ")) {
+        const size_t all = strcspn(word, " ");
+        if (all == length && !strncmp(word, section, length))
+            return true;
+        word += all;
     }
-    if (!whole)
-        return ts_error(TS_NO_MEMORY, "data.path: %s: %s", *path, strerror(errno));
-    free(*path);
-    *path = whole;
-    return NULL;
-}
-
-static ts_status read_defaults(ts_config *config, ts_config_origin *origins)
-{
-    char text[256];
-    for (int i = 0; ts_config_keys[i].key; i++) {
-        const ts_config_key *key = &ts_config_keys[i];
-        snprintf(text, sizeof text, "%s=%s", key->name, key->fallback);
-        TS_TRY(ts_config_read_override(config, text, origins));
-        origins[i] = (ts_config_origin){0};
-    }
-    return NULL;
-}
-
-static ts_status read_all(ts_config *config, const char *path, const char *const *overrides, int count)
-{
-    ts_config_origin origins[TS_CONFIG_KEY_LIMIT] = {{0}};
-    TS_TRY(read_defaults(config, origins));
-    if (path) {
-        char *text;
-        size_t length;
-        TS_TRY(ts_file_read(path, 1 << 20, &text, &length));
-        ts_status status = ts_config_read_text(config, text, length, path, origins);
-        free(text);
-        TS_TRY(status);
-    }
-    for (int i = 0; i < count; i++)
-        TS_TRY(ts_config_read_override(config, overrides[i], origins));
-    TS_TRY(resolve_data_path(config));
-    return ts_config_check(config, origins);
-}
-
-ts_status ts_config_load(const char *path, const char *const *overrides, int count, ts_config **config)
-{
-    *config = NULL;
-    ts_config *c = calloc(1, sizeof *c);
-    if (!c)
-        return ts_error(TS_NO_MEMORY, "no memory for the configuration");
-    ts_status status = read_all(c, path, overrides, count);
-    if (status)
-        ts_config_free(c);
-    else
-        *config = c;
-    return status;
-}
-
-ts_status ts_config_parse(const char *text, const char *name, ts_config **config)
-{
-    ts_config_origin origins[TS_CONFIG_KEY_LIMIT] = {{0}};
-    *config = NULL;
-    ts_config *c = calloc(1, sizeof *c);
-    if (!c)
-        return ts_error(TS_NO_MEMORY, "no memory for the configuration");
-    ts_status status = read_defaults(c, origins);
-    if (!status)
-        status = ts_config_read_text(c, text, strlen(text), name, origins);
-    if (status)
-        ts_config_free(c);
-    else
-        *config = c;
-    return status;
-}
-
-void ts_config_free(ts_config *config)
-{
-    if (!config)
-        return;
-    for (int i = 0; ts_config_keys[i].key; i++) {
-        void *member = ts_config_member(config, &ts_config_keys[i]);
-        switch (ts_config_keys[i].kind) {
-        case TS_KEY_STRING:
-            free(*(char **)member);
-            break;
-        case TS_KEY_INTS:
-            free(((ts_ints *)member)->v);
-            break;
-        case TS_KEY_REALS:
-            free(((ts_reals *)member)->v);
-            break;
-        case TS_KEY_MATRIX:
-            free(((ts_matrix *)member)->v);
-            break;
-        default:
-            break;
-        }
-    }
-    free(config);
-}
-
-ts_sde ts_config_sde(const ts_config *config)
-{
-    return (ts_sde){.kind = config->sde.kind,
-                    .beta_min = config->sde.beta_min,
-                    .beta_max = config->sde.beta_max,
-                    .sigma_min = config->sde.sigma_min,
-                    .sigma_max = config->sde.sigma_max};
+    return !sections;
 }
