@@ -76,8 +76,8 @@ typedef struct ts_glow_training_config {
  * dimension than the best mean of 32 steps so far, or if a step was skipped, then parameters, moments and EMA
  * return to where they were when all was last well, the rate is halved for good, and the fit goes on (it
  * counts as a rollback).  So too large a rate costs time, not the fit.  `finite` stays true through this: the
- * reported loss leaves out the steps taken back (where none has stood yet, it is that of the initialisation).  Only when a million-fold smaller rate diverges too does a
- * step fail, with TS_NOT_FINITE.
+ * reported loss leaves out the steps taken back (where none has stood yet, it is that of the initialisation).
+ * Only when a million-fold smaller rate diverges too does a step fail, with TS_NOT_FINITE.
  */
 ts_status ts_training_glow(ts_device *device, const ts_glow_training_config *config, const ts_data *data,
                            ts_params *params, const ts_glow *glow, ts_training **training);
