@@ -130,8 +130,8 @@ static void remove_leftovers(const char *folder, const char *name)
         const long process = writer_of(entry->d_name, &length);
         if (!process || (name && (strlen(name) != length || strncmp(name, entry->d_name, length) != 0)))
             continue;
-        /* in containers one number serves process after process */
-        if (process == getpid() || (kill((pid_t)process, 0) && errno == ESRCH))
+        /* in containers one number serves process after process; a writer of this one is about to begin anew */
+        if ((process == getpid() && !name) || (kill((pid_t)process, 0) && errno == ESRCH))
             unlinkat(dirfd(entries), entry->d_name, 0);
     }
     closedir(entries);

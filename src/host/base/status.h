@@ -35,8 +35,8 @@ typedef enum ts_code {
 
 typedef struct ts_error *ts_status;
 
-/* Makes an error.  Control characters in the message become spaces, and what is beyond 1000 bytes is left out.  Never
- * returns NULL: when memory is short a static out-of-memory error stands in. */
+/* Makes an error.  Control characters in the message become spaces, and what is beyond 1000 bytes is left
+ * out.  Never returns NULL: when memory is short a static out-of-memory error stands in. */
 TS_SHOWN ts_status ts_error(ts_code code, const char *format, ...)
     __attribute__((format(printf, 2, 3), returns_nonnull, cold));
 

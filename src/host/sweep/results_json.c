@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "config/json.h"
 #include "sweep/fields.h"
@@ -483,14 +484,9 @@ static ts_status read_json(const char *path, json_t **root)
     char *text;
     size_t bytes;
     TS_TRY(ts_file_read(path, LARGEST_FILE, &text, &bytes));
-    json_error_t error;
-    *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+    ts_status status = ts_json_parse(path, text, bytes, root);
     free(text);
-    if (*root)
-        return NULL;
-    if (json_error_code(&error) == json_error_out_of_memory)
-        return ts_error(TS_NO_MEMORY, "%s: no memory", path);
-    return ts_error(TS_FORMAT, "%s:%d: %s", path, error.line, error.text);
+    return status;
 }
 
 ts_status ts_results_read(const char *dir, ts_results *results)
