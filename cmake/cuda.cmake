@@ -5,9 +5,12 @@ set(TSTAR_CUDA_ARCHITECTURES "$ENV{TSTAR_CUDA_ARCHITECTURES}" CACHE STRING
   "Compute capabilities to compile for, such as 90; empty: the card found, else 80, 86, 89, 90 and 120")
 
 # A module's errors are made and freed by the program's functions, not by copies of them.
-foreach(name ts_error ts_context ts_status_code ts_status_message ts_status_free)
-  target_link_options(tstar_options INTERFACE -Wl,--export-dynamic-symbol=${name})
+set(TSTAR_SHOWN)
+set(TSTAR_SHOWN_NAMES ts_error ts_context ts_status_code ts_status_message ts_status_free)
+foreach(name ${TSTAR_SHOWN_NAMES})
+  list(APPEND TSTAR_SHOWN -Wl,--export-dynamic-symbol=${name})
 endforeach()
+target_link_options(tstar_options INTERFACE ${TSTAR_SHOWN})
 
 # Where the toolkit and cuDNN are: the module is built with them, and the tests look into them.
 macro(tstar_find_cuda)

@@ -87,6 +87,12 @@ case $seconds in
     ;;
 esac
 
+# A build takes minutes; where it could prove nothing, it does not begin.
+if [ "$device" != cpu ] && ! compgen -G '/dev/nvidia[0-9]*' >/dev/null && ! nvidia-smi -L >/dev/null 2>&1; then
+    echo "tools/gpu_check.sh: there is no card here (no /dev/nvidia0, and nvidia-smi lists none); --device cpu tries the script itself" >&2
+    exit 2
+fi
+
 for folder in deps data golden; do
     [ -n "${!folder}" ] || [ ! -d ".check/$folder" ] || declare "$folder=.check/$folder"
 done

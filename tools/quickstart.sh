@@ -24,11 +24,8 @@ if grep -qs '^TSTAR_TESTS:BOOL=ON' build/CMakeCache.txt; then
 else
     tools/build.sh build -DTSTAR_TESTS=OFF
 fi
-# Threads that wait give their processor away soon: where other work runs, long spinning costs a factor of ten.
-export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-1000}"
 echo "== Sweeping the diffusion time on the 8x8 digits, into runs/digits"
-# The network is too small to share: one thread is as fast as several, and far faster on a busy machine.
-build/tstar sweep configs/digits.yaml --out runs/digits --threads 1
+build/tstar sweep configs/digits.yaml --out runs/digits
 echo
 echo "The report: $(pwd)/runs/digits/report.html"
 echo "The numbers: runs/digits/sweep.csv, the charts: runs/digits/charts; README.md says what is what."

@@ -17,6 +17,10 @@
 extern "C" {
 #endif
 
+#ifdef __GNUC__
+#pragma GCC visibility push(default) /* these, and nothing else, are seen of the shared library */
+#endif
+
 /* "0.1.0" */
 const char *tstar_version(void);
 
@@ -37,7 +41,8 @@ typedef struct tstar_options {
 int tstar_train(const char *config, const char *const *overrides, int count, const char *run,
                 const tstar_options *options, char **error);
 
-/* Fits a Glow to x_T at diffusion time T and stores it in the run directory; a finished fit is kept. */
+/* Fits a Glow to x_T at diffusion time T and stores it in the run directory; a finished fit is kept, and one of
+ * other settings or data is an error.  A fit that was stopped goes on from where it was. */
 int tstar_fit(const char *run, double T, const tstar_options *options, char **error);
 
 /* A model with its weights (the averaged ones). */
@@ -69,6 +74,10 @@ int tstar_elbo(tstar_model *model, double T, const char *start, tstar_bound *bou
  * configured.  *nfe (may be NULL) gets the network evaluations a sample took. */
 int tstar_sample(tstar_model *model, double T, const char *start, const char *sampler, int n, float *samples,
                  double *nfe, char **error);
+
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 
 #ifdef __cplusplus
 }

@@ -31,6 +31,16 @@ static bool is_absent(const char *message)
     return !strncmp(message, CUDA_MODULE ": cannot open", strlen(CUDA_MODULE ": cannot open"));
 }
 
+/* The module takes ts_error and its like from what this code stands in.  Where that is a library which was
+ * loaded for itself alone, as Python does it, the module sees them only once the library is opened again for
+ * all; of a program, which shows its symbols anyway, this does nothing. */
+static void show_symbols(void)
+{
+    Dl_info self;
+    if (dladdr(&ts_cpu_kernels, &self) && self.dli_fname)
+        dlopen(self.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);
+}
+
 /* The module's table.  It stays loaded for the life of the process: devices hold its table.  `broken` tells
  * that there is a module and it does not load. */
 static ts_status load_cuda(const ts_kernels **kernels, bool *broken)
@@ -38,6 +48,7 @@ static ts_status load_cuda(const ts_kernels **kernels, bool *broken)
     char path[PATH_MAX];
     module_beside(path);
     *broken = false;
+    show_symbols();
     /* One that is there but does not load is the error to report. */
     void *module = dlopen(*path ? path : CUDA_MODULE, RTLD_NOW | RTLD_LOCAL);
     if (!module) {

@@ -56,6 +56,9 @@ typedef struct ts_kernels {
     ts_status (*synchronize)(ts_device *device);
     /* Bytes that can still be allocated, about; SIZE_MAX where that is not known.  NULL: never known. */
     ts_status (*free_memory)(ts_device *device, size_t *bytes);
+    /* Takes that many threads from now on; to be called before the first operation.  NULL where threads are
+     * not the device's own. */
+    void (*set_threads)(ts_device *device, int threads);
     /* Parameters changed behind the device's back (an upload, a load): packed copies of weights are stale.
      * optimizer_step implies it. */
     void (*weights_changed)(ts_device *device);

@@ -5,24 +5,9 @@
  */
 #define FOLDER "test_checkpoint_files"
 
-#include <stdio.h>
-#include "base/file.h"
 #include "run/checkpoint.h"
-#include "run_test.h"
-
-/* Copies a file with `from` replaced by `to`, which is as long; it must stand there. */
-static void copy_edited(const char *source, const char *target, const char *from, const char *to)
-{
-    char *content;
-    size_t bytes;
-    must(ts_file_read(source, 1 << 28, &content, &bytes));
-    char *place = memmem(content, bytes, from, strlen(from));
-    assert_non_null(place);
-    assert_int_equal(strlen(from), strlen(to));
-    memcpy(place, to, strlen(to));
-    must(ts_file_write(target, content, bytes));
-    free(content);
-}
+#include "run/fit.h"
+#include "run_files.h"
 
 /* ---- tensors ---- */
 
@@ -32,7 +17,7 @@ static void test_refused_checkpoints(void **state)
     train(FOLDER, on_mixture, NULL, false);
     ts_run *run;
     must_fail(ts_run_create(FOLDER, config_of(on_mixture, NULL), false, &cpu, &run), TS_INVALID,
-              FOLDER ": holds a run already; continue it with --resume");
+              FOLDER ": holds a run already; resume it");
     /* metadata of this configuration, tensors of another */
     static const struct {
         const char *asked, *stored, *own, *load, *weights;
@@ -174,6 +159,34 @@ static void test_metadata(void **state)
     }
 }
 
+/* What writes to a run wants the data that it was trained on; what reads it does not. */
+static void test_other_data(void **state)
+{
+    (void)state;
+    static const char images[] = "data={kind: idx, path: " FOLDER "/data}";
+    ts_checkpoint checkpoint;
+    ts_run *run;
+    write_images(FOLDER "/data", 0);
+    train(FOLDER "/run", on_digits, images, false);
+    train(FOLDER "/run", on_digits, images, true);
+    write_images(FOLDER "/data", 1);
+    must_fail(ts_run_create(FOLDER "/run", config_of(on_digits, images), true, &cpu, &run), TS_INVALID,
+              FOLDER "/run/" TS_CHECKPOINT_FILE ": was trained on other data (checksum ");
+    run = reopen(FOLDER "/run", NULL);
+    must_fail(ts_checkpoint_load(run, &checkpoint), TS_INVALID, "was trained on other data");
+    must_fail(ts_fit_glow(run, 0.4, NULL, NULL), TS_INVALID, "was trained on other data");
+    must(ts_checkpoint_load_weights(run, true, &checkpoint));
+    ts_checkpoint_release(&checkpoint);
+    ts_run_close(run);
+    /* one from before checksums were stored is of whatever the data are */
+    copy_edited(FOLDER "/run/" TS_CHECKPOINT_FILE, FOLDER "/run/" TS_CHECKPOINT_FILE, "\"data\":\"",
+                "\"dada\":\"");
+    train(FOLDER "/run", on_digits, images, true);
+    run = reopen(FOLDER "/run", NULL);
+    must(ts_fit_glow(run, 0.4, NULL, NULL));
+    ts_run_close(run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +194,7 @@ int main(void)
         cmocka_unit_test_setup(test_changed_configuration, start_clean),
         cmocka_unit_test_setup(test_foreign_checkpoints, start_clean),
         cmocka_unit_test_setup(test_metadata, start_clean),
+        cmocka_unit_test_setup(test_other_data, start_clean),
     };
     return cmocka_run_group_tests(tests, NULL, start_clean);
 }

@@ -100,7 +100,7 @@ static void test_memory(void **state)
     for (int i = 0; i < 2; i++) {
         ts_status status = device->k->allocate(device, impossible[i], &large);
         char asked[32];
-        snprintf(asked, sizeof asked, "%.1f MiB", (double)impossible[i] / 0x1p20);
+        snprintf(asked, sizeof asked, "%.2f GiB", (double)impossible[i] / 0x1p30);
         assert_null(large);
         assert_int_equal(ts_status_code(status), TS_NO_MEMORY);
         assert_non_null(strstr(ts_status_message(status), asked));

@@ -185,7 +185,7 @@ cudnnStatus_t ts_cudnn_plan_make(const ts_cudnn_target *, const ts_cudnn_graph *
     card.plans++;
     plan->descriptor = &card.algorithms[(size_t)i];
     plan->workspace = a.workspace;
-    snprintf(plan->algorithm, sizeof plan->choice, "%d 2=7", 40 + i);
+    snprintf(plan->algorithm, sizeof plan->algorithm, "%d 2=7", 40 + i);
     return CUDNN_STATUS_SUCCESS;
 }
 int ts_cudnn_configuration_of(const ts_cudnn_graph *graph, const char *algorithm, size_t length)

@@ -72,7 +72,7 @@ close_to 1e-4 "$(awk '$1 == 0.5 { print $3 }' out)" "$on_cpu"
 # ---- resumed ----
 works train images.yaml --set train.steps=3 --device cuda --out resumed
 cp resumed/choices.txt before.txt
-works train images.yaml --device cuda --out resumed --resume
+works train images.yaml --device cuda --out resumed --resume --set train.steps=6
 same resumed/checkpoint.safetensors images/checkpoint.safetensors
 same resumed/choices.txt before.txt
 

@@ -90,8 +90,8 @@ static void check_memory()
     expect_success(k->download(device, back, a, 1000), "download");
     expect(back[9] == 0 && memcmp(back + 10, host + 10, 490) == 0 && memcmp(back + 500, host, 500) == 0,
            "what was copied");
-    expect_error(k->allocate(device, 2 << 20, &none), TS_NO_MEMORY, "2097152 bytes (2.0 MiB) are needed",
-                 "are free", "a request beyond the card");
+    expect_error(k->allocate(device, 2 << 20, &none), TS_NO_MEMORY, "2.0 MiB are needed", "are free",
+                 "a request beyond the card");
     expect(!none && device->bytes == 1000 && device->peak_bytes == 1000, "it leaves no trace");
     size_t unused = 0;
     expect_success(k->free_memory(device, &unused), "free memory");

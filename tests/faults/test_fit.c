@@ -1,5 +1,5 @@
 /*
- * A Glow whose rate is beyond all reason: no fit is left behind.
+ * A Glow whose rate is beyond all reason: no fit is left behind, unless it found its footing in time.
  */
 #define FOLDER "fit_faults_test"
 #include <math.h>
@@ -50,16 +50,44 @@ static void the_report_says_what_stood(void **state)
     assert_true(report.loss > 0.5 && report.loss < 3);
 }
 
+static void fit(const char *glow, ts_code code, const char *message, ts_fit_result *result)
+{
+    ts_run *run = create(FOLDER "/run", on_digits, glow, true);
+    run->config->train.log_every = 2; /* each look at the loss takes a bad step back */
+    ts_status status = ts_fit_glow(run, 0.4, NULL, result);
+    if (code)
+        must_fail(status, code, message);
+    else
+        must(status);
+    assert_int_equal(access(FOLDER "/run/glow_T0.4.safetensors", F_OK), code ? -1 : 0);
+    assert_int_equal(access(FOLDER "/run/glow_T0.4.partial.safetensors", F_OK), -1);
+    ts_run_close(run);
+}
+
 static void a_fit_that_diverges_is_an_error(void **state)
 {
     (void)state;
-    train(FOLDER "/run", on_digits, "glow.lr=1e6", false);
-    ts_run *run;
     ts_fit_result result;
-    must(ts_run_open(FOLDER "/run", NULL, 0, true, &cpu, &run));
-    must_fail(ts_fit_glow(run, 0.4, NULL, &result), TS_NOT_FINITE, "diverges");
-    assert_int_equal(access(FOLDER "/run/glow_T0.4.safetensors", F_OK), -1);
-    ts_run_close(run);
+    fit("glow.lr=1e6", TS_NOT_FINITE, "the Glow diverges: 6 of its 6 steps had to be taken back", &result);
+    fit("glow={lr: 1e6, warmup: 0, steps: 80}", TS_NOT_FINITE, "the Glow diverges", &result); /* at a step */
+}
+
+/* The rate comes down to what works, but only just before the end. */
+static void hardly_a_step_is_no_fit(void **state)
+{
+    (void)state;
+    ts_fit_result result;
+    fit("glow={lr: 3e4, warmup: 0, steps: 37}", TS_NOT_FINITE, " of its 37 steps had to be taken back",
+        &result);
+}
+
+static void a_fit_that_recovers_is_one(void **state)
+{
+    (void)state;
+    ts_fit_result result;
+    fit("glow={lr: 100, warmup: 0, steps: 44}", TS_OK, NULL, &result);
+    assert_true(result.rollbacks > 3 && result.rollbacks < 15);
+    assert_true(isfinite(result.loss) && result.loss < 1.6);
 }
 
 int main(void)
@@ -67,6 +95,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_report_says_what_stood),
         cmocka_unit_test_setup(a_fit_that_diverges_is_an_error, start_clean),
+        cmocka_unit_test_setup(hardly_a_step_is_no_fit, start_clean),
+        cmocka_unit_test_setup(a_fit_that_recovers_is_one, start_clean),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, start_clean);
 }

@@ -13,24 +13,31 @@
 #include <string.h>
 #include <cmocka.h>
 #include "bench/bench.h"
+#include "run/evaluate.h"
 #include "run/fit.h"
 #include "run/trainer.h"
 #include "must.h"
 
 static size_t room; /* bytes that the device has in all */
+
+static size_t left_of(const ts_device *device)
+{
+    return device->bytes < room ? room - device->bytes : 0;
+}
+
 static ts_kernels kernels;
 
 static ts_status allocate(ts_device *device, size_t bytes, void **memory)
 {
     *memory = NULL;
-    if (device->bytes + bytes > room)
-        return ts_error(TS_NO_MEMORY, "%zu bytes are needed, %zu are free", bytes, room - device->bytes);
+    if (bytes > left_of(device))
+        return ts_error(TS_NO_MEMORY, "%zu bytes are needed, %zu are free", bytes, left_of(device));
     return ts_cpu_kernels.allocate(device, bytes, memory);
 }
 
 static ts_status free_memory(ts_device *device, size_t *bytes)
 {
-    *bytes = room - device->bytes;
+    *bytes = left_of(device);
     return NULL;
 }
 
@@ -71,7 +78,7 @@ static int advised(ts_status status, const char *key, int batch)
     if (!at)
         fail_msg("%s", message);
     if (sscanf(at + strlen(begin), "about %d would: ", &fits) != 1)
-        fits = strstr(message, "and no smaller one would: ") ? 0 : -1;
+        fits = strstr(message, " smaller one would: ") ? 0 : -1;
     assert_non_null(strstr(message, "bytes are needed, "));
     ts_status_free(status);
     return fits;
@@ -125,6 +132,37 @@ static void flows(void **state)
     must(fit(fits, bytes));
 }
 
+/* Where a few would fit: the number that is named does, and the batch asked for is not named. */
+static void small_batches(void **state)
+{
+    (void)state;
+    enum { BATCH = 8 };
+    int named = 0;
+    for (size_t bytes = (size_t)4 << 20; bytes < (size_t)16 << 20; bytes += bytes / 24) {
+        ts_status status = train(BATCH, bytes);
+        if (!status)
+            break;
+        const int fits = advised(status, "train.batch", BATCH);
+        assert_in_range(fits, 0, BATCH - 1);
+        named += fits > 0;
+        if (fits > 0)
+            must(train(fits, bytes));
+    }
+    assert_true(named > 1);
+    named = 0;
+    for (size_t bytes = (size_t)1 << 20; bytes < (size_t)16 << 20; bytes += bytes / 24) {
+        ts_status status = fit(BATCH, bytes);
+        if (!status)
+            break;
+        const int fits = advised(status, "glow.batch", BATCH);
+        assert_in_range(fits, 0, BATCH - 1);
+        named += fits > 0;
+        if (fits > 1) /* a Glow needs two */
+            must(fit(fits, bytes));
+    }
+    assert_true(named > 1);
+}
+
 static void sampling(void **state)
 {
     (void)state;
@@ -137,6 +175,17 @@ static void sampling(void **state)
     room = bytes;
     const int fits = advised(ts_bench_sample_run(&bench, 1, NULL, &result), "sample.batch", 50000);
     assert_true(fits > 4 && fits < 50000);
+    close_run(run);
+    run = open_run("sample.batch=50000", NULL);
+    ts_sampler_config sampler;
+    ts_samples samples;
+    must(ts_evaluate_sampler(run->config, TS_SAMPLER_RK45, 0.4, &sampler));
+    sampler.rtol = sampler.atol = 10;
+    room = bytes;
+    run->config->sample.batch = advised(
+        ts_evaluate_samples(run, &sampler, TS_START_NORMAL, 50000, NULL, &samples), "sample.batch", 50000);
+    must(ts_evaluate_samples(run, &sampler, TS_START_NORMAL, run->config->sample.batch, NULL, &samples));
+    ts_samples_release(&samples);
     close_run(run);
 }
 
@@ -168,10 +217,8 @@ static void something_else(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(training),
-        cmocka_unit_test(something_else),
-        cmocka_unit_test(flows),
-        cmocka_unit_test(sampling),
+        cmocka_unit_test(training),      cmocka_unit_test(something_else), cmocka_unit_test(flows),
+        cmocka_unit_test(small_batches), cmocka_unit_test(sampling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * Runs: the directory and its lock, training with resume, fits, the bound, samples.
+ * Runs: the directory and its lock, training with resume, the bound, samples.
  *
  * To add a case, take a configuration of run_test.h in a folder below FOLDER, and list the test in main.
  */
@@ -174,6 +174,13 @@ static void watch(ts_progress *progress, const char *phase, double done, double 
     free(values);
 }
 
+static void watch_share(ts_progress *progress, const char *phase, double done, double total, const char *unit,
+                        const char *note)
+{
+    (void)progress, (void)phase, (void)unit, (void)note;
+    assert_true(done <= total);
+}
+
 /* Stops after `at` steps, between checkpoints and log lines. */
 static void train_interrupted(const char *dir, const char *const *keys, int64_t at)
 {
@@ -181,8 +188,11 @@ static void train_interrupted(const char *dir, const char *const *keys, int64_t 
     w.base.stop = &w.stop;
     ts_run *run = create(dir, keys, NULL, false);
     char text[64];
-    snprintf(text, sizeof text, "interrupted at step %d of", (int)at);
-    must_fail(ts_trainer_run(run, &(ts_trainer_options){.progress = &w.base}, NULL), TS_INTERRUPTED, text);
+    snprintf(text, sizeof text, "interrupted at step %d of %d", (int)at, run->config->train.steps);
+    ts_status status = ts_trainer_run(run, &(ts_trainer_options){.progress = &w.base}, NULL);
+    assert_string_equal(ts_status_message(status), text); /* names no option: the library has none */
+    assert_int_equal(ts_status_code(status), TS_INTERRUPTED);
+    ts_status_free(status);
     ts_run_close(run);
 }
 
@@ -242,6 +252,22 @@ static void test_log_after_a_crash(void **state)
     assert_memory_equal(steps, expected, sizeof expected);
 }
 
+/* A run that has been trained further than is asked: nothing is done, and nobody hears of "20 of 10 steps". */
+static void test_trained_further(void **state)
+{
+    (void)state;
+    ts_trainer_result result;
+    watcher w = {.base = {.update = watch_share}};
+    train(FOLDER, on_mixture, NULL, false);
+    assert_int_equal(system("cp " FOLDER "/" TS_CHECKPOINT_FILE " " FOLDER "/before"), 0);
+    ts_run *run = create(FOLDER, on_mixture, "train.steps=10", true);
+    must(ts_trainer_run(run, &(ts_trainer_options){.resume = true, .progress = &w.base}, &result));
+    ts_run_close(run);
+    assert_int_equal(result.step, 20);
+    assert_true(isnan(result.loss));
+    same_files(FOLDER "/" TS_CHECKPOINT_FILE, FOLDER "/before");
+}
+
 static void test_not_finite(void **state)
 {
     (void)state;
@@ -263,50 +289,6 @@ static void test_not_finite(void **state)
     must_fail(ts_trainer_run(never, &(ts_trainer_options){.progress = &w.base}, NULL), TS_NOT_FINITE,
               "step 1: the loss is not finite; there is no checkpoint yet");
     ts_run_close(never);
-}
-
-/* ---- fits ---- */
-
-static void test_fit(void **state)
-{
-    (void)state;
-    ts_run *run = create(FOLDER, on_digits, NULL, false);
-    ts_fit fit;
-    ts_fit_result result;
-    must_fail(ts_fit_load(run, 0.4, 4, &fit), TS_NOT_FOUND, "tstar fit " FOLDER " --T 0.4");
-    must(ts_fit_glow(run, 0.4, NULL, &result));
-    assert_false(result.reused);
-    assert_int_equal(result.steps, 6);
-    assert_true(isfinite(result.loss));
-    must(ts_fit_glow(run, 0.4, NULL, &result));
-    assert_true(result.reused);
-    must(ts_fit_load(run, 0.4, 4, &fit));
-    assert_string_equal(fit.density->name, "glow");
-    assert_int_equal(fit.density->d, 64);
-    ts_fit_release(&fit);
-    must_fail(ts_fit_glow(run, 1.5, NULL, NULL), TS_INVALID, "T must lie in (1e-05, 1]");
-    must_fail(ts_fit_glow(run, 1e-7, NULL, NULL), TS_INVALID, "T must lie in (1e-05, 1]");
-    ts_run_close(run);
-    run = create(FOLDER "/other", on_digits, "sde.kind=subvp", false);
-    assert_int_equal(system("cp " FOLDER "/glow_T0.4.safetensors " FOLDER "/other"), 0);
-    must_fail(ts_fit_load(run, 0.4, 4, &fit), TS_INVALID,
-              "is of another configuration: sde.kind is vp there, subvp in this run");
-    ts_run_close(run);
-
-    run = reopen(FOLDER, "glow.steps=5"); /* another configuration: fitted anew */
-    must(ts_fit_glow(run, 0.4, NULL, &result));
-    assert_false(result.reused);
-    ts_run_close(run);
-    run = reopen(FOLDER, "glow.hidden=16");
-    must_fail(ts_fit_load(run, 0.4, 4, &fit), TS_INVALID, "a Glow of another shape");
-    ts_run_close(run);
-    run = reopen(FOLDER, "glow.levels=4");
-    must_fail(ts_fit_check(run), TS_INVALID, "glow.levels = 4");
-    must_fail(ts_fit_glow(run, 0.4, NULL, NULL), TS_INVALID,
-              "glow.levels = 4 needs images that divide by 16, but these are 8x8");
-    ts_run_close(run);
-    must_fail(ts_run_create(NULL, config_of(on_digits, "model.ch_mult=[1, 1, 1, 1, 1]"), false, &cpu, &run),
-              TS_INVALID, "model.ch_mult has 5 levels, so images must divide by 16, but these are 8x8");
 }
 
 /* ---- evaluation ---- */
@@ -424,8 +406,8 @@ int main(void)
         cmocka_unit_test_setup(test_resume_on_mixture, start_clean),
         cmocka_unit_test_setup(test_resume_on_digits, start_clean),
         cmocka_unit_test_setup(test_log_after_a_crash, start_clean),
+        cmocka_unit_test_setup(test_trained_further, start_clean),
         cmocka_unit_test_setup(test_not_finite, start_clean),
-        cmocka_unit_test_setup(test_fit, start_clean),
         cmocka_unit_test(test_bound_eps),
         cmocka_unit_test(test_exact_bound),
         cmocka_unit_test_setup(test_evaluation_limits, start_clean),

@@ -131,7 +131,7 @@ refused 2 'whole: holds a run already; continue it with --resume' train small.ya
 works train small.yaml --threads 1 --out again
 same whole/checkpoint.safetensors again/checkpoint.safetensors
 works train small.yaml --threads 1 --set train.steps=25 --out longer
-works train small.yaml --threads 1 --out longer --resume --json
+works train small.yaml --threads 1 --out longer --resume --set train.steps=40 --json
 grep -q '"loss": [0-9]' out || fail "train --resume --json: $(cat out)"
 works train small.yaml --threads 1 --out longer --resume --json
 for key in loss gradient_norm images_per_second; do

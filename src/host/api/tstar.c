@@ -90,7 +90,7 @@ static ts_status fit(const char *dir, double T, const tstar_options *options)
     ts_run_options how = run_options(options);
     how.without_model = true;
     TS_TRY(ts_run_open(dir, NULL, 0, true, &how, &run));
-    ts_status status = ts_fit_glow(run, T, &r.base, NULL);
+    ts_status status = ts_fit_glow(run, T, &(ts_fit_options){.progress = &r.base}, NULL);
     ts_run_close(run);
     return status;
 }

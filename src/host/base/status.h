@@ -8,6 +8,10 @@
 
 #include <stdbool.h>
 
+/* Seen from outside the program and the shared library: the CUDA module, which is loaded at run time, takes
+ * these from there. */
+#define TS_SHOWN __attribute__((visibility("default")))
+
 /* code, exit status of the command line, what it means */
 #define TS_STATUS_CODES(X)                                                                                   \
     X(TS_INVALID, 2, "invalid argument, key or shape")                                                       \
@@ -33,16 +37,17 @@ typedef struct ts_error *ts_status;
 
 /* Makes an error.  Control characters in the message become spaces, and what is beyond 1000 bytes is left out.  Never
  * returns NULL: when memory is short a static out-of-memory error stands in. */
-ts_status ts_error(ts_code code, const char *format, ...)
+TS_SHOWN ts_status ts_error(ts_code code, const char *format, ...)
     __attribute__((format(printf, 2, 3), returns_nonnull, cold));
 
 /* Prepends "context: " to the message of an error; passes success through. */
-ts_status ts_context(ts_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+TS_SHOWN ts_status ts_context(ts_status status, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
-ts_code ts_status_code(ts_status status);
-const char *ts_status_message(ts_status status);
+TS_SHOWN ts_code ts_status_code(ts_status status);
+TS_SHOWN const char *ts_status_message(ts_status status);
 int ts_status_exit(ts_status status); /* 0, 1 or 2 */
-void ts_status_free(ts_status status);
+TS_SHOWN void ts_status_free(ts_status status);
 
 #define TS_TRY(expression)                                                                                   \
     do {                                                                                                     \

@@ -9,7 +9,7 @@
 #include "bench/bench.h"
 #include "run/algorithms.h"
 
-static const cli_usage usage = {
+const cli_usage cli_bench_usage = {
     .name = "bench",
     .arguments = "train|sample|ops CONFIG ",
     .about =
@@ -58,8 +58,10 @@ static void print_common(const ts_bench *bench, const ts_bench_figures *f)
     printf("a large copy: %.1f GB/s read and written\n", 1e-9 * f->copy_ceiling);
     if (*bench->device->recording_error)
         printf("steps are not recorded: %s\n", bench->device->recording_error);
-    printf("peak %.1f MiB of the process, %.1f MiB allocated on the device\n",
-           (double)f->process_peak_bytes / 0x1p20, (double)f->device_peak_bytes / 0x1p20);
+    char process[32], device[32];
+    ts_bytes_text((double)f->process_peak_bytes, process);
+    ts_bytes_text((double)f->device_peak_bytes, device);
+    printf("peak %s of the process, %s allocated on the device\n", process, device);
 }
 
 /* ---- train ---- */
@@ -97,8 +99,10 @@ static ts_status bench_train(const cli_options *o, const ts_bench *bench, ts_pro
     if (r.launches)
         printf(", %lld launches; not waited for one by one, steps take %.4g s", (long long)r.launches,
                r.stream_seconds);
-    printf("\nplan %.1f MiB, without reuse %.1f MiB; %llu allocations after the first step\n",
-           (double)r.plan_bytes / 0x1p20, (double)r.no_reuse_bytes / 0x1p20,
+    char plan[32], no_reuse[32];
+    ts_bytes_text((double)r.plan_bytes, plan);
+    ts_bytes_text((double)r.no_reuse_bytes, no_reuse);
+    printf("\nplan %s, without reuse %s; %llu allocations after the first step\n", plan, no_reuse,
            (unsigned long long)r.figures.late_allocations);
     return NULL;
 }
@@ -192,8 +196,7 @@ static ts_status bench_ops(const cli_options *o, const ts_bench *bench, ts_progr
 
 /* ---- the command ---- */
 
-/* What the file holds is taken; a file that cannot be written, or is something else, shows before the work.
- */
+/* What the file holds is taken; one that cannot be written, or is something else, shows before the work. */
 static ts_status begin_algorithms(ts_device *device, const char *path)
 {
     static const char beginning[] = "tstar choices";
@@ -220,9 +223,14 @@ static ts_status bench(const cli_options *o, ts_progress *progress)
     size_t kind = 0;
     while (kind < count && strcmp(kinds[kind].name, o->arguments[0]))
         kind++;
-    if (kind == count)
-        return ts_error(TS_INVALID, "bench: there is no benchmark '%s'; there are train, sample, ops",
-                        o->arguments[0]);
+    if (kind == count) {
+        const char *names[sizeof kinds / sizeof *kinds];
+        for (size_t i = 0; i < count; i++)
+            names[i] = kinds[i].name;
+        const char *near = ts_closest_word(&(ts_words){(int)count, names}, o->arguments[0]);
+        return ts_error(TS_INVALID, "bench: there is no benchmark '%s'; there are train, sample, ops%s%s%s",
+                        o->arguments[0], near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    }
     ts_config *config = NULL;
     ts_device *device = NULL;
     ts_bench b = {0};
@@ -249,5 +257,5 @@ end:
 
 int cli_bench(int argc, char **argv)
 {
-    return cli_command(&usage, argc, argv, bench);
+    return cli_command(&cli_bench_usage, argc, argv, bench);
 }

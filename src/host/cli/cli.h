@@ -1,44 +1,37 @@
 /*
- * The command line: one file a command, one table of options that makes the parser and --help.
+ * The command line: one file a command, one table of options (option_table.c) that makes the parser, --help,
+ * the man pages and the completions of shells.
  */
 #ifndef TS_CLI_CLI_H
 #define TS_CLI_CLI_H
 
 #include <jansson.h>
 #include <signal.h>
+#include "base/amount.h"
 #include "base/progress.h"
+#include "base/words.h"
 #include "run/run.h"
-
-/* ---- commands: argv[0] is the command's name; the result is the exit status ---- */
-
-int cli_train(int argc, char **argv);
-int cli_fit(int argc, char **argv);
-int cli_sample(int argc, char **argv);
-int cli_elbo(int argc, char **argv);
-int cli_sweep(int argc, char **argv) __attribute__((weak));
-int cli_bench(int argc, char **argv) __attribute__((weak));
-int cli_info(int argc, char **argv);
-int cli_report(int argc, char **argv) __attribute__((weak));
 
 /* ---- options ---- */
 
 /* What a command takes; --help is always there. */
 typedef enum cli_takes {
-    CLI_SET = 1 << 0,           /* --set KEY=VALUE, repeatable; --seed N is --set seed=N */
-    CLI_DEVICE = 1 << 1,        /* --device, --threads, --fast */
-    CLI_JSON = 1 << 2,          /* --json */
-    CLI_OUT = 1 << 3,           /* --out PATH */
-    CLI_RESUME = 1 << 4,        /* --resume */
-    CLI_T = 1 << 5,             /* --T 0.4 or 1.0,0.4 */
-    CLI_START = 1 << 6,         /* --start normal|glow|mixture, or several with commas */
-    CLI_COUNT = 1 << 7,         /* -n, --count N */
-    CLI_SAMPLER = 1 << 8,       /* --sampler em|heun|rk45|dpmpp2m */
-    CLI_RAW = 1 << 9,           /* --raw-weights: the weights themselves, not their average */
-    CLI_KEYS = 1 << 10,         /* --keys */
-    CLI_MARKDOWN = 1 << 11,     /* --markdown */
-    CLI_STEPS = 1 << 12,        /* --steps N: how many a benchmark times */
-    CLI_ALGORITHMS = 1 << 13,   /* --algorithms FILE: those that the device chose */
-    CLI_RECORDING_OFF = 1 << 14 /* --recording-off: for profilers */
+    CLI_SET = 1 << 0,            /* --set KEY=VALUE, repeatable; --seed N is --set seed=N */
+    CLI_DEVICE = 1 << 1,         /* --device, --threads, --fast */
+    CLI_JSON = 1 << 2,           /* --json */
+    CLI_OUT = 1 << 3,            /* --out PATH */
+    CLI_RESUME = 1 << 4,         /* --resume */
+    CLI_T = 1 << 5,              /* --T 0.4 or 1.0,0.4 */
+    CLI_START = 1 << 6,          /* --start normal|glow|mixture, or several with commas */
+    CLI_COUNT = 1 << 7,          /* -n, --count N */
+    CLI_SAMPLER = 1 << 8,        /* --sampler em|heun|rk45|dpmpp2m */
+    CLI_RAW = 1 << 9,            /* --raw-weights: the weights themselves, not their average */
+    CLI_KEYS = 1 << 10,          /* --keys */
+    CLI_MARKDOWN = 1 << 11,      /* --markdown */
+    CLI_STEPS = 1 << 12,         /* --steps N: how many a benchmark times */
+    CLI_ALGORITHMS = 1 << 13,    /* --algorithms FILE: those that the device chose */
+    CLI_RECORDING_OFF = 1 << 14, /* --recording-off: for profilers */
+    CLI_FORCE = 1 << 15          /* --force: replace what is there */
 } cli_takes;
 
 typedef struct cli_usage {
@@ -49,6 +42,26 @@ typedef struct cli_usage {
     unsigned takes;
 } cli_usage;
 
+/* ---- commands ---- */
+
+/* What a command is called by: argv[0] is its name; the result is the exit status. */
+typedef int cli_run(int argc, char **argv);
+
+typedef struct cli_command_row {
+    const cli_usage *usage;
+    cli_run *run;
+    const char *example, *about; /* for the list of commands: "CONFIG --out RUN", half a sentence */
+} cli_command_row;
+
+/* All commands, in the order of --help; ends with a row without usage (main.c). */
+extern const cli_command_row cli_commands[];
+
+extern const cli_usage cli_train_usage, cli_fit_usage, cli_sample_usage, cli_elbo_usage, cli_sweep_usage,
+    cli_report_usage, cli_bench_usage, cli_info_usage;
+cli_run cli_train, cli_fit, cli_sample, cli_elbo, cli_sweep, cli_report, cli_bench, cli_info;
+
+/* ---- what the command line asks for ---- */
+
 typedef struct cli_options {
     int argument_count;
     char *arguments[4];
@@ -56,7 +69,7 @@ typedef struct cli_options {
     int override_count;
     const char *device; /* "auto" unless given */
     int threads;        /* 0: all */
-    bool fast, json, resume, raw, keys, markdown, recording_off;
+    bool fast, json, resume, raw, keys, markdown, recording_off, force;
     const char *out; /* NULL: not given */
     int T_count;
     double *T;
@@ -77,6 +90,10 @@ void cli_options_free(cli_options *options);
 /* What ts_run_create and ts_run_open want, from the options. */
 ts_run_options cli_run_options(const cli_options *options);
 
+/* The status with what a user of the command line can do about it behind its message, if its code is `code`:
+ * the library knows no options. */
+ts_status cli_hint(ts_status status, ts_code code, const char *hint);
+
 /* Says on stderr that "auto" took the CPU, and why. */
 void cli_on_fallback(const char *why);
 
@@ -89,14 +106,14 @@ json_t *cli_json_real(double value);
 /* Prints to stdout, and frees. */
 void cli_print_json(json_t *json);
 
-/* A whole command: parses, watches for Ctrl-C, runs `body`, prints what went wrong.  Returns the exit status.
- */
+/* A whole command: parses, watches for Ctrl-C, runs `body`, prints what went wrong.  Gives the exit status. */
 typedef ts_status cli_body(const cli_options *options, ts_progress *progress);
 int cli_command(const cli_usage *usage, int argc, char **argv, cli_body *body);
 
 /* The run that the command's first argument names, with its weights loaded (the averaged ones unless
- * --raw-weights): a run directory, or a configuration whose score is exact and needs no training. */
-ts_status cli_open_trained(const cli_options *options, ts_run **run);
+ * --raw-weights): a run directory, or a configuration whose score is exact and needs no training.  work: what
+ * it is opened for. */
+ts_status cli_open_trained(const cli_options *options, ts_work work, ts_run **run);
 
 /* ---- progress and interruption ---- */
 
@@ -106,11 +123,45 @@ typedef struct cli_progress {
     char phase[64], unit[24];
     double began, shown, first; /* seconds; seconds; what was done when the phase began */
     bool open;                  /* a line is on the terminal, not ended yet */
+    const ts_run *run;          /* see cli_watch; NULL again when all of that is said */
+    bool threads_said;
+    double timed_from, timed_at; /* pieces done and seconds at the end of the first piece; 0: not yet */
 } cli_progress;
 
-/* On stderr: a bar with rate and time left on a terminal, else a line every few seconds.  Also catches SIGINT
- * and SIGTERM: the first asks the work to end at its next step, the second ends the process at once. */
+/* On stderr: a bar with rate and time left on a terminal, never wider than it; else a line every few seconds.
+ * Also catches SIGINT, SIGTERM and SIGHUP: the first asks the work to end at its next step, the second ends
+ * the process at once. */
 void cli_progress_begin(cli_progress *progress);
 void cli_progress_end(cli_progress *progress);
+
+/* A line on stderr, in front of which the line that is open goes away: "tstar: text". */
+void cli_say(cli_progress *progress, const char *text);
+
+/* To be called before long work of `run`, which outlives it: when it begins, a line says if it has fewer threads
+ * than there are; and once three of its pieces have told how long they take, another what the phase will, and
+ * the device's memory.  Work of less than half a minute goes without that. */
+void cli_watch(ts_progress *progress, const ts_run *run);
+
+/* Before a long piece of work: "tstar: about 1:23:00, at most 1.50 GiB of memory: train 1:10:00, ...". */
+void cli_say_estimate(cli_progress *progress, const ts_estimate *parts, int count);
+
+/* The line of progress for a terminal of that many columns, at most columns - 1 of them: first the bar is
+ * shortened, then it goes, then the rate and the phase; the note (the loss) stays as long as anything fits.
+ * left: "0:12 left". */
+typedef struct cli_progress_line {
+    const char *phase, *rate, *left, *note; /* rate and note: "" for none */
+    double share;                           /* done, of 1 */
+} cli_progress_line;
+void cli_progress_text(const cli_progress_line *line, int columns, char *text, size_t size);
+
+/* ---- the process ---- */
+
+/* Threads that wait should sleep soon: starts the program again with that said to libgomp and OpenBLAS, once,
+ * unless the environment says how they should wait (waiting.c). */
+void cli_set_waiting(char **argv);
+
+/* Man pages (man1/tstar*.1) and completions (tstar.bash, _tstar) of all commands into the folder `dir`; the
+ * result is the exit status. */
+int cli_write_documents(const char *dir);
 
 #endif

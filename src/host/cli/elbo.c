@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 #include "run/evaluate.h"
 
-static const cli_usage usage = {
+const cli_usage cli_elbo_usage = {
     .name = "elbo",
     .arguments = "RUN|CONFIG ",
     .about = "Estimates the evidence lower bound on held-out data at each T and start density by Monte "
@@ -75,7 +75,8 @@ static ts_status elbo(const cli_options *o, ts_progress *progress)
     ts_run *run;
     if (!o->T_count)
         return ts_error(TS_INVALID, "elbo: --T is missing: the diffusion time, such as --T 0.4, or several");
-    TS_TRY(cli_open_trained(o, &run));
+    TS_TRY(cli_open_trained(o, TS_WORK_BOUND, &run));
+    cli_watch(progress, run);
     ts_evaluate_row *rows = calloc((size_t)count, sizeof *rows);
     ts_status status = rows ? ts_evaluate_bound(run, o->T_count, o->T, start_count, starts, progress, rows)
                             : ts_error(TS_NO_MEMORY, "elbo: %d rows", count);
@@ -85,10 +86,10 @@ static ts_status elbo(const cli_options *o, ts_progress *progress)
         print_table(rows, count);
     free(rows);
     ts_run_close(run);
-    return status;
+    return cli_hint(status, TS_INTERRUPTED, "nothing is kept of a bound that is not finished");
 }
 
 int cli_elbo(int argc, char **argv)
 {
-    return cli_command(&usage, argc, argv, elbo);
+    return cli_command(&cli_elbo_usage, argc, argv, elbo);
 }

@@ -8,7 +8,7 @@
 #include <zlib.h>
 #include "cli/cli.h"
 
-static const cli_usage usage = {
+const cli_usage cli_info_usage = {
     .name = "info",
     .arguments = "",
     .about = "Prints the version, the devices at hand, or why they cannot be "
@@ -100,5 +100,5 @@ static ts_status info(const cli_options *o, ts_progress *progress)
 
 int cli_info(int argc, char **argv)
 {
-    return cli_command(&usage, argc, argv, info);
+    return cli_command(&cli_info_usage, argc, argv, info);
 }

@@ -1,5 +1,5 @@
 /*
- * The options of every command: one table makes the parser and --help.
+ * Parsing the options of every command, and --help, by the table of options.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -9,78 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "cli/cli.h"
-
-enum {
-    OPTION_HELP = 256,
-    OPTION_SET,
-    OPTION_SEED,
-    OPTION_DEVICE,
-    OPTION_THREADS,
-    OPTION_FAST,
-    OPTION_JSON,
-    OPTION_OUT,
-    OPTION_RESUME,
-    OPTION_T,
-    OPTION_START,
-    OPTION_SAMPLER,
-    OPTION_RAW,
-    OPTION_KEYS,
-    OPTION_MARKDOWN,
-    OPTION_STEPS,
-    OPTION_RECORDING_OFF,
-    OPTION_ALGORITHMS,
-    OPTION_COUNT = 'n'
-};
-
-typedef struct option_row {
-    const char *name, *value; /* value: what stands after the name in --help; NULL: a switch */
-    int code;
-    unsigned takes; /* 0: every command */
-    const char *help;
-} option_row;
-
-static const option_row table[] = {
-    {"T", "T[,T...]", OPTION_T, CLI_T, "diffusion time, or several"},
-    {"start", "DENSITY[,...]", OPTION_START, CLI_START,
-     "start density: normal, glow, or (mixture data) mixture"},
-    {"count", "N", OPTION_COUNT, CLI_COUNT, "how many (also -n N)"},
-    {"sampler", "NAME", OPTION_SAMPLER, CLI_SAMPLER, "em, heun, rk45 or dpmpp2m"},
-    {"steps", "N", OPTION_STEPS, CLI_STEPS, "steps to time"},
-    {"algorithms", "FILE", OPTION_ALGORITHMS, CLI_ALGORITHMS,
-     "algorithms that the device chose: read if the file is there, written afterwards"},
-    {"recording-off", NULL, OPTION_RECORDING_OFF, CLI_RECORDING_OFF,
-     "queue every kernel by itself: profilers then show phases and layers"},
-    {"out", "PATH", OPTION_OUT, CLI_OUT, "where the results go"},
-    {"resume", NULL, OPTION_RESUME, CLI_RESUME, "continue from the last checkpoint"},
-    {"raw-weights", NULL, OPTION_RAW, CLI_RAW, "the weights themselves, not their average"},
-    {"keys", NULL, OPTION_KEYS, CLI_KEYS, "list every key of a configuration"},
-    {"markdown", NULL, OPTION_MARKDOWN, CLI_MARKDOWN, "as a Markdown table"},
-    {"set", "KEY=VALUE", OPTION_SET, CLI_SET, "override a key of the configuration; repeatable"},
-    {"seed", "N", OPTION_SEED, CLI_SET, "the same as --set seed=N"},
-    {"device", "NAME", OPTION_DEVICE, CLI_DEVICE, "cpu, cuda, cuda:INDEX or auto (the default)"},
-    {"threads", "N", OPTION_THREADS, CLI_DEVICE, "CPU threads (default: all)"},
-    {"fast", NULL, OPTION_FAST, CLI_DEVICE, "reduced precision where the device has it"},
-    {"json", NULL, OPTION_JSON, CLI_JSON, "print the result as JSON"},
-    {"help", NULL, OPTION_HELP, 0, "print this"},
-};
-enum { TABLE_SIZE = sizeof table / sizeof *table };
-
-static bool has(const cli_usage *usage, const option_row *row)
-{
-    return !row->takes || (usage->takes & row->takes);
-}
+#include "cli/option_table.h"
 
 static void print_help(const cli_usage *usage)
 {
     printf("Usage: tstar %s %s[OPTIONS]\n\n%s\n\nOptions\n", usage->name, usage->arguments, usage->about);
-    for (int i = 0; i < TABLE_SIZE; i++) {
+    for (const cli_option_row *row = cli_option_table; row->name; row++) {
         char left[64];
-        if (!has(usage, &table[i]))
+        if (!cli_option_is_of(row, usage))
             continue;
-        snprintf(left, sizeof left, "--%s%s%s", table[i].name, table[i].value ? " " : "",
-                 table[i].value ? table[i].value : "");
-        printf("  %-24s %s\n", left, table[i].help);
+        snprintf(left, sizeof left, "--%s%s%s", row->name, row->value ? " " : "",
+                 row->value ? row->value : "");
+        printf("  %-24s %s\n", left, row->help);
     }
     if (usage->takes & CLI_SET)
         printf("\nEvery key of a configuration: tstar info --keys\n");
@@ -118,16 +58,21 @@ static bool read_T(const char *text, cli_options *o)
     }
 }
 
-static bool read_starts(char *text, cli_options *o)
+/* The places in `words` of those in a list with commas; how many, 0 where one is not known (*unknown) or there are
+ * more than `most`. */
+static int read_words(char *text, const ts_words *words, int most, int *found, const char **unknown)
 {
-    o->start_count = 0;
+    int count = 0;
+    *unknown = NULL;
     for (char *saved, *word = strtok_r(text, ",", &saved); word; word = strtok_r(NULL, ",", &saved)) {
-        const int found = ts_words_find(&ts_start_kind_words, word, strlen(word));
-        if (found < 0 || o->start_count == TS_START_COUNT)
-            return false;
-        o->starts[o->start_count++] = (ts_start_kind)found;
+        const int i = ts_words_find(words, word, strlen(word));
+        if (i < 0)
+            *unknown = word;
+        if (i < 0 || count == most)
+            return 0;
+        found[count++] = i;
     }
-    return o->start_count > 0;
+    return count;
 }
 
 static bool add_override(cli_options *o, const char *prefix, const char *text)
@@ -145,22 +90,39 @@ static bool add_override(cli_options *o, const char *prefix, const char *text)
     return true;
 }
 
-static bool read_sampler(const char *name, cli_options *o)
+static bool read_starts(char *text, cli_options *o, const char **unknown)
 {
-    const int found = ts_words_find(&ts_sampler_kind_words, name, strlen(name));
-    o->has_sampler = found >= 0;
-    o->sampler = found < 0 ? 0 : (ts_sampler_kind)found;
-    return found >= 0;
+    int found[TS_START_COUNT];
+    o->start_count = read_words(text, &ts_start_kind_words, TS_START_COUNT, found, unknown);
+    for (int i = 0; i < o->start_count; i++)
+        o->starts[i] = (ts_start_kind)found[i];
+    return o->start_count > 0;
 }
 
-/* What would have been right, or NULL when the value was. */
-static const char *take(int code, char *value, cli_options *o)
+static bool read_sampler(char *text, cli_options *o, const char **unknown)
+{
+    int found = 0;
+    o->has_sampler = read_words(text, &ts_sampler_kind_words, 1, &found, unknown) == 1;
+    o->sampler = (ts_sampler_kind)found;
+    return o->has_sampler;
+}
+
+static bool known_device(const char *name)
+{
+    int unused;
+    return ts_words_find(&cli_device_words, name, strlen(name)) >= 0 ||
+           (!strncmp(name, "cuda:", 5) && strlen(name) < 10 && read_int(name + 5, 0, &unused));
+}
+
+/* What would have been right, or NULL when the value was; `*unknown` gets the word that was not known, where
+ * the values are words. */
+static const char *take(int code, char *value, cli_options *o, const char **unknown)
 {
     switch (code) {
     case OPTION_T:
         return read_T(value, o) ? NULL : "a number such as 0.4, or several with commas";
     case OPTION_START:
-        return read_starts(value, o) ? NULL : "normal, glow or mixture, or several with commas";
+        return read_starts(value, o, unknown) ? NULL : ", or several with commas";
     case OPTION_COUNT:
         return read_int(value, 1, &o->count) ? NULL : "a whole number from 1";
     case OPTION_STEPS:
@@ -168,7 +130,7 @@ static const char *take(int code, char *value, cli_options *o)
     case OPTION_THREADS:
         return read_int(value, 1, &o->threads) && o->threads <= 4096 ? NULL : "a whole number from 1 to 4096";
     case OPTION_SAMPLER:
-        return read_sampler(value, o) ? NULL : "em, heun, rk45 or dpmpp2m";
+        return read_sampler(value, o, unknown) ? NULL : "";
     case OPTION_SET:
         if (!strchr(value, '='))
             return "KEY=VALUE, such as train.steps=1000";
@@ -182,13 +144,16 @@ static const char *take(int code, char *value, cli_options *o)
         o->out = value;
         return *value ? NULL : "a path";
     case OPTION_DEVICE:
-        o->device = value;
-        return NULL;
+        o->device = *unknown = value;
+        return known_device(value) ? NULL : " (cuda:INDEX for another than the first)";
     case OPTION_FAST:
         o->fast = true;
         return NULL;
     case OPTION_JSON:
         o->json = true;
+        return NULL;
+    case OPTION_FORCE:
+        o->force = true;
         return NULL;
     case OPTION_RESUME:
         o->resume = true;
@@ -263,29 +228,85 @@ static int refuse(const cli_usage *usage, const char *format, ...)
     return 2;
 }
 
+/* " (did you mean ...?)" where a word of the list is near. */
+static void suggest(const ts_words *words, const char *word, const char *before, char *text, size_t size)
+{
+    const char *near = word ? ts_closest_word(words, word) : NULL;
+    *text = '\0';
+    if (near)
+        snprintf(text, size, "; did you mean %s%s?", before, near);
+}
+
+/* An option that is not there: `word` as it was written, "--stpes=3". */
+static int refuse_option(const cli_usage *usage, const char *word)
+{
+    const char *names[CLI_OPTION_LIMIT];
+    char name[64], meant[96];
+    ts_words words = {0, names};
+    for (const cli_option_row *row = cli_option_table; row->name; row++)
+        if (cli_option_is_of(row, usage))
+            names[words.count++] = row->name;
+    snprintf(name, sizeof name, "%s", word + strspn(word, "-"));
+    name[strcspn(name, "=")] = '\0';
+    suggest(&words, name, "--", meant, sizeof meant);
+    return refuse(usage, "unknown option %s%s", word, meant);
+}
+
+/* A value that an option does not take. */
+static int refuse_value(const cli_usage *usage, const cli_option_row *row, const char *value,
+                        const char *unknown, const char *right)
+{
+    char words[160] = "", meant[96] = "";
+    if (row->words) {
+        ts_words_list(row->words, ", ", " or ", words, sizeof words);
+        suggest(row->words, unknown, "", meant, sizeof meant);
+    }
+    return refuse(usage, "--%s %s: should be %s%s%s", row->name, value, words, right, meant);
+}
+
+static const cli_option_row *row_of(int code)
+{
+    const cli_option_row *row = cli_option_table;
+    while (row->name && row->code != code)
+        row++;
+    return row;
+}
+
+/* Takes one option off; -1 to go on, else the exit status. */
+static int take_option(const cli_usage *usage, int code, char **argv, cli_options *o)
+{
+    if (code == OPTION_HELP || code == 'h') {
+        print_help(usage);
+        return 0;
+    }
+    if (code == '?')
+        return refuse_option(usage, argv[optind - 1]);
+    if (code == ':')
+        return refuse(usage, "%s needs a value", argv[optind - 1]);
+    const cli_option_row *row = row_of(code);
+    const char *unknown = NULL;
+    char *written = optarg ? strdup(optarg) : NULL; /* the value is taken apart */
+    const char *right = take(code, optarg, o, &unknown);
+    const int status = right ? refuse_value(usage, row, written ? written : "", unknown, right) : -1;
+    free(written);
+    return status;
+}
+
 static int take_all(const cli_usage *usage, int argc, char **argv, cli_options *o)
 {
-    struct option accepted[TABLE_SIZE + 1] = {0};
-    for (int i = 0, n = 0; i < TABLE_SIZE; i++)
-        if (has(usage, &table[i]))
-            accepted[n++] = (struct option){table[i].name, table[i].value ? required_argument : no_argument,
-                                            NULL, table[i].code};
+    struct option accepted[CLI_OPTION_LIMIT] = {0};
+    int n = 0;
+    for (const cli_option_row *row = cli_option_table; row->name; row++)
+        if (cli_option_is_of(row, usage))
+            accepted[n++] =
+                (struct option){row->name, row->value ? required_argument : no_argument, NULL, row->code};
     opterr = 0;
     optind = 1;
     for (int code;
          (code = getopt_long(argc, argv, usage->takes & CLI_COUNT ? ":hn:" : ":h", accepted, NULL)) != -1;) {
-        if (code == OPTION_HELP || code == 'h') {
-            print_help(usage);
-            return 0;
-        }
-        if (code == '?')
-            return refuse(usage, "unknown option %s", argv[optind - 1]);
-        if (code == ':')
-            return refuse(usage, "%s needs a value", argv[optind - 1]);
-        const char *right = take(code, optarg, o);
-        for (int i = 0; right && i < TABLE_SIZE; i++)
-            if (table[i].code == code)
-                return refuse(usage, "--%s %s: should be %s", table[i].name, optarg, right);
+        const int status = take_option(usage, code, argv, o);
+        if (status >= 0)
+            return status;
     }
     for (int i = optind; i < argc; i++) {
         if (o->argument_count == usage->most)
@@ -334,6 +355,15 @@ ts_run_options cli_run_options(const cli_options *options)
                             .command = options->command,
                             .on_fallback = cli_on_fallback,
                             .on_recording_error = on_recording_error};
+}
+
+ts_status cli_hint(ts_status status, ts_code code, const char *hint)
+{
+    if (ts_status_code(status) != code || !status)
+        return status;
+    ts_status longer = ts_error(code, "%s; %s", ts_status_message(status), hint);
+    ts_status_free(status);
+    return longer;
 }
 
 int cli_finish(ts_status status)

@@ -9,7 +9,7 @@
 #include "cli/cli.h"
 #include "sweep/results.h"
 
-static const cli_usage usage = {
+const cli_usage cli_report_usage = {
     .name = "report",
     .arguments = "RUN ",
     .about = "Makes charts, sample grids and report.html again from the results that a sweep stored in RUN.",
@@ -95,7 +95,7 @@ int cli_report(int argc, char **argv)
 {
     cli_options options;
     ts_report_result report = {.charts = true};
-    const int result = cli_parse(&usage, argc, argv, &options);
+    const int result = cli_parse(&cli_report_usage, argc, argv, &options);
     if (result >= 0)
         return result;
     ts_status status = ts_report_make(options.arguments[0], &report);

@@ -2,6 +2,7 @@
  * tstar sample RUN --T 0.4 --start glow -n 64 --out samples.png
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,18 +13,21 @@
 #include "run/evaluate.h"
 #include "report/png.h"
 
-static const cli_usage usage = {
+const cli_usage cli_sample_usage = {
     .name = "sample",
     .arguments = "RUN|CONFIG ",
     .about =
         "Draws -n samples by the reverse process from T, started at --start.  --out NAME.png gets a grid of "
         "images,\n"
-        "--out NAME.safetensors the values [n,h,w,c] in model scale ([-1, 1] for images); the default is\n"
-        "RUN/samples_T<T>_<start>.png, or .safetensors for data that are no images.",
+        "--out NAME.safetensors the values [n,h,w,c] in model scale ([-1, 1] for images).  A file that is there "
+        "already\n"
+        "is replaced with --force alone.  The default is RUN/samples_T<T>_<start>_<sampler>.png, or .safetensors "
+        "for data\n"
+        "that are no images; where that is there, a number follows: ..._2.png, ..._3.png.",
     .least = 1,
     .most = 1,
-    .takes =
-        CLI_SET | CLI_DEVICE | CLI_JSON | CLI_T | CLI_START | CLI_COUNT | CLI_SAMPLER | CLI_OUT | CLI_RAW};
+    .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_T | CLI_START | CLI_COUNT | CLI_SAMPLER | CLI_OUT |
+             CLI_RAW | CLI_FORCE};
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -52,13 +56,15 @@ static ts_status write_out(const char *path, const ts_samples *s)
 }
 
 /* Whether the samples can be written there; worth knowing before they are drawn. */
-static ts_status check_path(const char *path, bool image)
+static ts_status check_path(const char *path, bool image, bool force)
 {
     const bool picture = ends_with(path, ".png");
     if (!picture && !ends_with(path, ".safetensors"))
         return ts_error(TS_INVALID, "sample: --out %s: should end in .png or .safetensors", path);
     if (picture && !image)
         return ts_error(TS_INVALID, "sample: %s: vectors have no picture; use --out NAME.safetensors", path);
+    if (!force && !access(path, F_OK))
+        return ts_error(TS_INVALID, "sample: %s: is there already; --force replaces it", path);
     const char *slash = strrchr(path, '/');
     char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
     if (!folder)
@@ -68,21 +74,31 @@ static ts_status check_path(const char *path, bool image)
     return writable ? NULL : ts_error(TS_INVALID, "%s: cannot write: %s", path, strerror(errno));
 }
 
-/* Where --out leaves it open. */
-static char *default_path(const ts_run *run, double T, ts_start_kind start, bool image)
+/* Where --out leaves it open: a name that is free, but for `force`. */
+static ts_status default_path(const ts_run *run, double T, const char *start, const char *sampler, bool image,
+                              bool force, char **path)
 {
-    char text[32], name[96];
+    char text[32], number[16] = "";
     ts_T_text(T, text);
-    snprintf(name, sizeof name, "samples_T%s_%s.%s", text, ts_start_kind_words.word[start],
-             image ? "png" : "safetensors");
-    return run->dir ? ts_run_path(run, name) : strdup(name);
+    for (int i = 2; i < INT_MAX; i++) {
+        if (asprintf(path, "%s%ssamples_T%s_%s_%s%s.%s", run->dir ? run->dir : "", run->dir ? "/" : "", text,
+                     start, sampler, number, image ? "png" : "safetensors") < 0)
+            break;
+        if (force || access(*path, F_OK))
+            return NULL;
+        free(*path);
+        snprintf(number, sizeof number, "_%d", i);
+    }
+    *path = NULL;
+    return ts_error(TS_NO_MEMORY, "sample: out of memory");
 }
 
-static void print_result(const cli_options *o, const ts_samples *s, ts_start_kind start, const char *path)
+static void print_result(const cli_options *o, const ts_samples *s, const char *start, const char *sampler,
+                         const char *path)
 {
     if (o->json) {
-        json_t *json = json_pack("{s:f, s:s, s:i, s:o, s:o, s:s}", "T", o->T[0], "start",
-                                 ts_start_kind_words.word[start], "count", s->n, "nfe", cli_json_real(s->nfe),
+        json_t *json = json_pack("{s:f, s:s, s:s, s:i, s:o, s:o, s:s}", "T", o->T[0], "start", start,
+                                 "sampler", sampler, "count", s->n, "nfe", cli_json_real(s->nfe),
                                  "seconds_per_image", cli_json_real(s->seconds_per_image.mean), "path", path);
         cli_print_json(json);
     } else
@@ -96,19 +112,22 @@ static ts_status draw(const cli_options *o, ts_run *run, ts_progress *progress)
     const bool image = run->dataset->test.h > 1 && run->dataset->test.w > 1;
     ts_sampler_config sampler;
     ts_samples samples = {0};
-    char *path = o->out ? strdup(o->out) : default_path(run, o->T[0], start, image);
-    ts_status status = path ? NULL : ts_error(TS_NO_MEMORY, "sample: out of memory");
+    const ts_sampler_kind kind = o->has_sampler ? o->sampler : run->config->sample.sampler;
+    const char *start_word = ts_start_kind_words.word[start], *kind_word = ts_sampler_kind_words.word[kind];
+    char *path = o->out ? strdup(o->out) : NULL;
+    ts_status status = o->out && !path ? ts_error(TS_NO_MEMORY, "sample: out of memory") : NULL;
+    if (!o->out)
+        status = default_path(run, o->T[0], start_word, kind_word, image, o->force, &path);
     if (!status)
-        status = check_path(path, image);
+        status = check_path(path, image, o->force);
     if (!status)
-        status = ts_evaluate_sampler(run->config, o->has_sampler ? o->sampler : run->config->sample.sampler,
-                                     o->T[0], &sampler);
+        status = ts_evaluate_sampler(run->config, kind, o->T[0], &sampler);
     if (!status)
         status = ts_evaluate_samples(run, &sampler, start, o->count ? o->count : 64, progress, &samples);
     if (!status)
         status = write_out(path, &samples);
     if (!status)
-        print_result(o, &samples, start, path);
+        print_result(o, &samples, start_word, kind_word, path);
     ts_samples_release(&samples);
     free(path);
     return status;
@@ -119,13 +138,14 @@ static ts_status sample(const cli_options *o, ts_progress *progress)
     ts_run *run;
     if (o->T_count != 1 || o->start_count > 1)
         return ts_error(TS_INVALID, "sample: one --T and at most one --start, such as --T 0.4 --start glow");
-    TS_TRY(cli_open_trained(o, &run));
+    TS_TRY(cli_open_trained(o, TS_WORK_SAMPLE, &run));
+    cli_watch(progress, run);
     ts_status status = draw(o, run, progress);
     ts_run_close(run);
-    return status;
+    return cli_hint(status, TS_INTERRUPTED, "no samples were written");
 }
 
 int cli_sample(int argc, char **argv)
 {
-    return cli_command(&usage, argc, argv, sample);
+    return cli_command(&cli_sample_usage, argc, argv, sample);
 }

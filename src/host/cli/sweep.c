@@ -8,7 +8,7 @@
 #include "cli/report.h"
 #include "sweep/sweep.h"
 
-static const cli_usage usage = {
+const cli_usage cli_sweep_usage = {
     .name = "sweep",
     .arguments = "CONFIG ",
     .about = "Trains a score network, fits the auxiliary density at each T of sweep.T, measures the bound "
@@ -20,6 +20,11 @@ static const cli_usage usage = {
     .most = 1,
     .takes = CLI_SET | CLI_DEVICE | CLI_OUT | CLI_JSON,
 };
+
+static void watch(void *context, const ts_run *run)
+{
+    cli_watch(context, run);
+}
 
 static ts_status sweep(const cli_options *options, const char **dir, char **own_dir, ts_report_result *report)
 {
@@ -36,14 +41,17 @@ static ts_status sweep(const cli_options *options, const char **dir, char **own_
         ts_config_free(config);
         return ts_error(TS_NO_MEMORY, "no memory");
     }
-    const ts_run_options run = cli_run_options(options);
+    ts_run_options run = cli_run_options(options);
+    run.work = TS_WORK_TRAIN; /* one number of threads for all parts: that of the longest */
+    run.opened = watch;
+    run.context = &progress.base;
     cli_progress_begin(&progress);
     const ts_sweep_options how = {.run = &run, .progress = &progress.base};
     ts_status status = ts_sweep_run(*dir, config, &how);
     cli_progress_end(&progress);
     if (!status)
-        status = ts_report_make(*dir, report);
-    return status;
+        return ts_report_make(*dir, report);
+    return cli_hint(status, TS_INTERRUPTED, "the same command continues from here");
 }
 
 int cli_sweep(int argc, char **argv)
@@ -52,7 +60,7 @@ int cli_sweep(int argc, char **argv)
     const char *dir = NULL;
     char *own_dir = NULL;
     ts_report_result report = {.charts = true};
-    const int result = cli_parse(&usage, argc, argv, &options);
+    const int result = cli_parse(&cli_sweep_usage, argc, argv, &options);
     if (result >= 0)
         return result;
     ts_status status = sweep(&options, &dir, &own_dir, &report);

@@ -3,32 +3,46 @@
  */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 #include "cli/cli.h"
 #include "run/checkpoint.h"
 #include "run/trainer.h"
 
-static const cli_usage usage = {
+const cli_usage cli_train_usage = {
     .name = "train",
     .arguments = "CONFIG ",
     .about = "Trains the score network of CONFIG (YAML) in the run directory --out: log.jsonl, "
              "checkpoint.safetensors,\n"
              "config.yaml.  With --resume it continues from the checkpoint, bitwise as if it had never "
-             "stopped, also\n"
-             "with more train.steps.  Ctrl-C ends at the next step and writes a checkpoint.",
+             "stopped, up to\n"
+             "the run's own train.steps, or those of --set train.steps=N.  Ctrl-C ends at the next step and "
+             "writes a checkpoint.",
     .least = 1,
     .most = 1,
     .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_OUT | CLI_RESUME};
 
-static void print_result(const cli_options *o, const char *device, const ts_trainer_result *r)
+static void print_result(const cli_options *o, const ts_run *run, const ts_trainer_result *r)
 {
+    char plan[32], no_reuse[32];
+    const int target = run->config->train.steps;
     if (o->json) {
-        json_t *json = json_pack(
-            "{s:I, s:o, s:o, s:I, s:o, s:f, s:I, s:I, s:I, s:s, s:s}", "step", (json_int_t)r->step, "loss",
-            cli_json_real(r->loss), "gradient_norm", cli_json_real(r->gradient_norm), "skipped",
-            (json_int_t)r->skipped, "images_per_second", cli_json_real(r->images_per_second), "seconds",
-            r->seconds, "parameters", (json_int_t)r->parameters, "plan_bytes", (json_int_t)r->plan_bytes,
-            "no_reuse_bytes", (json_int_t)r->no_reuse_bytes, "run", o->out, "device", device);
+        json_t *json =
+            json_pack("{s:I, s:o, s:o, s:I, s:o, s:f, s:I, s:I, s:I, s:s, s:s}", "step", (json_int_t)r->step,
+                      "loss", cli_json_real(r->loss), "gradient_norm", cli_json_real(r->gradient_norm),
+                      "skipped", (json_int_t)r->skipped, "images_per_second",
+                      cli_json_real(r->images_per_second), "seconds", r->seconds, "parameters",
+                      (json_int_t)r->parameters, "plan_bytes", (json_int_t)r->plan_bytes, "no_reuse_bytes",
+                      (json_int_t)r->no_reuse_bytes, "run", o->out, "device", run->device->description);
         cli_print_json(json);
+        return;
+    }
+    if (r->step > target) {
+        printf(
+            "trained for %lld steps already, more than train.steps = %d\ncheckpoint: %s/" TS_CHECKPOINT_FILE
+            "\n",
+            (long long)r->step, target, o->out);
         return;
     }
     if (isnan(r->loss)) {
@@ -36,10 +50,55 @@ static void print_result(const cli_options *o, const char *device, const ts_trai
                o->out);
         return;
     }
-    printf("%lld steps, loss %.5f, %.4g images/s, %lld parameters, plan %.1f MiB (%.1f MiB without reuse)\n"
+    ts_bytes_text((double)r->plan_bytes, plan);
+    ts_bytes_text((double)r->no_reuse_bytes, no_reuse);
+    printf("%lld steps, loss %.5f, %.4g images/s, %lld parameters, plan %s (%s without reuse)\n"
            "checkpoint: %s/" TS_CHECKPOINT_FILE "\n",
-           (long long)r->step, r->loss, r->images_per_second, (long long)r->parameters,
-           (double)r->plan_bytes / 0x1p20, (double)r->no_reuse_bytes / 0x1p20, o->out);
+           (long long)r->step, r->loss, r->images_per_second, (long long)r->parameters, plan, no_reuse,
+           o->out);
+}
+
+/* Whether --set says something of train.steps. */
+static bool sets_steps(const cli_options *o)
+{
+    for (int i = 0; i < o->override_count; i++)
+        if (!strncmp(o->overrides[i], "train.steps=", 12) ||
+            (!strncmp(o->overrides[i], "train=", 6) && strstr(o->overrides[i], "steps")))
+            return true;
+    return false;
+}
+
+/* A run goes on to its own target: what CONFIG says may be another's, and would end or prolong it unasked. */
+static ts_status keep_target(const cli_options *o, ts_config *config)
+{
+    char *path;
+    ts_config *own;
+    if (!o->resume || sets_steps(o) || !ts_run_exists(o->out))
+        return NULL;
+    if (asprintf(&path, "%s/config.yaml", o->out) < 0)
+        return ts_error(TS_NO_MEMORY, "train: no memory for a path");
+    ts_status status = ts_config_load(path, NULL, 0, &own);
+    free(path);
+    TS_TRY(status);
+    config->train.steps = own->train.steps;
+    ts_config_free(own);
+    return NULL;
+}
+
+/* The library refuses this too; it knows no --resume. */
+static ts_status check_fresh(const cli_options *o)
+{
+    char *path;
+    if (o->resume)
+        return NULL;
+    if (asprintf(&path, "%s/" TS_CHECKPOINT_FILE, o->out) < 0)
+        return ts_error(TS_NO_MEMORY, "train: no memory for a path");
+    const bool there = !access(path, F_OK);
+    free(path);
+    return there ? ts_error(TS_INVALID,
+                            "%s: holds a run already; continue it with --resume, or use another directory",
+                            o->out)
+                 : NULL;
 }
 
 static ts_status train(const cli_options *o, ts_progress *progress)
@@ -50,16 +109,25 @@ static ts_status train(const cli_options *o, ts_progress *progress)
     if (!o->out)
         return ts_error(TS_INVALID, "train: --out RUN is missing: the directory for checkpoints and log");
     TS_TRY(ts_config_load(o->arguments[0], o->overrides, o->override_count, &config));
-    const ts_run_options options = cli_run_options(o);
+    ts_status wrong = check_fresh(o);
+    if (!wrong)
+        wrong = keep_target(o, config);
+    if (wrong) {
+        ts_config_free(config);
+        return wrong;
+    }
+    ts_run_options options = cli_run_options(o);
+    options.work = TS_WORK_TRAIN;
     TS_TRY(ts_run_create(o->out, config, o->resume, &options, &run));
+    cli_watch(progress, run);
     ts_status status = ts_trainer_run(run, &(ts_trainer_options){o->resume, progress}, &result);
     if (!status)
-        print_result(o, run->device->description, &result);
+        print_result(o, run, &result);
     ts_run_close(run);
-    return status;
+    return cli_hint(status, TS_INTERRUPTED, "--resume continues from here");
 }
 
 int cli_train(int argc, char **argv)
 {
-    return cli_command(&usage, argc, argv, train);
+    return cli_command(&cli_train_usage, argc, argv, train);
 }

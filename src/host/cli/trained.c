@@ -19,9 +19,10 @@ static ts_status open_directory(const cli_options *o, const ts_run_options *opti
     return status;
 }
 
-ts_status cli_open_trained(const cli_options *options, ts_run **run)
+ts_status cli_open_trained(const cli_options *options, ts_work work, ts_run **run)
 {
-    const ts_run_options run_options = cli_run_options(options);
+    ts_run_options run_options = cli_run_options(options);
+    run_options.work = work;
     if (ts_run_exists(options->arguments[0]))
         return open_directory(options, &run_options, run);
     ts_config *config;

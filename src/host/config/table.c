@@ -3,6 +3,8 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/words.h"
+
 /* ---- the tables of config.h as data ---- */
 
 #define SDE_WORD(name, word) [name] = word,
@@ -67,40 +69,13 @@ bool ts_config_is_section(const char *name)
     return false;
 }
 
-/* Levenshtein's distance of two short words. */
-static int distance(const char *a, const char *b)
-{
-    int row[64], n = (int)strlen(b);
-    if (n >= 64)
-        return INT_MAX;
-    for (int j = 0; j <= n; j++)
-        row[j] = j;
-    for (int i = 1; a[i - 1]; i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= n; j++) {
-            int best = diagonal + (a[i - 1] != b[j - 1]);
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            diagonal = row[j];
-            row[j] = best;
-        }
-    }
-    return row[n];
-}
-
 const char *ts_config_suggest(const char *name)
 {
     const char *tail = strrchr(name, '.') ? strrchr(name, '.') + 1 : name, *best = NULL;
-    int least = 1 + (int)strlen(tail) / 3;
-    if (least > 3)
-        least = 3;
-    least++;
+    int least = ts_word_tolerance(tail) + 1;
     for (int i = 0; ts_config_keys[i].key; i++) {
         const ts_config_key *key = &ts_config_keys[i];
-        int d = distance(name, key->name), section = distance(name, key->section);
+        int d = ts_word_distance(name, key->name), section = ts_word_distance(name, key->section);
         if (!strcmp(tail, key->key) && d > 1)
             d = 1; /* the right key in the wrong section */
         if (d < least) {

@@ -6,7 +6,6 @@
 #include <zlib.h>
 #include "base/utf8.h"
 #include "data/files.h"
-#include "data/digits.h"
 
 void ts_image_set_release(ts_image_set *set)
 {
@@ -86,11 +85,7 @@ uint64_t ts_dataset_checksum(const ts_dataset *dataset)
 static ts_status read_digits(const char *path, ts_image_set *train, ts_image_set *test)
 {
     (void)path; /* they are in the program */
-    size_t bytes;
-    const unsigned char *content = ts_digits_bytes(TS_DIGITS_TRAIN_IMAGES, &bytes);
-    TS_TRY(ts_idx_parse_images("built-in digits", content, bytes, train));
-    content = ts_digits_bytes(TS_DIGITS_TEST_IMAGES, &bytes);
-    return ts_idx_parse_images("built-in digits", content, bytes, test);
+    return ts_digits_read(train, test);
 }
 
 const ts_data_row ts_data_rows[TS_DATA_COUNT] = {

@@ -1,7 +1,8 @@
 /*
  * The data sets: read, checked, and put on the device once.
  *
- *   digits   the UCI optical digits inside the program: 1500 + 297 images 8x8x1, 17 levels
+ *   digits   the UCI optical digits inside the program: 1500 + 297 images 8x8x1, 17 levels, split
+ *            by a rule of its own (digits.h)
  *   idx      IDX files, plain or gzip, in the folder data.path: train-images-idx3-ubyte[.gz] and
  *            t10k-images-idx3-ubyte[.gz] or test-images-idx3-ubyte[.gz], grey images [n,h,w]; or the same
  *            names with idx4, images [n,h,w,c] of 1 to 4 channels; label files beside them must agree in

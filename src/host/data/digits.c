@@ -1,6 +1,11 @@
 /* The built-in digits: the assembler copies the files into the program's constants. */
 #include "data/digits.h"
 
+#include <stdlib.h>
+#include <string.h>
+#include "data/files.h"
+#include "data/permutation.h"
+
 /* TSTAR_DIGITS, the folder of the files, comes from CMakeLists.txt. */
 #define EMBED(name, file)                                                                                    \
     __asm__(".pushsection .rodata\n"                                                                         \
@@ -28,4 +33,55 @@ const unsigned char *ts_digits_bytes(ts_digits_file which, size_t *size)
     };
     *size = (size_t)(files[which].end - files[which].first);
     return files[which].first;
+}
+
+/* ---- the split ---- */
+
+/* set <- images order[0 .. count) of `all`. */
+static ts_status take(const ts_image_set *all, const uint32_t *order, int64_t count, ts_image_set *set)
+{
+    const size_t size = (size_t)all->h * (size_t)all->w * (size_t)all->c;
+    *set = *all;
+    set->count = count;
+    set->bytes = malloc(size * (size_t)count);
+    if (!set->bytes)
+        return ts_error(TS_NO_MEMORY, "%s: no memory", all->name);
+    for (int64_t i = 0; i < count; i++)
+        memcpy(set->bytes + size * (size_t)i, all->bytes + size * order[i], size);
+    return NULL;
+}
+
+/* Both files as one set. */
+static ts_status read_all(ts_image_set *all)
+{
+    size_t bytes;
+    ts_image_set rest = {.count = 0};
+    const unsigned char *content = ts_digits_bytes(TS_DIGITS_TRAIN_IMAGES, &bytes);
+    TS_TRY(ts_idx_parse_images("built-in digits", content, bytes, all));
+    content = ts_digits_bytes(TS_DIGITS_TEST_IMAGES, &bytes);
+    TS_TRY(ts_idx_parse_images("built-in digits", content, bytes, &rest));
+    const size_t size = (size_t)all->h * (size_t)all->w, first = size * (size_t)all->count;
+    const size_t second = size * (size_t)rest.count;
+    uint8_t *larger = realloc(all->bytes, first + second);
+    if (larger) {
+        memcpy(larger + first, rest.bytes, second);
+        all->bytes = larger;
+        all->count += rest.count;
+    }
+    ts_image_set_release(&rest);
+    return larger ? NULL : ts_error(TS_NO_MEMORY, "%s: no memory", all->name);
+}
+
+ts_status ts_digits_read(ts_image_set *train, ts_image_set *test)
+{
+    ts_image_set all = {.count = 0};
+    uint32_t order[TS_DIGITS_TRAIN + TS_DIGITS_HELD_OUT];
+    ts_status status;
+    TS_GOTO(read_all(&all), done);
+    ts_permutation(TS_DIGITS_KEY, all.count, order);
+    TS_GOTO(take(&all, order, TS_DIGITS_TRAIN, train), done);
+    status = take(&all, order + TS_DIGITS_TRAIN, TS_DIGITS_HELD_OUT, test);
+done:
+    ts_image_set_release(&all);
+    return status;
 }

@@ -22,7 +22,8 @@ void ts_image_set_release(ts_image_set *set);
 ts_status ts_idx_parse_images(const char *name, const uint8_t *content, size_t bytes, ts_image_set *set);
 ts_status ts_idx_parse_labels(const char *name, const uint8_t *content, size_t bytes, int64_t expected);
 
-/* Both sets of a folder. */
+/* Both sets: of the built-in digits, split as digits.h says; of a folder. */
+ts_status ts_digits_read(ts_image_set *train, ts_image_set *test);
 ts_status ts_idx_read(const char *folder, ts_image_set *train, ts_image_set *test);
 ts_status ts_cifar10_read(const char *folder, ts_image_set *train, ts_image_set *test);
 

@@ -464,29 +464,43 @@ done:
 
 /* ---- the prior term ---- */
 
-/*
- * KL(q(x_T|x0) || nu), row by row.  -log nu(x_T) contains about beta/2 ||z||^2 with beta = s^2/(s^2 + a^2)
- * when nu has the scale of x_T (exactly that for N(0,I) under VP), and ||z||^2 is known to be d on average:
- * subtracting the difference keeps the mean and removes most of the noise.
- */
-static ts_status add_prior(pass *p, ts_density *density, double T, int64_t first, double *prior, double *kl)
+static double conditional_entropy(const pass *p, double T)
 {
-    const ts_bound_config *c = p->config;
-    const double a = ts_sde_mean(&c->sde, T), s = ts_sde_std(&c->sde, T), beta = s * s / (s * s + a * a);
-    const double entropy = 0.5 * p->d * log(2.0 * M_PI * M_E * s * s);
-    TS_TRY(density->log_prob(density, p->xt, p->values));
-    TS_TRY(fetch(p));
-    for (int i = 0; i < p->n && first + i < p->rows; i++) {
-        const int64_t datum = (first + i) % c->count;
+    const double s = ts_sde_std(&p->config->sde, T);
+    return 0.5 * p->d * log(2.0 * M_PI * M_E * s * s);
+}
+
+static ts_status check_log_prob(const pass *p, const ts_density *density, double T, int64_t first)
+{
+    for (int i = 0; i < p->n && first + i < p->rows; i++)
         if (!isfinite(p->host[i]))
             return ts_error(TS_NOT_FINITE,
                             "bound: prior term: the log-density of the %s start at T = %g is not finite for "
                             "datum %lld",
-                            density->name, T, (long long)datum);
-        prior[datum] -= (entropy + p->host[i]) / p->draws;
-        if (kl)
-            kl[datum] -= p->host[i] / p->draws;
-    }
+                            density->name, T, (long long)((first + i) % p->config->count));
+    return NULL;
+}
+
+/* log nu(x_T) of the rows into p->host. */
+static ts_status fetch_log_prob(pass *p, ts_density *density, double T, int64_t first)
+{
+    TS_TRY(density->log_prob(density, p->xt, p->values));
+    TS_TRY(fetch(p));
+    return check_log_prob(p, density, T, first);
+}
+
+/*
+ * KL(q(x_T|x0) || nu) by draws, row by row.  -log nu(x_T) contains about beta/2 ||z||^2 with
+ * beta = s^2/(s^2 + a^2) when nu has the scale of x_T (exactly that for N(0,I) under VP), and ||z||^2 is known
+ * to be d on average: subtracting the difference keeps the mean and removes most of the noise.
+ */
+static ts_status add_prior(pass *p, double T, int64_t first, double *prior)
+{
+    const ts_bound_config *c = p->config;
+    const double a = ts_sde_mean(&c->sde, T), s = ts_sde_std(&c->sde, T), beta = s * s / (s * s + a * a);
+    const double entropy = conditional_entropy(p, T);
+    for (int i = 0; i < p->n && first + i < p->rows; i++)
+        prior[(first + i) % c->count] -= (entropy + p->host[i]) / p->draws;
     const ts_row_dot dot = {.n = p->n, .d = p->d, .x = p->z, .y = p->z, .out = p->values};
     TS_TRY(p->device->k->row_dot(p->device, &dot));
     TS_TRY(fetch(p));
@@ -511,24 +525,55 @@ static ts_status add_exact(pass *p, int64_t first, double *kl)
     return NULL;
 }
 
-static ts_status measure_prior(pass *p, ts_density *density, double T, double *prior, double *kl)
+/* By draws of x_T: the prior term, and log p_T(x_T) - log nu(x_T); either may be NULL. */
+static ts_status draw_prior(pass *p, ts_density *density, double T, double *prior, double *kl)
 {
-    for (int64_t i = 0; i < p->config->count; i++) {
-        prior[i] = 0.0;
-        if (kl)
-            kl[i] = 0.0;
-    }
     TS_TRY(set_time(p, T));
     for (int64_t first = 0, batch = 0; first < p->rows; first += p->n, batch++) {
         TS_TRY(load_rows(p, first));
         TS_TRY(perturb_rows(p, INSTANCE_PRIOR, batch));
-        TS_TRY(add_prior(p, density, T, first, prior, kl));
+        TS_TRY(fetch_log_prob(p, density, T, first));
+        for (int i = 0; kl && i < p->n && first + i < p->rows; i++)
+            kl[(first + i) % p->config->count] -= p->host[i] / p->draws;
+        if (prior)
+            TS_TRY(add_prior(p, T, first, prior));
         if (kl)
             TS_TRY(add_exact(p, first, kl));
         if (p->config->stop && *p->config->stop && first + p->n < p->rows)
             return ts_error(TS_INTERRUPTED, "bound: interrupted");
     }
     return NULL;
+}
+
+/* The prior term in closed form: given x0 nothing about it is drawn. */
+static ts_status expected_prior(pass *p, ts_density *density, double T, double *prior)
+{
+    const ts_bound_config *c = p->config;
+    const double a = ts_sde_mean(&c->sde, T), s = ts_sde_std(&c->sde, T);
+    const double entropy = conditional_entropy(p, T);
+    for (int64_t first = 0; first < c->count; first += p->n) {
+        double constant;
+        TS_TRY(load_rows(p, first));
+        TS_TRY(density->expected_log_prob(density, a, s, p->x0, p->values, &constant));
+        TS_TRY(fetch(p));
+        TS_TRY(check_log_prob(p, density, T, first));
+        for (int i = 0; i < p->n && first + i < c->count; i++)
+            prior[first + i] = -entropy - (constant + p->host[i]);
+    }
+    return NULL;
+}
+
+static ts_status measure_prior(pass *p, ts_density *density, double T, double *prior, double *kl)
+{
+    const bool closed = density->expected_log_prob;
+    for (int64_t i = 0; i < p->config->count; i++) {
+        prior[i] = 0.0;
+        if (kl)
+            kl[i] = 0.0;
+    }
+    if (closed)
+        TS_TRY(expected_prior(p, density, T, prior));
+    return closed && !kl ? NULL : draw_prior(p, density, T, closed ? NULL : prior, kl);
 }
 
 ts_status ts_bound_prior(const ts_bound_config *config, const ts_data *data, double T, ts_density *density,

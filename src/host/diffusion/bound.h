@@ -29,7 +29,7 @@ typedef struct ts_bound_config {
     int T_count;
     const double *T; /* any order, each in (eps, 1] */
     int draws;       /* of t and z for each datum */
-    int prior_draws; /* of x_T for each datum */
+    int prior_draws; /* of x_T for each datum, where something about it is drawn */
     int64_t count;   /* data: the first `count` of the set */
     uint64_t seed;
     bool tracks_K;                     /* mixtures: also K(T), from the exact score */
@@ -51,8 +51,11 @@ typedef bool ts_progress_fn(void *context, double share);
 
 ts_status ts_bound_measure(const ts_bound_config *config, const ts_data *data, ts_score *score,
                            ts_progress_fn *progress, void *context, ts_bound *bound);
-/* prior [count]: estimates of KL(q(x_T|x0) || nu) = -d/2 ln(2 pi e s(T)^2) - E log nu(x_T).
- * On mixtures kl_prior [count] (or NULL) gets draws of log p_T(x_T) - log nu(x_T). */
+/* prior [count]: KL(q(x_T|x0) || nu) = -d/2 ln(2 pi e s(T)^2) - E log nu(x_T), given x0: in closed form where
+ * the density has one (for N(0, sigma^2 I): sum over dimensions of (a^2 x0^2 + s^2) / (2 sigma^2) - 1/2
+ * - ln(s / sigma)), else the mean of prior_draws draws.
+ * On mixtures kl_prior [count] (or NULL) gets means of as many draws of log p_T(x_T) - log nu(x_T): where
+ * KL(p_T || nu) is near zero they, and their mean over data, may be below it, which is noise about it. */
 ts_status ts_bound_prior(const ts_bound_config *config, const ts_data *data, double T, ts_density *density,
                          double *prior, double *kl_prior);
 void ts_bound_release(ts_bound *bound);

@@ -142,6 +142,20 @@ ts_status ts_training_set_step(ts_training *training, int64_t step)
     return training->step_was_set ? training->step_was_set(training) : NULL;
 }
 
+ts_status ts_training_remember(ts_training *training, ts_training_memory *memory)
+{
+    if (!training->remember)
+        return ts_error(TS_INVALID, "this training remembers nothing beside its parameters");
+    return training->remember(training, memory);
+}
+
+ts_status ts_training_recall(ts_training *training, const double numbers[TS_TRAINING_NUMBERS])
+{
+    if (!training->recall)
+        return ts_error(TS_INVALID, "this training remembers nothing beside its parameters");
+    return training->recall(training, numbers);
+}
+
 const ts_graph *ts_training_graph(const ts_training *training)
 {
     return training->graph;

@@ -76,8 +76,8 @@ typedef struct ts_glow_training_config {
  * dimension than the best mean of 32 steps so far, or if a step was skipped, then parameters, moments and EMA
  * return to where they were when all was last well, the rate is halved for good, and the fit goes on (it
  * counts as a rollback).  So too large a rate costs time, not the fit.  `finite` stays true through this: the
- * reported loss leaves out the steps taken back (where none has stood yet, it is that of the initialisation).  Only when a million-fold smaller rate diverges too does a
- * step fail, with TS_NOT_FINITE.
+ * reported loss leaves out the steps taken back (where none has stood yet, it is that of the initialisation).
+ * Only when a million-fold smaller rate diverges too does a step fail, with TS_NOT_FINITE.
  */
 ts_status ts_training_glow(ts_device *device, const ts_glow_training_config *config, const ts_data *data,
                            ts_params *params, const ts_glow *glow, ts_training **training);
@@ -91,6 +91,22 @@ ts_status ts_training_read(ts_training *training, ts_training_report *report);
 ts_status ts_training_profile(ts_training *training, double *profile);
 ts_status ts_training_set_profile(ts_training *training, const double *profile);
 ts_status ts_training_set_step(ts_training *training, int64_t step); /* resume */
+
+/* What the fit of a Glow remembers beside the parameters' buffers and the step: a fit whose parameters, step
+ * (set first) and memory are put back goes on bitwise as if it had never stopped.  The buffers are the
+ * training's own device memory, to be copied from or to. */
+enum { TS_TRAINING_NUMBERS = 14, TS_TRAINING_BUFFERS = 5 };
+typedef struct ts_training_memory {
+    double numbers[TS_TRAINING_NUMBERS];
+    struct {
+        const char *name;
+        int64_t count;
+        float *values;
+    } buffers[TS_TRAINING_BUFFERS];
+} ts_training_memory;
+ts_status ts_training_remember(ts_training *training, ts_training_memory *memory); /* waits */
+ts_status ts_training_recall(ts_training *training, const double numbers[TS_TRAINING_NUMBERS]);
+
 const ts_graph *ts_training_graph(const ts_training *training);
 void ts_training_destroy(ts_training *training);
 

@@ -245,6 +245,59 @@ static ts_status step_was_set(ts_training *training)
     return training->step > 0 ? save(g) : NULL;
 }
 
+/* ---- what goes on elsewhere ---- */
+
+/* The members of glow_training that are numbers, in the order of ts_training_memory; three of the optimiser's
+ * report stand behind them. */
+#define NUMBERS(X)                                                                                           \
+    X(scale)                                                                                                 \
+    X(best)                                                                                                  \
+    X(steps) X(before) X(rollbacks) X(stood) X(loss) X(read_loss) X(images) X(read_images) X(last_loss)
+#define X(name) +1
+_Static_assert(NUMBERS(X) + 3 == TS_TRAINING_NUMBERS && BUFFERS + 1 == TS_TRAINING_BUFFERS, "training.h");
+#undef X
+
+static ts_status remember(ts_training *training, ts_training_memory *memory)
+{
+    static const char *const names[BUFFERS] = {"good.value", "good.first", "good.second", "good.ema"};
+    glow_training *g = (glow_training *)training;
+    const int64_t count = ts_params_count(training->params);
+    ts_optimizer_report report;
+    int n = 0;
+    TS_TRY(training->device->k->synchronize(training->device));
+    TS_TRY(training->device->k->download(training->device, &report, training->report, sizeof report));
+#define X(name) memory->numbers[n++] = (double)g->name;
+    NUMBERS(X)
+#undef X
+    memory->numbers[n++] = (double)report.norm;
+    memory->numbers[n++] = report.skipped;
+    memory->numbers[n++] = report.first_skipped;
+    for (int i = 0; i < BUFFERS; i++) {
+        memory->buffers[i].name = names[i];
+        memory->buffers[i].count = count;
+        memory->buffers[i].values = g->good + i * count;
+    }
+    memory->buffers[BUFFERS].name = "log_densities";
+    memory->buffers[BUFFERS].count = g->batch;
+    memory->buffers[BUFFERS].values = g->sums;
+    return NULL;
+}
+
+static ts_status recall(ts_training *training, const double numbers[TS_TRAINING_NUMBERS])
+{
+    glow_training *g = (glow_training *)training;
+    int n = 0;
+#define X(name) g->name = (__typeof__(g->name))numbers[n++];
+    NUMBERS(X)
+#undef X
+    const ts_optimizer_report report = {.norm = (float)numbers[n],
+                                        .skipped = (uint32_t)numbers[n + 1],
+                                        .first_skipped = (uint32_t)numbers[n + 2]};
+    g->base.optimizer.rate = (float)(g->rate * g->scale);
+    ts_recorded_forget(&g->base.recorded);
+    return training->device->k->upload(training->device, training->report, &report, sizeof report);
+}
+
 /* ---- making ---- */
 
 static void release(ts_training *training)
@@ -335,6 +388,8 @@ ts_status ts_training_glow(ts_device *device, const ts_glow_training_config *con
     b->first_asks_host = true;
     b->step_done = step_done;
     b->read = read_report;
+    b->remember = remember;
+    b->recall = recall;
     b->step_was_set = step_was_set;
     b->release = release;
     g->batch = config->batch;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "base/amount.h"
 
 static ts_status check_kernels(const ts_graph *graph)
 {
@@ -181,8 +182,9 @@ static ts_status allocate(ts_graph *graph)
 {
     ts_status status =
         graph->device->k->allocate(graph->device, graph->arena_bytes + TAPE_ALIGN, (void **)&graph->arena);
-    return ts_context(status, "the graph needs %zu bytes (%.2f GiB) of memory", graph->arena_bytes,
-                      (double)graph->arena_bytes / 0x1p30);
+    char needed[32];
+    ts_bytes_text((double)graph->arena_bytes, needed);
+    return ts_context(status, "the graph needs %s of memory", needed);
 }
 
 static ts_status plan(ts_graph *graph)

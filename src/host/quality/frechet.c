@@ -97,7 +97,7 @@ ts_status ts_frechet_gaussians(int d, const double *mean1, const double *cov1, c
 
 /* ---- moments ---- */
 
-enum { BLOCK = 256 }; /* rows that one thread turns into features at once */
+enum { BLOCK = 64 }; /* rows that one thread turns into features at once */
 
 struct ts_moments {
     int q, groups;
@@ -114,7 +114,9 @@ static ts_status grouped_rows(const ts_features *f, const float *points, int64_t
     const int groups = ts_jackknife_groups(n);
     uint8_t *group = malloc((size_t)n);
     int64_t *place = malloc(sizeof *place * (size_t)n);
-    double *room = numbers((size_t)threads * BLOCK * (d + q));
+    const int64_t blocks = (n + BLOCK - 1) / BLOCK;
+    const int workers = threads < blocks ? threads : (int)blocks;
+    double *room = numbers((size_t)workers * BLOCK * (d + q));
     ts_status status = group && place && room ? ts_jackknife_assign(n, group) : no_memory();
     if (!status) {
         int64_t next[TS_JACKKNIFE_GROUPS] = {0};
@@ -122,7 +124,7 @@ static ts_status grouped_rows(const ts_features *f, const float *points, int64_t
             next[g] = next[g - 1] + ts_jackknife_size(n, g - 1);
         for (int64_t i = 0; i < n; i++)
             place[i] = next[group[i]]++;
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
+#pragma omp parallel for schedule(dynamic) num_threads(workers)
         for (int64_t first = 0; first < n; first += BLOCK) {
             const int count = n - first < BLOCK ? (int)(n - first) : BLOCK;
             double *centred = room + (size_t)omp_get_thread_num() * BLOCK * (d + q),

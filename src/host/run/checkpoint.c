@@ -1,33 +1,13 @@
 #include "run/checkpoint.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "base/decimal.h"
-#include "base/file.h"
-#include "base/safetensors.h"
+#include "run/state.h"
 
 #define FORMAT_NAME  "tstar-score"
 #define PROFILE_NAME "loss_profile"
-
-/* The buffers of a checkpoint, and what stands before a parameter's name. */
-static const struct {
-    ts_param_buffer buffer;
-    const char *prefix;
-} parts[] = {{TS_BUFFER_VALUE, ""},
-             {TS_BUFFER_EMA, "ema."},
-             {TS_BUFFER_FIRST, "adam.first."},
-             {TS_BUFFER_SECOND, "adam.second."}};
-enum { PARTS = sizeof parts / sizeof *parts, NAME_LENGTH = 128 };
-
-/* Constants exist as values alone. */
-static bool has_part(const ts_param_info *info, int part)
-{
-    return info->trained || parts[part].buffer == TS_BUFFER_VALUE;
-}
 
 static ts_status need_network(const ts_run *run)
 {
@@ -39,84 +19,46 @@ static ts_status need_network(const ts_run *run)
 
 /* ---- saving ---- */
 
-static void declare_integer(ts_safetensors_writer *writer, const char *key, int64_t value)
-{
-    char text[32];
-    snprintf(text, sizeof text, "%" PRId64, value);
-    ts_safetensors_declare_metadata(writer, key, text);
-}
-
-static void declare_real(ts_safetensors_writer *writer, const char *key, double value)
-{
-    char text[32];
-    ts_T_text(value, text);
-    ts_safetensors_declare_metadata(writer, key, text);
-}
-
 static ts_status declare(ts_safetensors_writer *writer, const ts_run *run, const ts_checkpoint *checkpoint)
 {
-    const ts_params *params = run->model->params;
-    char *config, name[NAME_LENGTH];
+    char *config;
     TS_TRY(ts_config_print(run->config, NULL, &config));
     ts_safetensors_declare_metadata(writer, "format", FORMAT_NAME);
     ts_safetensors_declare_metadata(writer, "version", TSTAR_VERSION);
     ts_safetensors_declare_metadata(writer, "kind", ts_model_kind_words.word[run->config->model.kind]);
     ts_safetensors_declare_metadata(writer, "config", config);
-    declare_integer(writer, "step", checkpoint->step);
-    declare_integer(writer, "skipped", checkpoint->skipped);
-    declare_integer(writer, "seed", run->config->run.seed);
-    declare_real(writer, "T", checkpoint->T);
-    declare_real(writer, "t_min", checkpoint->t_min);
+    ts_state_declare_data(writer, run->dataset);
+    ts_state_declare_integer(writer, "step", checkpoint->step);
+    ts_state_declare_integer(writer, "skipped", checkpoint->skipped);
+    ts_state_declare_integer(writer, "seed", run->config->run.seed);
+    ts_state_declare_real(writer, "T", checkpoint->T);
+    ts_state_declare_real(writer, "t_min", checkpoint->t_min);
     free(config);
-    for (int part = 0; part < PARTS; part++)
-        for (int p = 0; p < ts_params_table_size(params); p++) {
-            const ts_param_info *info = ts_params_info(params, p);
-            if (!has_part(info, part))
-                continue;
-            snprintf(name, sizeof name, "%s%s", parts[part].prefix, info->name);
-            ts_safetensors_declare(writer, name, TS_ST_F32, info->rank, info->shape);
-        }
+    ts_state_declare(writer, run->model->params, true);
     if (checkpoint->profile)
         ts_safetensors_declare(writer, PROFILE_NAME, TS_ST_F64, 2, (int64_t[]){checkpoint->bins, 2});
     return NULL;
-}
-
-static ts_status append(ts_safetensors_writer *writer, const ts_run *run, const ts_checkpoint *checkpoint,
-                        float *scratch)
-{
-    const ts_params *params = run->model->params;
-    for (int part = 0; part < PARTS; part++)
-        for (int p = 0; p < ts_params_table_size(params); p++) {
-            const ts_param_info *info = ts_params_info(params, p);
-            if (!has_part(info, part))
-                continue;
-            TS_TRY(ts_params_get(params, p, parts[part].buffer, scratch));
-            TS_TRY(ts_safetensors_append(writer, scratch, (size_t)ts_param_elements(info) * sizeof(float)));
-        }
-    if (!checkpoint->profile)
-        return NULL;
-    return ts_safetensors_append(writer, checkpoint->profile,
-                                 2 * (size_t)checkpoint->bins * sizeof *checkpoint->profile);
 }
 
 ts_status ts_checkpoint_save(const ts_run *run, const ts_checkpoint *checkpoint)
 {
     TS_TRY(need_network(run));
     ts_safetensors_writer *writer = NULL;
-    float *scratch = NULL;
     ts_status status;
     char *path = ts_run_path(run, TS_CHECKPOINT_FILE);
     if (!path)
         return ts_error(TS_NO_MEMORY, "no memory for a path");
-    TS_GOTO(ts_params_scratch(run->model->params, &scratch), done);
     TS_GOTO(ts_safetensors_create(path, &writer), done);
     TS_GOTO(declare(writer, run, checkpoint), done);
-    TS_GOTO(append(writer, run, checkpoint, scratch), done);
+    TS_GOTO(ts_state_append(writer, run->model->params), done);
+    if (checkpoint->profile)
+        TS_GOTO(ts_safetensors_append(writer, checkpoint->profile,
+                                      2 * (size_t)checkpoint->bins * sizeof *checkpoint->profile),
+                done);
     status = ts_safetensors_commit(writer);
     writer = NULL;
 done:
     ts_safetensors_abandon(writer);
-    free(scratch);
     free(path);
     return status;
 }
@@ -133,12 +75,14 @@ bool ts_checkpoint_exists(const ts_run *run)
 
 static ts_status open_checkpoint(const ts_run *run, ts_safetensors **file)
 {
-    TS_TRY(need_network(run));
-    char *path = run->dir ? ts_run_path(run, TS_CHECKPOINT_FILE) : NULL;
+    *file = NULL;
+    if (!run->dir)
+        return ts_error(TS_NOT_FOUND,
+                        "a trained network is needed: give a run directory, not a configuration "
+                        "(tstar train makes one)");
+    char *path = ts_run_path(run, TS_CHECKPOINT_FILE);
     if (!path)
-        return run->dir ? ts_error(TS_NO_MEMORY, "no memory for a path")
-                        : ts_error(TS_NOT_FOUND, "a trained network is needed: give a run directory, not a "
-                                                 "configuration (tstar train makes one)");
+        return ts_error(TS_NO_MEMORY, "no memory for a path");
     ts_status status = access(path, F_OK)
                            ? ts_error(TS_NOT_FOUND, "%s: no checkpoint; tstar train makes one", path)
                            : ts_safetensors_open(path, file);
@@ -146,26 +90,12 @@ static ts_status open_checkpoint(const ts_run *run, ts_safetensors **file)
     return status;
 }
 
-static ts_status read_integer(const ts_safetensors *file, const char *key, int64_t *value)
+/* T or t_min. */
+static ts_status read_time(const ts_safetensors *file, const char *key, double *value)
 {
-    const char *text = ts_safetensors_metadata(file, key);
-    char *end = NULL;
-    errno = 0;
-    *value = text ? strtoll(text, &end, 10) : -1;
-    if (!text || end == text || *end || errno || *value < 0)
-        return ts_error(TS_FORMAT, "%s: not a checkpoint: its metadata lack a valid \"%s\"",
-                        ts_safetensors_path(file), key);
-    return NULL;
-}
-
-static ts_status read_real(const ts_safetensors *file, const char *key, double *value)
-{
-    const char *text = ts_safetensors_metadata(file, key);
-    char *end = NULL;
-    *value = text ? strtod(text, &end) : -1;
-    if (!text || end == text || *end || !(*value > 0 && *value <= 1))
-        return ts_error(TS_FORMAT, "%s: not a checkpoint: its metadata lack a valid \"%s\"",
-                        ts_safetensors_path(file), key);
+    *value = ts_state_real(file, key);
+    if (!(*value > 0 && *value <= 1))
+        return ts_error(TS_FORMAT, "%s: its metadata lack a valid \"%s\"", ts_safetensors_path(file), key);
     return NULL;
 }
 
@@ -195,33 +125,14 @@ static ts_status read_header(const ts_run *run, const ts_safetensors *file, ts_c
                         ts_safetensors_path(file), format ? format : "");
     int64_t seed;
     TS_TRY(ts_checkpoint_same_config(run, file, NULL));
-    TS_TRY(read_integer(file, "seed", &seed));
+    TS_TRY(ts_state_integer(file, "seed", &seed));
     if (seed != run->stored->run.seed)
         return ts_error(TS_FORMAT, "%s: its metadata say seed %" PRId64 " and, in the configuration, %d",
                         ts_safetensors_path(file), seed, run->stored->run.seed);
-    TS_TRY(read_integer(file, "step", &checkpoint->step));
-    TS_TRY(read_real(file, "T", &checkpoint->T));
-    TS_TRY(read_real(file, "t_min", &checkpoint->t_min));
-    return read_integer(file, "skipped", &checkpoint->skipped);
-}
-
-/* The tensors `from`.NAME into the buffer `to` of every parameter. */
-static ts_status read_part(ts_run *run, ts_safetensors *file, const char *from, ts_param_buffer to,
-                           float *scratch)
-{
-    ts_params *params = run->model->params;
-    char name[NAME_LENGTH];
-    for (int p = 0; p < ts_params_table_size(params); p++) {
-        const ts_param_info *info = ts_params_info(params, p);
-        if (!info->trained && to != TS_BUFFER_VALUE)
-            continue;
-        snprintf(name, sizeof name, "%s%s", info->trained ? from : "", info->name);
-        ts_status status = ts_safetensors_read(file, name, TS_ST_F32, info->rank, info->shape, scratch);
-        if (status)
-            return ts_context(status, "a checkpoint of another architecture");
-        TS_TRY(ts_params_set(params, p, to, scratch));
-    }
-    return NULL;
+    TS_TRY(ts_state_integer(file, "step", &checkpoint->step));
+    TS_TRY(read_time(file, "T", &checkpoint->T));
+    TS_TRY(read_time(file, "t_min", &checkpoint->t_min));
+    return ts_state_integer(file, "skipped", &checkpoint->skipped);
 }
 
 /* After everything asked for has been read: what is left belongs to a larger model. */
@@ -251,35 +162,16 @@ static ts_status read_profile(ts_safetensors *file, ts_checkpoint *checkpoint)
                                checkpoint->profile);
 }
 
-static bool same_shape(const ts_safetensors_info *stored, const ts_param_info *info)
-{
-    if (stored->type != TS_ST_F32 || stored->rank != info->rank)
-        return false;
-    for (int i = 0; i < info->rank; i++)
-        if (stored->shape[i] != info->shape[i])
-            return false;
-    return true;
-}
-
 static ts_status check_tensors(const ts_run *run, const ts_safetensors *file)
 {
-    const ts_params *params = run->model->params;
-    char name[NAME_LENGTH];
-    int known = ts_safetensors_find(file, PROFILE_NAME) >= 0;
-    for (int part = 0; part < PARTS; part++)
-        for (int p = 0; p < ts_params_table_size(params); p++) {
-            const ts_param_info *info = ts_params_info(params, p);
-            if (!has_part(info, part))
-                continue;
-            snprintf(name, sizeof name, "%s%s", parts[part].prefix, info->name);
-            const int index = ts_safetensors_find(file, name);
-            if (index < 0 || !same_shape(ts_safetensors_at(file, index), info))
-                return ts_error(TS_INVALID,
-                                "a checkpoint of another architecture: %s: tensor %s is missing or of "
-                                "another shape",
-                                ts_safetensors_path(file), name);
-            known++;
-        }
+    char missing[TS_STATE_NAME];
+    int known;
+    ts_state_look(file, run->model->params, missing, &known);
+    if (*missing)
+        return ts_error(TS_INVALID,
+                        "a checkpoint of another architecture: %s: tensor %s is missing or of another shape",
+                        ts_safetensors_path(file), missing);
+    known += ts_safetensors_find(file, PROFILE_NAME) >= 0;
     if (known != ts_safetensors_count(file))
         return ts_error(TS_INVALID,
                         "a checkpoint of another architecture: %s: %d tensors are not of this model",
@@ -287,14 +179,47 @@ static ts_status check_tensors(const ts_run *run, const ts_safetensors *file)
     return NULL;
 }
 
+static ts_status check_data(const ts_run *run, const ts_safetensors *file)
+{
+    char own[17];
+    const char *stored = ts_state_other_data(file, run->dataset);
+    if (!stored)
+        return NULL;
+    ts_state_data_text(run->dataset, own);
+    return ts_error(
+        TS_INVALID,
+        "%s: was trained on other data (checksum %s) than this run now has (%s): bring those back, "
+        "or make another run",
+        ts_safetensors_path(file), stored, own);
+}
+
+ts_status ts_checkpoint_check_data(const ts_run *run)
+{
+    ts_safetensors *file;
+    if (!ts_checkpoint_exists(run))
+        return NULL;
+    ts_status status = open_checkpoint(run, &file);
+    if (ts_status_code(status) == TS_FORMAT) { /* whoever needs what is damaged there will say so */
+        ts_status_free(status);
+        return NULL;
+    }
+    TS_TRY(status);
+    status = check_data(run, file);
+    ts_safetensors_close(file);
+    return status;
+}
+
 ts_status ts_checkpoint_check(const ts_run *run)
 {
     ts_checkpoint header;
     ts_safetensors *file;
+    ts_status status;
+    TS_TRY(need_network(run));
     TS_TRY(open_checkpoint(run, &file));
-    ts_status status = read_header(run, file, &header);
-    if (!status)
-        status = check_tensors(run, file);
+    TS_GOTO(read_header(run, file, &header), done);
+    TS_GOTO(check_data(run, file), done);
+    status = check_tensors(run, file);
+done:
     ts_safetensors_close(file);
     return status;
 }
@@ -303,20 +228,19 @@ ts_status ts_checkpoint_load(ts_run *run, ts_checkpoint *checkpoint)
 {
     *checkpoint = (ts_checkpoint){0};
     ts_safetensors *file;
-    float *scratch = NULL;
-    TS_TRY(open_checkpoint(run, &file));
     ts_status status;
+    TS_TRY(need_network(run));
+    TS_TRY(open_checkpoint(run, &file));
     TS_GOTO(read_header(run, file, checkpoint), done);
+    TS_GOTO(check_data(run, file), done);
     TS_GOTO(ts_params_enable_training(run->model->params), done);
-    TS_GOTO(ts_params_scratch(run->model->params, &scratch), done);
-    for (int part = 0; part < PARTS; part++)
-        TS_GOTO(read_part(run, file, parts[part].prefix, parts[part].buffer, scratch), done);
+    TS_GOTO(ts_context(ts_state_read(file, run->model->params), "a checkpoint of another architecture"),
+            done);
     TS_GOTO(read_profile(file, checkpoint), done);
     status = nothing_left(file);
 done:
     if (status)
         ts_checkpoint_release(checkpoint);
-    free(scratch);
     ts_safetensors_close(file);
     return status;
 }
@@ -325,17 +249,17 @@ ts_status ts_checkpoint_load_weights(ts_run *run, bool ema, ts_checkpoint *check
 {
     *checkpoint = (ts_checkpoint){0};
     ts_safetensors *file;
-    float *scratch = NULL;
-    TS_TRY(open_checkpoint(run, &file));
     ts_status status;
+    TS_TRY(need_network(run));
+    TS_TRY(open_checkpoint(run, &file));
     TS_GOTO(read_header(run, file, checkpoint), done);
-    TS_GOTO(ts_params_scratch(run->model->params, &scratch), done);
-    TS_GOTO(read_part(run, file, ema ? "ema." : "", TS_BUFFER_VALUE, scratch), done);
+    TS_GOTO(ts_context(ts_state_read_weights(file, run->model->params, ema),
+                       "a checkpoint of another architecture"),
+            done);
     status = read_profile(file, checkpoint);
 done:
     if (status)
         ts_checkpoint_release(checkpoint);
-    free(scratch);
     ts_safetensors_close(file);
     return status;
 }

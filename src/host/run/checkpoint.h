@@ -1,7 +1,7 @@
 /*
- * The checkpoint of a score network, one safetensors file: every parameter NAME of the model under the public
- * names, "ema.NAME", "adam.first.NAME", "adam.second.NAME", "loss_profile" [bins,2] (float64: by t, sums of
- * mean (net - z)^2 and counts); metadata format, version, kind, step, seed, T, t_min, skipped, config (YAML).
+ * The checkpoint of a score network, one safetensors file: the state of its parameters (state.h) and
+ * "loss_profile" [bins,2] (float64: by t, sums of mean (net - z)^2 and counts); metadata format, version,
+ * kind, step, seed, T, t_min, skipped, config (YAML), data (checksum).
  */
 #ifndef TS_RUN_CHECKPOINT_H
 #define TS_RUN_CHECKPOINT_H
@@ -21,20 +21,24 @@ ts_status ts_checkpoint_save(const ts_run *run, const ts_checkpoint *checkpoint)
 
 bool ts_checkpoint_exists(const ts_run *run);
 
-/* Whether the checkpoint there fits run->model, without reading its tensors.  Errors as for
- * ts_checkpoint_load. */
+/* Whether the checkpoint there fits run->model and is of the run's data, without reading its tensors.  Errors
+ * as for ts_checkpoint_load. */
 ts_status ts_checkpoint_check(const ts_run *run);
+
+/* That a checkpoint, if there is one, was trained on the data that the run has now; a checkpoint from before
+ * checksums were stored passes.  Else TS_INVALID. */
+ts_status ts_checkpoint_check_data(const ts_run *run);
 
 /* That the configuration in the metadata of a stored network or density is the run's, but for keys that may
  * change (config.h); `sections` as for ts_config_compare. */
 ts_status ts_checkpoint_same_config(const ts_run *run, const ts_safetensors *file, const char *sections);
 
 /* Everything back into run->model->params (training enabled).  Errors: TS_FORMAT for a file cut short,
- * TS_INVALID for one of another configuration or with other tensors; both name the file and the first key or
- * tensor that differs. */
+ * TS_INVALID for one of another configuration, of other data or with other tensors; both name the file and
+ * the first key or tensor that differs. */
 ts_status ts_checkpoint_load(ts_run *run, ts_checkpoint *checkpoint);
 
-/* Only weights, as the parameters' values: the averaged ones with `ema`. */
+/* Only weights, as the parameters' values: the averaged ones with `ema`.  Whatever the data are now. */
 ts_status ts_checkpoint_load_weights(ts_run *run, bool ema, ts_checkpoint *checkpoint);
 
 void ts_checkpoint_release(ts_checkpoint *checkpoint);

@@ -1,31 +1,53 @@
-#include "base/clock.h"
-#include "base/decimal.h"
 #include "run/fit.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "base/safetensors.h"
+#include "base/clock.h"
+#include "base/decimal.h"
 #include "diffusion/training.h"
-#include "run/checkpoint.h"
 #include "run/algorithms.h"
+#include "run/checkpoint.h"
 #include "run/log.h"
 #include "run/memory.h"
+#include "run/state.h"
 
-#define FORMAT_NAME  "tstar-glow"
-#define FIT_SECTIONS "run data sde" /* besides glow, what a fit depends on */
+#define FORMAT_NAME    "tstar-glow"
+#define PARTIAL_FORMAT "tstar-glow-partial"
+#define FIT_SECTIONS   "run data sde" /* besides glow, what a fit depends on */
+#define NUMBERS_NAME   "guard.numbers"
 
-/* ---- names and contents of the file ---- */
+/* Of the steps of a fit, this share must stand: one that does not find its footing before is none. */
+static const double least_stood = 0.1;
+
+/* A fit at T, and its files: finished, on the way, and its log. */
+typedef struct fitting {
+    ts_run *run;
+    double T;
+    char T_text[32];
+    char *path, *partial, *log_path;
+    ts_progress *progress;
+    ts_params *params;
+    ts_glow *glow;
+    ts_training *training;
+    ts_log *log;
+    int64_t step;              /* done so far */
+    int64_t line_step;         /* of the last log line, or where this call began */
+    double before;             /* seconds of earlier calls */
+    double began, line_began;  /* of this call */
+    ts_training_report report; /* the last one */
+} fitting;
+
+/* ---- names ---- */
 
 static char *file_path(const ts_run *run, double T, const char *ending)
 {
-    char T_text[32], name[64];
+    char T_text[32], name[80];
     ts_T_text(T, T_text);
     snprintf(name, sizeof name, "glow_T%s.%s", T_text, ending);
-    return run->dir ? ts_run_path(run, name) : NULL;
+    return ts_run_path(run, name);
 }
 
 /* ---- the flow of a run ---- */
@@ -60,119 +82,240 @@ static ts_status create_flow(const ts_run *run, ts_params **params, ts_glow **gl
 
 /* ---- saving ---- */
 
-/* The outcome of a fit in its file's metadata, and back. */
-static void declare_result(ts_safetensors_writer *writer, const ts_fit_result *result)
+static ts_status declare(ts_safetensors_writer *writer, const fitting *f, const char *format, double seconds)
 {
-    const double numbers[] = {(double)result->steps, (double)result->skipped, (double)result->rollbacks,
-                              result->loss, result->seconds};
-    static const char *const keys[] = {"steps", "skipped", "rollbacks", "loss", "seconds"};
-    for (int i = 0; i < 5; i++) {
-        char text[32];
-        snprintf(text, sizeof text, "%.17g", numbers[i]);
-        ts_safetensors_declare_metadata(writer, keys[i], text);
-    }
-}
-
-static double stored_number(const ts_safetensors *file, const char *key)
-{
-    const char *text = ts_safetensors_metadata(file, key);
-    return text ? strtod(text, NULL) : NAN;
-}
-
-static ts_fit_result stored_result(const ts_safetensors *file)
-{
-    return (ts_fit_result){.steps = llrint(fmax(0, stored_number(file, "steps"))),
-                           .skipped = llrint(fmax(0, stored_number(file, "skipped"))),
-                           .rollbacks = llrint(fmax(0, stored_number(file, "rollbacks"))),
-                           .loss = stored_number(file, "loss"),
-                           .seconds = fmax(0, stored_number(file, "seconds")),
-                           .reused = true};
-}
-
-static ts_status write_flow(ts_safetensors_writer *writer, const ts_run *run, const ts_params *params,
-                            double T, const ts_fit_result *result, float *scratch)
-{
-    char text[32], *config;
-    TS_TRY(ts_config_print(run->config, FIT_SECTIONS " glow", &config));
-    ts_T_text(T, text);
-    ts_safetensors_declare_metadata(writer, "format", FORMAT_NAME);
+    char *config;
+    TS_TRY(ts_config_print(f->run->config, FIT_SECTIONS " glow", &config));
+    ts_safetensors_declare_metadata(writer, "format", format);
     ts_safetensors_declare_metadata(writer, "version", TSTAR_VERSION);
-    ts_safetensors_declare_metadata(writer, "T", text);
-    declare_result(writer, result);
+    ts_safetensors_declare_metadata(writer, "T", f->T_text);
     ts_safetensors_declare_metadata(writer, "config", config);
+    ts_state_declare_data(writer, f->run->dataset);
+    ts_state_declare_integer(writer, "steps", f->step);
+    ts_state_declare_real(writer, "seconds", seconds);
     free(config);
-    const int count = ts_params_table_size(params);
-    for (int p = 0; p < count; p++) {
-        const ts_param_info *info = ts_params_info(params, p);
-        ts_safetensors_declare(writer, info->name, TS_ST_F32, info->rank, info->shape);
-    }
-    for (int p = 0; p < count; p++) {
-        const ts_param_info *info = ts_params_info(params, p);
-        TS_TRY(ts_params_get(params, p, info->trained ? TS_BUFFER_EMA : TS_BUFFER_VALUE, scratch));
-        TS_TRY(ts_safetensors_append(writer, scratch, (size_t)ts_param_elements(info) * sizeof(float)));
-    }
     return NULL;
 }
 
-static ts_status save_flow(const ts_run *run, const ts_params *params, double T, const ts_fit_result *result,
-                           const char *path)
+static ts_status save_flow(const fitting *f, const ts_fit_result *result)
 {
-    ts_safetensors_writer *writer = NULL;
-    float *scratch = NULL;
+    ts_safetensors_writer *writer;
     ts_status status;
-    TS_GOTO(ts_params_scratch(params, &scratch), done);
-    TS_GOTO(ts_safetensors_create(path, &writer), done);
-    TS_GOTO(write_flow(writer, run, params, T, result, scratch), done);
+    TS_TRY(ts_safetensors_create(f->path, &writer));
+    TS_GOTO(declare(writer, f, FORMAT_NAME, result->seconds), done);
+    ts_state_declare_integer(writer, "skipped", result->skipped);
+    ts_state_declare_integer(writer, "rollbacks", result->rollbacks);
+    ts_state_declare_real(writer, "loss", result->loss);
+    ts_state_declare(writer, f->params, false);
+    TS_GOTO(ts_state_append_average(writer, f->params), done);
     status = ts_safetensors_commit(writer);
     writer = NULL;
 done:
     ts_safetensors_abandon(writer);
-    free(scratch);
     return status;
+}
+
+static void guard_name(const char *name, char text[TS_STATE_NAME])
+{
+    snprintf(text, TS_STATE_NAME, "guard.%s", name);
+}
+
+static ts_status write_partial(ts_safetensors_writer *writer, const fitting *f,
+                               const ts_training_memory *memory)
+{
+    char name[TS_STATE_NAME];
+    ts_device *device = f->run->device;
+    TS_TRY(declare(writer, f, PARTIAL_FORMAT, f->before + ts_seconds() - f->began));
+    ts_state_declare(writer, f->params, true);
+    ts_safetensors_declare(writer, NUMBERS_NAME, TS_ST_F64, 1, (int64_t[]){TS_TRAINING_NUMBERS});
+    for (int i = 0; i < TS_TRAINING_BUFFERS; i++) {
+        guard_name(memory->buffers[i].name, name);
+        ts_safetensors_declare(writer, name, TS_ST_F32, 1, &memory->buffers[i].count);
+    }
+    TS_TRY(ts_state_append(writer, f->params));
+    TS_TRY(ts_safetensors_append(writer, memory->numbers, sizeof memory->numbers));
+    for (int i = 0; i < TS_TRAINING_BUFFERS; i++) {
+        const size_t bytes = (size_t)memory->buffers[i].count * sizeof(float);
+        float *host = malloc(bytes);
+        if (!host)
+            return ts_error(TS_NO_MEMORY, "no memory for %zu bytes of a fit's state", bytes);
+        ts_status status = device->k->download(device, host, memory->buffers[i].values, bytes);
+        if (!status)
+            status = ts_safetensors_append(writer, host, bytes);
+        free(host);
+        TS_TRY(status);
+    }
+    return NULL;
+}
+
+static ts_status save_partial(const fitting *f)
+{
+    ts_training_memory memory;
+    ts_safetensors_writer *writer;
+    TS_TRY(ts_algorithms_save(f->run));
+    TS_TRY(ts_training_remember(f->training, &memory));
+    TS_TRY(ts_safetensors_create(f->partial, &writer));
+    ts_status status = write_partial(writer, f, &memory);
+    if (!status)
+        return ts_safetensors_commit(writer);
+    ts_safetensors_abandon(writer);
+    return status;
+}
+
+/* ---- what is there already ---- */
+
+/* In what the file differs from a fit at T of the run's configuration and data. */
+static ts_status compare(const fitting *f, const ts_safetensors *file, ts_config_difference *difference)
+{
+    const char *T = ts_safetensors_metadata(file, "T"), *text = ts_safetensors_metadata(file, "config"),
+               *data = ts_state_other_data(file, f->run->dataset);
+    ts_config *config;
+    *difference = (ts_config_difference){0};
+    if (!T || !text)
+        return ts_error(TS_FORMAT, "%s: its metadata lack \"%s\"", ts_safetensors_path(file),
+                        T ? "config" : "T");
+    TS_TRY(ts_config_parse(text, ts_safetensors_path(file), &config));
+    ts_status status =
+        ts_config_compare(config, f->run->config, TS_USE_RESULT, FIT_SECTIONS " glow", difference);
+    ts_config_free(config);
+    if (!difference->key && strcmp(T, f->T_text)) {
+        difference->key = "T";
+        snprintf(difference->a, sizeof difference->a, "%s", T);
+        snprintf(difference->b, sizeof difference->b, "%s", f->T_text);
+    } else if (!difference->key && data) {
+        difference->key = "the data's checksum";
+        snprintf(difference->a, sizeof difference->a, "%s", data);
+        ts_state_data_text(f->run->dataset, difference->b);
+    }
+    return status;
+}
+
+/* The numbers of a finished fit. */
+static ts_fit_result stored_result(const ts_safetensors *file)
+{
+    return (ts_fit_result){.steps = llrint(fmax(0, ts_state_real(file, "steps"))),
+                           .skipped = llrint(fmax(0, ts_state_real(file, "skipped"))),
+                           .rollbacks = llrint(fmax(0, ts_state_real(file, "rollbacks"))),
+                           .loss = ts_state_real(file, "loss"),
+                           .seconds = fmax(0, ts_state_real(file, "seconds")),
+                           .reused = true};
+}
+
+static ts_status look_at(const fitting *f, const ts_safetensors *file, bool replace, ts_fit_result *result)
+{
+    ts_config_difference d;
+    TS_TRY(compare(f, file, &d));
+    if (!d.key)
+        *result = stored_result(file);
+    else if (!replace)
+        return ts_error(
+            TS_INVALID,
+            "%s: is a finished fit with %s = %s, not %s, and would be replaced; tstar fit %s --T %s "
+            "--force does that",
+            f->path, d.key, d.a, d.b, f->run->dir, f->T_text);
+    return NULL;
+}
+
+/* The result of a finished fit that is what is asked for; result->reused tells.  One of other settings is
+ * refused but with `replace`; what is no fit at all is none. */
+static ts_status find_finished(const fitting *f, bool replace, ts_fit_result *result)
+{
+    ts_safetensors *file;
+    ts_status status = ts_safetensors_open(f->path, &file);
+    if (!status) {
+        status = look_at(f, file, replace, result);
+        ts_safetensors_close(file);
+    }
+    const ts_code code = ts_status_code(status);
+    if (code == TS_NOT_FOUND || code == TS_FORMAT || (replace && code == TS_INVALID)) {
+        ts_status_free(status);
+        return NULL;
+    }
+    return status;
+}
+
+/* Whether a tensor [count] of that type is there. */
+static bool holds(const ts_safetensors *file, const char *name, ts_safetensors_type type, int64_t count)
+{
+    const int index = ts_safetensors_find(file, name);
+    const ts_safetensors_info *info = index < 0 ? NULL : ts_safetensors_at(file, index);
+    return info && info->type == type && info->rank == 1 && info->count == count;
+}
+
+/* Whether the file is the state of this fit, whole. */
+static ts_status is_state(const fitting *f, const ts_safetensors *file, const ts_training_memory *memory,
+                          bool *is)
+{
+    char name[TS_STATE_NAME];
+    int64_t step;
+    int found;
+    ts_config_difference d;
+    const char *format = ts_safetensors_metadata(file, "format");
+    *is = false;
+    if (!format || strcmp(format, PARTIAL_FORMAT))
+        return NULL;
+    TS_TRY(compare(f, file, &d));
+    TS_TRY(ts_state_integer(file, "steps", &step));
+    ts_state_look(file, f->params, name, &found);
+    if (d.key || *name || step < 1 || step >= f->run->config->glow.steps)
+        return NULL;
+    *is = holds(file, NUMBERS_NAME, TS_ST_F64, TS_TRAINING_NUMBERS);
+    for (int i = 0; i < TS_TRAINING_BUFFERS; i++) {
+        guard_name(memory->buffers[i].name, name);
+        *is = *is && holds(file, name, TS_ST_F32, memory->buffers[i].count);
+    }
+    return NULL;
+}
+
+static ts_status read_state(fitting *f, ts_safetensors *file, ts_training_memory *memory)
+{
+    char name[TS_STATE_NAME];
+    ts_device *device = f->run->device;
+    TS_TRY(ts_state_integer(file, "steps", &f->step));
+    TS_TRY(ts_state_read(file, f->params));
+    TS_TRY(ts_training_set_step(f->training, f->step));
+    for (int i = 0; i < TS_TRAINING_BUFFERS; i++) {
+        const int64_t count = memory->buffers[i].count;
+        float *host = malloc((size_t)count * sizeof *host);
+        if (!host)
+            return ts_error(TS_NO_MEMORY, "no memory for %lld numbers of a fit's state", (long long)count);
+        guard_name(memory->buffers[i].name, name);
+        ts_status status = ts_safetensors_read(file, name, TS_ST_F32, 1, &count, host);
+        if (!status)
+            status = device->k->upload(device, memory->buffers[i].values, host, (size_t)count * sizeof *host);
+        free(host);
+        TS_TRY(status);
+    }
+    TS_TRY(ts_safetensors_read(file, NUMBERS_NAME, TS_ST_F64, 1, (int64_t[]){TS_TRAINING_NUMBERS},
+                               memory->numbers));
+    TS_TRY(ts_training_recall(f->training, memory->numbers));
+    f->before = fmax(0, ts_state_real(file, "seconds"));
+    return NULL;
+}
+
+/* Goes on from the state of an earlier call; what is no state of this fit is removed. */
+static ts_status resume(fitting *f)
+{
+    ts_safetensors *file;
+    ts_training_memory memory;
+    bool is = false;
+    TS_TRY(ts_training_remember(f->training, &memory));
+    ts_status status = ts_safetensors_open(f->partial, &file);
+    if (!status) {
+        status = is_state(f, file, &memory, &is);
+        if (is)
+            status = read_state(f, file, &memory);
+        ts_safetensors_close(file);
+    }
+    const ts_code code = ts_status_code(status);
+    if (is || (status && code != TS_NOT_FOUND && code != TS_FORMAT && code != TS_INVALID))
+        return status;
+    ts_status_free(status);
+    unlink(f->partial);
+    return NULL;
 }
 
 /* ---- fitting ---- */
-
-/* Whether the file is a fit at T of the run's configuration and data. */
-static ts_status is_same(const ts_run *run, double T, const ts_safetensors *file, bool *same)
-{
-    const char *stored_T = ts_safetensors_metadata(file, "T"),
-               *text = ts_safetensors_metadata(file, "config");
-    ts_config *config;
-    ts_config_difference difference;
-    char T_text[32];
-    ts_T_text(T, T_text);
-    *same = false;
-    if (!stored_T || strcmp(stored_T, T_text) || !text)
-        return NULL;
-    TS_TRY(ts_config_parse(text, ts_safetensors_path(file), &config));
-    ts_status status =
-        ts_config_compare(config, run->config, TS_USE_RESULT, FIT_SECTIONS " glow", &difference);
-    ts_config_free(config);
-    *same = !status && !difference.key;
-    return status;
-}
-
-/* Whether `path` holds a finished fit of this configuration, and its outcome.  A file that cannot be read is
- * none. */
-static ts_status is_fitted(const ts_run *run, double T, const char *path, bool *fitted, ts_fit_result *result)
-{
-    ts_safetensors *file;
-    *fitted = false;
-    if (access(path, F_OK))
-        return NULL;
-    ts_status status = ts_safetensors_open(path, &file);
-    if (!status) {
-        status = is_same(run, T, file, fitted);
-        if (*fitted)
-            *result = stored_result(file);
-        ts_safetensors_close(file);
-    }
-    if (ts_status_code(status) == TS_NO_MEMORY)
-        return status;
-    ts_status_free(status);
-    return NULL;
-}
 
 static ts_glow_training_config training_config(const ts_config *config, double T)
 {
@@ -189,82 +332,99 @@ static ts_glow_training_config training_config(const ts_config *config, double T
                                                    .warmup = config->glow.warmup}};
 }
 
-static ts_status read_line(ts_training *training, ts_log *log, const ts_run *run, int64_t steps, double began,
-                           double *line_began, ts_training_report *report)
+static ts_status read_line(fitting *f)
 {
-    TS_TRY(ts_training_read(training, report));
-    if (!report->finite || !isfinite(report->loss))
-        return ts_error(TS_NOT_FINITE, "the loss is not finite up to step %lld", (long long)report->step);
-    const double now = ts_seconds(), images = (double)steps * run->config->glow.batch;
-    TS_TRY(ts_log_write(log, report, images / fmax(now - *line_began, 1e-9), now - began));
-    *line_began = now;
+    TS_TRY(ts_training_read(f->training, &f->report));
+    if (!f->report.finite || !isfinite(f->report.loss))
+        return ts_error(TS_NOT_FINITE, "the loss is not finite up to step %lld", (long long)f->report.step);
+    const double now = ts_seconds();
+    const double images = (double)(f->step - f->line_step) * f->run->config->glow.batch;
+    TS_TRY(ts_log_write(f->log, &f->report, images / fmax(now - f->line_began, 1e-9), now - f->began));
+    f->line_began = now;
+    f->line_step = f->step;
     return NULL;
 }
 
-static ts_status run_steps(const ts_run *run, double T, ts_training *training, ts_log *log,
-                           ts_progress *progress, ts_fit_result *result)
+static ts_status run_steps(fitting *f)
 {
-    const int64_t steps = run->config->glow.steps, every = run->config->train.log_every;
-    const double began = ts_seconds();
-    double line_began = began;
-    ts_training_report report = {0};
-    char phase[48], note[64] = "", T_text[32];
-    ts_T_text(T, T_text);
-    snprintf(phase, sizeof phase, "fit T=%s", T_text);
-    int64_t read = 0;
-    ts_algorithms_announce(run->device, progress);
-    for (int64_t step = 1; step <= steps; step++) {
-        TS_TRY(ts_training_step(training));
-        if (step % every == 0 || step == steps) {
-            TS_TRY(read_line(training, log, run, step - read, began, &line_began, &report));
-            read = step;
-            snprintf(note, sizeof note, "%.5f nats/dim", report.loss);
+    const ts_config *config = f->run->config;
+    const int64_t steps = config->glow.steps;
+    char phase[48], note[64] = "";
+    snprintf(phase, sizeof phase, "fit T=%s", f->T_text);
+    ts_algorithms_announce(f->run->device, f->progress);
+    while (f->step < steps) {
+        TS_TRY(ts_training_step(f->training));
+        f->step++;
+        const bool last = f->step == steps, stop = !last && ts_progress_stopped(f->progress);
+        if (f->step % config->train.log_every == 0 || last) {
+            TS_TRY(read_line(f));
+            snprintf(note, sizeof note, "%.5f nats/dim", f->report.loss);
         }
-        ts_progress_report(progress, phase, (double)step, (double)steps, "steps", note);
-        if (ts_progress_stopped(progress) && step < steps)
-            return ts_error(TS_INTERRUPTED, "fit at T = %s interrupted at step %lld of %lld", T_text,
-                            (long long)step, (long long)steps);
+        if (!last && (f->step % config->train.checkpoint_every == 0 || stop))
+            TS_TRY(save_partial(f));
+        ts_progress_report(f->progress, phase, (double)f->step, (double)steps, "steps", note);
+        if (stop)
+            return ts_error(TS_INTERRUPTED, "interrupted at step %lld of %lld", (long long)f->step,
+                            (long long)steps);
     }
-    *result = (ts_fit_result){.steps = steps,
-                              .skipped = report.skipped,
-                              .rollbacks = report.rollbacks,
-                              .loss = report.loss,
-                              .seconds = ts_seconds() - began};
+    if ((double)f->report.stood < least_stood * (double)steps)
+        return ts_error(TS_NOT_FINITE,
+                        "the Glow diverges: %lld of its %lld steps had to be taken back; lower glow.lr",
+                        (long long)(steps - f->report.stood), (long long)steps);
     return NULL;
 }
 
-static ts_status fit(ts_run *run, double T, const char *path, ts_progress *progress, ts_fit_result *result)
+static ts_status begin(fitting *f, const ts_glow_training_config *config)
 {
-    ts_params *params = NULL;
-    ts_glow *glow = NULL;
-    ts_training *training = NULL;
-    ts_log *log = NULL;
-    const ts_glow_training_config config = training_config(run->config, T);
+    ts_run *run = f->run;
+    TS_TRY(create_flow(run, &f->params, &f->glow));
+    TS_TRY(ts_training_glow(run->device, config, &run->dataset->train, f->params, f->glow, &f->training));
+    TS_TRY(resume(f));
+    f->line_step = f->step;
+    TS_TRY(ts_log_open(f->log_path, f->step, &f->log));
+    f->began = f->line_began = ts_seconds();
+    return NULL;
+}
+
+static ts_status fit(fitting *f, ts_fit_result *result)
+{
+    const ts_data *data = &f->run->dataset->train;
+    const ts_glow_training_config config = training_config(f->run->config, f->T);
     ts_status status;
-    char *log_path = file_path(run, T, "jsonl");
-    if (!log_path)
-        return ts_error(TS_NO_MEMORY, "no memory for a path");
-    TS_GOTO(create_flow(run, &params, &glow), done);
-    TS_GOTO(ts_training_glow(run->device, &config, &run->dataset->train, params, glow, &training), done);
-    TS_GOTO(ts_log_open(log_path, 0, &log), done);
-    TS_GOTO(run_steps(run, T, training, log, progress, result), done);
-    status = save_flow(run, params, T, result, path);
+    TS_GOTO(begin(f, &config), done);
+    TS_GOTO(run_steps(f), done);
+    *result = (ts_fit_result){.steps = f->step,
+                              .skipped = f->report.skipped,
+                              .rollbacks = f->report.rollbacks,
+                              .loss = f->report.loss,
+                              .seconds = f->before + ts_seconds() - f->began};
+    status = save_flow(f, result);
 done:
-    ts_log_close(log);
-    ts_training_destroy(training);
-    if (glow)
-        status = ts_memory_advise_flow(status, run->device, params, glow, run->dataset->train.h,
-                                       run->dataset->train.w, run->dataset->train.c, config.batch);
-    ts_glow_destroy(glow);
-    ts_params_destroy(params);
-    free(log_path);
+    ts_log_close(f->log);
+    ts_training_destroy(f->training);
+    if (f->glow)
+        status = ts_memory_advise_flow(status, f->run->device, f->params, f->glow, data->h, data->w, data->c,
+                                       config.batch);
+    ts_glow_destroy(f->glow);
+    ts_params_destroy(f->params);
     return status;
 }
 
-ts_status ts_fit_glow(ts_run *run, double T, ts_progress *progress, ts_fit_result *result)
+static ts_status find_or_fit(fitting *f, bool replace, ts_fit_result *result)
+{
+    TS_TRY(ts_checkpoint_check_data(f->run));
+    TS_TRY(find_finished(f, replace, result));
+    ts_status status = result->reused ? NULL : fit(f, result);
+    /* a state is of no use any more behind a finished fit, and of none where it would only diverge again */
+    if (!status || ts_status_code(status) == TS_NOT_FINITE)
+        unlink(f->partial);
+    return ts_context(status, "Glow at T = %s", f->T_text);
+}
+
+ts_status ts_fit_glow(ts_run *run, double T, const ts_fit_options *options, ts_fit_result *result)
 {
     ts_fit_result unused;
-    bool fitted;
+    ts_status status = NULL;
     if (!result)
         result = &unused;
     *result = (ts_fit_result){0};
@@ -273,13 +433,18 @@ ts_status ts_fit_glow(ts_run *run, double T, ts_progress *progress, ts_fit_resul
                         run->config->train.eps, run->config->train.eps, T);
     if (!run->dir)
         return ts_error(TS_INVALID, "a fit needs a run directory to be stored in");
-    char *path = file_path(run, T, "safetensors");
-    if (!path)
-        return ts_error(TS_NO_MEMORY, "no memory for a path");
-    ts_status status = is_fitted(run, T, path, &fitted, result);
-    if (!status && !fitted)
-        status = ts_context(fit(run, T, path, progress, result), "Glow at T = %g", T);
-    free(path);
+    fitting f = {.run = run,
+                 .T = T,
+                 .path = file_path(run, T, "safetensors"),
+                 .partial = file_path(run, T, "partial.safetensors"),
+                 .log_path = file_path(run, T, "jsonl"),
+                 .progress = options ? options->progress : NULL};
+    ts_T_text(T, f.T_text);
+    status = f.path && f.partial && f.log_path ? find_or_fit(&f, options && options->replace, result)
+                                               : ts_error(TS_NO_MEMORY, "no memory for a path");
+    free(f.path);
+    free(f.partial);
+    free(f.log_path);
     return status;
 }
 
@@ -295,19 +460,7 @@ static ts_status read_flow(const ts_run *run, double T, ts_safetensors *file, ts
         return ts_error(TS_FORMAT, "%s: not a Glow fitted at T = %s; fit again: tstar fit %s --T %s",
                         ts_safetensors_path(file), T_text, run->dir, T_text);
     TS_TRY(ts_checkpoint_same_config(run, file, FIT_SECTIONS));
-    float *scratch;
-    TS_TRY(ts_params_scratch(params, &scratch));
-    ts_status status = NULL;
-    for (int p = 0; !status && p < ts_params_table_size(params); p++) {
-        const ts_param_info *info = ts_params_info(params, p);
-        status =
-            ts_context(ts_safetensors_read(file, info->name, TS_ST_F32, info->rank, info->shape, scratch),
-                       "a Glow of another shape");
-        if (!status)
-            status = ts_params_set(params, p, TS_BUFFER_VALUE, scratch);
-    }
-    free(scratch);
-    return status;
+    return ts_context(ts_state_read_weights(file, params, false), "a Glow of another shape");
 }
 
 static ts_status load(ts_run *run, double T, int n, const char *path, ts_fit *fit_)

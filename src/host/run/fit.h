@@ -15,14 +15,30 @@ typedef struct ts_fit_result {
     bool reused; /* DIR held a finished fit of the same configuration: the numbers are that one's */
 } ts_fit_result;
 
-/* Whether the run's data and section glow suit each other; worth knowing before a long training.  TS_INVALID.
- */
+typedef struct ts_fit_options {
+    ts_progress *progress;
+    bool replace; /* a finished fit of other settings or data; else it is TS_INVALID to ask for this one */
+} ts_fit_options;
+
+/* Whether the run's data and section glow suit each other; worth knowing before a long training.
+ * TS_INVALID. */
 ts_status ts_fit_check(const ts_run *run);
 
-/* Fits at T and writes DIR/glow_T<T>.safetensors: averaged weights under the public names, metadata T, the
- * result's numbers, and the configuration it depends on (data, sde, glow, seed).  Nothing is done where that
- * file is there and its configuration is the run's.  result may be NULL. */
-ts_status ts_fit_glow(ts_run *run, double T, ts_progress *progress, ts_fit_result *result);
+/*
+ * Fits at T and writes DIR/glow_T<T>.safetensors: averaged weights under the public names, metadata T, the
+ * result's numbers, the configuration it depends on (data, sde, glow, seed) and the data's checksum.  Nothing
+ * is done where that file is there and is of the run's configuration and data.
+ *
+ * On the way there, every train.checkpoint_every steps and when progress asks to stop (TS_INTERRUPTED then),
+ * the state of the fit is kept in DIR/glow_T<T>.partial.safetensors: that of the parameters (state.h), and
+ * what the training remembers as "guard.NAME".  The next fit of the same configuration and data goes on from there
+ * and ends bitwise like one that was never interrupted; a state of another one is removed.  The log,
+ * DIR/glow_T<T>.jsonl, goes on likewise.
+ *
+ * A fit that diverges, or of whose steps hardly any stood, is TS_NOT_FINITE, and neither file is kept.
+ * options and result may be NULL.
+ */
+ts_status ts_fit_glow(ts_run *run, double T, const ts_fit_options *options, ts_fit_result *result);
 
 /* A fitted Glow and its density for batches of n.  Errors: TS_NOT_FOUND says how to fit. */
 typedef struct ts_fit {

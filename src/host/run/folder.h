@@ -7,7 +7,8 @@
  *   DIR/log.jsonl                one JSON object a log line of training
  *   DIR/checkpoint.safetensors   weights, averaged weights, optimiser state (checkpoint.h)
  *   DIR/choices.txt              what the device chose by timing, where it does (algorithms.h)
- *   DIR/glow_T0.4.safetensors    the density fitted at T = 0.4 (fit.h)
+ *   DIR/glow_T0.4.safetensors    the density fitted at T = 0.4 (fit.h); .partial.safetensors: on the way
+ *   DIR/glow_T0.4.jsonl          one JSON object a log line of its fit
  */
 #ifndef TS_RUN_FOLDER_H
 #define TS_RUN_FOLDER_H
@@ -26,6 +27,8 @@ typedef struct ts_run {
     ts_model *model;
     int lock; /* file descriptor; -1: none */
     bool owns_device, owns_dataset;
+    int threads_at_hand; /* where the device was given fewer than these, as many as a pass of pass_flops is */
+    double pass_flops;   /* worth (threads.h); 0: it was not */
     void (*on_recording_error)(const char *why);
     bool open; /* nothing was refused: what the device chooses is kept when the run is closed */
 } ts_run;

@@ -29,8 +29,8 @@ static double seconds_of(const char *line, double otherwise)
     return at && sscanf(at, "\"seconds\": %lf", &seconds) == 1 && isfinite(seconds) ? seconds : otherwise;
 }
 
-/* Its first lines up to the first of a step behind keep_step, or that is none: their bytes, and the last one's
- * seconds. */
+/* Its first lines up to the first of a step behind keep_step, or that is none: their bytes, and the last
+ * one's seconds. */
 static void read_kept(FILE *file, int64_t keep_step, off_t *kept, double *seconds)
 {
     char line[1024]; /* lines of a log are far shorter */

@@ -9,7 +9,7 @@
 
 typedef struct ts_log ts_log;
 
-/* Opens `path` for more lines, keeping of an older log of any length the lines up to `keep_step` (0: none). */
+/* Opens `path` for more lines; of an older log of any length the lines up to `keep_step` stay (0: none). */
 ts_status ts_log_open(const char *path, int64_t keep_step, ts_log **log);
 /* `seconds` since the log was opened; the line says those of the lines kept, and these. */
 ts_status ts_log_write(ts_log *log, const ts_training_report *report, double images_per_second,

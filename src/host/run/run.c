@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "run/checkpoint.h"
 #include "run/algorithms.h"
+#include "run/threads.h"
 
 static ts_status path_in(const char *dir, const char *name, char path[PATH_MAX])
 {
@@ -83,9 +84,7 @@ static ts_status claim_directory(ts_run *run, bool resume)
     char path[PATH_MAX];
     TS_TRY(path_in(run->dir, TS_CHECKPOINT_FILE, path));
     if (!resume && !access(path, F_OK))
-        return ts_error(TS_INVALID,
-                        "%s: holds a run already; continue it with --resume, or use another directory",
-                        run->dir);
+        return ts_error(TS_INVALID, "%s: holds a run already; resume it, or use another directory", run->dir);
     return NULL;
 }
 
@@ -138,9 +137,9 @@ static ts_status open_parts(ts_run *run, const ts_run_options *options)
         TS_TRY(ts_dataset_open(run->config, run->device, &run->dataset));
         run->owns_dataset = true;
     }
-    if (options->without_model)
-        return NULL;
-    return ts_model_create(run->config, run->dataset, run->device, &run->model);
+    if (!options->without_model)
+        TS_TRY(ts_model_create(run->config, run->dataset, run->device, &run->model));
+    return run->owns_device ? ts_threads_choose(run, options) : NULL;
 }
 
 static ts_status new_run(const char *dir, ts_config *config, ts_run **run)
@@ -186,6 +185,8 @@ ts_status ts_run_create(const char *dir, ts_config *config, bool resume, const t
         ts_run_close(r);
     else
         *run = r;
+    if (!status && r->owns_device && options->opened)
+        options->opened(options->context, r);
     return status;
 }
 
@@ -234,6 +235,8 @@ ts_status ts_run_open(const char *dir, const char *const *overrides, int count, 
         ts_run_close(r);
     else
         *run = r;
+    if (!status && r->owns_device && options->opened)
+        options->opened(options->context, r);
     return status;
 }
 

@@ -6,9 +6,17 @@
 
 #include "run/folder.h"
 
+/* What a run is opened for. */
+typedef enum ts_work { TS_WORK_ANY, TS_WORK_TRAIN, TS_WORK_FIT, TS_WORK_SAMPLE, TS_WORK_BOUND } ts_work;
+
 typedef struct ts_run_options {
     const char *device; /* "cpu", "cuda", "cuda:1", "auto"; NULL: "auto" */
     ts_device_options device_options;
+    ts_work work; /* where device_options.threads is 0: the CPU takes as many threads as this is worth
+                     (threads.h); TS_WORK_ANY: all */
+    /* Told of a run with a device of its own once it is open; NULL: nobody. */
+    void (*opened)(void *context, const ts_run *run);
+    void *context;       /* handed to opened */
     const char *command; /* recorded in command.txt, the device behind it; NULL: nothing */
     void (*on_fallback)(
         const char *why); /* told why "auto" did not take the GPU that seems there; NULL: nobody */

@@ -23,7 +23,7 @@ typedef struct ts_start_row {
      * before a long training. */
     ts_status (*check)(const ts_run *run);
     /* Fits at T and stores the result with the run; NULL: there is nothing to fit. */
-    ts_status (*fit)(ts_run *run, double T, ts_progress *progress, ts_fit_result *result);
+    ts_status (*fit)(ts_run *run, double T, const ts_fit_options *options, ts_fit_result *result);
     ts_status (*open)(ts_run *run, double T, int n, ts_start *start);
     const char *sections; /* of the configuration that it depends on beside "data sde" and the seed */
     bool plain;           /* knows nothing of the data: what a short T needs a better start than */

@@ -105,7 +105,8 @@ static ts_status run_steps(trainer *t)
 {
     const ts_config *config = t->run->config;
     const int64_t steps = config->train.steps;
-    show(t);
+    if (t->step <= steps) /* a run may have been trained further than is asked now */
+        show(t);
     if (t->step < steps)
         ts_algorithms_announce(t->run->device, t->progress);
     while (t->step < steps) {
@@ -122,8 +123,8 @@ static ts_status run_steps(trainer *t)
             TS_TRY(save(t));
         show(t);
         if (stop && !last)
-            return ts_error(TS_INTERRUPTED, "interrupted at step %lld of %lld%s", (long long)t->step,
-                            (long long)steps, t->run->dir ? "; --resume continues from here" : "");
+            return ts_error(TS_INTERRUPTED, "interrupted at step %lld of %lld", (long long)t->step,
+                            (long long)steps);
     }
     return NULL;
 }

@@ -23,7 +23,7 @@ static ts_status fit(ts_sweep *s, ts_start_kind start, double T)
     ts_T_text(T, text);
     ts_part_begin(s, "%s at T = %s", ts_start_kind_words.word[start], text);
     /* the file of the fit is its own finished part */
-    TS_TRY(ts_starts[start].fit(s->run, T, &s->progress, &fit));
+    TS_TRY(ts_starts[start].fit(s->run, T, &(ts_fit_options){&s->progress, .replace = true}, &fit));
     r->fits[r->fit_count++] =
         (ts_fit_summary){start, T, (double)fit.steps, (double)fit.skipped, fit.loss, fit.seconds};
     s->seconds[TS_SWEEP_FIT] += fit.seconds;

@@ -1,11 +1,11 @@
 /* Finished parts of a sweep on disk. */
 #include "sweep/internal.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "run/state.h"
 
 void ts_part_begin(ts_sweep *sweep, const char *format, ...)
 {
@@ -26,11 +26,6 @@ static void sections_of(const ts_part *part, char sections[128])
     snprintf(sections, 128, "run data sde %s", part->sections);
 }
 
-static void checksum_of(const ts_sweep *sweep, char text[17])
-{
-    snprintf(text, 17, "%016" PRIx64, ts_dataset_checksum(sweep->run->dataset));
-}
-
 static bool says(const ts_safetensors *file, const char *key, const char *text)
 {
     const char *stored = ts_safetensors_metadata(file, key);
@@ -43,7 +38,7 @@ static ts_status is_same(const ts_sweep *sweep, const ts_part *part, const ts_sa
     const char *text = ts_safetensors_metadata(file, "config");
     ts_config *config;
     ts_config_difference difference;
-    checksum_of(sweep, checksum);
+    ts_state_data_text(sweep->run->dataset, checksum);
     sections_of(part, sections);
     *same = false;
     if (!text || !says(file, "data", checksum) || !says(file, "inputs", part->inputs))
@@ -57,12 +52,11 @@ static ts_status is_same(const ts_sweep *sweep, const ts_part *part, const ts_sa
 
 static ts_status declare(const ts_sweep *sweep, const ts_part *part, ts_safetensors_writer *writer)
 {
-    char checksum[17], sections[128], *config;
-    checksum_of(sweep, checksum);
+    char sections[128], *config;
     sections_of(part, sections);
     TS_TRY(ts_config_print(sweep->config, sections, &config));
     ts_safetensors_declare_metadata(writer, "config", config);
-    ts_safetensors_declare_metadata(writer, "data", checksum);
+    ts_state_declare_data(writer, sweep->run->dataset);
     ts_safetensors_declare_metadata(writer, "inputs", part->inputs);
     free(config);
     return NULL;

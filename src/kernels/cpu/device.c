@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include "base/amount.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/conv/convolution.h"
 
@@ -71,6 +72,15 @@ static ts_status cpu_free_memory(ts_device *device, size_t *bytes)
     return NULL;
 }
 
+/* `format` takes both amounts as text. */
+static ts_status no_memory(const char *format, size_t wanted, size_t other)
+{
+    char first[32], second[32];
+    ts_bytes_text((double)wanted, first);
+    ts_bytes_text((double)other, second);
+    return ts_error(TS_NO_MEMORY, format, first, second);
+}
+
 static ts_status cpu_allocate(ts_device *device, size_t bytes, void **memory)
 {
     *memory = NULL;
@@ -79,8 +89,7 @@ static ts_status cpu_allocate(ts_device *device, size_t bytes, void **memory)
     const size_t alignment = bytes >= 2 * (size_t)HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
     /* Linux promises more memory than there is and ends the process later, so a large request asks first. */
     if (bytes >= LARGE && bytes > available_bytes())
-        return ts_error(TS_NO_MEMORY, "not enough memory: %.1f MiB are needed, %.1f MiB are free",
-                        (double)bytes / 0x1p20, (double)available_bytes() / 0x1p20);
+        return no_memory("not enough memory: %s are needed, %s are free", bytes, available_bytes());
     if (bytes <= SIZE_MAX / 2) {
         const size_t whole = (bytes + sizeof(block) + alignment - 1) / alignment * alignment;
         b = aligned_alloc(alignment, whole);
@@ -88,8 +97,7 @@ static ts_status cpu_allocate(ts_device *device, size_t bytes, void **memory)
             madvise(b, whole, MADV_HUGEPAGE);
     }
     if (!b)
-        return ts_error(TS_NO_MEMORY, "cannot allocate %zu bytes (%.1f MiB) on top of %.1f MiB in use", bytes,
-                        (double)bytes / 0x1p20, (double)device->bytes / 0x1p20);
+        return no_memory("cannot allocate %s on top of %s in use", bytes, device->bytes);
     b->bytes = bytes;
     memset(b + 1, 0, bytes);
     device->bytes += bytes;
@@ -177,6 +185,14 @@ static void describe(ts_device *device)
              device->threads == 1 ? "" : "s");
 }
 
+/* oneDNN and plain parallel loops take the calling thread's OpenMP setting. */
+static void cpu_set_threads(ts_device *device, int threads)
+{
+    device->threads = threads;
+    omp_set_num_threads(threads);
+    describe(device);
+}
+
 static ts_status cpu_open(const ts_device_options *options, ts_device **device)
 {
     ts_cpu_device *d = calloc(1, sizeof *d);
@@ -184,13 +200,9 @@ static ts_status cpu_open(const ts_device_options *options, ts_device **device)
         return ts_error(TS_NO_MEMORY, "cannot allocate a device");
     d->base.k = &ts_cpu_kernels;
     d->base.activation = TS_F32;
-    d->base.threads = options->threads > 0 ? options->threads : omp_get_num_procs();
     d->epoch = 1;
-    /* oneDNN and plain parallel loops take the calling thread's OpenMP setting.  OpenBLAS has threads of its
-     * own, which would compete with these, so it gets one. */
-    omp_set_num_threads(d->base.threads);
-    openblas_set_num_threads(1);
-    describe(&d->base);
+    openblas_set_num_threads(1); /* its threads would compete with OpenMP's */
+    cpu_set_threads(&d->base, options->threads > 0 ? options->threads : omp_get_num_procs());
     *device = &d->base;
     return NULL;
 }
@@ -228,6 +240,7 @@ const ts_kernels ts_cpu_kernels = {.name = "cpu",
                                    .zero = cpu_zero,
                                    .synchronize = cpu_synchronize,
                                    .free_memory = cpu_free_memory,
+                                   .set_threads = cpu_set_threads,
                                    .weights_changed = cpu_weights_changed,
                                    .ceiling = ts_cpu_ceiling,
 #define X(name) .name = ts_cpu_##name,

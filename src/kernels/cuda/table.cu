@@ -18,6 +18,7 @@
 #include <nvtx3/nvToolsExt.h>
 #define HAVE_NVTX
 #endif
+#include "base/amount.h"
 #include "kernels/cuda/cuda.h"
 #include "kernels/cuda/weights_pack.h"
 
@@ -44,8 +45,11 @@ static ts_status no_memory(const ts_cuda_device *d)
     size_t unused = 0, total = 0;
     cudaGetLastError();
     cudaMemGetInfo(&unused, &total);
-    return ts_error(TS_NO_MEMORY, "not enough memory on %s: %zu bytes (%.1f MiB) of %.1f MiB are free",
-                    d->base.description, unused, (double)unused / 0x1p20, (double)total / 0x1p20);
+    char free_text[32], total_text[32];
+    ts_bytes_text((double)unused, free_text);
+    ts_bytes_text((double)total, total_text);
+    return ts_error(TS_NO_MEMORY, "not enough memory on %s: %s of %s are free", d->base.description,
+                    free_text, total_text);
 }
 
 ts_status ts_cuda_check(ts_device *device, cudaError_t error, const char *what)
@@ -124,9 +128,11 @@ static ts_status cuda_allocate(ts_device *device, size_t bytes, void **memory)
         return ts_error(TS_NO_MEMORY, "cannot allocate a list entry");
     void *start = NULL;
     const cudaError_t error = cudaMalloc(&start, bytes ? bytes : 1);
-    if (error)
-        return ts_context(ts_cuda_check(device, error, "allocating memory"),
-                          "%zu bytes (%.1f MiB) are needed", bytes, (double)bytes / 0x1p20);
+    if (error) {
+        char needed[32];
+        ts_bytes_text((double)bytes, needed);
+        return ts_context(ts_cuda_check(device, error, "allocating memory"), "%s are needed", needed);
+    }
     ts_status status = ts_cuda_check(device, cudaMemsetAsync(start, 0, bytes, d->stream), "zeroing memory");
     if (status) {
         cudaFree(start);

@@ -1,4 +1,5 @@
 /* Start densities in closed form: the normal and the exact mixture at T. */
+#include <math.h>
 #include <stdlib.h>
 #include "diffusion/buffer.h"
 #include "diffusion/densities/density.h"
@@ -37,6 +38,22 @@ static ts_status normal_log_prob(ts_density *density, const float *x, double *lo
     return density->device->k->normal_log_prob(density->device, &a);
 }
 
+/*
+ * -d/2 ln(2 pi sigma^2) - (a^2 |x0|^2 + d s^2) / (2 sigma^2).  a^2 |x0|^2 / sigma^2 is what the log-density of
+ * N(0, (sigma / a)^2 I) at x0 itself has, so that a x0 is never rounded to float32; what that density has
+ * beside it, d ln a, goes into the constant.
+ */
+static ts_status normal_expected_log_prob(ts_density *density, double a, double s, const float *x0,
+                                          double *values, double *constant)
+{
+    const normal_density *m = (const normal_density *)density;
+    const double factor = fmax(a, 1e-100); /* its square is nothing, and sigma over it still has one */
+    const ts_normal_log_prob log_prob = {
+        .n = density->n, .d = density->d, .sigma = m->sigma / factor, .x = x0, .out = values};
+    *constant = -density->d * (log(factor) + 0.5 * s * s / (m->sigma * m->sigma));
+    return density->device->k->normal_log_prob(density->device, &log_prob);
+}
+
 static void normal_destroy(ts_density *density)
 {
     free(density);
@@ -62,6 +79,7 @@ ts_status ts_density_normal(ts_device *device, int n, int d, double sigma, ts_de
                            .d = d,
                            .sample = normal_sample,
                            .log_prob = normal_log_prob,
+                           .expected_log_prob = normal_expected_log_prob,
                            .destroy = normal_destroy};
     m->sigma = sigma;
     *density = &m->base;

@@ -19,6 +19,10 @@ struct ts_density {
     ts_status (*sample)(ts_density *density, const ts_step_state *state, float *x);
     /* log_prob [n] (double, device) at x [n,d] (float32, device). */
     ts_status (*log_prob)(ts_density *density, const float *x, double *log_prob);
+    /* Or NULL: E log nu(a x0 + s z) over z ~ N(0, I) in closed form: *constant + values [n] (double, device)
+     * for the rows of x0 [n,d] (float32, device). */
+    ts_status (*expected_log_prob)(ts_density *density, double a, double s, const float *x0, double *values,
+                                   double *constant);
     void (*destroy)(ts_density *density);
 };
 

@@ -1,0 +1,47 @@
+/* The options of all commands as a table; options.c parses by it, documents/ describe it. */
+#ifndef TS_CLI_OPTION_TABLE_H
+#define TS_CLI_OPTION_TABLE_H
+
+#include "cli/cli.h"
+
+enum {
+    OPTION_HELP = 256,
+    OPTION_SET,
+    OPTION_SEED,
+    OPTION_DEVICE,
+    OPTION_THREADS,
+    OPTION_FAST,
+    OPTION_JSON,
+    OPTION_OUT,
+    OPTION_RESUME,
+    OPTION_T,
+    OPTION_START,
+    OPTION_SAMPLER,
+    OPTION_RAW,
+    OPTION_KEYS,
+    OPTION_MARKDOWN,
+    OPTION_STEPS,
+    OPTION_RECORDING_OFF,
+    OPTION_ALGORITHMS,
+    OPTION_FORCE,
+    OPTION_COUNT = 'n'
+};
+
+typedef struct cli_option_row {
+    const char *name, *value; /* value: what stands after the name in --help; NULL: a switch */
+    int code;
+    unsigned takes; /* 0: every command */
+    const char *help;
+    const ts_words *words; /* what the value may be, or each part between commas; NULL: something else */
+    bool file;             /* the value is a path */
+} cli_option_row;
+
+/* Ends with a row without a name. */
+extern const cli_option_row cli_option_table[];
+enum { CLI_OPTION_LIMIT = 40 };
+
+bool cli_option_is_of(const cli_option_row *row, const cli_usage *usage);
+
+extern const ts_words cli_device_words;
+
+#endif
