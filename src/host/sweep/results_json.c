@@ -435,7 +435,8 @@ static void print_config(FILE *out, const json_t *object, int depth)
     json_object_foreach((json_t *)object, key, value)
     {
         fprintf(out, "%*s%s:", 2 * depth, "", key);
-        char *text = json_is_object(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY);
+        char *text =
+            json_is_object(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
         fprintf(out, "%s%s\n", text ? " " : "", text ? text : "");
         free(text);
         if (json_is_object(value) && depth < 4)
