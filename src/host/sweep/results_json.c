@@ -320,9 +320,13 @@ static ts_status unpack_words(const json_t *root, const char *key, const ts_word
                               int *count)
 {
     TS_TRY(list_of(root, key, sizeof **kinds, (void **)kinds, count));
-    for (int i = 0; i < *count; i++)
+    for (int i = 0; i < *count; i++) {
         TS_TRY(read_word(key, json_array_get(json_object_get(root, key), (size_t)i), words, &(*kinds)[i]));
-    return NULL;
+        for (int k = 0; k < i; k++)
+            if ((*kinds)[k] == (*kinds)[i])
+                return wrong(key, "a list without repetition");
+    }
+    return *count ? NULL : wrong(key, "a list with at least one entry");
 }
 
 static ts_status unpack_times(const json_t *root, double **T, int *count)
@@ -348,9 +352,8 @@ static ts_status unpack_grid(const json_t *root, ts_results *r)
     TS_GOTO(unpack_words(root, "starts", &ts_start_kind_words, &starts, &start_count), done);
     TS_GOTO(unpack_words(root, "samplers", &ts_sampler_kind_words, &samplers, &sampler_count), done);
     TS_GOTO(unpack_times(root, &T, &T_count), done);
-    if (!score_count || !start_count || !sampler_count || !T_count || score_count > TS_SCORE_COUNT ||
-        start_count > TS_START_COUNT || sampler_count > TS_SAMPLER_COUNT)
-        status = wrong("T, scores, starts, samplers", "lists with at least one entry, none twice");
+    if (!T_count)
+        status = wrong("T", "a list with at least one entry");
     else
         status =
             ts_results_make(r, score_count, scores, T_count, T, start_count, starts, sampler_count, samplers);
