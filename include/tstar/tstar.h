@@ -41,8 +41,8 @@ typedef struct tstar_options {
 int tstar_train(const char *config, const char *const *overrides, int count, const char *run,
                 const tstar_options *options, char **error);
 
-/* Fits a Glow to x_T at diffusion time T and stores it in the run directory; a finished fit is kept, and one of
- * other settings or data is an error.  A fit that was stopped goes on from where it was. */
+/* Fits a Glow to x_T at diffusion time T and stores it in the run directory; a finished fit is kept, and one
+ * of other settings or data is an error.  A fit that was stopped goes on from where it was. */
 int tstar_fit(const char *run, double T, const tstar_options *options, char **error);
 
 /* A model with its weights (the averaged ones). */

@@ -85,7 +85,7 @@ def contents(folder, same_times):
                         for line in data.decode().splitlines()]
             elif name == "sweep.json":
                 data = without_times(json.loads(data))
-            elif name == "sweep.csv":
+            elif name.endswith(".csv"):
                 data = read_csv(data)
             elif not same_times and (name == "report.html" or "/charts/cost." in path):  # show times
                 data = len(data) > 0

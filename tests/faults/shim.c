@@ -2,10 +2,11 @@
  * A shim for LD_PRELOAD that makes the n-th call of a kind fail, from main on, in the program alone (what it
  * starts runs without).  The environment says what:
  *
- *   TSTAR_FAULT_CALL    open, write, sync, rename, close, fdopen, or memory (malloc, calloc, realloc, aligned_alloc)
+ *   TSTAR_FAULT_CALL    open, write, sync, rename, close, fdopen, or memory (malloc, calloc, realloc,
+ *                       aligned_alloc)
  *   TSTAR_FAULT_AT      which of these calls, from 1; 0: none
- *   TSTAR_FAULT_HOW     an error's name (EIO, ENOSPC, EINTR, ENOMEM; with a + behind it: this call and all later
- *                       ones), short (half of a write), kill (SIGKILL in the middle of the call)
+ *   TSTAR_FAULT_HOW     an error's name (EIO, ENOSPC, EINTR, ENOMEM; with a + behind it: this call and all
+ *                       later ones), short (half of a write), kill (SIGKILL in the middle of the call)
  *   TSTAR_FAULT_UNDER   calls on files count whose path begins with this
  *   TSTAR_FAULT_COUNT   a file that gets the number of calls of the kind, in a line
  *

@@ -122,11 +122,10 @@ static void reproduces_the_data(void **state)
     bench b = bench_line(&vp, 10000);
     for (int i = 0; i < 3; i++) {
         const double T = Ts[i];
-        const ts_sampler_config configs[] = {
-            {TS_SAMPLER_EM, T, EPS, (int)lround(1000 * T), 0, 0, false},
-            {TS_SAMPLER_HEUN, T, EPS, (int)lround(300 * T), 0, 0, false},
-            {TS_SAMPLER_RK45, T, EPS, 0, 1e-5, 1e-5, false},
-            {TS_SAMPLER_DPMPP2M, T, EPS, 60, 0, 0, false}};
+        const ts_sampler_config configs[] = {{TS_SAMPLER_EM, T, EPS, (int)lround(1000 * T), 0, 0, false},
+                                             {TS_SAMPLER_HEUN, T, EPS, (int)lround(300 * T), 0, 0, false},
+                                             {TS_SAMPLER_RK45, T, EPS, 0, 1e-5, 1e-5, false},
+                                             {TS_SAMPLER_DPMPP2M, T, EPS, 60, 0, 0, false}};
         static const char *const names[] = {"EM", "Heun", "RK45", "DPM++(2M)"};
         for (int j = 0; j < 4; j++) {
             int nfe;

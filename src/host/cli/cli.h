@@ -62,8 +62,8 @@ typedef struct cli_command_row {
 extern const cli_command_row cli_commands[];
 
 extern const cli_usage cli_train_usage, cli_fit_usage, cli_sample_usage, cli_elbo_usage, cli_sweep_usage,
-    cli_report_usage, cli_bench_usage, cli_info_usage;
-cli_run cli_train, cli_fit, cli_sample, cli_elbo, cli_sweep, cli_report, cli_bench, cli_info;
+    cli_report_usage, cli_bench_usage, cli_info_usage, cli_import_usage;
+cli_run cli_train, cli_fit, cli_sample, cli_elbo, cli_sweep, cli_report, cli_bench, cli_info, cli_import;
 
 /* ---- what the command line asks for ---- */
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "cli/option_table.h"
+#include "run/trained.h"
 
 static void print_help(const cli_usage *usage)
 {
@@ -379,4 +380,12 @@ int cli_finish(ts_status status)
     if (no_memory && !fflush(NULL))
         _exit(exit_status);
     return exit_status;
+}
+
+ts_status cli_open_trained(const cli_options *options, ts_work work, ts_run **run)
+{
+    ts_run_options run_options = cli_run_options(options);
+    run_options.work = work;
+    return ts_trained_open(options->arguments[0], options->overrides, options->override_count, !options->raw,
+                           &run_options, run);
 }

@@ -40,6 +40,28 @@ static ts_status read_defaults(ts_config *config, ts_config_origin *origins)
     return NULL;
 }
 
+/* Weights in place of a configuration or a run: what to do with them. */
+static ts_status refuse_weights(const char *path)
+{
+    switch (ts_file_kind_of(path)) {
+    case TS_FILE_PYTORCH:
+        return ts_error(
+            TS_INVALID,
+            "%s: a file of PyTorch's, no configuration or run: save its state dict with safetensors, "
+            "then tstar import CONFIG FILE.safetensors --out RUN",
+            path);
+    case TS_FILE_SAFETENSORS:
+        return ts_error(
+            TS_INVALID,
+            "%s: weights, no configuration or run: tstar import CONFIG %s --out RUN makes a run of a "
+            "score network's",
+            path, path);
+    case TS_FILE_OTHER:
+        break;
+    }
+    return NULL;
+}
+
 static ts_status read_all(ts_config *config, const char *path, const char *const *overrides, int count)
 {
     ts_config_origin origins[TS_CONFIG_KEY_LIMIT] = {{0}};
@@ -47,6 +69,7 @@ static ts_status read_all(ts_config *config, const char *path, const char *const
     if (path) {
         char *text;
         size_t length;
+        TS_TRY(refuse_weights(path));
         TS_TRY(ts_file_read(path, 1 << 20, &text, &length));
         ts_status status = ts_config_read_text(config, text, length, path, origins);
         free(text);

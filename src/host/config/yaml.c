@@ -31,7 +31,8 @@ ts_status ts_config_error(const ts_config_origin *origin, const char *format, ..
     ts_status status = ts_error(TS_INVALID, "%s", message);
     free(message);
     if (origin->override)
-        return ts_context(status, "--set %s", origin->override);
+        return ts_context(status, "--set %.80s%s", origin->override,
+                          strlen(origin->override) > 80 ? "..." : "");
     if (origin->file && origin->line > 0)
         return ts_context(status, "%s:%d", origin->file, origin->line);
     return origin->file ? ts_context(status, "%s", origin->file) : status;

@@ -1,8 +1,8 @@
 /*
  * The data sets: read, checked, and put on the device once.
  *
- * What lives in this folder: a reader a format (idx.c, cifar10.c, digits.c), all with one signature (files.h),
- * and the table of kinds with what is done to all of them (dataset.c).
+ * What lives in this folder: a reader a format (idx.c, cifar10.c, digits.c), all with one signature
+ * (files.h), and the table of kinds with what is done to all of them (dataset.c).
  *
  * Invariants: readers know files and bytes, no device and no configuration; what they give has passed every
  * check of sizes.  A set has at least two data.  What depends on data depends on their checksum, never on a

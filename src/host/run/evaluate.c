@@ -131,7 +131,8 @@ ts_status ts_evaluate_bound(ts_run *run, int T_count, const double *T, int start
                                .prior_draws = config->bound.prior_draws,
                                .count = data->mixture || wanted < data->count ? wanted : data->count,
                                .seed = (uint64_t)config->run.seed,
-                               .tracks_K = data->mixture != NULL}};
+                               .tracks_K = data->mixture != NULL,
+                               .stop = progress ? progress->stop : NULL}};
     ts_status status = run_pass(&p, start_count, starts, rows);
     ts_bound_release(&p.bound);
     free(p.prior);

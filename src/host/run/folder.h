@@ -10,11 +10,11 @@
  *   DIR/glow_T0.4.safetensors    the density fitted at T = 0.4 (fit.h); .partial.safetensors: on the way
  *   DIR/glow_T0.4.jsonl          one JSON object a log line of its fit
  *
- * What lives in this room: what is done with one run.  Opening and closing it (run.c), its model (model.c),
- * training (trainer.c, log.c), what is stored (state.c, checkpoint.c), fits of the auxiliary density (fit.c),
- * the bound and samples (evaluate.c, samples.c), the tables of start densities and scores (starts.c,
- * scores.c), and what to do about memory, threads and the device's choices (memory.c, threads.c,
- * algorithms.c).
+ * What lives in this room: what is done with one run.  Opening and closing it (run.c, trained.c), its model
+ * (model.c), training (trainer.c, log.c), weights of elsewhere (import.c), what is stored (state.c,
+ * checkpoint.c), fits of the auxiliary density (fit.c), the bound and samples (evaluate.c, samples.c), the
+ * tables of start densities and scores (starts.c, scores.c), and what to do about memory, threads and the
+ * device's choices (memory.c, threads.c, algorithms.c).
  *
  * Invariants: who writes holds the lock.  A file is complete at any moment: written beside, synced, renamed.
  * Data, SDE, network and range of t of a trained run never change.  A run stopped anywhere and continued ends

@@ -8,9 +8,10 @@
 #include "run/model.h"
 
 /* TS_NO_MEMORY gets in front of its message that `key` = batch does not fit and which batch would, by the
- * plans' sizes, the device's free memory after a pass over one image, and what it gives when asked (no number
- * where those would do for `batch` itself); other statuses pass.  To be called when what failed has been
- * released: the network's training or evaluation, the training of a flow over images [h,w,c]. */
+ * plans' sizes, the device's free memory after a pass over one image, and what it gives when asked (where
+ * those would do for `batch` itself, something else was short, and the message stays as it is); other
+ * statuses pass. To be called when what failed has been released: the network's training or evaluation, the
+ * training of a flow over images [h,w,c]. */
 ts_status ts_memory_advise(ts_status status, const ts_model *model, const char *key, int batch,
                            bool training);
 ts_status ts_memory_advise_flow(ts_status status, ts_device *device, ts_params *params, const ts_glow *glow,

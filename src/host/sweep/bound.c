@@ -239,7 +239,8 @@ static ts_status measure_prior(ts_sweep *s, ts_start_kind kind, double T, double
                                     .draws = s->config->bound.draws,
                                     .prior_draws = s->config->bound.prior_draws,
                                     .count = s->count,
-                                    .seed = (uint64_t)s->config->run.seed};
+                                    .seed = (uint64_t)s->config->run.seed,
+                                    .stop = s->progress.stop};
     ts_status status = ts_bound_prior(&config, &s->run->dataset->test, T, start.density, prior, kl);
     ts_start_release(&start);
     *seconds = ts_seconds() - began;
