@@ -28,11 +28,10 @@ ts_status ts_trained_open(const char *path, const char *const *overrides, int co
     TS_TRY(ts_config_load(path, overrides, count, &config));
     if (!ts_networks[config->model.kind].create)
         return ts_run_create(NULL, config, false, options, run);
-    ts_status status =
-        ts_error(TS_INVALID,
-                 "%s: its score is a network (model.kind %s); "
-                 "give the directory of a trained run, or a mixture with model.kind exact",
-                 path, ts_model_kind_words.word[config->model.kind]);
+    ts_status status = ts_error(TS_INVALID,
+                                "%s: its score is a network (model.kind %s); "
+                                "give the directory of a trained run, or a mixture with model.kind exact",
+                                path, ts_model_kind_words.word[config->model.kind]);
     ts_config_free(config);
     return status;
 }
