@@ -67,7 +67,8 @@ typedef struct tstar_bound {
 } tstar_bound;
 
 /* The evidence lower bound on held-out data, with the reverse process started at T from `start`: "normal",
- * "glow" (fitted before) or, for mixture data, "mixture" (the exact density). */
+ * "gaussian" (the training data's mean and covariance, carried to T), "glow" (fitted before) or, for mixture data,
+ * "mixture" (the exact density). */
 int tstar_elbo(tstar_model *model, double T, const char *start, tstar_bound *bound, char **error);
 
 /* n samples [n,height,width,channels], images in [-1, 1].  sampler: "em", "heun", "rk45", "dpmpp2m"; NULL: as

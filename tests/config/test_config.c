@@ -77,6 +77,7 @@ static void test_defaults(void **state)
     assert_int_equal(config->sweep.T.count, 6);
     assert_true(config->sweep.T.v[5] == 0.1);
     assert_int_equal(config->data.mixture.means.rows, 0);
+    assert_int_equal(config->sweep.starts.count, 0);
     ts_config_free(config);
 }
 
@@ -91,7 +92,7 @@ static void test_file_and_overrides(void **state)
         "  mixture: {weights: [1, 3], means: [[0, 1], [2, 3]], covariances: [[1, .5, .5, 2], [1, 0, 0, 1]]}\n"
         "model: {kind: mlp}\n"
         "train:\n"
-        "sweep: {T: [1, 0.3333333333333333]}\n");
+        "sweep: {T: [1, 0.3333333333333333], starts: [mixture, normal]}\n");
     const char *overrides[] = {"seed=8", "train.steps=12", "train={lr: 1e-2, batch: 3}",
                                "model.attn_resolutions=[8, 4]", "data.mixture.count=99"};
     ts_config *config = must_load(FILE_NAME, overrides, 5);
@@ -107,6 +108,14 @@ static void test_file_and_overrides(void **state)
     assert_int_equal(config->data.mixture.covariances.columns, 4);
     assert_true(config->data.mixture.covariances.v[3] == 2);
     assert_true(config->sweep.T.v[1] == 0.3333333333333333);
+    assert_int_equal(config->sweep.starts.count, 2);
+    assert_int_equal(config->sweep.starts.v[0], TS_START_MIXTURE);
+    assert_int_equal(config->sweep.starts.v[1], TS_START_NORMAL);
+    ts_config_free(config);
+    overrides[0] = "sweep.starts=glow,gaussian"; /* without brackets, and instead of the file's */
+    config = must_load(FILE_NAME, overrides, 1);
+    assert_int_equal(config->sweep.starts.count, 2);
+    assert_int_equal(config->sweep.starts.v[1], TS_START_GAUSSIAN);
     ts_config_free(config);
 }
 
@@ -129,7 +138,7 @@ static void test_flat_matrix(void **state)
 static void test_round_trip(void **state)
 {
     (void)state;
-    const char *const cases[][3] = {{"seed=1", "seed=2", "seed=3"},
+    const char *const cases[][3] = {{"seed=1", "seed=2", "sweep.starts=[glow, normal]"},
                                     {"name=\"tab\\t, quote \\\", backslash \\\\, umlaut \\u00fc\"",
                                      "train.lr=0.1234567890123456789", "train.eps=1e-9"},
                                     {"data={kind: mixture, mixture: {weights: [0.1, 0.7], means: [[1e-300, "
@@ -179,6 +188,12 @@ static void test_mistakes_in_files(void **state)
                  FILE_NAME ":1: model.ch_mult must be an integer, not a list");
     expect_error("data:\n  mixture:\n    means: [[1, 2],\n      [3]]\n", NULL,
                  FILE_NAME ":4: data.mixture.means: row 2 has 1 values where the first has 2");
+    expect_error("sweep: {starts: normal}\n", NULL,
+                 FILE_NAME ":1: sweep.starts must be a list such as [normal, gaussian], not normal");
+    expect_error("sweep:\n  starts: [normal, other]\n", NULL,
+                 FILE_NAME ":2: sweep.starts must be one of normal|gaussian|glow|mixture, not other");
+    expect_error("sweep:\n  starts: [glow, normal, glow]\n", NULL,
+                 FILE_NAME ":2: sweep.starts: glow is given twice");
     expect_error("train: 5\n", NULL, FILE_NAME ":1: train must be a mapping of keys to values, not 5");
     expect_error("- 1\n", NULL,
                  FILE_NAME ":1: a configuration must be a mapping of keys to values, not a list");

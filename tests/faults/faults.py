@@ -35,7 +35,7 @@ SCENARIOS = {
     "train": ([], TRAIN, TRAIN + ["--resume"]),
     "resume": ([TRAIN + ["--set", "train.steps=3"]], TRAIN + ["--resume"], TRAIN + ["--resume"]),
     "fit": ([TRAIN], ["fit", "run", "--T", "0.4"], None),
-    "sample": ([TRAIN], ["sample", "run", "--T", "0.4", "-n", "4", "--sampler", "heun"], None),
+    "sample": ([TRAIN], ["sample", "run", "--T", "0.4", "-n", "4", "--sampler", "heun", "--out", "run/samples.png", "--force"], None),
     "sweep": ([], ["sweep", "tiny.yaml", "--out", "run"], None),
     "report": ([["sweep", "tiny.yaml", "--out", "run"]], ["report", "run"], None),
 }

@@ -57,6 +57,7 @@ static const struct {
     const char *what;
     double tolerance, fast; /* float32, bfloat16 */
 } kinds[] = {[GOLDEN_FORWARD] = {"relative", 1e-4, 2e-2},
+             [GOLDEN_CLOSED] = {"relative", 1e-6, 1e-6},
              [GOLDEN_GRADIENT] = {"relative", 1e-3, 5e-2},
              [GOLDEN_ODE] = {"relative", 1e-3, 0},
              [GOLDEN_ROUGH_ODE] = {"relative", 3e-3, 0}};
@@ -363,12 +364,15 @@ static int test_file(const char *path)
     void (*checks)(golden *) = NULL;
     printf("%s\n", path);
     golden_must(ts_safetensors_open(path, &g.file));
-    const char *reason = "its metadata is neither a score network's (name) nor a Glow's (K, L)";
+    const char *reason =
+        "its metadata is neither a score network's (name) nor a Glow's (K, L), and it has no expected_log_density";
     if (metadata_is(&g, "name", "ncsnpp")) {
         reason = unsupported_network(&g);
         checks = reason ? NULL : golden_unet;
     } else if (golden_string(&g, "K") && golden_string(&g, "L")) {
         checks = golden_glow;
+    } else if (golden_has(&g, "expected_log_density")) {
+        checks = golden_gaussian;
     }
     if (!checks) {
         printf("skipped: %s: %s\n", path, reason);

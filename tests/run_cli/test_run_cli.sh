@@ -165,7 +165,16 @@ grep -q '"elbo_ci95_nats": null' out || fail "elbo --json of one datum: $(cat ou
 works sample whole --T 0.4 --start mixture -n 8 --out samples.safetensors
 [ -s samples.safetensors ] || fail "sample wrote nothing"
 refused 2 'tstar fit whole --T 0.4' elbo whole --T 0.4 --start glow
-refused 2 'mixture data start from normal or mixture' fit whole --T 0.4
+refused 2 'mixture data start from normal, gaussian or mixture' fit whole --T 0.4
+refused 2 'there is nothing to fit of a mixture start' fit whole --T 0.4 --start gaussian,mixture
+refused 2 'fit: --T is missing' fit whole --start gaussian,glow
+works fit whole --start gaussian --json
+grep -q '"T": null' out && grep -q '"reused": false' out && [ -s whole/gaussian.safetensors ] ||
+    fail "fit --start gaussian: $(cat out)"
+works fit whole --start gaussian --T 1.0,0.4
+[ "$(grep -c 'fitted already' out)" = 2 ] || fail "fit --start gaussian again: $(cat out)"
+works elbo whole --T 0.4 --start normal,gaussian --json
+works sample whole --T 0.4 --start gaussian -n 8 --out gaussian_samples.safetensors
 
 # ---- a finished fit is replaced by force alone ----
 works train "$configs/digits.yaml" --out pictures --threads 1 --set model.nf=4 --set model.num_res_blocks=1 \

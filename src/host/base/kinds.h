@@ -32,6 +32,7 @@
 
 #define TS_START_KINDS(X)                                                                                    \
     X(TS_START_NORMAL, "normal")                                                                             \
+    X(TS_START_GAUSSIAN, "gaussian")                                                                         \
     X(TS_START_GLOW, "glow")                                                                                 \
     X(TS_START_MIXTURE, "mixture")
 

@@ -12,8 +12,9 @@
  *     X(kind, change, key, default, minimum, maximum, help)
  *
  * kinds: INT, REAL, BOOL, STRING, CHOICE (the minimum column holds the family of base/kinds.h that the word
- * is of), INTS and REALS (lists; default a string such as "1,2,2"), MATRIX (list of lists, rows of equal
- * length; a flat list is a matrix of one column; default "").
+ * is of), INTS and REALS (lists; default a string such as "1,2,2"), WORDS (a list of words of such a family,
+ * each at most once), MATRIX (list of lists, rows of equal length; a flat list is a matrix of one column;
+ * default "").
  *
  * change: what a run that has been trained allows.  IDLE: any value at any time, for it changes no number.
  * FREE: any value at any time.  TRAIN: the run's own for train --resume and fit, which write to it; any for
@@ -90,6 +91,9 @@
     X(REAL, FREE, clip, 10, 0, 1e9, "largest global norm of the gradient")                                                       \
     X(REAL, FREE, ema, 0.99, 0, 0.99999999, "decay of the averaged weights")
 
+#define TS_CONFIG_START(X)                                                                                                       \
+    X(INT, FREE, rank, 512, 1, 65536, "eigenvectors of the data's covariance that a gaussian start keeps (of fewer dimensions all)")
+
 #define TS_CONFIG_BOUND(X)                                                                                                       \
     X(REAL, FREE, eps, 0, 0, 0.1, "start of the diffusion term (0: images, where s(eps) is an eighth of the level spacing; else train.eps)") \
     X(INT, FREE, draws, 32, 1, 1000000, "draws of (t, z) a datum")                                                               \
@@ -110,6 +114,7 @@
 #define TS_CONFIG_SWEEP(X)                                                                                                       \
     X(REALS, FREE, T, "1.0,0.8,0.6,0.4,0.2,0.1", 1e-6, 1, "diffusion times to compare")                                          \
     X(CHOICE, FREE, network, "shared", ts_network_kind, 0, "one network on [eps, 1], or one trained for each T")                 \
+    X(WORDS, FREE, starts, "", ts_start_kind, 0, "start densities to compare (empty: all that suit the data)")                   \
     X(INT, FREE, samples, 256, 2, 10000000, "images drawn for each T, start and sampler")                                        \
     X(INT, FREE, projections, 256, 1, 100000, "directions of the sliced Wasserstein distance")
 
@@ -121,6 +126,7 @@
     S(model, TS_CONFIG_MODEL, "the score")                                                                                       \
     S(train, TS_CONFIG_TRAIN, "training of the score network")                                                                   \
     S(glow, TS_CONFIG_GLOW, "the auxiliary density at T")                                                                        \
+    S(start, TS_CONFIG_START, "the start densities in closed form")                                                              \
     S(bound, TS_CONFIG_BOUND, "the evidence lower bound")                                                                        \
     S(sample, TS_CONFIG_SAMPLE, "sampling")                                                                                      \
     S(sweep, TS_CONFIG_SWEEP, "the sweep over T")
@@ -137,6 +143,11 @@ typedef struct ts_reals {
     double *v;
 } ts_reals;
 
+typedef struct ts_kinds {
+    int count;
+    unsigned *v; /* enumerators of one family of base/kinds.h, each at most once */
+} ts_kinds;
+
 typedef struct ts_matrix {
     int rows, columns;
     double *v; /* row-major */
@@ -150,6 +161,7 @@ typedef struct ts_matrix {
 #define TS_MEMBER_CHOICE(key, fallback, family, ...) family key;
 #define TS_MEMBER_INTS(key, ...)                     ts_ints key;
 #define TS_MEMBER_REALS(key, ...)                    ts_reals key;
+#define TS_MEMBER_WORDS(key, ...)                    ts_kinds key;
 #define TS_MEMBER_MATRIX(key, ...)                   ts_matrix key;
 #define TS_MEMBER(kind, change, key, ...)            TS_MEMBER_##kind(key, __VA_ARGS__)
 
@@ -175,6 +187,9 @@ typedef struct ts_config {
     struct {
         TS_CONFIG_GLOW(TS_MEMBER)
     } glow;
+    struct {
+        TS_CONFIG_START(TS_MEMBER)
+    } start;
     struct {
         TS_CONFIG_BOUND(TS_MEMBER)
     } bound;

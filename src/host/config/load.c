@@ -128,6 +128,9 @@ void ts_config_free(ts_config *config)
         case TS_KEY_REALS:
             free(((ts_reals *)member)->v);
             break;
+        case TS_KEY_WORDS:
+            free(((ts_kinds *)member)->v);
+            break;
         case TS_KEY_MATRIX:
             free(((ts_matrix *)member)->v);
             break;

@@ -47,6 +47,7 @@ static void print_value(FILE *out, const ts_config *config, const ts_config_key 
     const void *member = ts_config_member(config, key);
     const ts_ints *ints = member;
     const ts_reals *reals = member;
+    const ts_kinds *kinds = member;
     char text[32];
     switch (key->kind) {
     case TS_KEY_INT:
@@ -73,6 +74,12 @@ static void print_value(FILE *out, const ts_config *config, const ts_config_key 
         break;
     case TS_KEY_REALS:
         print_reals(out, reals->v, reals->count);
+        break;
+    case TS_KEY_WORDS:
+        fputc('[', out);
+        for (int i = 0; i < kinds->count; i++)
+            fprintf(out, "%s%s", i ? ", " : "", key->words->word[kinds->v[i]]);
+        fputc(']', out);
         break;
     case TS_KEY_MATRIX:
         print_matrix(out, member);
@@ -118,7 +125,7 @@ static const char *kind_name(ts_config_kind kind)
     static const char *const names[] = {
         [TS_KEY_INT] = "integer", [TS_KEY_REAL] = "number",   [TS_KEY_BOOL] = "bool",
         [TS_KEY_STRING] = "text", [TS_KEY_CHOICE] = "choice", [TS_KEY_INTS] = "list",
-        [TS_KEY_REALS] = "list",  [TS_KEY_MATRIX] = "matrix"};
+        [TS_KEY_REALS] = "list",  [TS_KEY_WORDS] = "choices", [TS_KEY_MATRIX] = "matrix"};
     return names[kind];
 }
 

@@ -57,7 +57,8 @@ ts_status ts_fit_check(const ts_run *run)
     const ts_data *data = &run->dataset->train;
     const int levels = run->config->glow.levels, divisor = 1 << levels;
     if (data->mixture)
-        return ts_error(TS_INVALID, "a Glow is for images; mixture data start from normal or mixture");
+        return ts_error(TS_INVALID,
+                        "a Glow is for images; mixture data start from normal, gaussian or mixture");
     if (data->h % divisor || data->w % divisor)
         return ts_error(TS_INVALID, "glow.levels = %d needs images that divide by %d, but these are %dx%d",
                         levels, divisor, data->h, data->w);

@@ -9,6 +9,7 @@
  *   DIR/choices.txt              what the device chose by timing, where it does (algorithms.h)
  *   DIR/glow_T0.4.safetensors    the density fitted at T = 0.4 (fit.h); .partial.safetensors: on the way
  *   DIR/glow_T0.4.jsonl          one JSON object a log line of its fit
+ *   DIR/gaussian.safetensors     the Gaussian of the data, for every T (starts/gaussian.h)
  *
  * What lives in this room: what is done with one run.  Opening and closing it (run.c, trained.c), its model
  * (model.c), training (trainer.c, log.c), weights of elsewhere (import.c), what is stored (state.c,
