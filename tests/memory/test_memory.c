@@ -14,7 +14,7 @@
 #include <cmocka.h>
 #include "bench/bench.h"
 #include "run/evaluate.h"
-#include "run/fit.h"
+#include "run/starts/glow.h"
 #include "run/trainer.h"
 #include "must.h"
 

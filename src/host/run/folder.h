@@ -7,13 +7,13 @@
  *   DIR/log.jsonl                one JSON object a log line of training
  *   DIR/checkpoint.safetensors   weights, averaged weights, optimiser state (checkpoint.h)
  *   DIR/choices.txt              what the device chose by timing, where it does (algorithms.h)
- *   DIR/glow_T0.4.safetensors    the density fitted at T = 0.4 (fit.h); .partial.safetensors: on the way
+ *   DIR/glow_T0.4.safetensors    the density fitted at T = 0.4 (starts/glow.h); .partial.safetensors: on the way
  *   DIR/glow_T0.4.jsonl          one JSON object a log line of its fit
  *   DIR/gaussian.safetensors     the Gaussian of the data, for every T (starts/gaussian.h)
  *
  * What lives in this room: what is done with one run.  Opening and closing it (run.c, trained.c), its model
  * (model.c), training (trainer.c, log.c), weights of elsewhere (import.c), what is stored (state.c,
- * checkpoint.c), fits of the auxiliary density (fit.c), the bound and samples (evaluate.c, samples.c), the
+ * checkpoint.c), start densities that are fitted (starts/), the bound and samples (evaluate.c, samples.c), the
  * tables of start densities and scores (starts.c, scores.c), and what to do about memory, threads and the
  * device's choices (memory.c, threads.c, algorithms.c).
  *

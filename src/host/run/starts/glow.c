@@ -1,4 +1,4 @@
-#include "run/fit.h"
+#include "run/starts/glow.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /*
  * The auxiliary density at T: a Glow fitted by maximum likelihood to forward samples x_T.
  */
-#ifndef TS_RUN_FIT_H
-#define TS_RUN_FIT_H
+#ifndef TS_RUN_STARTS_GLOW_H
+#define TS_RUN_STARTS_GLOW_H
 
 #include "diffusion/densities/density.h"
 #include "base/progress.h"
