@@ -8,7 +8,7 @@ const cli_option_row cli_option_table[] = {
     {"start", "DENSITY[,...]", OPTION_START, CLI_START,
      "start density: normal, glow, or (mixture data) mixture", &ts_start_kind_words, false},
     {"count", "N", OPTION_COUNT, CLI_COUNT, "how many (also -n N)", NULL, false},
-    {"sampler", "NAME", OPTION_SAMPLER, CLI_SAMPLER, "em, heun, rk45 or dpmpp2m", &ts_sampler_kind_words,
+    {"sampler", "NAME", OPTION_SAMPLER, CLI_SAMPLER, "em, heun, rk45, dpmpp2m, ancestral, edm or pc", &ts_sampler_kind_words,
      false},
     {"steps", "N", OPTION_STEPS, CLI_STEPS, "steps to time", NULL, false},
     {"algorithms", "FILE", OPTION_ALGORITHMS, CLI_ALGORITHMS,
