@@ -95,5 +95,6 @@ void *golden_allocate(size_t count, size_t size);
 void golden_unet(golden *g);                                                         /* unet.c */
 void golden_ode(golden *g, ts_score *score, const ts_sde *sde, int h, int w, int c); /* ode.c */
 void golden_glow(golden *g);                                                         /* glow.c */
+void golden_samplers(golden *g);                                                     /* samplers.c */
 
 #endif
