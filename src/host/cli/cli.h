@@ -24,7 +24,7 @@ typedef enum cli_takes {
     CLI_T = 1 << 5,              /* --T 0.4 or 1.0,0.4 */
     CLI_START = 1 << 6,          /* --start normal|glow|mixture, or several with commas */
     CLI_COUNT = 1 << 7,          /* -n, --count N */
-    CLI_SAMPLER = 1 << 8,        /* --sampler em|heun|rk45|dpmpp2m */
+    CLI_SAMPLER = 1 << 8,        /* --sampler NAME */
     CLI_RAW = 1 << 9,            /* --raw-weights: the weights themselves, not their average */
     CLI_KEYS = 1 << 10,          /* --keys */
     CLI_MARKDOWN = 1 << 11,      /* --markdown */

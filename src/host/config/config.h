@@ -91,7 +91,7 @@
     X(INT, FREE, batch, 128, 1, 65536, "rows an evaluation of the network")
 
 #define TS_CONFIG_SAMPLE(X)                                                                                                      \
-    X(CHOICE, FREE, sampler, "em", ts_sampler_kind, 0, "how the reverse process is integrated: see the README's table")              \
+    X(CHOICE, FREE, sampler, "em", ts_sampler_kind, 0, "how the reverse process is integrated")                                   \
     X(REAL, FREE, eps, 1e-3, 1e-9, 0.1, "end of the reverse process")                                                            \
     X(INT, FREE, steps_per_unit, 1000, 1, 1000000, "steps a unit of time: N = steps_per_unit * T")                               \
     X(INT, FREE, steps, 0, 0, 1000000, "fixed number of steps instead (0: by steps_per_unit; dpmpp2m then takes 20, edm 18)")    \
