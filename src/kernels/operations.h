@@ -315,7 +315,7 @@ typedef struct ts_fill_time {
     float *t;
 } ts_fill_time;
 
-/* One Euler-Maruyama step with its noise: x <- c0 x + c1 net + c2 z, c = coefficients[state->step]
+/* One step of a reverse SDE with its noise: x <- c0 x + c1 net + c2 z, c = coefficients[state->step]
  * ([steps][3], device), z from TS_STREAM_SAMPLER.  x and net are float32, [count]. */
 typedef struct ts_sde_step {
     int64_t count;
@@ -354,6 +354,16 @@ typedef struct ts_error_norm {
     double rtol, atol;
     double *error;
 } ts_error_norm;
+
+/* The coefficients of a Langevin step, which goes by the whole batch: with r = sum_i |z_i| / sum_i |net_i|,
+ * out = {1, c0 r^2, c1 r} of x, net and z (Song et al. 2021, algorithm 4), c the two coefficients of `c`.  The
+ * norms are given squared [n], as row_dot leaves them. */
+typedef struct ts_langevin_scale {
+    int n;
+    ts_coefficients c;
+    const double *net_squared, *z_squared;
+    float *out; /* [3] */
+} ts_langevin_scale;
 
 /* float32 -> activation type, or back. */
 typedef struct ts_convert {
@@ -473,6 +483,7 @@ typedef struct ts_mixture_sample {
     X(sde_step)                                                                                              \
     X(linear_combine)                                                                                        \
     X(error_norm)                                                                                            \
+    X(langevin_scale)                                                                                        \
     X(convert)                                                                                               \
     X(squared_error)                                                                                         \
     X(row_dot)                                                                                               \

@@ -5,7 +5,8 @@
  * line into README.md there.  A new kind is a function that asks for every tensor of its files, by
  * golden_read or golden_check (golden.h), and a line in test_file that knows it by its metadata.
  *
- * The kinds: a score network (golden_unet), a Glow (golden_glow).  Either stores its weights as "model.NAME"
+ * The kinds: samplers on mixtures (golden_samplers), a score network (golden_unet), a Glow (golden_glow).  Of the
+ * last two either stores its weights as "model.NAME"
  * and its gradients whole, or names in its metadata `weights` the rule that makes the weights, and stores
  * sketches of the gradients (rule.h).
  *
@@ -365,7 +366,8 @@ static int test_file(const char *path)
     printf("%s\n", path);
     golden_must(ts_safetensors_open(path, &g.file));
     const char *reason =
-        "its metadata is neither a score network's (name) nor a Glow's (K, L), and it has no expected_log_density";
+        "its metadata is not a score network's (name), a Glow's (K, L) or samplers' (pc.N), and it has no "
+        "expected_log_density";
     if (metadata_is(&g, "name", "ncsnpp")) {
         reason = unsupported_network(&g);
         checks = reason ? NULL : golden_unet;
@@ -373,6 +375,8 @@ static int test_file(const char *path)
         checks = golden_glow;
     } else if (golden_has(&g, "expected_log_density")) {
         checks = golden_gaussian;
+    } else if (golden_string(&g, "pc.N")) {
+        checks = golden_samplers;
     }
     if (!checks) {
         printf("skipped: %s: %s\n", path, reason);
@@ -381,7 +385,7 @@ static int test_file(const char *path)
     }
     golden_read_rule(&g);
     golden_must(ts_device_open("cpu", &options, &g.device));
-    if (g.device->activation != TS_F32)
+    if (g.device->activation != TS_F32 && checks != golden_samplers) /* those are float32 everywhere */
         move_weights(&g, checks);
     checks(&g);
     g.failed += unread(&g);

@@ -40,7 +40,10 @@
     X(TS_SAMPLER_EM, "em")                                                                                   \
     X(TS_SAMPLER_HEUN, "heun")                                                                               \
     X(TS_SAMPLER_RK45, "rk45")                                                                               \
-    X(TS_SAMPLER_DPMPP2M, "dpmpp2m")
+    X(TS_SAMPLER_DPMPP2M, "dpmpp2m")                                                                         \
+    X(TS_SAMPLER_ANCESTRAL, "ancestral")                                                                     \
+    X(TS_SAMPLER_EDM, "edm")                                                                                 \
+    X(TS_SAMPLER_PC, "pc")
 
 #define TS_FEATURES_KINDS(X)                                                                                 \
     X(TS_FEATURES_COORDINATES, "coordinates")                                                                \

@@ -102,13 +102,20 @@
     X(INT, FREE, batch, 128, 1, 65536, "rows an evaluation of the network")
 
 #define TS_CONFIG_SAMPLE(X)                                                                                                      \
-    X(CHOICE, FREE, sampler, "em", ts_sampler_kind, 0, "Euler-Maruyama, or the ODE by Heun, RK45 or DPM-Solver++(2M)")           \
+    X(CHOICE, FREE, sampler, "em", ts_sampler_kind, 0, "how the reverse process is integrated")                                   \
     X(REAL, FREE, eps, 1e-3, 1e-9, 0.1, "end of the reverse process")                                                            \
-    X(INT, FREE, steps_per_unit, 1000, 1, 1000000, "Euler-Maruyama and Heun steps a unit of time: N = steps_per_unit * T")       \
-    X(INT, FREE, steps, 0, 0, 1000000, "fixed number of steps instead (0: by steps_per_unit; dpmpp2m then takes 20)")            \
+    X(INT, FREE, steps_per_unit, 1000, 1, 1000000, "steps a unit of time: N = steps_per_unit * T")                               \
+    X(INT, FREE, steps, 0, 0, 1000000, "fixed number of steps instead (0: by steps_per_unit; dpmpp2m then takes 20, edm 18)")    \
     X(REAL, FREE, rtol, 1e-5, 1e-12, 1, "relative tolerance of RK45")                                                            \
     X(REAL, FREE, atol, 1e-5, 1e-12, 1, "absolute tolerance of RK45")                                                            \
     X(BOOL, FREE, denoise, true, 0, 0, "end with the mean of x0 given x_eps")                                                    \
+    X(REAL, FREE, rho, 7, 1e-3, 1000, "steps of edm are uniform in sigma^(1/rho)")                                               \
+    X(REAL, FREE, churn, 0, 0, 1e6, "edm raises sigma by min(churn/N, sqrt(2) - 1) of itself before a step (0: the ODE)")         \
+    X(REAL, FREE, churn_min, 0, 0, 1e30, "smallest sigma that edm raises")                                                       \
+    X(REAL, FREE, churn_max, 0, 0, 1e30, "largest sigma that edm raises (0: no limit)")                                          \
+    X(REAL, FREE, churn_noise, 1, 0, 100, "standard deviation of the noise that raises it")                                      \
+    X(REAL, FREE, snr, 0.16, 0, 1000, "signal-to-noise ratio of the Langevin steps of pc")                                       \
+    X(INT, FREE, corrector_steps, 1, 0, 100, "Langevin steps of pc before each predictor step")                                  \
     X(INT, FREE, batch, 64, 1, 65536, "images at a time")
 
 #define TS_CONFIG_SWEEP(X)                                                                                                       \

@@ -18,21 +18,28 @@
 #include "diffusion/score.h"
 
 /*
- *   em       reverse SDE by Euler-Maruyama, h = (T - eps)/steps
- *   heun     probability-flow ODE, h = (T - eps)/steps, 2 evaluations a step
- *   rk45     probability-flow ODE, Dormand-Prince, adaptive over the whole batch as one system
- *   dpmpp2m  DPM-Solver++(2M), steps uniform in log(a/s)
+ *   em         reverse SDE by Euler-Maruyama, h = (T - eps)/steps
+ *   heun       probability-flow ODE, h = (T - eps)/steps, 2 evaluations a step
+ *   rk45       probability-flow ODE, Dormand-Prince, adaptive over the whole batch as one system
+ *   dpmpp2m    DPM-Solver++(2M), steps uniform in log(a/s)
+ *   ancestral  reverse chain of posteriors q(x_u|x_t, x0) (Ho et al. 2020), on the continuous schedule,
+ *              t - u = (T - eps)/steps
+ *   edm        Heun in sigma = s/a, before each step noise that churns (Karras et al. 2022, algorithm 2);
+ *              steps uniform in sigma^(1/rho), 2 evaluations a step, the last one too
+ *   pc         Langevin steps, whose length goes by the whole batch, then a step of reverse diffusion (Song et
+ *              al. 2021, algorithms 1 to 5), h = (T - eps)/steps
  */
 
 typedef struct ts_integrator ts_integrator; /* internal.h */
 
-typedef enum ts_sampler_grid { TS_GRID_T, TS_GRID_LOG_SNR } ts_sampler_grid;
+typedef enum ts_sampler_grid { TS_GRID_T, TS_GRID_LOG_SNR, TS_GRID_KARRAS } ts_sampler_grid;
 
 /* A row of the table. */
 typedef struct ts_sampler_row {
     const ts_integrator *integrator; /* of fixed steps; NULL: adaptive, so it takes tolerances, not steps */
-    ts_sampler_grid grid;            /* what fixed steps are uniform in: t, or log(a/s) */
+    ts_sampler_grid grid;            /* what fixed steps are uniform in: t, log(a/s) or (s/a)^(1/rho) */
     int evaluations;                 /* of the network, a step; of an adaptive one, a try */
+    bool corrects;                   /* and one more a step for each of corrector_steps */
     int steps;                       /* that do whatever T is; 0: they go with T */
     const char *text, *html;         /* what it is called */
 } ts_sampler_row;
@@ -45,9 +52,21 @@ typedef struct ts_sampler_config {
     int steps;         /* of fixed steps */
     double rtol, atol; /* of adaptive ones */
     bool denoise;      /* last step: x0 = (x + s^2 score)/a at eps; counts one evaluation */
+    /* edm: the step from sigma raises it first by 1 + min(churn/steps, sqrt(2) - 1), but not above sigma(T), where
+     * churn_min <= sigma <= churn_max (0: no limit); churn_noise: standard deviation of that noise */
+    double rho, churn, churn_min, churn_max, churn_noise;
+    /* pc: Langevin steps before a predictor's, and how large their noise makes them beside the score */
+    int corrector_steps;
+    double snr;
 } ts_sampler_config;
 
+enum { TS_SAMPLER_CORRECTOR_STEPS = 100 }; /* at most */
+
 typedef struct ts_sampler ts_sampler;
+
+/* Network evaluations of a run of fixed steps: steps (evaluations [+ corrector_steps]) [+ 1, denoising].  0 of an
+ * adaptive one, which is known when it has run. */
+int64_t ts_sampler_nfe(const ts_sampler_config *config);
 
 /* Buffers for one score's batch size. */
 ts_status ts_sampler_create(ts_score *score, const ts_sde *sde, ts_sampler **sampler);
