@@ -17,10 +17,11 @@
 #include "graph/graph.h"
 
 /*
- * DDPM++ as in score_sde (Song et al. 2021; `ncsnpp` with BigGAN blocks, positional embedding, no FIR, no
- * progressive paths): the noise-conditioned U-Net.  Names follow the public checkpoints
- * ("all_modules.N....").
+ * The U-Net of score_sde (Song et al. 2021; its `ncsnpp`), noise-conditioned.  All fields that follow `dropout`
+ * zero, it is DDPM++.  Names follow the public checkpoints ("all_modules.N....").
  */
+typedef enum ts_unet_input { TS_UNET_INPUT_NONE, TS_UNET_INPUT_SKIP, TS_UNET_INPUT_RESIDUAL } ts_unet_input;
+
 typedef struct ts_unet_config {
     int height, width, channels;
     int nf;                 /* base width */
@@ -28,6 +29,18 @@ typedef struct ts_unet_config {
     int num_res_blocks;
     int attn_count, attn_resolutions[8]; /* heights at which attention follows each block */
     float dropout;
+    ts_sde sde;          /* VE: the network is told sigma(t), and what it computes is the score */
+    bool unit_data;      /* x is of [0,1], not [-1,1]: the network begins with 2 x - 1 */
+    bool scale_by_sigma; /* VE: the output is divided by sigma(t) */
+    bool fourier;        /* embedding by random Fourier features, not sinusoids */
+    float fourier_scale; /* standard deviation of their frequencies */
+    int fir_taps;        /* of the filter that resamples; 0: mean of 2x2 and nearest neighbour */
+    float fir[TS_FIR_TAPS];
+    ts_unet_input input; /* how the input comes in again at every level (progressive_input) */
+    bool combine_cat;    /* as a skip: beside h, not added to it */
+    bool output_skip;    /* every level adds to the output (progressive) */
+    bool ddpm_blocks;    /* residual blocks of DDPM, not BigGAN: they do not resample */
+    bool plain_sums;     /* x + h, not (x + h)/sqrt 2 */
 } ts_unet_config;
 
 typedef struct ts_unet ts_unet;
