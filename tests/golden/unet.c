@@ -72,9 +72,9 @@ static void read_variant(case_unet *u)
         for (int i = 0; i < c->fir_taps; i++)
             c->fir[i] = (float)taps[i];
     }
-    c->input = is(g, "progressive_input", "residual")     ? TS_UNET_INPUT_RESIDUAL
-               : is(g, "progressive_input", "input_skip") ? TS_UNET_INPUT_SKIP
-                                                          : TS_UNET_INPUT_NONE;
+    c->input = is(g, "progressive_input", "residual")     ? TS_PROGRESSIVE_INPUT_RESIDUAL
+               : is(g, "progressive_input", "input_skip") ? TS_PROGRESSIVE_INPUT_SKIP
+                                                          : TS_PROGRESSIVE_INPUT_NONE;
     c->combine_cat = is(g, "progressive_combine", "cat");
     c->output_skip = is(g, "progressive", "output_skip");
     c->ddpm_blocks = is(g, "resblock_type", "ddpm");

@@ -19,7 +19,7 @@ const cli_usage cli_sample_usage = {
     .about =
         "Draws -n samples by the reverse process from T, started at --start.  --out NAME.png gets a grid of "
         "images,\n"
-        "--out NAME.safetensors the values [n,h,w,c] in model scale ([-1, 1] for images).  A file that is there "
+        "--out NAME.safetensors the values [n,h,w,c], images in [-1, 1].  A file that is there "
         "already\n"
         "is replaced with --force alone.  The default is RUN/samples_T<T>_<start>_<sampler>.png, or .safetensors "
         "for data\n"

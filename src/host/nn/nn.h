@@ -20,8 +20,6 @@
  * The U-Net of score_sde (Song et al. 2021; its `ncsnpp`), noise-conditioned.  All fields that follow `dropout`
  * zero, it is DDPM++.  Names follow the public checkpoints ("all_modules.N....").
  */
-typedef enum ts_unet_input { TS_UNET_INPUT_NONE, TS_UNET_INPUT_SKIP, TS_UNET_INPUT_RESIDUAL } ts_unet_input;
-
 typedef struct ts_unet_config {
     int height, width, channels;
     int nf;                 /* base width */
@@ -36,11 +34,11 @@ typedef struct ts_unet_config {
     float fourier_scale; /* standard deviation of their frequencies */
     int fir_taps;        /* of the filter that resamples; 0: mean of 2x2 and nearest neighbour */
     float fir[TS_FIR_TAPS];
-    ts_unet_input input; /* how the input comes in again at every level (progressive_input) */
-    bool combine_cat;    /* as a skip: beside h, not added to it */
-    bool output_skip;    /* every level adds to the output (progressive) */
-    bool ddpm_blocks;    /* residual blocks of DDPM, not BigGAN: they do not resample */
-    bool plain_sums;     /* x + h, not (x + h)/sqrt 2 */
+    ts_progressive_input_kind input; /* how the input comes in again at every level (progressive_input) */
+    bool combine_cat;                /* as a skip: beside h, not added to it */
+    bool output_skip;                /* every level adds to the output (progressive) */
+    bool ddpm_blocks;                /* residual blocks of DDPM, not BigGAN: they do not resample */
+    bool plain_sums;                 /* x + h, not (x + h)/sqrt 2 */
 } ts_unet_config;
 
 typedef struct ts_unet ts_unet;

@@ -146,10 +146,10 @@ static void halve(planning *p, int level)
     else
         residual(p, name.text, UNET_RESIDUAL_HALVING, p->channels, p->channels, false);
     p->height /= 2;
-    if (c->input == TS_UNET_INPUT_SKIP) {
+    if (c->input == TS_PROGRESSIVE_INPUT_SKIP) {
         convolution(p, input.text, UNET_COMBINE, "Conv_0", 1, p->input_channels, p->channels);
         p->channels *= c->combine_cat ? 2 : 1;
-    } else if (c->input == TS_UNET_INPUT_RESIDUAL) {
+    } else if (c->input == TS_PROGRESSIVE_INPUT_RESIDUAL) {
         convolution(p, input.text, UNET_INPUT_RESIDUAL, resampling_part(c), 3, p->input_channels,
                     p->channels);
         p->input_channels = p->channels;
