@@ -3,7 +3,9 @@
  * size.  No arithmetic of their own but that of initial values.
  *
  * What lives in this folder: a model a file, each a `create` that declares parameters under their public
- * names and an `apply` that reads like the formula, the shape [n,h,w,c] at each line that changes it.
+ * names and an `apply` that reads like the formula, the shape [n,h,w,c] at each line that changes it; of the
+ * U-Net unet_plan.c declares and unet.c applies, of blocks.* and resample.c, which know no network; networks.c,
+ * the table of networks.
  *
  * Invariants: activations are NHWC; vectors are images of one pixel, [n,1,1,c].  A model owns its table of
  * parameter handles; the parameters themselves belong to `params`, the tensors to the graph.  The order in
@@ -46,8 +48,8 @@ typedef struct ts_unet ts_unet;
 /* Declares the parameters in `params`.  Errors: sizes the levels do not divide, odd nf, ... */
 ts_status ts_unet_create(const ts_unet_config *config, ts_params *params, ts_unet **unet);
 void ts_unet_destroy(ts_unet *unet);
-/* Appends the network: x [n,h,w,channels], t [n] -> predicted noise, same shape as x.  `training` switches
- * dropout on. */
+/* Appends the network: x [n,h,w,channels], t [n] -> predicted noise, same shape as x, under VE -sigma(t)
+ * times the score that the public network returns.  `training` switches dropout on. */
 ts_tensor ts_unet_apply(const ts_unet *unet, ts_graph *graph, ts_tensor x, ts_tensor t, bool training);
 
 /* Residual MLP on vectors: input and time embedding to `hidden`, `blocks` times h = (h + W2 silu(W1

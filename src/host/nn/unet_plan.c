@@ -98,9 +98,8 @@ static void output(planning *p, const char *name)
 /* What the last module gives is a skip. */
 static void keep(planning *p)
 {
-    if (p->short_of_memory)
-        return;
-    p->unet->modules[p->unet->count - 1].keep = true;
+    if (!p->short_of_memory)
+        p->unet->modules[p->unet->count - 1].keep = true;
     p->skips[p->kept++] = p->channels;
 }
 

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-/* What NCSN++ adds to a DDPM++. */
+/* Where an NCSN++ differs from a DDPM++. */
 static void set_ncsnpp(const ts_config *config, ts_unet_config *unet)
 {
     const ts_embedding_kind embedding = config->model.embedding;
