@@ -235,15 +235,19 @@ static void test_what_keys_demand_of_each_other(void **state)
     expect_error("sweep: {T: [1, 0.5, 1.0]}\n", NULL, FILE_NAME ":1: sweep.T holds 1 twice");
     expect_error("sde: {beta_max: 0.01}\n", NULL,
                  FILE_NAME ":1: sde.beta_max = 0.01 must not be below sde.beta_min = 0.1");
-    expect_error("sde: {kind: ve}\n", NULL,
-                 FILE_NAME ":1: sde.kind ve has no network yet: use vp or subvp, or model.kind exact");
+    expect_error("model: {fir_kernel: [1]}\n", NULL,
+                 FILE_NAME ":1: model.fir_kernel must have 2 to 8 taps, not 1");
+    expect_error("model: {fir_kernel: [1, -1]}\n", NULL,
+                 FILE_NAME ":1: model.fir_kernel: its taps must have a positive sum, not 0");
+    expect_error("model: {progressive: residual}\n", NULL,
+                 FILE_NAME ":1: model.progressive must be one of none|output_skip, not residual");
     expect_error("model: {nf: 33}\n", NULL, FILE_NAME ":1: model.nf must be even, not 33");
     expect_error("model: {ch_mult: []}\n", NULL,
                  FILE_NAME ":1: model.ch_mult must have 1 to 8 levels, not 0");
     expect_beginning(
         "model: {kind: mlp}\n", NULL,
         FILE_NAME
-        ":1: model.kind mlp is for vectors, and data.kind digits has images, which need model.kind ddpmpp");
+        ":1: model.kind mlp is for vectors, and data.kind digits has images, which need model.kind ddpmpp or ncsnpp");
     expect_error("model: {kind: exact}\n", NULL,
                  FILE_NAME ":1: model.kind exact needs data.kind mixture: real data have no exact score");
     expect_error("data: {kind: idx}\n", NULL, "data.kind idx needs data.path, the folder with the files");

@@ -320,17 +320,14 @@ static const char *unsupported_network(const golden *g)
 {
     static const struct {
         const char *key, *value;
-    } needed[] = {{"embedding_type", "positional"}, {"fir", "false"},
-                  {"progressive", "none"},          {"progressive_input", "none"},
-                  {"resblock_type", "biggan"},      {"skip_rescale", "true"},
-                  {"conditional", "true"},          {"scale_by_sigma", "false"},
-                  {"nonlinearity", "swish"},        {"centered", "true"},
-                  {"normalization", "GroupNorm"}};
-    if (!metadata_is(g, "sde", "vp") && !metadata_is(g, "sde", "subvp"))
-        return "its SDE is neither VP nor sub-VP, for which the engine has networks";
+    } needed[] = {{"conditional", "true"}, {"nonlinearity", "swish"}, {"normalization", "GroupNorm"}};
+    if (!metadata_is(g, "sde", "vp") && !metadata_is(g, "sde", "subvp") && !metadata_is(g, "sde", "ve"))
+        return "its SDE is none of VP, sub-VP and VE";
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         if (golden_string(g, needed[i].key) && !metadata_is(g, needed[i].key, needed[i].value))
-            return "its network is not a DDPM++ (NCSN++ is not supported)";
+            return "its network is neither DDPM++ nor NCSN++ as the engine has them";
+    if (metadata_is(g, "progressive", "residual"))
+        return "its output pyramid is residual, which the engine does not have";
     return NULL;
 }
 

@@ -53,12 +53,22 @@
     X(REAL, FIXED, sigma_max, 50, 1e-6, 100000, "sigma(1) of VE")
 
 #define TS_CONFIG_MODEL(X)                                                                                                       \
-    X(CHOICE, FIXED, kind, "ddpmpp", ts_model_kind, 0, "score: DDPM++ U-Net (images), residual MLP (vectors), or a mixture's exact score") \
+    X(CHOICE, FIXED, kind, "ddpmpp", ts_model_kind, 0, "score: DDPM++ or NCSN++ U-Net (images), residual MLP (vectors), or a mixture's exact score") \
     X(INT, FIXED, nf, 32, 4, 4096, "base width of the U-Net; even")                                                              \
     X(INTS, FIXED, ch_mult, "1,2", 1, 64, "width multiplier of each level")                                                      \
     X(INT, FIXED, num_res_blocks, 2, 1, 64, "residual blocks a level")                                                           \
     X(INTS, FIXED, attn_resolutions, "", 0, 0, "heights at which attention follows each block")                                  \
     X(REAL, TRAIN, dropout, 0.1, 0, 0.95, "dropout in residual blocks")                                                          \
+    X(CHOICE, FIXED, embedding, "auto", ts_embedding_kind, 0, "ncsnpp: sinusoids of the noise level or random Fourier features of its logarithm (auto: fourier for VE, else positional)") \
+    X(REAL, FIXED, fourier_scale, 16, 1e-3, 1000, "ncsnpp: standard deviation of the Fourier frequencies")                       \
+    X(BOOL, FIXED, fir, true, 0, 0, "ncsnpp: resample by a FIR filter (else mean of 2x2 and nearest neighbour)")                 \
+    X(REALS, FIXED, fir_kernel, "1,3,3,1", -1000, 1000, "ncsnpp: taps of that filter along each axis")                           \
+    X(CHOICE, FIXED, progressive, "none", ts_progressive_kind, 0, "ncsnpp: whether every level adds to the output")              \
+    X(CHOICE, FIXED, progressive_input, "residual", ts_progressive_input_kind, 0, "ncsnpp: how the input comes in again at every level") \
+    X(CHOICE, FIXED, progressive_combine, "sum", ts_combine_kind, 0, "ncsnpp: how an input_skip joins what is there")            \
+    X(CHOICE, FIXED, resblock, "biggan", ts_resblock_kind, 0, "ncsnpp: residual blocks; those of BigGAN resample, those of DDPM have convolutions between them that do") \
+    X(BOOL, FIXED, skip_rescale, true, 0, 0, "ncsnpp: sums of residual blocks are divided by sqrt 2")                            \
+    X(BOOL, FIXED, scale_by_sigma, true, 0, 0, "VE: the U-Net's output is divided by sigma(t)")                                  \
     X(INT, FIXED, hidden, 128, 4, 65536, "width of the MLP")                                                                     \
     X(INT, FIXED, blocks, 4, 1, 256, "residual blocks of the MLP")
 

@@ -54,7 +54,7 @@ void ts_dataset_close(ts_dataset *dataset); /* NULL is fine */
  * names, paths and flips are not in it.  Made once, when the set is opened. */
 uint64_t ts_dataset_checksum(const ts_dataset *dataset);
 
-/* Examples start .. start + n - 1 of a set, wrapped around, as host floats in model scale [n,h,w,c].
+/* Examples start .. start + n - 1 of a set, wrapped around, as host floats [n,h,w,c], images in [-1, 1].
  * Mixtures: draws of those numbers under `seed`. */
 ts_status ts_dataset_read(const ts_data *data, uint64_t seed, int64_t start, int64_t n, float *x);
 

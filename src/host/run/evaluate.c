@@ -21,7 +21,7 @@ double ts_evaluate_eps(const ts_config *config, const ts_data *data)
     if (data->levels < 2)
         return config->train.eps;
     const ts_sde sde = ts_config_sde(config);
-    const double s = 2.0 / (data->levels - 1) / 8;
+    const double s = ts_data_spacing(data) / 8;
     double t;
     if (sde.kind == TS_SDE_VE)
         t = log(s / sde.sigma_min) / log(sde.sigma_max / sde.sigma_min);
