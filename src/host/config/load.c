@@ -22,7 +22,7 @@ static ts_status resolve_data_path(ts_config *config)
         free(folder);
     }
     if (!whole)
-        return ts_error(TS_NO_MEMORY, "data.path: %s: %s", *path, strerror(errno));
+        return ts_error(TS_NO_MEMORY, "data.path: %s cannot be made absolute: %s", *path, strerror(errno));
     free(*path);
     *path = whole;
     return NULL;

@@ -30,7 +30,7 @@ ts_status ts_trained_open(const char *path, const char *const *overrides, int co
         return ts_run_create(NULL, config, false, options, run);
     ts_status status = ts_error(TS_INVALID,
                                 "%s: its score is a network (model.kind %s); "
-                                "give the directory of a trained run, or a mixture with model.kind exact",
+                                "give a run directory, or a mixture with model.kind exact",
                                 path, ts_model_kind_words.word[config->model.kind]);
     ts_config_free(config);
     return status;
