@@ -18,12 +18,27 @@ const cli_usage cli_sweep_usage = {
              "unless given).  Run again after an interruption, it continues and ends with the same numbers.",
     .least = 1,
     .most = 1,
-    .takes = CLI_SET | CLI_DEVICE | CLI_OUT | CLI_JSON,
+    .takes = CLI_SET | CLI_DEVICE | CLI_OUT | CLI_JSON | CLI_WORKERS,
 };
 
-static void watch(void *context, const ts_run *run)
+static void say_workers(void *context, int workers, int threads)
 {
-    cli_watch(context, run);
+    char text[80];
+    snprintf(text, sizeof text, "%d worker%s, %d thread%s each", workers, workers == 1 ? "" : "s", threads,
+             threads == 1 ? "" : "s");
+    cli_say(context, text);
+}
+
+/* Work of less than half a minute goes without. */
+static void say_time(void *context, double seconds, const ts_cost *phases, int count)
+{
+    char text[1200], amount[32];
+    if (seconds < 30)
+        return;
+    ts_duration_text(seconds, amount);
+    const int length = snprintf(text, sizeof text, "about %s in all; by one worker: ", amount);
+    ts_estimate_text(phases, count, text + length, sizeof text - (size_t)length);
+    cli_say(context, text);
 }
 
 static ts_status sweep(const cli_options *options, const char **dir, char **own_dir, ts_report_result *report)
@@ -42,11 +57,14 @@ static ts_status sweep(const cli_options *options, const char **dir, char **own_
         return ts_error(TS_NO_MEMORY, "no memory");
     }
     ts_run_options run = cli_run_options(options);
-    run.work = TS_WORK_TRAIN; /* one number of threads for all parts: that of the longest */
-    run.opened = watch;
-    run.context = &progress.base;
+    run.work = TS_WORK_TRAIN; /* one number of threads a worker: that of the longest part */
     cli_progress_begin(&progress);
-    const ts_sweep_options how = {.run = &run, .progress = &progress.base};
+    const ts_sweep_options how = {.run = &run,
+                                  .progress = &progress.base,
+                                  .workers = options->workers,
+                                  .began = say_workers,
+                                  .estimated = say_time,
+                                  .context = &progress};
     ts_status status = ts_sweep_run(*dir, config, &how);
     cli_progress_end(&progress);
     if (!status)
