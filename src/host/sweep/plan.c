@@ -142,7 +142,8 @@ static void add_bounds(plan *p)
                                  .needs = {network_of(p, score, t), TS_NO_PART},
                                  .phase = TS_SWEEP_BOUND,
                                  .work = (double)p->s->count * p->s->config->bound.draws * p->network_flop});
-            snprintf(part->name, sizeof part->name, per_T ? "bound, %s score, T = %s" : "bound, %s score",
+            snprintf(part->name, sizeof part->name,
+                     per_T ? "bound of the %s score at T = %s" : "bound of the %s score",
                      ts_score_kind_words.word[r->scores[score]], text);
         }
     }
@@ -162,7 +163,7 @@ static void add_priors(plan *p)
                                              .phase = TS_SWEEP_PRIOR,
                                              .work = (double)p->s->count * p->s->config->bound.prior_draws *
                                                      pass_of_start(p, start)});
-            snprintf(part->name, sizeof part->name, "prior term at T = %s, %s", text,
+            snprintf(part->name, sizeof part->name, "prior term at T = %s of %s", text,
                      ts_start_kind_words.word[r->starts[start]]);
         }
 }
@@ -194,9 +195,9 @@ static void add_rows(plan *p, const char *what, const ts_part *like, int images)
         part->T = i / r->sampler_count / r->start_count % r->T_count;
         part->score = i / r->sampler_count / r->start_count / r->T_count;
         part->work = work_of_samples(p, part->T, part->start, part->sampler, images);
-        snprintf(part->name, sizeof part->name, "%s%s, T = %s, %s, %s", what,
+        snprintf(part->name, sizeof part->name, "%s%s at T = %s from %s%s", what,
                  ts_sampler_kind_words.word[sampler], text, ts_start_kind_words.word[row->start],
-                 ts_score_kind_words.word[row->score]);
+                 r->score_count == 1 || ts_scores[row->score].trained ? "" : " with the exact score");
         if (part->run == ts_part_sample) {
             part->phase = TS_SWEEP_SAMPLE + (int)sampler;
             part->needs[0] = network_of(p, part->score, part->T);

@@ -256,7 +256,8 @@ static void update(ts_progress *progress, const char *phase, double done, double
         w->part->first = w->part->share;
     snprintf(w->part->note, sizeof w->part->note, "%s", note ? note : "");
     w->bytes = (double)w->run.device->peak_bytes;
-    told(list);
+    if (done < total) /* else the next part will say so */
+        told(list);
     pthread_mutex_unlock(&list->lock);
 }
 

@@ -33,12 +33,6 @@ static bool stopped(const ts_part_list *list)
     return list->ends || (list->stop && *list->stop);
 }
 
-static void tell(ts_part_list *list)
-{
-    if (list->told)
-        list->told(list);
-}
-
 /* xorshift64 */
 static uint64_t next_bits(uint64_t *bits)
 {
@@ -95,7 +89,8 @@ static ts_part *take(ts_part_list *list)
         part->state = TS_PART_RUNS;
         part->first = TS_PART_UNTOLD;
         part->began = ts_seconds();
-        tell(list);
+        if (list->told)
+            list->told(list);
     }
     pthread_mutex_unlock(&list->lock);
     return part;
@@ -117,7 +112,6 @@ static void give_back(ts_part_list *list, ts_part *part, ts_status status)
     if (part->first == TS_PART_UNTOLD)
         part->first = 0;
     list->ends = list->ends || (status && ends_all(ts_status_code(status)));
-    tell(list);
     pthread_cond_broadcast(&list->changed);
     pthread_mutex_unlock(&list->lock);
 }

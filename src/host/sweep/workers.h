@@ -58,7 +58,7 @@ struct ts_part_list {
     bool ends;                         /* nothing more is begun */
     uint64_t order; /* not 0: of the parts that are ready, any is taken, by these random bits */
     int end;        /* of the parts that are to be done in this call */
-    /* Told, under the lock, that a part began, ended or came further; NULL: nobody. */
+    /* Told, under the lock, that a part began; NULL: nobody. */
     void (*told)(ts_part_list *list);
     void *context;
 };
