@@ -73,13 +73,16 @@ static double seconds_left(const ts_part *part, const double *speed)
     return share_left(part) * part->work / speed[part->phase];
 }
 
-/* The first part that waits and whose needs are met at `time`, in which case *time is when; else the part for
- * which that is soonest. */
-static int next_of(const ts_part_list *list, const double *end, double *time)
+/* The first part that waits and whose needs are met at *time; else the one for which that is soonest, and *time
+ * is when.  What is timed waits for all others. */
+static int next_of(const ts_sweep *s, const double *end, double *time)
 {
+    const ts_part_list *list = &s->list;
     int chosen = TS_NO_PART;
     double soonest = INFINITY;
     for (int i = 0; i < list->count; i++) {
+        if (i == s->timings && chosen != TS_NO_PART)
+            break;
         if (end[i] >= 0)
             continue;
         double ready = *time;
@@ -127,7 +130,7 @@ static double simulate(const ts_sweep *s, const double *speed, double *end, doub
     for (;;) {
         const int worker = first_free(busy, s->worker_count);
         double time = busy[worker];
-        const int i = next_of(list, end, &time);
+        const int i = next_of(s, end, &time);
         if (i == TS_NO_PART)
             return last;
         if (i >= s->timings) /* alone */

@@ -130,7 +130,7 @@ typedef struct ts_results {
     char *name, *command, *version, *device, *date, *config; /* config: resolved, YAML */
     double seed, threads;
     double h, w, c, levels, train_count, test_count, parameters; /* parameters: of the score network */
-    double steps_per_unit, train_steps, projections;
+    double steps_per_unit, train_steps, projections; /* train_steps: up to where the network was trained */
     ts_floor floor;
 
     int T_count, score_count, start_count, sampler_count; /* the grid */
