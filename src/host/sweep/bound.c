@@ -42,7 +42,8 @@ ts_status ts_part_fit(ts_worker *w, ts_part *part)
     TS_TRY(ts_starts[start].fit(&w->run, T, &(ts_fit_options){&w->progress, .replace = true}, &fit));
     r->fits[ts_sweep_fit_at(w->sweep, part->T, part->start)] =
         (ts_fit_summary){start, T, (double)fit.steps, (double)fit.skipped, fit.loss, fit.seconds};
-    part->seconds = fit.seconds;
+    if (!ts_starts[start].every_T || part->T == 0) /* one fit is counted once */
+        part->seconds = fit.seconds;
     part->reused = fit.reused;
     return NULL;
 }
@@ -258,7 +259,8 @@ static ts_status measure_prior(ts_worker *w, ts_start_kind kind, double T, doubl
                                     .draws = s->config->bound.draws,
                                     .prior_draws = s->config->bound.prior_draws,
                                     .count = s->count,
-                                    .seed = (uint64_t)s->config->run.seed};
+                                    .seed = (uint64_t)s->config->run.seed,
+                                    .stop = w->progress.stop};
     ts_status status = ts_bound_prior(&config, &w->run.dataset->test, T, start.density, prior, kl);
     ts_start_release(&start);
     *seconds = ts_seconds() - began;

@@ -54,7 +54,8 @@ static ts_status measure(plan *p)
 
 static double pass_of_start(const plan *p, int start)
 {
-    return ts_starts[p->s->results->starts[start]].fit ? p->flow_flop : 50.0 * p->s->d;
+    const ts_start_row *row = &ts_starts[p->s->results->starts[start]];
+    return row->fit && !row->every_T ? p->flow_flop : 50.0 * p->s->d;
 }
 
 static double work_of_samples(const plan *p, int T, int start, int sampler, double images)
@@ -106,24 +107,33 @@ static int *fit_of(const plan *p, int T, int start)
     return &p->fits[T * p->s->results->start_count + start];
 }
 
+/* One fit for every T is no training: it goes over the data, once. */
+static double work_of_fit(const plan *p, int T, int start)
+{
+    const ts_sweep *s = p->s;
+    if (!ts_starts[s->results->starts[start]].every_T)
+        return 3.0 * s->config->glow.steps * s->config->glow.batch * p->flow_flop;
+    return T ? 0 : 50.0 * (double)s->run->dataset->train.count * s->d;
+}
+
 static void add_fits(plan *p)
 {
     const ts_results *r = p->s->results;
-    const ts_config *config = p->s->config;
     for (int start = 0; start < r->start_count; start++)
         for (int t = 0; t < r->T_count && ts_starts[r->starts[start]].fit; t++) {
             char text[32];
             ts_T_text(r->T[t], text);
-            ts_part *part =
-                add(p, (ts_part){.run = ts_part_fit,
-                                 .T = t,
-                                 .start = start,
-                                 .needs = {TS_NO_PART, TS_NO_PART},
-                                 .phase = TS_SWEEP_FIT,
-                                 .work = 3.0 * config->glow.steps * config->glow.batch * p->flow_flop});
+            ts_part *part = add(p, (ts_part){.run = ts_part_fit,
+                                             .T = t,
+                                             .start = start,
+                                             .needs = {TS_NO_PART, TS_NO_PART},
+                                             .phase = TS_SWEEP_FIT,
+                                             .work = work_of_fit(p, t, start)});
             snprintf(part->name, sizeof part->name, "%s at T = %s",
                      ts_start_kind_words.word[r->starts[start]], text);
             *fit_of(p, t, start) = last(p);
+            if (t && ts_starts[r->starts[start]].every_T) /* that of the first is its own */
+                part->needs[0] = *fit_of(p, 0, start);
         }
 }
 

@@ -1,6 +1,7 @@
 /* The samples of a sweep, and how far they are from data. */
 #include "sweep/internal.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,6 +201,10 @@ ts_status ts_part_sample(ts_worker *w, ts_part *part)
     free(x);
     if (!status && !found)
         status = draw_and_save(w, part, cost);
+    if (ts_status_code(status) == TS_NOT_FINITE) { /* no samples are kept, its numbers stay unknown */
+        ts_status_free(status);
+        return NULL;
+    }
     TS_TRY(status);
     part->reused = found;
     row->nfe = cost[0];
@@ -216,6 +221,9 @@ static ts_status measure_distances(const ts_worker *w, const ts_part *part, floa
     ts_distance sliced, frechet;
     double cost[3];
     bool found;
+    row->frechet_features = ts_features_kind_of(c->features);
+    if (isnan(row->nfe)) /* it ran away */
+        return NULL;
     TS_TRY(samples_file(s, part, x, cost, false, &found));
     if (!found)
         return ts_error(TS_IO, "its samples have been taken away or changed");
@@ -223,7 +231,6 @@ static ts_status measure_distances(const ts_worker *w, const ts_part *part, floa
                                   &frechet));
     row->sliced_wasserstein = interval_of(sliced);
     row->frechet = interval_of(frechet);
-    row->frechet_features = ts_features_kind_of(c->features);
     return NULL;
 }
 
@@ -251,6 +258,8 @@ ts_status ts_part_timing(ts_worker *w, ts_part *part)
     bool found;
     origin o;
     ts_worker_watch(w, part);
+    if (isnan(row->nfe)) /* it ran away */
+        return NULL;
     describe_origin(s, part, TS_SWEEP_TIMED, &o);
     snprintf(name, sizeof name, "seconds_%s", o.name);
     const ts_part_file file = {"parts", name, o.sections, o.inputs};
@@ -258,7 +267,12 @@ ts_status ts_part_timing(ts_worker *w, ts_part *part)
     TS_TRY(ts_part_load(s, &file, &tensor, 1, &found));
     part->reused = found;
     if (!found) {
-        TS_TRY(draw(w, part, TS_SWEEP_TIMED, &drawn));
+        ts_status status = draw(w, part, TS_SWEEP_TIMED, &drawn);
+        if (ts_status_code(status) == TS_NOT_FINITE) {
+            ts_status_free(status);
+            return NULL;
+        }
+        TS_TRY(status);
         seconds[0] = drawn.seconds_per_image.mean;
         seconds[1] = drawn.seconds_per_image.half;
         ts_samples_release(&drawn);
