@@ -36,7 +36,8 @@ typedef enum cli_takes {
     CLI_STEPS = 1 << 12,         /* --steps N: how many a benchmark times */
     CLI_ALGORITHMS = 1 << 13,    /* --algorithms FILE: those that the device chose */
     CLI_RECORDING_OFF = 1 << 14, /* --recording-off: for profilers */
-    CLI_FORCE = 1 << 15          /* --force: replace what is there */
+    CLI_FORCE = 1 << 15,         /* --force: replace what is there */
+    CLI_WORKERS = 1 << 16        /* --workers N: how many parts of a sweep are done at once */
 } cli_takes;
 
 typedef struct cli_usage {
@@ -82,6 +83,7 @@ typedef struct cli_options {
     ts_start_kind starts[TS_START_COUNT];
     int count;        /* 0: not given */
     int steps;        /* 0: not given */
+    int workers;      /* 0: not given */
     bool has_sampler; /* false: as configured */
     ts_sampler_kind sampler;
     const char *algorithms; /* NULL: not given */
@@ -149,7 +151,7 @@ void cli_say(cli_progress *progress, const char *text);
 void cli_watch(ts_progress *progress, const ts_run *run);
 
 /* Before a long piece of work: "tstar: about 1:23:00, at most 1.50 GiB of memory: train 1:10:00, ...". */
-void cli_say_estimate(cli_progress *progress, const ts_estimate *parts, int count);
+void cli_say_estimate(cli_progress *progress, const ts_cost *parts, int count);
 
 /* The line of progress for a terminal of that many columns, at most columns - 1 of them: first the bar is
  * shortened, then it goes, then the rate and the phase; the note (the loss) stays as long as anything fits.

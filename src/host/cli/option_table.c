@@ -30,6 +30,8 @@ const cli_option_row cli_option_table[] = {
      &cli_device_words, false},
     {"threads", "N", OPTION_THREADS, CLI_DEVICE, "CPU threads (default: as many as the work is worth)", NULL,
      false},
+    {"workers", "N", OPTION_WORKERS, CLI_WORKERS,
+     "parts done at once, which share the threads (default: as many as help)", NULL, false},
     {"fast", NULL, OPTION_FAST, CLI_DEVICE, "reduced precision where the device has it", NULL, false},
     {"json", NULL, OPTION_JSON, CLI_JSON, "print the result as JSON", NULL, false},
     {"help", NULL, OPTION_HELP, 0, "print this", NULL, false},

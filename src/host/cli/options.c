@@ -131,6 +131,8 @@ static const char *take(int code, char *value, cli_options *o, const char **unkn
         return read_int(value, 1, &o->steps) ? NULL : "a whole number from 1";
     case OPTION_THREADS:
         return read_int(value, 1, &o->threads) && o->threads <= 4096 ? NULL : "a whole number from 1 to 4096";
+    case OPTION_WORKERS:
+        return read_int(value, 1, &o->workers) && o->workers <= 4096 ? NULL : "a whole number from 1 to 4096";
     case OPTION_SAMPLER:
         return read_sampler(value, o, unknown) ? NULL : "";
     case OPTION_SET:

@@ -195,12 +195,26 @@ void ts_dataset_close(ts_dataset *dataset)
 {
     if (!dataset)
         return;
-    if (dataset->train.device)
+    if (dataset->train.device && !dataset->shares)
         ts_data_release(&dataset->train);
-    if (dataset->test.device)
+    if (dataset->test.device && !dataset->shares)
         ts_data_release(&dataset->test);
     ts_mixture_destroy(dataset->mixture);
     free(dataset);
+}
+
+ts_status ts_dataset_share(const ts_config *config, const ts_dataset *dataset, ts_device *device,
+                           ts_dataset **shared)
+{
+    if (dataset->mixture) /* a few numbers */
+        return ts_dataset_open(config, device, shared);
+    ts_dataset *d = *shared = malloc(sizeof *d);
+    if (!d)
+        return ts_error(TS_NO_MEMORY, "no memory for the data set");
+    *d = *dataset;
+    d->train.device = d->test.device = device;
+    d->shares = true;
+    return NULL;
 }
 
 /* ---- reading back ---- */

@@ -43,11 +43,17 @@ typedef struct ts_dataset {
     ts_mixture *mixture; /* NULL unless the data are a mixture */
     uint64_t checksum;
     char description[160];
+    bool shares; /* the images are another's */
 } ts_dataset;
 
 /* Errors: TS_NOT_FOUND, TS_FORMAT, TS_INVALID, TS_NO_MEMORY; each names the file and what would be right. */
 ts_status ts_dataset_open(const ts_config *config, ts_device *device, ts_dataset **dataset);
 void ts_dataset_close(ts_dataset *dataset); /* NULL is fine */
+
+/* The same data for another device that has its memory in common with theirs, as CPU devices do: images are
+ * not copied, and `dataset` is to outlive the result. */
+ts_status ts_dataset_share(const ts_config *config, const ts_dataset *dataset, ts_device *device,
+                           ts_dataset **shared);
 
 /* What the data are, wherever their files lie: CRC-32 of the training set above CRC-32 of the held-out one,
  * each over shape, count, levels and level indices; of mixtures over their numbers as configured.  Labels,
