@@ -43,7 +43,8 @@ says 2 'unknown command xyzzy (see' xyzzy
 says 2 'unknown option --rsume; did you mean --resume?' train small.yaml --rsume
 says 2 'unknown option --sede=3; did you mean --seed?' train small.yaml --sede=3
 says 2 'unknown option --qqqqqq (see' train small.yaml --qqqqqq
-says 2 '--sampler hein: should be em, heun, rk45 or dpmpp2m; did you mean heun?' sample x --T 0.4 --sampler hein
+says 2 '--sampler hein: should be em, heun,' sample x --T 0.4 --sampler hein
+grep -q 'did you mean heun?' err || fail "no suggestion: $(cat err)"
 says 2 '--start normal,glw: should be' elbo x --T 0.4 --start normal,glw
 grep -q 'did you mean glow?' err || fail "no suggestion: $(cat err)"
 says 2 "no benchmark 'smaple'; there are train, sample, ops; did you mean sample?" bench smaple small.yaml
@@ -125,7 +126,7 @@ kill -TERM $child
 wait $child
 checks=$((checks + 1))
 grep -q 'interrupted at step .*; the same command continues from here' err || fail "sweep: $(cat err)"
-[ "$(nproc)" = 1 ] || grep -q "^tstar: 1 of $(nproc) threads: " err || fail "sweep, threads: $(cat err)"
+[ "$(nproc)" = 1 ] || grep -q '^tstar: [0-9]* workers, 1 thread each$' err || fail "sweep, workers: $(cat err)"
 
 # a terminal that closes under nohup ends nothing
 (trap '' HUP; exec "$program" train small.yaml --threads 1 --set train.steps=3000 --out nohup >out 2>err) &

@@ -63,7 +63,7 @@ static void test_amounts(void **state)
     assert_string_equal(text, "1:00");
     ts_duration_text(3725, text);
     assert_string_equal(text, "1:02:05");
-    const ts_estimate parts[] = {
+    const ts_cost parts[] = {
         {"train", 3600, 2147483648.0}, {"fit T=0.4", 600, 1048576.0}, {"samples", -1, 0}};
     ts_estimate_text(parts, 1, line, sizeof line);
     assert_string_equal(line, "train: about 1:00:00, at most 2.00 GiB of memory");

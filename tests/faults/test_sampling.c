@@ -82,8 +82,18 @@ static void start(bench *b, float value)
 
 static ts_sampler_config config_of(int kind)
 {
-    return (ts_sampler_config){
-        .kind = kind, .T = 0.5, .eps = 1e-3, .steps = STEPS, .rtol = 1e-4, .atol = 1e-4, .denoise = false};
+    return (ts_sampler_config){.kind = kind,
+                               .T = 0.5,
+                               .eps = 1e-3,
+                               .steps = STEPS,
+                               .rtol = 1e-4,
+                               .atol = 1e-4,
+                               .denoise = false,
+                               .rho = 7,
+                               .churn = 5,
+                               .churn_noise = 1,
+                               .corrector_steps = 1,
+                               .snr = 0.16};
 }
 
 static void must_say(ts_status status, ts_code code, const char *words)
@@ -105,6 +115,10 @@ static void a_state_that_is_not_finite_is_an_error(void **state)
                  {TS_SAMPLER_HEUN, 21, "Heun from T = 0.5: between step 9 and step 16 of 20"},
                  {TS_SAMPLER_HEUN, 2 * STEPS, "Heun from T = 0.5: between step 17 and step 20 of 20"},
                  {TS_SAMPLER_DPMPP2M, 11, "DPM-Solver++(2M) from T = 0.5: between step 9 and step 16 of 20"},
+                 {TS_SAMPLER_ANCESTRAL, 11, "ancestral from T = 0.5: between step 9 and step 16 of 20"},
+                 {TS_SAMPLER_EDM, 21, "EDM from T = 0.5: between step 9 and step 16 of 20"},
+                 {TS_SAMPLER_PC, 21, "predictor-corrector from T = 0.5: between step 9 and step 16 of 20"},
+                 {TS_SAMPLER_PC, 2 * STEPS, "predictor-corrector from T = 0.5: between step 17 and step 20"},
                  {TS_SAMPLER_RK45, 11, "RK45"}};
     bench b;
     int nfe;
@@ -133,9 +147,10 @@ static void a_state_that_is_not_finite_is_an_error(void **state)
 static void a_stop_ends_it_between_two_steps(void **state)
 {
     (void)state;
-    static const ts_sampler_kind kinds[] = {TS_SAMPLER_EM, TS_SAMPLER_HEUN, TS_SAMPLER_DPMPP2M,
-                                            TS_SAMPLER_RK45};
-    static const int a_step[] = {1, 2, 1, 6};
+    static const ts_sampler_kind kinds[] = {TS_SAMPLER_EM,   TS_SAMPLER_HEUN,      TS_SAMPLER_DPMPP2M,
+                                            TS_SAMPLER_RK45, TS_SAMPLER_ANCESTRAL, TS_SAMPLER_EDM,
+                                            TS_SAMPLER_PC};
+    static const int a_step[] = {1, 2, 1, 6, 1, 2, 2};
     float whole[POINTS], again[POINTS];
     volatile sig_atomic_t stop = 0;
     bench b;

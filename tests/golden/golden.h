@@ -101,5 +101,6 @@ void golden_ode(golden *g, ts_score *score, const ts_sde *sde, int h, int w, int
 void golden_glow(golden *g);                                                         /* glow.c */
 void golden_gaussian(golden *g);                                                     /* gaussian.c */
 void golden_dpmixture(golden *g);                                                    /* dpmixture.c */
+void golden_samplers(golden *g);                                                     /* samplers.c */
 
 #endif

@@ -5,7 +5,8 @@
  * line into README.md there.  A new kind is a function that asks for every tensor of its files, by
  * golden_read or golden_check (golden.h), and a line in test_file that knows it by its metadata.
  *
- * The kinds: a score network (golden_unet), a Glow (golden_glow).  Either stores its weights as "model.NAME"
+ * The kinds: samplers on mixtures (golden_samplers), a score network (golden_unet), a Glow (golden_glow).  Of the
+ * last two either stores its weights as "model.NAME"
  * and its gradients whole, or names in its metadata `weights` the rule that makes the weights, and stores
  * sketches of the gradients (rule.h).
  *
@@ -324,17 +325,14 @@ static const char *unsupported_network(const golden *g)
 {
     static const struct {
         const char *key, *value;
-    } needed[] = {{"embedding_type", "positional"}, {"fir", "false"},
-                  {"progressive", "none"},          {"progressive_input", "none"},
-                  {"resblock_type", "biggan"},      {"skip_rescale", "true"},
-                  {"conditional", "true"},          {"scale_by_sigma", "false"},
-                  {"nonlinearity", "swish"},        {"centered", "true"},
-                  {"normalization", "GroupNorm"}};
-    if (!metadata_is(g, "sde", "vp") && !metadata_is(g, "sde", "subvp"))
-        return "its SDE is neither VP nor sub-VP, for which the engine has networks";
+    } needed[] = {{"conditional", "true"}, {"nonlinearity", "swish"}, {"normalization", "GroupNorm"}};
+    if (!metadata_is(g, "sde", "vp") && !metadata_is(g, "sde", "subvp") && !metadata_is(g, "sde", "ve"))
+        return "its SDE is none of VP, sub-VP and VE";
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         if (golden_string(g, needed[i].key) && !metadata_is(g, needed[i].key, needed[i].value))
-            return "its network is not a DDPM++ (NCSN++ is not supported)";
+            return "its network is neither DDPM++ nor NCSN++ as the engine has them";
+    if (metadata_is(g, "progressive", "residual"))
+        return "its output pyramid is residual, which the engine does not have";
     return NULL;
 }
 
@@ -370,7 +368,8 @@ static int test_file(const char *path)
     printf("%s\n", path);
     golden_must(ts_safetensors_open(path, &g.file));
     const char *reason =
-        "its metadata is neither a score network's (name) nor a Glow's (K, L), and it has neither expected_log_density nor sorted_weights";
+        "its metadata is not a score network's (name), a Glow's (K, L) or samplers' (pc.N), and it has no "
+        "expected_log_density or sorted_weights";
     if (metadata_is(&g, "name", "ncsnpp")) {
         reason = unsupported_network(&g);
         checks = reason ? NULL : golden_unet;
@@ -380,6 +379,8 @@ static int test_file(const char *path)
         checks = golden_gaussian;
     } else if (golden_has(&g, "sorted_weights")) {
         checks = golden_dpmixture;
+    } else if (golden_string(&g, "pc.N")) {
+        checks = golden_samplers;
     }
     if (!checks) {
         printf("skipped: %s: %s\n", path, reason);
@@ -388,7 +389,7 @@ static int test_file(const char *path)
     }
     golden_read_rule(&g);
     golden_must(ts_device_open("cpu", &options, &g.device));
-    if (g.device->activation != TS_F32)
+    if (g.device->activation != TS_F32 && checks != golden_samplers) /* those are float32 everywhere */
         move_weights(&g, checks);
     checks(&g);
     g.failed += unread(&g);

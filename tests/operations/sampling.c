@@ -207,8 +207,50 @@ static void integrator_rows(ot *t)
     }
 }
 
+/* ---- langevin_scale ---- */
+
+typedef struct langevin_row {
+    int n;
+    step_row terms; /* two coefficients */
+    ot_buffer *net_squared, *z_squared, *y;
+} langevin_row;
+
+static void langevin_reference(void *p)
+{
+    langevin_row *r = p;
+    const step_row *s = &r->terms;
+    double net = 0, z = 0, c[2];
+    for (int i = 0; i < r->n; i++) {
+        net += sqrt(r->net_squared->v[i]) / r->n;
+        z += sqrt(r->z_squared->v[i]) / r->n;
+    }
+    for (int k = 0; k < 2; k++)
+        c[k] = s->coefficients ? s->coefficients->v[s->first + k] : (double)s->c[k];
+    r->y->want[0] = 1;
+    r->y->want[1] = c[0] * (z / net) * (z / net);
+    r->y->want[2] = c[1] * z / net;
+}
+
+static void langevin_rows(ot *t)
+{
+    static const int counts[] = {1, 33, 1000};
+    for (int k = 0; k < 9; k++) {
+        langevin_row r = {.n = counts[k / 3], .terms = {.count = 1, .terms = 2}};
+        ot_case(t, "n %d%s", r.n, k % 3 == 0 ? "" : k % 3 == 1 ? ", of the step" : ", of the first step");
+        const ts_coefficients c = step_terms(t, &r.terms, k % 3);
+        r.net_squared = ot_uniform(t, TS_F64, r.n, 0.1, 50);
+        r.z_squared = ot_uniform(t, TS_F64, r.n, 0.1, 9);
+        r.y = ot_output(t, TS_F32, 3);
+        ts_langevin_scale a = {r.n, c, ot_in(r.net_squared), ot_in(r.z_squared), ot_out(r.y)};
+        ot_run(t, langevin_scale, a);
+        ot_check(t, langevin_reference, &r, 1e-7);
+        ot_expect(t, ot_error(r.y, r.y->want) < 1e-7, "float32 whatever the activations are");
+    }
+}
+
 void operations_sampling(ot *t)
 {
     fill_rows(t);
     integrator_rows(t);
+    langevin_rows(t);
 }

@@ -156,8 +156,18 @@ enum { STEPS = 7 };
 static void sample(model *m, ts_sampler_kind kind, bool recording, float *out, double *delta, int *nfe,
                    asked *made)
 {
-    const ts_sampler_config config = {
-        .kind = kind, .T = 0.8, .eps = 1e-2, .steps = STEPS, .rtol = 1e-2, .atol = 1e-2, .denoise = true};
+    const ts_sampler_config config = {.kind = kind,
+                                      .T = 0.8,
+                                      .eps = 1e-2,
+                                      .steps = STEPS,
+                                      .rtol = 1e-2,
+                                      .atol = 1e-2,
+                                      .denoise = true,
+                                      .rho = 7,
+                                      .churn = 2,
+                                      .churn_noise = 1,
+                                      .corrector_steps = 2,
+                                      .snr = 0.16};
     const size_t bytes = BATCH * D * sizeof *out;
     ts_score *score;
     ts_sampler *sampler;
@@ -215,7 +225,7 @@ static void assert_steps(asked made, bool again, int steps, int transfers)
 static void assert_operations(asked made, ts_sampler_kind kind, int evaluation)
 {
     const int time = 1, combine = 1, advance = 1, at = time + evaluation, last = at + combine;
-    const int norm = 1;
+    const int norm = 1, noise = 1, copy = 1, squares = 1, scale = 1;
     if (kind == TS_SAMPLER_RK45) {
         const int before = 4, after = 1, slope = at + combine;
         assert_int_equal(made.recorded, 2 * combine + 6 * (combine + slope) + norm);
@@ -224,7 +234,11 @@ static void assert_operations(asked made, ts_sampler_kind kind, int evaluation)
     }
     const int steps[] = {[TS_SAMPLER_EM] = at + combine + advance,
                          [TS_SAMPLER_HEUN] = 2 * at + 3 * combine + advance,
-                         [TS_SAMPLER_DPMPP2M] = at + 2 * combine + 1 + advance}; /* one copy */
+                         [TS_SAMPLER_DPMPP2M] = at + 2 * combine + copy + advance,
+                         [TS_SAMPLER_ANCESTRAL] = at + combine + advance,
+                         [TS_SAMPLER_EDM] = noise + 3 * combine + 2 * at + copy + advance,
+                         [TS_SAMPLER_PC] = 2 * (at + noise + 2 * squares + scale + combine) + at + noise +
+                                           combine + advance};
     assert_int_equal(made.recorded, steps[kind]);
     assert_int_equal(made.operations, 1 + norm + last + norm); /* stage[1] is zeroed; looks; the denoising */
 }
@@ -232,12 +246,13 @@ static void assert_operations(asked made, ts_sampler_kind kind, int evaluation)
 static void samplers(void **state)
 {
     (void)state;
-    static const ts_sampler_kind kinds[] = {TS_SAMPLER_EM, TS_SAMPLER_HEUN, TS_SAMPLER_DPMPP2M,
-                                            TS_SAMPLER_RK45};
+    static const ts_sampler_kind kinds[] = {TS_SAMPLER_EM,   TS_SAMPLER_HEUN,      TS_SAMPLER_DPMPP2M,
+                                            TS_SAMPLER_RK45, TS_SAMPLER_ANCESTRAL, TS_SAMPLER_EDM,
+                                            TS_SAMPLER_PC};
     static float direct[3 * BATCH * D], replayed[3 * BATCH * D];
     const foreign_counts *counts = counts_of_device();
     int evaluation = 0;
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         model m;
         double delta[2][BATCH];
         int nfe[2][3];

@@ -1,119 +1,12 @@
 /*
  * The samplers and the ODE on exact scores: distributions, orders of convergence, evaluations, likelihoods.
  *
+ * What they share is in bench.c; ancestral, edm with churn and pc are in stochastic.c.
  * To add a case, choose a mixture whose law at the end is known (oracle.h), and list the test in main.
  */
 #include <stdio.h>
 #include "diffusion/densities/density.h"
-#include "diffusion/samplers/sampler.h"
-#include "oracle.h"
-
-#define EPS 1e-3
-
-/* A mixture, its exact score for batches of n, a sampler, and x [n,d]. */
-typedef struct bench {
-    ts_device *device;
-    ts_sde sde;
-    ts_mixture *mixture;
-    ts_score *score;
-    ts_sampler *sampler;
-    int n, d;
-    float *x;    /* device */
-    float *host; /* what `fetch` brought */
-} bench;
-
-static bench bench_open(const ts_sde *sde, int n, ts_device *device, ts_mixture *mixture)
-{
-    bench b = {.device = device, .sde = *sde, .mixture = mixture, .n = n, .d = mixture->d};
-    void *memory;
-    MUST(ts_score_mixture(mixture, sde, n, &b.score));
-    MUST(ts_sampler_create(b.score, sde, &b.sampler));
-    MUST(device->k->allocate(device, (size_t)n * (size_t)b.d * sizeof(float), &memory));
-    b.x = memory;
-    b.host = malloc((size_t)n * (size_t)b.d * sizeof(float));
-    assert_non_null(b.host);
-    return b;
-}
-
-static bench bench_line(const ts_sde *sde, int n)
-{
-    ts_device *device = open_cpu();
-    return bench_open(sde, n, device, line_mixture(device));
-}
-
-static void bench_close(bench *b)
-{
-    free(b->host);
-    b->device->k->release(b->device, b->x);
-    ts_sampler_destroy(b->sampler);
-    ts_score_destroy(b->score);
-    ts_mixture_destroy(b->mixture);
-    assert_int_equal(*b->device->recording_error, 0);
-    ts_device_close(b->device);
-}
-
-static void fetch(bench *b)
-{
-    MUST(b->device->k->download(b->device, b->host, b->x, (size_t)b->n * (size_t)b->d * sizeof(float)));
-    MUST(b->device->k->synchronize(b->device));
-}
-
-static void put(bench *b, const float *x)
-{
-    MUST(b->device->k->upload(b->device, b->x, x, (size_t)b->n * (size_t)b->d * sizeof(float)));
-}
-
-/* x drawn from p_t exactly. */
-static void draw(bench *b, double t, uint64_t seed)
-{
-    const ts_step_state state = {seed, 0, 0};
-    void *memory;
-    MUST(b->device->k->allocate(b->device, sizeof state, &memory));
-    MUST(b->device->k->upload(b->device, memory, &state, sizeof state));
-    const ts_mixture_sample a = {b->n, 0, b->sde, t, b->mixture->view, memory, TS_STREAM_START, b->x};
-    MUST(b->device->k->mixture_sample(b->device, &a));
-    MUST(b->device->k->synchronize(b->device));
-    b->device->k->release(b->device, memory);
-}
-
-/* ---- distributions ---- */
-
-static int ascending(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
-/* sqrt(n) times the Kolmogorov-Smirnov distance to p_eps: above 1.95 one time in a thousand. */
-static double kolmogorov(bench *b, const ts_sde *sde)
-{
-    double worst = 0.0;
-    fetch(b);
-    qsort(b->host, (size_t)b->n, sizeof *b->host, ascending);
-    for (int i = 0; i < b->n; i++) {
-        const double p = line_distribution(sde, EPS, b->host[i]);
-        worst = fmax(worst, fmax(fabs(p - (double)i / b->n), fabs(p - (i + 1.0) / b->n)));
-    }
-    return worst * sqrt(b->n);
-}
-
-/* Mean and variance of p_eps within four standard errors, and the whole distribution. */
-static void check_samples(bench *b, const char *name, double T, int nfe)
-{
-    const double a = ts_sde_mean(&b->sde, EPS), s = ts_sde_std(&b->sde, EPS);
-    const double variance = a * a * line_variance() + s * s;
-    double mean = 0.0, square = 0.0;
-    const double ks = kolmogorov(b, &b->sde);
-    for (int i = 0; i < b->n; i++)
-        mean += b->host[i] / (double)b->n;
-    for (int i = 0; i < b->n; i++)
-        square += pow(b->host[i] - mean, 2) / b->n;
-    print_message("%-10s T %.1f  nfe %4d  mean %+.4f (%+.4f)  variance %.4f (%.4f)  KS %.2f\n", name, T, nfe,
-                  mean, a * line_mean(), square, variance, ks);
-    NEAR(mean, a * line_mean(), 4.0 * sqrt(variance / b->n));
-    NEAR(square, variance, 4.0 * variance * sqrt(2.0 / b->n));
-    assert_true(ks < 1.95);
-}
+#include "sampler.h"
 
 static void reproduces_the_data(void **state)
 {
@@ -122,11 +15,10 @@ static void reproduces_the_data(void **state)
     bench b = bench_line(&vp, 10000);
     for (int i = 0; i < 3; i++) {
         const double T = Ts[i];
-        const ts_sampler_config configs[] = {
-            {TS_SAMPLER_EM, T, EPS, (int)lround(1000 * T), 0, 0, false},
-            {TS_SAMPLER_HEUN, T, EPS, (int)lround(300 * T), 0, 0, false},
-            {TS_SAMPLER_RK45, T, EPS, 0, 1e-5, 1e-5, false},
-            {TS_SAMPLER_DPMPP2M, T, EPS, 60, 0, 0, false}};
+        const ts_sampler_config configs[] = {config_of(TS_SAMPLER_EM, T, (int)lround(1000 * T), 0),
+                                             config_of(TS_SAMPLER_HEUN, T, (int)lround(300 * T), 0),
+                                             config_of(TS_SAMPLER_RK45, T, 0, 1e-5),
+                                             config_of(TS_SAMPLER_DPMPP2M, T, 60, 0)};
         static const char *const names[] = {"EM", "Heun", "RK45", "DPM++(2M)"};
         for (int j = 0; j < 4; j++) {
             int nfe;
@@ -147,9 +39,9 @@ static void other_processes(void **state)
     static const char *const names[] = {"sub-VP", "VE"};
     for (int i = 0; i < 2; i++) {
         bench b = bench_line(sdes[i], 5000);
-        const ts_sampler_config configs[] = {{TS_SAMPLER_EM, 0.5, EPS, 1000, 0, 0, false},
-                                             {TS_SAMPLER_RK45, 0.5, EPS, 0, 1e-5, 1e-5, false},
-                                             {TS_SAMPLER_DPMPP2M, 0.5, EPS, 100, 0, 0, false}};
+        const ts_sampler_config configs[] = {config_of(TS_SAMPLER_EM, 0.5, 1000, 0),
+                                             config_of(TS_SAMPLER_RK45, 0.5, 0, 1e-5),
+                                             config_of(TS_SAMPLER_DPMPP2M, 0.5, 100, 0)};
         for (int j = 0; j < 3; j++) {
             int nfe;
             draw(&b, 0.5, 3);
@@ -210,7 +102,8 @@ static double flow_error(bench *b, const ts_sampler_config *config, const double
 static void second_order(void **state)
 {
     (void)state;
-    static const ts_sampler_kind kinds[] = {TS_SAMPLER_HEUN, TS_SAMPLER_DPMPP2M};
+    static const ts_sampler_kind kinds[] = {TS_SAMPLER_HEUN, TS_SAMPLER_DPMPP2M, TS_SAMPLER_EDM};
+    static const int fewest[] = {60, 40, 40};
     static const double Ts[] = {1.0, 0.4};
     bench b = bench_line(&vp, POINTS);
     for (int i = 0; i < 2; i++) {
@@ -219,16 +112,17 @@ static void second_order(void **state)
         spread_points(x);
         for (int j = 0; j < POINTS; j++)
             wanted[j] = fine_flow(x[j], Ts[i], eps);
-        for (int j = 0; j < 2; j++) {
+        for (int j = 0; j < 3; j++) {
             double errors[3];
             int nfe;
             for (int k = 0; k < 3; k++) {
-                const ts_sampler_config config = {kinds[j], Ts[i], eps, (j ? 40 : 60) << k, 0, 0, false};
+                ts_sampler_config config = config_of(kinds[j], Ts[i], fewest[j] << k, 0);
+                config.eps = eps;
                 errors[k] = flow_error(&b, &config, wanted, &nfe);
             }
             const double order = log2(errors[0] / errors[2]) / 2;
-            print_message("%-9s T %.1f  errors %.1e %.1e %.1e  order %.2f\n", j ? "DPM++(2M)" : "Heun", Ts[i],
-                          errors[0], errors[1], errors[2], order);
+            print_message("%-16s T %.1f  errors %.1e %.1e %.1e  order %.2f\n", ts_samplers[kinds[j]].text,
+                          Ts[i], errors[0], errors[1], errors[2], order);
             NEAR(order, 2.0, 0.3);
         }
     }
@@ -255,16 +149,13 @@ static void euler_maruyama_is_weakly_first_order(void **state)
     (void)state;
     enum { N = 60000 };
     static const double Ts[] = {1.0, 0.4, 0.2};
-    const double weight = 1.0, mean = 0.0, std = 0.5, c = std * std;
-    ts_device *device = open_cpu();
-    ts_mixture *mixture;
-    MUST(ts_mixture_create(device, 1, 1, &weight, &mean, &std, NULL, &mixture));
-    bench b = bench_open(&vp, N, device, mixture);
+    const double std = 0.5, c = std * std;
+    bench b = bench_gaussian(&vp, N, std);
     for (int i = 0; i < 3; i++) {
         const double T = Ts[i], start = pow(ts_sde_mean(&vp, T), 2) * c + pow(ts_sde_std(&vp, T), 2);
         const double truth = pow(ts_sde_mean(&vp, EPS), 2) * c + pow(ts_sde_std(&vp, EPS), 2);
         for (int steps = 4; steps <= 64; steps *= 4) {
-            const ts_sampler_config config = {TS_SAMPLER_EM, T, EPS, steps, 0, 0, false};
+            const ts_sampler_config config = config_of(TS_SAMPLER_EM, T, steps, 0);
             double square = 0.0;
             int nfe;
             draw(&b, T, 100 + (uint64_t)steps);
@@ -302,7 +193,7 @@ static void rk45_like_scipy(void **state)
     double ours = 0.0, scipy = 0.0;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const double T = cases[i].T, tolerance = cases[i].tolerance;
-        const ts_sampler_config config = {TS_SAMPLER_RK45, T, EPS, 0, tolerance, tolerance, false};
+        const ts_sampler_config config = config_of(TS_SAMPLER_RK45, T, 0, tolerance);
         float x[POINTS];
         double wanted[POINTS];
         int down, up;
@@ -452,8 +343,10 @@ static void same_seed_same_bits(void **state)
     bench b = bench_line(&vp, N);
     float first[N];
     int nfe;
-    for (int kind = TS_SAMPLER_EM; kind <= TS_SAMPLER_DPMPP2M; kind++) {
-        const ts_sampler_config config = {(ts_sampler_kind)kind, 0.5, EPS, 20, 1e-4, 1e-4, true};
+    for (int kind = 0; kind < TS_SAMPLER_COUNT; kind++) {
+        ts_sampler_config config = config_of((ts_sampler_kind)kind, 0.5, 20, 1e-4);
+        config.denoise = true;
+        config.churn = 5;
         draw(&b, 0.5, 1);
         MUST(ts_sampler_run(b.sampler, &config, 7, 2, b.x, &nfe));
         fetch(&b);
@@ -466,7 +359,8 @@ static void same_seed_same_bits(void **state)
         MUST(ts_sampler_run(b.sampler, &config, 7, 3, b.x, &nfe));
         fetch(&b);
         /* another instance is other noise; the ODE samplers have none */
-        assert_int_equal(memcmp(first, b.host, sizeof first) != 0, kind == TS_SAMPLER_EM);
+        const bool ode = kind == TS_SAMPLER_HEUN || kind == TS_SAMPLER_RK45 || kind == TS_SAMPLER_DPMPP2M;
+        assert_int_equal(memcmp(first, b.host, sizeof first) == 0, ode);
     }
     bench_close(&b);
 }
@@ -475,8 +369,9 @@ static void denoising(void **state)
 {
     (void)state;
     bench b = bench_line(&vp, POINTS);
-    for (int kind = TS_SAMPLER_EM; kind <= TS_SAMPLER_DPMPP2M; kind++) {
-        ts_sampler_config config = {(ts_sampler_kind)kind, 0.3, 0.01, 50, 1e-4, 1e-4, false};
+    for (int kind = 0; kind < TS_SAMPLER_COUNT; kind++) {
+        ts_sampler_config config = config_of((ts_sampler_kind)kind, 0.3, 50, 1e-4);
+        config.eps = 0.01;
         float x[POINTS];
         int nfe, nfe_denoised;
         spread_points(x);
@@ -507,7 +402,7 @@ static void refuses(void **state)
     double delta[POINTS];
     int nfe;
     draw(&b, 0.5, 1);
-    const ts_sampler_config good = {TS_SAMPLER_HEUN, 0.5, EPS, 10, 1e-4, 1e-4, false};
+    const ts_sampler_config good = config_of(TS_SAMPLER_HEUN, 0.5, 10, 1e-4);
     ts_sampler_config bad = good;
     bad.T = EPS;
     MUST_FAIL(ts_sampler_run(b.sampler, &bad, 1, 0, b.x, &nfe), TS_INVALID);
@@ -515,6 +410,15 @@ static void refuses(void **state)
     MUST_FAIL(ts_sampler_run(b.sampler, &bad, 1, 0, b.x, &nfe), TS_INVALID);
     bad = good;
     bad.steps = 0;
+    MUST_FAIL(ts_sampler_run(b.sampler, &bad, 1, 0, b.x, &nfe), TS_INVALID);
+    bad.kind = TS_SAMPLER_PC;
+    bad.steps = good.steps;
+    bad.corrector_steps = -1;
+    MUST_FAIL(ts_sampler_run(b.sampler, &bad, 1, 0, b.x, &nfe), TS_INVALID);
+    bad.corrector_steps = TS_SAMPLER_CORRECTOR_STEPS + 1;
+    MUST_FAIL(ts_sampler_run(b.sampler, &bad, 1, 0, b.x, &nfe), TS_INVALID);
+    bad.kind = TS_SAMPLER_EDM;
+    bad.rho = 0;
     MUST_FAIL(ts_sampler_run(b.sampler, &bad, 1, 0, b.x, &nfe), TS_INVALID);
     bad = good;
     bad.kind = TS_SAMPLER_RK45;
@@ -574,6 +478,11 @@ int main(void)
         cmocka_unit_test(other_processes),
         cmocka_unit_test(second_order),
         cmocka_unit_test(euler_maruyama_is_weakly_first_order),
+        cmocka_unit_test(stochastic_samplers_reproduce_the_data),
+        cmocka_unit_test(their_variance_is_that_of_the_recursion),
+        cmocka_unit_test(a_langevin_step_goes_by_the_whole_batch),
+        cmocka_unit_test(evaluations_are_those_of_the_formula),
+        cmocka_unit_test(churn_never_goes_past_where_it_began),
         cmocka_unit_test(rk45_like_scipy),
         cmocka_unit_test(there_and_back),
         cmocka_unit_test(likelihood_of_a_gaussian),

@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "list.h"
 #include "sweep/internal.h"
 
 #define ASSERT_NEAR(actual, expected, tolerance)                                                             \
@@ -162,9 +163,18 @@ static const char *const digits[] = {"model.nf=8",
                                      "sweep.samples=32",
                                      "sweep.projections=16"};
 
-/* In a process of its own, which can be killed; one thread, as the parent never starts any. */
-static pid_t start(const char *dir, const char *const *overrides, int count, const char *more)
+/* How many parts are done at once, and in which order; a card takes one worker. */
+typedef struct crew {
+    int workers;
+    uint64_t order;
+} crew;
+static const crew alone = {1, 0};
+
+/* In a process of its own, which can be killed; the parent never starts a thread. */
+static pid_t start_with(crew c, const char *dir, const char *const *overrides, int count, const char *more)
 {
+    const bool one = getenv("TSTAR_TEST_DEVICE") != NULL;
+    const int workers = one ? 1 : c.workers;
     const pid_t child = fork();
     if (child != 0)
         return child;
@@ -173,14 +183,19 @@ static pid_t start(const char *dir, const char *const *overrides, int count, con
     if (more)
         all[count++] = more;
     ts_config *config;
-    const ts_run_options run = {.device = "cpu", .device_options = {.threads = 1}, .command = "test"};
-    const ts_sweep_options options = {.run = &run};
+    const ts_run_options run = {.device = "cpu", .device_options = {.threads = workers}, .command = "test"};
+    const ts_sweep_options options = {.run = &run, .workers = workers, .order = c.order};
     ts_status status = ts_config_load(NULL, all, count, &config);
     if (!status)
         status = ts_sweep_run(dir, config, &options);
     if (status)
         fprintf(stderr, "%s\n", ts_status_message(status));
     _exit(ts_status_exit(status));
+}
+
+static pid_t start(const char *dir, const char *const *overrides, int count, const char *more)
+{
+    return start_with(alone, dir, overrides, count, more);
 }
 
 static int finish(pid_t child)
@@ -200,7 +215,7 @@ static char *numbers_of(const char *dir)
     kept = to = calloc(1, size + 1);
     assert_non_null(kept);
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
-        if (!strstr(line, "seconds") && !strstr(line, "\"date\""))
+        if (!strstr(line, "seconds") && !strstr(line, "\"date\"") && !strstr(line, "\"device\""))
             to += sprintf(to, "%s\n", line);
     free(text);
     return kept;
@@ -239,12 +254,13 @@ static void wait_a_little(void)
     nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
 }
 
-/* Kills whenever another few parts have come, at a moment that differs from time to time, until it ends. */
+/* Kills whenever another few parts have come, at a moment that differs from time to time, until it ends; one to
+ * three workers in turn. */
 static int run_with_kills(const char *dir, const char *const *overrides, int count)
 {
     int kills = 0;
     for (int wanted = 1, round = 0; round < 200; round++) {
-        const pid_t child = start(dir, overrides, count, NULL);
+        const pid_t child = start_with((crew){1 + round % 3, (uint64_t)round}, dir, overrides, count, NULL);
         int result;
         while (count_files(dir, "parts") + count_files(dir, "samples") < wanted) {
             if (waitpid(child, &result, WNOHANG) == child) {
@@ -294,6 +310,80 @@ static void digits_survive_kills(void **state)
     (void)state;
     killed_sweep_ends_the_same("digits", digits, sizeof digits / sizeof *digits);
 }
+
+/* ---- workers ---- */
+
+/* The numbers of one worker, whatever the number of workers and the order; behind killed_sweep_ends_the_same. */
+static void workers_change_no_number(void **state)
+{
+    (void)state;
+    static const crew crews[] = {{2, 0}, {3, 0x9E3779B97F4A7C15u}, {2, 12345}, {1, 777}};
+    for (int set = 0; set < 2; set++) {
+        char whole[128], dir[128];
+        snprintf(whole, sizeof whole, "%s/%s-whole", folder, set ? "digits" : "vectors");
+        char *a = numbers_of(whole);
+        for (size_t i = 0; i < sizeof crews / sizeof *crews; i++) {
+            snprintf(dir, sizeof dir, "%s/crew%d-%zu", folder, set, i);
+            const pid_t child =
+                set ? start_with(crews[i], dir, digits, sizeof digits / sizeof *digits, NULL)
+                    : start_with(crews[i], dir, vectors, sizeof vectors / sizeof *vectors, NULL);
+            assert_int_equal(finish(child), 0);
+            char *b = numbers_of(dir);
+            expect_same(a, b);
+            free(b);
+        }
+        free(a);
+    }
+}
+
+/* Glows that diverge: all else is done, and what was done is taken over once they are right. */
+static void failed_parts_leave_the_others(void **state)
+{
+    (void)state;
+    char dir[128], whole[128], path[200];
+    const int count = sizeof digits / sizeof *digits;
+    snprintf(dir, sizeof dir, "%s/failed", folder);
+    snprintf(whole, sizeof whole, "%s/digits-whole", folder);
+    assert_int_equal(finish(start_with((crew){2, 0}, dir, digits, count, "glow.lr=1e30")), 2);
+    snprintf(path, sizeof path, "%s/samples/T0.3_normal_network_rk45.safetensors", dir);
+    assert_int_equal(access(path, F_OK), 0);
+    snprintf(path, sizeof path, "%s/parts/prior_T0.3_normal.safetensors", dir);
+    assert_int_equal(access(path, F_OK), 0);
+    snprintf(path, sizeof path, "%s/parts/prior_T0.3_glow.safetensors", dir);
+    assert_int_equal(access(path, F_OK), -1);
+    snprintf(path, sizeof path, "%s/sweep.json", dir);
+    assert_int_equal(access(path, F_OK), -1);
+    snprintf(path, sizeof path, "%s/parts/bound_network.safetensors.99999999.tmp",
+             dir); /* of one that was killed */
+    ASSERT_OK(ts_file_write(path, "", 0));
+    assert_int_equal(finish(start_with((crew){2, 0}, dir, digits, count, NULL)), 0);
+    assert_int_equal(access(path, F_OK), -1);
+    char *a = numbers_of(whole), *b = numbers_of(dir);
+    expect_same(a, b);
+    free(a);
+    free(b);
+}
+
+/* What can come to nothing is refused before anything is trained. */
+static void refused_at_once(void **state)
+{
+    (void)state;
+    char dir[128], path[200];
+    const int count = sizeof vectors / sizeof *vectors;
+    static const struct {
+        crew crew;
+        const char *override;
+    } wrong[] = {{{1, 0}, "data.mixture.count=1"}, {{1, 0}, "train.T=0.9"}, {{1000, 0}, "seed=1"}};
+    const bool one = getenv("TSTAR_TEST_DEVICE") != NULL;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong - one; i++) {
+        snprintf(dir, sizeof dir, "%s/refused%zu", folder, i);
+        assert_int_equal(finish(start_with(wrong[i].crew, dir, vectors, count, wrong[i].override)), 2);
+        snprintf(path, sizeof path, "%s/log.jsonl", dir);
+        assert_int_equal(access(path, F_OK), -1);
+    }
+}
+
+/* ---- the rows ---- */
 
 static ts_results read_results(const char *name)
 {
@@ -440,13 +530,13 @@ static int remove_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(best_is_paired),
-        cmocka_unit_test(exact_of_one_gaussian),
-        cmocka_unit_test(vectors_survive_kills),
-        cmocka_unit_test(digits_survive_kills),
-        cmocka_unit_test(rows_are_complete),
-        cmocka_unit_test(changed_configurations),
-        cmocka_unit_test(per_T),
+        cmocka_unit_test(best_is_paired),           cmocka_unit_test(exact_of_one_gaussian),
+        cmocka_unit_test(vectors_survive_kills),    cmocka_unit_test(digits_survive_kills),
+        cmocka_unit_test(any_number_and_order),     cmocka_unit_test(failure_leaves_what_needs_it),
+        cmocka_unit_test(full_disk_ends_all),       cmocka_unit_test(stop_ends_all),
+        cmocka_unit_test(workers_change_no_number), cmocka_unit_test(failed_parts_leave_the_others),
+        cmocka_unit_test(refused_at_once),          cmocka_unit_test(rows_are_complete),
+        cmocka_unit_test(changed_configurations),   cmocka_unit_test(per_T),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -12,7 +12,7 @@ void ts_duration_text(double seconds, char text[32])
         snprintf(text, 32, "%lld:%02lld", s / 60, s % 60);
 }
 
-void ts_estimate_text(const ts_estimate *parts, int count, char *text, size_t size)
+void ts_estimate_text(const ts_cost *parts, int count, char *text, size_t size)
 {
     char amount[32];
     double seconds = 0, bytes = 0;

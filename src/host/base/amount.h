@@ -24,15 +24,15 @@ static inline void ts_bytes_text(double bytes, char text[32])
 void ts_duration_text(double seconds, char text[32]);
 
 /* What a part of a long piece of work will take. */
-typedef struct ts_estimate {
+typedef struct ts_cost {
     const char *part; /* "train", "fit T=0.4", ... */
     double seconds;   /* < 0: not known */
     double bytes;     /* of memory, at most; 0: not known */
-} ts_estimate;
+} ts_cost;
 
 /* One line of all parts, one after the other: "about 1:23:00, at most 1.50 GiB of memory: train 1:10:00, fit
  * T=0.4 13:00".  A single part stands in front: "train: about 1:10:00, ...".  Times of parts that
  * are not known are left out, and the sum then says "at least". */
-void ts_estimate_text(const ts_estimate *parts, int count, char *text, size_t size);
+void ts_estimate_text(const ts_cost *parts, int count, char *text, size_t size);
 
 #endif

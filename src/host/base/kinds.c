@@ -19,6 +19,11 @@ WORDS(ts_features_kind, TS_FEATURES_KINDS)
 WORDS(ts_loss_kind, TS_LOSS_KINDS)
 WORDS(ts_t_sampling_kind, TS_T_SAMPLING_KINDS)
 WORDS(ts_network_kind, TS_NETWORK_KINDS)
+WORDS(ts_embedding_kind, TS_EMBEDDING_KINDS)
+WORDS(ts_progressive_kind, TS_PROGRESSIVE_KINDS)
+WORDS(ts_progressive_input_kind, TS_PROGRESSIVE_INPUT_KINDS)
+WORDS(ts_combine_kind, TS_COMBINE_KINDS)
+WORDS(ts_resblock_kind, TS_RESBLOCK_KINDS)
 
 int ts_words_find(const ts_words *words, const char *text, size_t length)
 {

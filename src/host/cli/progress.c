@@ -137,7 +137,7 @@ void cli_say(cli_progress *p, const char *text)
     fprintf(stderr, "tstar: %s\n", text);
 }
 
-void cli_say_estimate(cli_progress *p, const ts_estimate *parts, int count)
+void cli_say_estimate(cli_progress *p, const ts_cost *parts, int count)
 {
     char text[1024];
     ts_estimate_text(parts, count, text, sizeof text);
@@ -157,7 +157,7 @@ static void estimate(cli_progress *p, const char *phase, double done, double tot
     if (done - p->timed_from < PIECES && time - p->timed_at < worth_saying)
         return;
     const double each = (time - p->timed_at) / (done - p->timed_from);
-    const ts_estimate all = {phase, each * (total - p->first), (double)p->run->device->peak_bytes};
+    const ts_cost all = {phase, each * (total - p->first), (double)p->run->device->peak_bytes};
     p->run = NULL;
     if (all.seconds >= worth_saying)
         cli_say_estimate(p, &all, 1);

@@ -1,6 +1,7 @@
 /* tstar sweep: the whole study of the diffusion time. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -11,25 +12,51 @@
 const cli_usage cli_sweep_usage = {
     .name = "sweep",
     .arguments = "CONFIG ",
-    .about = "Trains a score network, fits the auxiliary density at each T of sweep.T, measures the bound "
-             "and draws\n"
-             "samples from both starts, and writes sweep.csv, sweep.json, charts and report.html to --out "
-             "(runs/NAME\n"
-             "unless given).  Run again after an interruption, it continues and ends with the same numbers.",
+    .about =
+        "Trains a score network, fits the auxiliary density at each T of sweep.T, measures the bound and draws\n"
+        "samples from every start that suits the data, and writes its tables, charts and report.html to --out (runs/NAME\n"
+        "unless given).  Run again after an interruption, it continues and ends with the same numbers.",
     .least = 1,
     .most = 1,
-    .takes = CLI_SET | CLI_DEVICE | CLI_OUT | CLI_JSON,
+    .takes = CLI_SET | CLI_DEVICE | CLI_OUT | CLI_JSON | CLI_WORKERS,
 };
 
-static void watch(void *context, const ts_run *run)
+/* What is said of a sweep beside its progress. */
+typedef struct teller {
+    cli_progress progress;
+    int workers;
+} teller;
+
+static void say_workers(void *context, int workers, int threads)
 {
-    cli_watch(context, run);
+    teller *t = context;
+    char text[80];
+    t->workers = workers;
+    if (workers < 2)
+        return;
+    snprintf(text, sizeof text, "%d workers, %d thread%s each", workers, threads, threads == 1 ? "" : "s");
+    cli_say(&t->progress, text);
+}
+
+/* Work of less than half a minute goes without. */
+static void say_time(void *context, double seconds, const ts_cost *phases, int count)
+{
+    teller *t = context;
+    char text[1200] = "", amount[32];
+    if (seconds < 30)
+        return;
+    ts_duration_text(seconds, amount);
+    if (t->workers > 1)
+        snprintf(text, sizeof text, "about %s; by one worker ", amount);
+    const size_t length = strlen(text);
+    ts_estimate_text(phases, count, text + length, sizeof text - length);
+    cli_say(&t->progress, text);
 }
 
 static ts_status sweep(const cli_options *options, const char **dir, char **own_dir, ts_report_result *report)
 {
     ts_config *config;
-    cli_progress progress;
+    teller t = {.workers = 1};
     TS_TRY(ts_config_load(options->arguments[0], options->overrides, options->override_count, &config));
     *dir = options->out;
     if (!*dir) {
@@ -42,13 +69,16 @@ static ts_status sweep(const cli_options *options, const char **dir, char **own_
         return ts_error(TS_NO_MEMORY, "no memory");
     }
     ts_run_options run = cli_run_options(options);
-    run.work = TS_WORK_TRAIN; /* one number of threads for all parts: that of the longest */
-    run.opened = watch;
-    run.context = &progress.base;
-    cli_progress_begin(&progress);
-    const ts_sweep_options how = {.run = &run, .progress = &progress.base};
+    run.work = TS_WORK_TRAIN; /* one number of threads a worker: that of the longest part */
+    cli_progress_begin(&t.progress);
+    const ts_sweep_options how = {.run = &run,
+                                  .progress = &t.progress.base,
+                                  .workers = options->workers,
+                                  .began = say_workers,
+                                  .estimated = say_time,
+                                  .context = &t};
     ts_status status = ts_sweep_run(*dir, config, &how);
-    cli_progress_end(&progress);
+    cli_progress_end(&t.progress);
     if (!status)
         return ts_report_make(*dir, report);
     return cli_hint(status, TS_INTERRUPTED, "the same command continues from here");

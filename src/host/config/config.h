@@ -1,12 +1,20 @@
 /*
  * The configuration of a run.  One table a section makes the struct, the YAML schema, the defaults, the
- * checks, the --help text and the README's reference (`tstar info --keys`).
+ * ranges, the completions of --set and the reference of all keys (`tstar info --keys`).
+ *
+ * What lives in this folder: the tables (here) as data (table.c), reading (yaml.c, load.c), what keys demand
+ * of each other (check.c), writing (print.c, json.c), and the one way to compare two (compare.c).
+ *
+ * Invariants: a ts_config from ts_config_load holds a value of the right type and range for every key, and
+ * what the keys demand of each other is true.  It is not changed afterwards.  Words are enums in it.  What is
+ * printed loads again as the same.
  *
  *     X(kind, change, key, default, minimum, maximum, help)
  *
- * kinds: INT, REAL, BOOL, STRING, CHOICE (the minimum column holds the family of base/kinds.h that the word is
- * of), INTS and REALS (lists; default a string such as "1,2,2"), WORDS (a list of words of such a family, each at
- * most once), MATRIX (list of lists, rows of equal length; a flat list is a matrix of one column; default "").
+ * kinds: INT, REAL, BOOL, STRING, CHOICE (the minimum column holds the family of base/kinds.h that the word
+ * is of), INTS and REALS (lists; default a string such as "1,2,2"), WORDS (a list of words of such a family,
+ * each at most once), MATRIX (list of lists, rows of equal length; a flat list is a matrix of one column;
+ * default "").
  *
  * change: what a run that has been trained allows.  IDLE: any value at any time, for it changes no number.
  * FREE: any value at any time.  TRAIN: the run's own for train --resume and fit, which write to it; any for
@@ -45,12 +53,22 @@
     X(REAL, FIXED, sigma_max, 50, 1e-6, 100000, "sigma(1) of VE")
 
 #define TS_CONFIG_MODEL(X)                                                                                                       \
-    X(CHOICE, FIXED, kind, "ddpmpp", ts_model_kind, 0, "score: DDPM++ U-Net (images), residual MLP (vectors), or a mixture's exact score") \
+    X(CHOICE, FIXED, kind, "ddpmpp", ts_model_kind, 0, "score: DDPM++ or NCSN++ U-Net (images), residual MLP (vectors), or a mixture's exact score") \
     X(INT, FIXED, nf, 32, 4, 4096, "base width of the U-Net; even")                                                              \
     X(INTS, FIXED, ch_mult, "1,2", 1, 64, "width multiplier of each level")                                                      \
     X(INT, FIXED, num_res_blocks, 2, 1, 64, "residual blocks a level")                                                           \
     X(INTS, FIXED, attn_resolutions, "", 0, 0, "heights at which attention follows each block")                                  \
     X(REAL, TRAIN, dropout, 0.1, 0, 0.95, "dropout in residual blocks")                                                          \
+    X(CHOICE, FIXED, embedding, "auto", ts_embedding_kind, 0, "ncsnpp: sinusoids of the noise level or random Fourier features of its logarithm (auto: fourier for VE, else positional)") \
+    X(REAL, FIXED, fourier_scale, 16, 1e-3, 1000, "ncsnpp: standard deviation of the Fourier frequencies")                       \
+    X(BOOL, FIXED, fir, true, 0, 0, "ncsnpp: resample by a FIR filter (else mean of 2x2 and nearest neighbour)")                 \
+    X(REALS, FIXED, fir_kernel, "1,3,3,1", -1000, 1000, "ncsnpp: taps of that filter along each axis")                           \
+    X(CHOICE, FIXED, progressive, "none", ts_progressive_kind, 0, "ncsnpp: whether every level adds to the output")              \
+    X(CHOICE, FIXED, progressive_input, "residual", ts_progressive_input_kind, 0, "ncsnpp: how the input comes in again at every level") \
+    X(CHOICE, FIXED, progressive_combine, "sum", ts_combine_kind, 0, "ncsnpp: how an input_skip joins what is there")            \
+    X(CHOICE, FIXED, resblock, "biggan", ts_resblock_kind, 0, "ncsnpp: residual blocks; those of BigGAN resample, those of DDPM have convolutions between them that do") \
+    X(BOOL, FIXED, skip_rescale, true, 0, 0, "ncsnpp: sums of residual blocks are divided by sqrt 2")                            \
+    X(BOOL, FIXED, scale_by_sigma, true, 0, 0, "VE: the U-Net's output is divided by sigma(t)")                                  \
     X(INT, FIXED, hidden, 128, 4, 65536, "width of the MLP")                                                                     \
     X(INT, FIXED, blocks, 4, 1, 256, "residual blocks of the MLP")
 
@@ -101,13 +119,20 @@
     X(INT, FREE, batch, 128, 1, 65536, "rows an evaluation of the network")
 
 #define TS_CONFIG_SAMPLE(X)                                                                                                      \
-    X(CHOICE, FREE, sampler, "em", ts_sampler_kind, 0, "Euler-Maruyama, or the ODE by Heun, RK45 or DPM-Solver++(2M)")           \
+    X(CHOICE, FREE, sampler, "em", ts_sampler_kind, 0, "how the reverse process is integrated")                                   \
     X(REAL, FREE, eps, 1e-3, 1e-9, 0.1, "end of the reverse process")                                                            \
-    X(INT, FREE, steps_per_unit, 1000, 1, 1000000, "Euler-Maruyama and Heun steps a unit of time: N = steps_per_unit * T")       \
-    X(INT, FREE, steps, 0, 0, 1000000, "fixed number of steps instead (0: by steps_per_unit; dpmpp2m then takes 20)")            \
+    X(INT, FREE, steps_per_unit, 1000, 1, 1000000, "steps a unit of time: N = steps_per_unit * T")                               \
+    X(INT, FREE, steps, 0, 0, 1000000, "fixed number of steps instead (0: by steps_per_unit; dpmpp2m then takes 20, edm 18)")    \
     X(REAL, FREE, rtol, 1e-5, 1e-12, 1, "relative tolerance of RK45")                                                            \
     X(REAL, FREE, atol, 1e-5, 1e-12, 1, "absolute tolerance of RK45")                                                            \
     X(BOOL, FREE, denoise, true, 0, 0, "end with the mean of x0 given x_eps")                                                    \
+    X(REAL, FREE, rho, 7, 1e-3, 1000, "steps of edm are uniform in sigma^(1/rho)")                                               \
+    X(REAL, FREE, churn, 0, 0, 1e6, "edm raises sigma by min(churn/N, sqrt(2) - 1) of itself before a step (0: the ODE)")         \
+    X(REAL, FREE, churn_min, 0, 0, 1e30, "smallest sigma that edm raises")                                                       \
+    X(REAL, FREE, churn_max, 0, 0, 1e30, "largest sigma that edm raises (0: no limit)")                                          \
+    X(REAL, FREE, churn_noise, 1, 0, 100, "standard deviation of the noise that raises it")                                      \
+    X(REAL, FREE, snr, 0.16, 0, 1000, "signal-to-noise ratio of the Langevin steps of pc")                                       \
+    X(INT, FREE, corrector_steps, 1, 0, 100, "Langevin steps of pc before each predictor step")                                  \
     X(INT, FREE, batch, 64, 1, 65536, "images at a time")
 
 #define TS_CONFIG_SWEEP(X)                                                                                                       \
@@ -213,8 +238,8 @@ void ts_config_free(ts_config *config);
  * What keys demand of each other is not checked: the text may be part of a configuration. */
 ts_status ts_config_parse(const char *text, const char *name, ts_config **config);
 
-/* What two configurations must agree in to be the same, see `change` above: for a command that reads a run, for
- * one that writes to it, and for work whose result is to be taken over. */
+/* What two configurations must agree in to be the same, see `change` above: for a command that reads a run,
+ * for one that writes to it, and for work whose result is to be taken over. */
 typedef enum ts_config_use { TS_USE_READ, TS_USE_WRITE, TS_USE_RESULT } ts_config_use;
 
 /* A key whose values differ, as text, cut short where they are long. */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/decimal.h"
+#include "base/text.h"
 #include "config/table.h"
 
 /* ---- the resolved configuration ---- */
@@ -88,25 +89,18 @@ static void print_value(FILE *out, const ts_config *config, const ts_config_key 
 
 ts_status ts_config_value_text(const ts_config *config, const ts_config_key *key, char **text)
 {
-    size_t size;
+    ts_text value;
     *text = NULL;
-    FILE *out = open_memstream(text, &size);
-    if (out)
-        print_value(out, config, key);
-    if (out && !fclose(out))
-        return NULL;
-    free(*text);
-    *text = NULL;
-    return ts_error(TS_NO_MEMORY, "no memory for the value of %s", key->name);
+    TS_TRY(ts_text_open(&value));
+    print_value(value.out, config, key);
+    return ts_context(ts_text_finish(&value, text, NULL), "value of %s", key->name);
 }
 
 ts_status ts_config_print(const ts_config *config, const char *sections, char **text)
 {
-    size_t size;
+    ts_text all;
     *text = NULL;
-    FILE *out = open_memstream(text, &size);
-    if (!out)
-        return ts_error(TS_NO_MEMORY, "no memory to print the configuration");
+    TS_TRY(ts_text_open(&all));
     const char *section = "";
     for (int i = 0; ts_config_keys[i].key; i++) {
         const ts_config_key *key = &ts_config_keys[i];
@@ -115,19 +109,13 @@ ts_status ts_config_print(const ts_config *config, const char *sections, char **
         const char *dot = strchr(key->section, '.'); /* sections nest at most once */
         const char *indent = dot ? "    " : *key->section ? "  " : "";
         if (strcmp(section, key->section))
-            fprintf(out, "%s%s:\n", dot ? "  " : "", dot ? dot + 1 : key->section);
+            fprintf(all.out, "%s%s:\n", dot ? "  " : "", dot ? dot + 1 : key->section);
         section = key->section;
-        fprintf(out, "%s%s: ", indent, key->key);
-        print_value(out, config, key);
-        fputc('\n', out);
+        fprintf(all.out, "%s%s: ", indent, key->key);
+        print_value(all.out, config, key);
+        fputc('\n', all.out);
     }
-    bool failed = ferror(out);
-    if (fclose(out) || failed) {
-        free(*text);
-        *text = NULL;
-        return ts_error(TS_NO_MEMORY, "no memory to print the configuration");
-    }
-    return NULL;
+    return ts_context(ts_text_finish(&all, text, NULL), "the configuration");
 }
 
 /* ---- the reference ---- */

@@ -31,7 +31,8 @@ ts_status ts_config_error(const ts_config_origin *origin, const char *format, ..
     ts_status status = ts_error(TS_INVALID, "%s", message);
     free(message);
     if (origin->override)
-        return ts_context(status, "--set %s", origin->override);
+        return ts_context(status, "--set %.80s%s", origin->override,
+                          strlen(origin->override) > 80 ? "..." : "");
     if (origin->file && origin->line > 0)
         return ts_context(status, "%s:%d", origin->file, origin->line);
     return origin->file ? ts_context(status, "%s", origin->file) : status;
@@ -348,7 +349,7 @@ static ts_status read_section(reader *r, const yaml_node_t *node, const char *se
     if (node->type == YAML_SCALAR_NODE && !*scalar(node))
         return NULL; /* a heading with nothing under it */
     if (node->type != YAML_MAPPING_NODE)
-        FAIL(r, node, "%s must be a mapping of keys to values, not \"%s\"",
+        FAIL(r, node, "%s must be a mapping of keys to values, not %s",
              *section ? section : "a configuration", shown(node));
     for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top;
          pair++) {

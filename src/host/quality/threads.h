@@ -9,7 +9,8 @@
  * loops, and what it computes is not to depend on how many threads it had. */
 static inline int ts_quality_threads(int threads)
 {
-    openblas_set_num_threads(1);
+    if (openblas_get_num_threads() != 1) /* for the whole process: not while others compute */
+        openblas_set_num_threads(1);
     return threads > 0 ? threads : omp_get_max_threads();
 }
 

@@ -18,7 +18,14 @@ ts_status ts_evaluate_sampler(const ts_config *config, ts_sampler_kind kind, dou
                                    .steps = config->sample.steps,
                                    .rtol = config->sample.rtol,
                                    .atol = config->sample.atol,
-                                   .denoise = config->sample.denoise};
+                                   .denoise = config->sample.denoise,
+                                   .rho = config->sample.rho,
+                                   .churn = config->sample.churn,
+                                   .churn_min = config->sample.churn_min,
+                                   .churn_max = config->sample.churn_max,
+                                   .churn_noise = config->sample.churn_noise,
+                                   .corrector_steps = config->sample.corrector_steps,
+                                   .snr = config->sample.snr};
     if (!(T > eps && T <= 1))
         return ts_error(TS_INVALID, "T must lie in (%g, 1], above sample.eps = %g, not %g", eps, eps, T);
     if (!sampler->steps)
@@ -159,6 +166,8 @@ ts_status ts_evaluate_samples(ts_run *run, const ts_sampler_config *sampler, ts_
     ts_start_release(&g.start);
     if (status)
         ts_samples_release(samples);
+    else
+        ts_data_to_symmetric(data, (int64_t)count * ts_data_dim(data), samples->x);
     return ts_memory_advise(status, run->model, "sample.batch", g.n, false);
 }
 

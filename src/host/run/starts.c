@@ -48,8 +48,8 @@ static ts_status check_mixture(const ts_run *run)
     if (run->dataset->mixture)
         return NULL;
     return ts_error(TS_INVALID,
-                    "start density mixture needs data.kind mixture: the exact p_T of data.kind %s is "
-                    "not known",
+                    "start density mixture needs data.kind mixture: "
+                    "the exact p_T of data.kind %s is not known",
                     ts_data_kind_words.word[run->config->data.kind]);
 }
 

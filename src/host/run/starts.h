@@ -9,7 +9,7 @@
 
 #include "base/kinds.h"
 #include "diffusion/densities/density.h"
-#include "run/fit.h"
+#include "run/starts/glow.h"
 #include "run/run.h"
 
 /* An open start density, for batches of n. */

@@ -9,8 +9,7 @@ int ts_threads_for(double flops, int most)
     return threads < 1 ? 1 : threads < most ? (int)threads : most;
 }
 
-/* Of a pass through the run's Glow; 0 where there can be none, which the fit itself will say. */
-static ts_status flow_flops(const ts_run *run, double *flops)
+ts_status ts_threads_flow_flops(const ts_run *run, double *flops)
 {
     const ts_config *config = run->config;
     const ts_data *data = &run->dataset->train;
@@ -48,7 +47,7 @@ static ts_status work_flops(const ts_run *run, ts_work work, double *flops)
     double bytes;
     *flops = 0;
     if (work == TS_WORK_FIT)
-        return flow_flops(run, flops);
+        return ts_threads_flow_flops(run, flops);
     if (!run->model || !run->model->params)
         return NULL;
     return ts_memory_plan(run->model, batch, false, &bytes, flops);

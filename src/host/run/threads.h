@@ -26,6 +26,10 @@
 /* For passes of that many FLOP, where there are `most` CPUs. */
 int ts_threads_for(double flops, int most);
 
+/* The FLOP of a pass of glow.batch images through the run's Glow; 0 where there can be none, which the fit
+ * itself will say. */
+ts_status ts_threads_flow_flops(const ts_run *run, double *flops);
+
 /* Gives the run's CPU device as many threads as options->work is worth, if options->device_options.threads is
  * 0, and keeps in the run by what.  Other devices and exact scores stay as they are.  To be called
  * before the device computes. */

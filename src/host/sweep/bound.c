@@ -15,31 +15,36 @@
 
 /* ---- the start densities that are fitted ---- */
 
-static ts_status fit(ts_sweep *s, ts_start_kind start, double T)
+int ts_sweep_fit_at(const ts_sweep *s, int T, int start)
 {
-    char text[32];
-    ts_fit_result fit;
-    ts_results *r = s->results;
-    ts_T_text(T, text);
-    ts_part_begin(s, "%s at T = %s", ts_start_kind_words.word[start], text);
-    /* the file of the fit is its own finished part */
-    TS_TRY(ts_starts[start].fit(s->run, T, &(ts_fit_options){&s->progress, .replace = true}, &fit));
-    r->fits[r->fit_count++] =
-        (ts_fit_summary){start, T, (double)fit.steps, (double)fit.skipped, fit.loss, fit.seconds};
-    if (!ts_starts[start].every_T || !fit.reused || T == r->T[0]) /* what serves every T is counted once */
-        s->seconds[TS_SWEEP_FIT] += fit.seconds;
-    return NULL;
+    int fitted = 0;
+    for (int p = 0; p < start; p++)
+        fitted += ts_starts[s->results->starts[p]].fit != NULL;
+    return fitted * s->results->T_count + T;
 }
 
-ts_status ts_sweep_fits(ts_sweep *s)
+ts_status ts_sweep_allocate_fits(ts_sweep *s)
 {
     ts_results *r = s->results;
-    r->fits = calloc((size_t)r->T_count * (size_t)r->start_count, sizeof *r->fits);
-    if (!r->fits)
-        return ts_error(TS_NO_MEMORY, "sweep: no memory");
-    for (int p = 0; p < r->start_count; p++)
-        for (int t = 0; t < r->T_count && ts_starts[r->starts[p]].fit; t++)
-            TS_TRY(fit(s, r->starts[p], r->T[t]));
+    r->fit_count = ts_sweep_fit_at(s, 0, r->start_count);
+    r->fits = calloc((size_t)r->fit_count + 1, sizeof *r->fits);
+    return r->fits ? NULL : ts_error(TS_NO_MEMORY, "sweep: no memory");
+}
+
+ts_status ts_part_fit(ts_worker *w, ts_part *part)
+{
+    const ts_results *r = w->sweep->results;
+    const ts_start_kind start = r->starts[part->start];
+    const double T = r->T[part->T];
+    ts_fit_result fit;
+    ts_worker_watch(w, part);
+    /* the file of the fit is its own finished part */
+    TS_TRY(ts_starts[start].fit(&w->run, T, &(ts_fit_options){&w->progress, .replace = true}, &fit));
+    r->fits[ts_sweep_fit_at(w->sweep, part->T, part->start)] =
+        (ts_fit_summary){start, T, (double)fit.steps, (double)fit.skipped, fit.loss, fit.seconds};
+    if (!ts_starts[start].every_T || !fit.reused || part->T == 0) /* what serves every T is counted once */
+        part->seconds = fit.seconds;
+    part->reused = fit.reused;
     return NULL;
 }
 
@@ -60,8 +65,9 @@ typedef struct columns {
     double *T;
 } columns;
 
-static ts_status measure(ts_sweep *s, ts_run *view, const columns *c, ts_bound *bound)
+static ts_status measure(ts_worker *w, ts_run *view, const columns *c, ts_bound *bound)
 {
+    const ts_sweep *s = w->sweep;
     ts_score *score = NULL;
     const ts_bound_config config = {.sde = ts_config_sde(s->config),
                                     .eps = s->eps,
@@ -74,7 +80,7 @@ static ts_status measure(ts_sweep *s, ts_run *view, const columns *c, ts_bound *
                                     .tracks_K = s->run->dataset->mixture != NULL};
     ts_status status = ts_model_score(view->model, s->config->bound.batch, false, &score);
     if (!status)
-        status = ts_bound_measure(&config, &s->run->dataset->test, score, tell_share, &s->progress, bound);
+        status = ts_bound_measure(&config, &w->run.dataset->test, score, tell_share, &w->progress, bound);
     ts_score_destroy(score);
     return ts_memory_advise(status, view->model, "bound.batch", s->config->bound.batch, false);
 }
@@ -92,9 +98,11 @@ static ts_status allocate_bound(const ts_sweep *s, int T_count, ts_bound *bound)
     return NULL;
 }
 
+/* Reconstruction is the same for every T: those that share it do not all write it. */
 static void copy_columns(const ts_bound *from, const columns *c, ts_bound *all)
 {
-    memcpy(all->reconstruction, from->reconstruction, sizeof(double) * (size_t)all->count);
+    if (c->index[0] == 0)
+        memcpy(all->reconstruction, from->reconstruction, sizeof(double) * (size_t)all->count);
     for (int64_t i = 0; i < all->count; i++)
         for (int j = 0; j < c->count; j++) {
             const int64_t to = i * all->T_count + c->index[j], at = i * c->count + j;
@@ -115,13 +123,14 @@ static ts_status inputs_of(const columns *c, char **inputs)
     return ts_text_finish(&text, inputs, NULL);
 }
 
-static ts_status measure_part(ts_sweep *s, int score, const columns *c, double *seconds, ts_bound *bound)
+static ts_status measure_part(ts_worker *w, int score, const columns *c, double *seconds, ts_bound *bound)
 {
+    const ts_sweep *s = w->sweep;
     ts_run view;
     ts_bound measured;
-    TS_TRY(ts_sweep_view(s, score, c->T[0], &view));
+    TS_TRY(ts_worker_view(w, score, c->T[0], &view));
     const double began = ts_seconds();
-    TS_TRY(measure(s, &view, c, &measured));
+    TS_TRY(measure(w, &view, c, &measured));
     *seconds = ts_seconds() - began;
     const size_t cells = (size_t)s->count * (size_t)c->count;
     memcpy(bound->reconstruction, measured.reconstruction, sizeof(double) * (size_t)s->count);
@@ -132,41 +141,39 @@ static ts_status measure_part(ts_sweep *s, int score, const columns *c, double *
     return NULL;
 }
 
-static ts_status load_or_measure(ts_sweep *s, int score, const columns *c, const ts_part *part,
+static ts_status load_or_measure(ts_worker *w, ts_part *part, const columns *c, const ts_part_file *file,
                                  ts_bound *bound)
 {
-    double seconds;
+    const ts_sweep *s = w->sweep;
     bool found;
     const ts_part_tensor tensors[] = {
-        {"seconds", TS_ST_F64, 0, {0}, &seconds},
+        {"seconds", TS_ST_F64, 0, {0}, &part->seconds},
         {"reconstruction", TS_ST_F64, 1, {s->count}, bound->reconstruction},
         {"diffusion", TS_ST_F64, 2, {s->count, c->count}, bound->diffusion},
         {"K", TS_ST_F64, 2, {s->count, c->count}, bound->K},
     };
     const int count = bound->K ? 4 : 3;
-    TS_TRY(ts_part_load(s, part, tensors, count, &found));
-    if (!found) {
-        TS_TRY(measure_part(s, score, c, &seconds, bound));
-        TS_TRY(ts_part_save(s, part, tensors, count));
-    }
-    s->seconds[TS_SWEEP_BOUND] += seconds;
-    return NULL;
+    TS_TRY(ts_part_load(s, file, tensors, count, &found));
+    part->reused = found;
+    if (found)
+        return NULL;
+    TS_TRY(measure_part(w, part->score, c, &part->seconds, bound));
+    return ts_part_save(s, file, tensors, count);
 }
 
-/* The columns from their part, or measured. */
-static ts_status bound_part(ts_sweep *s, int score, const columns *c, ts_bound *all)
+/* The columns from their file, or measured. */
+static ts_status bound_of_columns(ts_worker *w, ts_part *part, const columns *c)
 {
-    const ts_score_kind kind = s->results->scores[score];
+    ts_sweep *s = w->sweep;
     char *inputs, sections[64];
     ts_bound bound;
-    ts_part_begin(s, "bound, %s score", ts_score_kind_words.word[kind]);
     TS_TRY(inputs_of(c, &inputs));
-    snprintf(sections, sizeof sections, "bound %s", ts_scores[kind].sections);
+    snprintf(sections, sizeof sections, "bound %s", ts_scores[s->results->scores[part->score]].sections);
     ts_status status = allocate_bound(s, c->count, &bound);
     if (!status)
-        status = load_or_measure(s, score, c, &(ts_part){"parts", c->name, sections, inputs}, &bound);
+        status = load_or_measure(w, part, c, &(ts_part_file){"parts", c->name, sections, inputs}, &bound);
     if (!status)
-        copy_columns(&bound, c, all);
+        copy_columns(&bound, c, &s->bounds[part->score]);
     ts_bound_release(&bound);
     free(inputs);
     return status;
@@ -182,57 +189,69 @@ double ts_sweep_largest_T(const ts_sweep *s)
 
 /* The columns of one network: all of them, or with a network for each T that T's (the largest also serves the
  * loss profile). */
-static ts_status bounds_of_score(ts_sweep *s, int score, int *index, double *T)
+static void choose_columns(const ts_sweep *s, int part_T, columns *c)
 {
     const ts_results *r = s->results;
-    const bool per_T = ts_sweep_is_per_T(s, score);
-    TS_TRY(allocate_bound(s, r->T_count + TS_SWEEP_BINS, &s->bounds[score]));
-    for (int first = 0; first < (per_T ? r->T_count : 1); first++) {
-        char name[96], text[32];
-        columns c = {.name = name, .index = index, .T = T};
-        for (int j = first; j < (per_T ? first + 1 : r->T_count); j++) {
-            index[c.count] = j;
-            T[c.count++] = r->T[j];
-        }
-        for (int j = 0; j < TS_SWEEP_BINS && (!per_T || r->T[first] == ts_sweep_largest_T(s)); j++) {
-            index[c.count] = r->T_count + j;
-            T[c.count++] = s->edges[j];
-        }
-        ts_T_text(r->T[first], text);
-        snprintf(name, sizeof name, "bound_%s%s%s", ts_score_kind_words.word[r->scores[score]],
-                 per_T ? "_T" : "", per_T ? text : "");
-        TS_TRY(bound_part(s, score, &c, &s->bounds[score]));
+    const int first = part_T < 0 ? 0 : part_T;
+    for (int j = first; j < (part_T < 0 ? r->T_count : first + 1); j++) {
+        c->index[c->count] = j;
+        c->T[c->count++] = r->T[j];
     }
-    return NULL;
+    for (int j = 0; j < TS_SWEEP_BINS && (part_T < 0 || r->T[first] == ts_sweep_largest_T(s)); j++) {
+        c->index[c->count] = r->T_count + j;
+        c->T[c->count++] = s->edges[j];
+    }
 }
 
-ts_status ts_sweep_bounds(ts_sweep *s)
+ts_status ts_part_bound(ts_worker *w, ts_part *part)
 {
-    const int all_count = s->results->T_count + TS_SWEEP_BINS;
+    const ts_results *r = w->sweep->results;
+    const size_t most = (size_t)(r->T_count + TS_SWEEP_BINS);
+    char name[96], text[32] = "";
+    columns c = {.name = name, .index = calloc(most, sizeof *c.index), .T = calloc(most, sizeof *c.T)};
+    ts_status status = c.index && c.T ? NULL : ts_error(TS_NO_MEMORY, "sweep: no memory");
+    ts_worker_watch(w, part);
+    if (!status) {
+        choose_columns(w->sweep, part->T, &c);
+        if (part->T >= 0)
+            ts_T_text(r->T[part->T], text);
+        snprintf(name, sizeof name, "bound_%s%s%s", ts_score_kind_words.word[r->scores[part->score]],
+                 part->T >= 0 ? "_T" : "", text);
+        status = bound_of_columns(w, part, &c);
+    }
+    free(c.index);
+    free(c.T);
+    return status;
+}
+
+ts_status ts_sweep_allocate_bounds(ts_sweep *s)
+{
+    const ts_results *r = s->results;
     const ts_sde sde = ts_config_sde(s->config);
     const double low = ts_sde_lambda(&sde, s->eps), high = ts_sde_lambda(&sde, ts_sweep_largest_T(s));
-    int *index = calloc((size_t)all_count, sizeof *index);
-    double *T = calloc((size_t)all_count, sizeof *T);
-    ts_status status = index && T ? NULL : ts_error(TS_NO_MEMORY, "sweep: no memory");
+    const size_t cells = (size_t)ts_sweep_prior_at(s, r->T_count, 0);
     /* equally spaced in Lambda: each bin gets as many of the draws */
     for (int j = 0; j < TS_SWEEP_BINS; j++)
         s->edges[j] = ts_sde_lambda_inverse(&sde, low + (high - low) * (j + 1) / TS_SWEEP_BINS);
     s->edges[TS_SWEEP_BINS - 1] = ts_sweep_largest_T(s);
-    for (int score = 0; score < s->results->score_count && !status; score++)
-        status = bounds_of_score(s, score, index, T);
-    free(index);
-    free(T);
-    return status;
+    for (int score = 0; score < r->score_count; score++)
+        TS_TRY(allocate_bound(s, r->T_count + TS_SWEEP_BINS, &s->bounds[score]));
+    s->prior = calloc(cells, sizeof *s->prior);
+    s->kl = s->run->dataset->mixture ? calloc(cells, sizeof *s->kl) : NULL;
+    if (!s->prior || (s->run->dataset->mixture && !s->kl))
+        return ts_error(TS_NO_MEMORY, "sweep: no memory for the prior terms");
+    return NULL;
 }
 
 /* ---- prior terms ---- */
 
-static ts_status measure_prior(ts_sweep *s, ts_start_kind kind, double T, double *prior, double *kl,
+static ts_status measure_prior(ts_worker *w, ts_start_kind kind, double T, double *prior, double *kl,
                                double *seconds)
 {
+    const ts_sweep *s = w->sweep;
     ts_start start;
     const double began = ts_seconds();
-    TS_TRY(ts_start_open(s->run, kind, T, s->config->bound.batch, &start));
+    TS_TRY(ts_start_open(&w->run, kind, T, s->config->bound.batch, &start));
     const ts_bound_config config = {.sde = ts_config_sde(s->config),
                                     .eps = s->eps,
                                     .T_count = 1,
@@ -240,38 +259,12 @@ static ts_status measure_prior(ts_sweep *s, ts_start_kind kind, double T, double
                                     .draws = s->config->bound.draws,
                                     .prior_draws = s->config->bound.prior_draws,
                                     .count = s->count,
-                                    .seed = (uint64_t)s->config->run.seed};
-    ts_status status = ts_bound_prior(&config, &s->run->dataset->test, T, start.density, prior, kl);
+                                    .seed = (uint64_t)s->config->run.seed,
+                                    .stop = w->progress.stop};
+    ts_status status = ts_bound_prior(&config, &w->run.dataset->test, T, start.density, prior, kl);
     ts_start_release(&start);
     *seconds = ts_seconds() - began;
     return status;
-}
-
-static ts_status prior_part(ts_sweep *s, int t, int p, double *prior, double *kl)
-{
-    const ts_start_kind start = s->results->starts[p];
-    const char *word = ts_start_kind_words.word[start];
-    char text[32], name[96], sections[64];
-    double seconds;
-    bool found;
-    ts_T_text(s->results->T[t], text);
-    snprintf(name, sizeof name, "prior_T%s_%s", text, word);
-    snprintf(sections, sizeof sections, "bound %s", ts_starts[start].sections);
-    ts_part_begin(s, "prior term at T = %s, %s", text, word);
-    const ts_part part = {"parts", name, sections, name};
-    const ts_part_tensor tensors[] = {{"seconds", TS_ST_F64, 0, {0}, &seconds},
-                                      {"prior", TS_ST_F64, 1, {s->count}, prior},
-                                      {"kl_prior", TS_ST_F64, 1, {s->count}, kl}};
-    const int tensor_count = kl ? 3 : 2;
-    TS_TRY(ts_part_load(s, &part, tensors, tensor_count, &found));
-    if (!found) {
-        ts_progress_report(&s->progress, "prior", 0, 1, "densities", NULL);
-        TS_TRY(measure_prior(s, start, s->results->T[t], prior, kl, &seconds));
-        ts_progress_report(&s->progress, "prior", 1, 1, "densities", NULL);
-        TS_TRY(ts_part_save(s, &part, tensors, tensor_count));
-    }
-    s->seconds[TS_SWEEP_PRIOR] += seconds;
-    return ts_progress_stopped(&s->progress) ? ts_error(TS_INTERRUPTED, "sweep: interrupted") : NULL;
 }
 
 int64_t ts_sweep_prior_at(const ts_sweep *s, int t, int p)
@@ -279,18 +272,30 @@ int64_t ts_sweep_prior_at(const ts_sweep *s, int t, int p)
     return ((int64_t)t * s->results->start_count + p) * s->count;
 }
 
-ts_status ts_sweep_priors(ts_sweep *s)
+ts_status ts_part_prior(ts_worker *w, ts_part *part)
 {
-    const ts_results *r = s->results;
-    const size_t cells = (size_t)ts_sweep_prior_at(s, r->T_count, 0);
-    s->prior = calloc(cells, sizeof *s->prior);
-    s->kl = s->run->dataset->mixture ? calloc(cells, sizeof *s->kl) : NULL;
-    if (!s->prior || (s->run->dataset->mixture && !s->kl))
-        return ts_error(TS_NO_MEMORY, "sweep: no memory for the prior terms");
-    for (int t = 0; t < r->T_count; t++)
-        for (int p = 0; p < r->start_count; p++) {
-            const int64_t at = ts_sweep_prior_at(s, t, p);
-            TS_TRY(prior_part(s, t, p, s->prior + at, s->kl ? s->kl + at : NULL));
-        }
-    return NULL;
+    ts_sweep *s = w->sweep;
+    const double T = s->results->T[part->T];
+    const ts_start_kind start = s->results->starts[part->start];
+    const int64_t at = ts_sweep_prior_at(s, part->T, part->start);
+    double *prior = s->prior + at, *kl = s->kl ? s->kl + at : NULL;
+    char text[32], name[96], sections[64];
+    bool found;
+    ts_worker_watch(w, part);
+    ts_T_text(T, text);
+    snprintf(name, sizeof name, "prior_T%s_%s", text, ts_start_kind_words.word[start]);
+    snprintf(sections, sizeof sections, "bound %s", ts_starts[start].sections);
+    const ts_part_file file = {"parts", name, sections, name};
+    const ts_part_tensor tensors[] = {{"seconds", TS_ST_F64, 0, {0}, &part->seconds},
+                                      {"prior", TS_ST_F64, 1, {s->count}, prior},
+                                      {"kl_prior", TS_ST_F64, 1, {s->count}, kl}};
+    const int tensor_count = kl ? 3 : 2;
+    TS_TRY(ts_part_load(s, &file, tensors, tensor_count, &found));
+    part->reused = found;
+    if (found)
+        return NULL;
+    ts_progress_report(&w->progress, "prior", 0, 1, "densities", NULL);
+    TS_TRY(measure_prior(w, start, T, prior, kl, &part->seconds));
+    ts_progress_report(&w->progress, "prior", 1, 1, "densities", NULL);
+    return ts_part_save(s, &file, tensors, tensor_count);
 }

@@ -1,16 +1,27 @@
 /*
  * What the files of the sweep share.
+ *
+ *   sweep.c     the whole, from the folder to the results
+ *   plan.c      the list of parts: what needs what, and about how much work it is
+ *   workers.c   threads that take the parts
+ *   worker.c    what each of them has of its own: device, data, networks
+ *   progress.c  how far all of it is, and what is left
+ *   network.c, bound.c, samples.c   the parts themselves; summary.c, exact.c what follows from them
+ *   parts.c     finished parts on disk; results*.c the results
  */
 #ifndef TS_SWEEP_INTERNAL_H
 #define TS_SWEEP_INTERNAL_H
 
 #include "base/safetensors.h"
 #include "diffusion/bound.h"
+#include "quality/reference.h"
 #include "run/starts.h"
 #include "sweep/results.h"
 #include "sweep/sweep.h"
+#include "sweep/workers.h"
 
-enum { TS_SWEEP_BINS = 24 };
+/* TIMED: images of a row whose time is taken. */
+enum { TS_SWEEP_BINS = 24, TS_SWEEP_TIMED = 16 };
 
 /* Where the time goes, beside each sampler; each is one line of the results. */
 #define TS_SWEEP_PHASES(X)                                                                                   \
@@ -18,23 +29,41 @@ enum { TS_SWEEP_BINS = 24 };
     X(FIT, "fits of start densities")                                                                        \
     X(BOUND, "bound: reconstruction and diffusion terms")                                                    \
     X(PRIOR, "bound: prior terms")                                                                           \
-    X(DISTANCE, "distances")
+    X(DISTANCE, "distances")                                                                                 \
+    X(TIMING, "seconds an image, measured alone")
 
 typedef enum ts_sweep_phase {
 #define X(name, text) TS_SWEEP_##name,
     TS_SWEEP_PHASES(X)
 #undef X
-        TS_SWEEP_PHASE_COUNT
+        TS_SWEEP_SAMPLE, /* + ts_sampler_kind */
+    TS_SWEEP_PHASE_COUNT = TS_SWEEP_SAMPLE + TS_SAMPLER_COUNT
 } ts_sweep_phase;
+
+/* The name of a phase: "training of the score network", "samples by ...". */
+void ts_sweep_phase_text(int phase, char text[64]);
+
+/* The sets that samples are compared with. */
+typedef struct ts_comparison {
+    int64_t test_count, train_count;
+    float *test, *train; /* [count][d] */
+    ts_features *features;
+    ts_reference *reference; /* of test */
+} ts_comparison;
+
+/* What is estimated of the whole before and while it runs; progress.c's. */
+typedef struct ts_sweep_estimates {
+    double began, told; /* seconds; 0: not yet */
+    bool said;          /* `estimated` was called */
+    double bytes;       /* of the largest plan that only later parts need, for each worker */
+} ts_sweep_estimates;
 
 typedef struct ts_sweep {
     const char *dir;
-    ts_run *run;            /* data and device; the shared network */
-    ts_config *config;      /* of run */
+    const ts_sweep_options *options;
+    ts_run *run;       /* opens and holds the folder, the data and the first worker's device and network */
+    ts_config *config; /* of run */
     ts_config exact_config; /* the same with the exact score; owns nothing */
-    ts_model *exact;        /* mixtures: the exact score, beside a trained one */
-    ts_run *own;            /* per_T: the run of own_T */
-    double own_T;
 
     int64_t count; /* held-out data of the bound */
     int d;
@@ -42,17 +71,69 @@ typedef struct ts_sweep {
     double edges[TS_SWEEP_BINS];     /* upper ends of the loss profile's bins; the first begins at eps */
     ts_bound bounds[TS_SCORE_COUNT]; /* [score_count]; columns: T[], then edges[] */
     double *prior, *kl;              /* [T][start][count]; kl: mixtures, else NULL */
+    ts_comparison comparison;
 
     ts_results *results; /* its lists of T, scores, starts and samplers are the sweep's */
-    double seconds[TS_SWEEP_PHASE_COUNT], sampler_seconds[TS_SAMPLER_COUNT];
 
-    ts_progress progress; /* hand this to the work; it tells `outer` */
-    ts_progress *outer;
-    char phase[96]; /* what the work is called, in place of its own name */
-    int part, part_count;
+    int timings;       /* where the parts begin that are done alone, when all others are done */
+    ts_part_list list; /* its parts are the sweep's */
+    int worker_count;
+    ts_worker **workers; /* [worker_count] */
+    ts_sweep_estimates estimates;
 } ts_sweep;
 
-/* ---- parts ---- */
+/* ---- workers ---- */
+
+/* What one thread works with. */
+struct ts_worker {
+    ts_sweep *sweep;
+    ts_run run;       /* the sweep's, with this worker's device, data and network; it owns nothing */
+    bool borrows;     /* device, data and network are the sweep's */
+    bool has_weights; /* run.model holds the trained ones */
+    ts_model *exact;  /* mixtures: the exact score, beside a trained one */
+    ts_run *own;      /* per_T: the run of own_T, with its trained weights */
+    double own_T;
+
+    ts_part *part; /* what it does */
+    double bytes;  /* at most in use on its device so far; under the list's lock */
+    ts_progress progress;
+};
+
+/* Shares the threads of the run's device among as many workers as options say, or as help, and opens them:
+ * the first with what the run has, the others with devices of their own. */
+ts_status ts_sweep_open_workers(ts_sweep *sweep);
+void ts_sweep_close_workers(ts_sweep *sweep);
+/* The first thing in the worker's thread. */
+void ts_worker_begin(ts_worker *worker);
+
+/* The run that evaluates with this score (an index into the results' list) at this T: `view` borrows
+ * everything.  The network at T is trained. */
+ts_status ts_worker_view(ts_worker *worker, int score, double T, ts_run *view);
+
+/* ---- the list of parts ---- */
+
+ts_status ts_sweep_plan(ts_sweep *sweep); /* fills parts and list, once the results' rows are there */
+
+/* Whether there is a network of its own for each T behind this score. */
+bool ts_sweep_is_per_T(const ts_sweep *sweep, int score);
+
+/* The parts of the list: what each is of stands in it. */
+ts_status ts_part_train(ts_worker *worker, ts_part *part);     /* T: an index, or -1 for the shared network */
+ts_status ts_part_fit(ts_worker *worker, ts_part *part);       /* T, start */
+ts_status ts_part_bound(ts_worker *worker, ts_part *part);     /* score; T: an index, or -1 for all */
+ts_status ts_part_prior(ts_worker *worker, ts_part *part);     /* T, start */
+ts_status ts_part_reference(ts_worker *worker, ts_part *part); /* makes the comparison */
+ts_status ts_part_sample(ts_worker *worker, ts_part *part);    /* score, T, start, sampler; as these: */
+ts_status ts_part_distance(ts_worker *worker, ts_part *part);
+ts_status ts_part_timing(ts_worker *worker, ts_part *part);
+
+/* ---- progress ---- */
+
+/* What makes the list tell of its progress and a worker of its part's. */
+void ts_sweep_watch(ts_sweep *sweep);
+void ts_worker_watch(ts_worker *worker, ts_part *part);
+
+/* ---- parts on disk ---- */
 
 /* One tensor of a part: memory of the caller's for exactly this shape. */
 typedef struct ts_part_tensor {
@@ -63,39 +144,34 @@ typedef struct ts_part_tensor {
     void *values;
 } ts_part_tensor;
 
-/* A part, and all that its numbers depend on: the data (by their checksum), the seed and SDE, sections of the
- * configuration, and what else.  Where its file or the data's files lie does not matter. */
-typedef struct ts_part {
+/* The file of a part, and all that its numbers depend on: the data (by their checksum), the seed and SDE,
+ * sections of the configuration, and what else.  Where its file or the data's files lie does not matter. */
+typedef struct ts_part_file {
     const char *folder, *name; /* DIR/FOLDER/NAME.safetensors */
     const char *sections;      /* of the configuration, beside "run data sde" */
     const char *inputs;        /* what else, as text */
-} ts_part;
+} ts_part_file;
 
 /* Fills the tensors from the part's file.  *found is false where there is no such file, or one that was made
  * of something else or has other shapes: the part is to be made (again). */
-ts_status ts_part_load(const ts_sweep *sweep, const ts_part *part, const ts_part_tensor *tensors, int count,
-                       bool *found);
-ts_status ts_part_save(const ts_sweep *sweep, const ts_part *part, const ts_part_tensor *tensors, int count);
+ts_status ts_part_load(const ts_sweep *sweep, const ts_part_file *part, const ts_part_tensor *tensors,
+                       int count, bool *found);
+ts_status ts_part_save(const ts_sweep *sweep, const ts_part_file *part, const ts_part_tensor *tensors,
+                       int count);
 
-/* Begins a part: names it for the progress. */
-void ts_part_begin(ts_sweep *sweep, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* ---- beside the parts ---- */
 
-/* ---- the work ---- */
+/* What refuses the whole before anything is trained: too few data for the distances, a T that the network is
+ * not to be trained for. */
+ts_status ts_sweep_check(const ts_sweep *sweep);
 
-/* Trains the network of `run` as the part `name`, or takes it over, and loads its averaged weights. */
-ts_status ts_sweep_train(ts_sweep *sweep, ts_run *run, const char *name);
+/* Memory for what the parts fill; the bins of the loss profile. */
+ts_status ts_sweep_allocate_bounds(ts_sweep *sweep);
+ts_status ts_sweep_allocate_fits(ts_sweep *sweep);
+void ts_comparison_release(ts_comparison *comparison);
+/* The place of a fit in the results' list. */
+int ts_sweep_fit_at(const ts_sweep *sweep, int T, int start);
 
-/* The run that evaluates with this score (an index into the results' list) at this T: `view` borrows
- * everything.  Trains first where the network at T is not trained. */
-ts_status ts_sweep_view(ts_sweep *sweep, int score, double T, ts_run *view);
-
-/* Whether there is a network of its own for each T behind this score. */
-bool ts_sweep_is_per_T(const ts_sweep *sweep, int score);
-
-ts_status ts_sweep_fits(ts_sweep *sweep);      /* the start densities that are fitted */
-ts_status ts_sweep_bounds(ts_sweep *sweep);    /* fills bounds */
-ts_status ts_sweep_priors(ts_sweep *sweep);    /* fills prior and kl */
-ts_status ts_sweep_samples(ts_sweep *sweep);   /* fills the sample rows of the results */
 ts_status ts_sweep_summarize(ts_sweep *sweep); /* fills the bound rows, T*, the loss profile, what is exact */
 
 double ts_sweep_largest_T(const ts_sweep *sweep);

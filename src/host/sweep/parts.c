@@ -1,27 +1,14 @@
 /* Finished parts of a sweep on disk. */
 #include "sweep/internal.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "run/state.h"
 
-void ts_part_begin(ts_sweep *sweep, const char *format, ...)
-{
-    const int length =
-        snprintf(sweep->phase, sizeof sweep->phase, "[%d/%d] ",
-                 sweep->part < sweep->part_count ? sweep->part + 1 : sweep->part_count, sweep->part_count);
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(sweep->phase + length, sizeof sweep->phase - (size_t)length, format, arguments);
-    va_end(arguments);
-    sweep->part++;
-}
-
 /* ---- what a part depends on ---- */
 
-static void sections_of(const ts_part *part, char sections[128])
+static void sections_of(const ts_part_file *part, char sections[128])
 {
     snprintf(sections, 128, "run data sde %s", part->sections);
 }
@@ -32,7 +19,8 @@ static bool says(const ts_safetensors *file, const char *key, const char *text)
     return stored && !strcmp(stored, text);
 }
 
-static ts_status is_same(const ts_sweep *sweep, const ts_part *part, const ts_safetensors *file, bool *same)
+static ts_status is_same(const ts_sweep *sweep, const ts_part_file *part, const ts_safetensors *file,
+                         bool *same)
 {
     char checksum[17], sections[128];
     const char *text = ts_safetensors_metadata(file, "config");
@@ -50,7 +38,7 @@ static ts_status is_same(const ts_sweep *sweep, const ts_part *part, const ts_sa
     return status;
 }
 
-static ts_status declare(const ts_sweep *sweep, const ts_part *part, ts_safetensors_writer *writer)
+static ts_status declare(const ts_sweep *sweep, const ts_part_file *part, ts_safetensors_writer *writer)
 {
     char sections[128], *config;
     sections_of(part, sections);
@@ -64,7 +52,7 @@ static ts_status declare(const ts_sweep *sweep, const ts_part *part, ts_safetens
 
 /* ---- files ---- */
 
-static ts_status path_of(const ts_sweep *sweep, const ts_part *part, char **path)
+static ts_status path_of(const ts_sweep *sweep, const ts_part_file *part, char **path)
 {
     if (asprintf(path, "%s/%s/%s.safetensors", sweep->dir, part->folder, part->name) < 0)
         return ts_error(TS_NO_MEMORY, "sweep: no memory");
@@ -79,8 +67,8 @@ static ts_status read_tensors(ts_safetensors *file, const ts_part_tensor *tensor
     return NULL;
 }
 
-ts_status ts_part_load(const ts_sweep *sweep, const ts_part *part, const ts_part_tensor *tensors, int count,
-                       bool *found)
+ts_status ts_part_load(const ts_sweep *sweep, const ts_part_file *part, const ts_part_tensor *tensors,
+                       int count, bool *found)
 {
     char *path;
     ts_safetensors *file = NULL;
@@ -116,7 +104,8 @@ static ts_status write_tensors(ts_safetensors_writer *writer, const ts_part_tens
     return NULL;
 }
 
-ts_status ts_part_save(const ts_sweep *sweep, const ts_part *part, const ts_part_tensor *tensors, int count)
+ts_status ts_part_save(const ts_sweep *sweep, const ts_part_file *part, const ts_part_tensor *tensors,
+                       int count)
 {
     char *path;
     ts_safetensors_writer *writer = NULL;

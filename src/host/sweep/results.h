@@ -62,8 +62,8 @@ typedef struct ts_sample_row {
 #define TS_SAMPLE_COLUMNS(X)                                                                                                     \
     X(SAMPLER, sampler, sampler, "em (Euler-Maruyama on the reverse SDE), rk45 (adaptive Runge-Kutta on the probability-flow ODE)") \
     X(NUMBER, nfe, nfe, "network evaluations for one sample, the last denoising step included; rk45: the mean over batches")     \
-    X(NUMBER, seconds_per_image, seconds_per_image.mean, "wall time of sampling, the draw from the start density included, divided by the images, s") \
-    X(NUMBER, seconds_per_image_ci95, seconds_per_image.half, "half width of its 95 % interval over batches, s; none for one batch") \
+    X(NUMBER, seconds_per_image, seconds_per_image.mean, "wall time of sampling 16 images in batches of at most sample.batch, the draw from the start density included, divided by 16, s: measured behind all else, alone, by one worker") \
+    X(NUMBER, seconds_per_image_ci95, seconds_per_image.half, "half width of its 95 % interval, s; none of one measurement") \
     X(COUNT, images, images, "samples drawn, and compared with held-out data")                                                   \
     X(NUMBER, sliced_wasserstein, sliced_wasserstein.mean, "sliced 2-Wasserstein distance between samples and held-out data, units of the data in [-1, 1]") \
     X(NUMBER, sliced_wasserstein_ci95, sliced_wasserstein.half, "half width of its 95 % interval over images")                   \
@@ -130,7 +130,7 @@ typedef struct ts_results {
     char *name, *command, *version, *device, *date, *config; /* config: resolved, YAML */
     double seed, threads;
     double h, w, c, levels, train_count, test_count, parameters; /* parameters: of the score network */
-    double steps_per_unit, train_steps, projections;
+    double steps_per_unit, train_steps, projections; /* train_steps: up to where the network was trained */
     ts_floor floor;
 
     int T_count, score_count, start_count, sampler_count; /* the grid */

@@ -1,6 +1,7 @@
 /* The samples of a sweep, and how far they are from data. */
 #include "sweep/internal.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,15 +18,7 @@ enum { MOST_DATA = 10000, FLOORS = 5, FEATURE_IMAGES = 2048 };
 /* Seed of the training draws of mixtures, which are to differ from the held-out ones. */
 #define TRAIN_SEED(seed) ((uint64_t)(seed) ^ 0x7261696E00000000u)
 
-/* The sets that samples are compared with. */
-typedef struct comparison {
-    int64_t test_count, train_count;
-    float *test, *train; /* [count][d] */
-    ts_features *features;
-    ts_reference *reference; /* of test */
-} comparison;
-
-static void release(comparison *c)
+void ts_comparison_release(ts_comparison *c)
 {
     ts_reference_free(c->reference);
     ts_features_free(c->features);
@@ -33,9 +26,10 @@ static void release(comparison *c)
     free(c->train);
 }
 
-static ts_status read_data(const ts_sweep *s, comparison *c)
+static ts_status read_data(const ts_worker *w, ts_comparison *c)
 {
-    const ts_data *test = &s->run->dataset->test, *train = &s->run->dataset->train;
+    const ts_sweep *s = w->sweep;
+    const ts_data *test = &w->run.dataset->test, *train = &w->run.dataset->train;
     const uint64_t seed = (uint64_t)s->config->run.seed;
     const int64_t wanted = (int64_t)FLOORS * s->config->sweep.samples;
     const int64_t most = wanted > FEATURE_IMAGES ? wanted : FEATURE_IMAGES;
@@ -51,8 +45,9 @@ static ts_status read_data(const ts_sweep *s, comparison *c)
 }
 
 /* The features of the data set, from their file in the run, or made and kept there. */
-static ts_status open_features(const ts_sweep *s, comparison *c)
+static ts_status open_features(const ts_worker *w, ts_comparison *c)
 {
+    const ts_sweep *s = w->sweep;
     const ts_data *data = &s->run->dataset->test;
     const uint64_t checksum = ts_dataset_checksum(s->run->dataset);
     char *path = ts_run_path(s->run, "parts/features.safetensors");
@@ -61,7 +56,7 @@ static ts_status open_features(const ts_sweep *s, comparison *c)
     ts_status status = ts_features_load(path, checksum, data->h, data->w, data->c, &c->features);
     if (!status && !c->features) {
         status = ts_features_create(c->train, c->train_count, data->h, data->w, data->c,
-                                    s->run->device->threads, &c->features);
+                                    w->run.device->threads, &c->features);
         if (!status)
             status = ts_features_save(c->features, checksum, path);
     }
@@ -74,11 +69,12 @@ static ts_interval interval_of(ts_distance distance)
     return (ts_interval){distance.value, distance.half};
 }
 
-static ts_status measure_floor(const ts_sweep *s, const comparison *c, ts_floor *floor)
+static ts_status measure_floor(const ts_worker *w, const ts_comparison *c, ts_floor *floor)
 {
+    const ts_sweep *s = w->sweep;
     ts_real_distance sliced, frechet;
     TS_TRY(ts_reference_floor(c->reference, c->train, c->train_count, s->config->sweep.samples, FLOORS,
-                              s->run->device->threads, &sliced, &frechet));
+                              w->run.device->threads, &sliced, &frechet));
     *floor = (ts_floor){.count = sliced.subsets,
                         .images = (double)sliced.n,
                         .sliced_wasserstein = {sliced.value, sliced.half},
@@ -90,120 +86,199 @@ static ts_status measure_floor(const ts_sweep *s, const comparison *c, ts_floor 
     return NULL;
 }
 
-static ts_status open_comparison(ts_sweep *s, comparison *c)
+/* The held-out data beside the samples, as the report shows them: spread over the set, which may be ordered. */
+static ts_status save_data(const ts_sweep *s, const ts_comparison *c)
 {
+    const ts_data *data = &s->run->dataset->test;
+    const int64_t count = s->config->sweep.samples < c->test_count ? s->config->sweep.samples : c->test_count;
+    float *x = malloc(sizeof *x * (size_t)(count * s->d));
+    if (!x)
+        return ts_error(TS_NO_MEMORY, "sweep: no memory for %lld data", (long long)count);
+    for (int64_t i = 0; i < count; i++)
+        memcpy(x + i * s->d, c->test + i * c->test_count / count * s->d, sizeof *x * (size_t)s->d);
+    const ts_part_file file = {TS_SAMPLES_FOLDER, "data", "", "held-out data"};
+    const ts_part_tensor tensor = {"x", TS_ST_F32, 4, {count, data->h, data->w, data->c}, x};
+    ts_status status = ts_part_save(s, &file, &tensor, 1);
+    free(x);
+    return status;
+}
+
+ts_status ts_part_reference(ts_worker *w, ts_part *part)
+{
+    ts_sweep *s = w->sweep;
+    ts_comparison *c = &s->comparison;
     const double began = ts_seconds();
-    TS_TRY(read_data(s, c));
-    TS_TRY(open_features(s, c));
+    ts_worker_watch(w, part);
+    TS_TRY(read_data(w, c));
+    TS_TRY(open_features(w, c));
     TS_TRY(ts_reference_create(c->features, c->test, c->test_count, s->config->sweep.projections,
-                               (uint64_t)s->config->run.seed, s->run->device->threads, &c->reference));
-    TS_TRY(measure_floor(s, c, &s->results->floor));
-    s->seconds[TS_SWEEP_DISTANCE] += ts_seconds() - began;
-    return NULL;
+                               (uint64_t)s->config->run.seed, w->run.device->threads, &c->reference));
+    TS_TRY(measure_floor(w, c, &s->results->floor));
+    part->seconds = ts_seconds() - began;
+    return save_data(s, c);
 }
 
 /* ---- samples ---- */
 
-static ts_status draw(ts_sweep *s, int score, double T, ts_start_kind start, ts_sampler_kind sampler,
-                      double cost[3], float *x)
+static const ts_bound_row *bound_of(const ts_sweep *s, const ts_part *part)
 {
-    ts_run view;
-    ts_samples drawn;
-    ts_sampler_config config;
-    TS_TRY(ts_sweep_view(s, score, T, &view));
-    TS_TRY(ts_evaluate_sampler(view.config, sampler, T, &config));
-    TS_TRY(ts_evaluate_samples(&view, &config, start, s->config->sweep.samples, &s->progress, &drawn));
-    memcpy(x, drawn.x, sizeof *x * (size_t)s->config->sweep.samples * (size_t)s->d);
-    cost[0] = drawn.nfe;
-    cost[1] = drawn.seconds_per_image.mean;
-    cost[2] = drawn.seconds_per_image.half;
-    ts_samples_release(&drawn);
-    return NULL;
+    return ts_results_bound(s->results, part->score, part->T, part->start);
 }
 
-/* The samples of a row from their part, or drawn. */
-static ts_status load_or_draw(ts_sweep *s, int score, const ts_bound_row *bound, ts_sample_row *row, float *x)
+static ts_sample_row *row_of(const ts_sweep *s, const ts_part *part)
+{
+    return ts_results_sample(s->results, part->score, part->T, part->start, part->sampler);
+}
+
+static ts_status draw(ts_worker *w, const ts_part *part, int count, ts_samples *drawn)
+{
+    const ts_bound_row *bound = bound_of(w->sweep, part);
+    ts_run view;
+    ts_sampler_config config;
+    TS_TRY(ts_worker_view(w, part->score, bound->T, &view));
+    TS_TRY(ts_evaluate_sampler(view.config, row_of(w->sweep, part)->sampler, bound->T, &config));
+    return ts_evaluate_samples(&view, &config, bound->start, count, &w->progress, drawn);
+}
+
+/* What the samples of a row depend on. */
+typedef struct origin {
+    char name[128], inputs[200], sections[96];
+} origin;
+
+static void describe_origin(const ts_sweep *s, const ts_part *part, int count, origin *o)
+{
+    const ts_bound_row *bound = bound_of(s, part);
+    ts_samples_name(bound->T, bound->start, bound->score, row_of(s, part)->sampler, o->name);
+    snprintf(o->inputs, sizeof o->inputs, "%s samples %d network %s", o->name, count,
+             ts_network_kind_words.word[s->config->sweep.network]);
+    snprintf(o->sections, sizeof o->sections, "sample %s %s", ts_scores[bound->score].sections,
+             ts_starts[bound->start].sections);
+}
+
+/* Their file.  cost [3]: network evaluations; seconds an image, however busy the machine was, and NaN. */
+static ts_status samples_file(const ts_sweep *s, const ts_part *part, float *x, double *cost, bool write,
+                              bool *found)
 {
     const ts_data *data = &s->run->dataset->test;
-    char name[128], inputs[200], sections[96];
-    double cost[3]; /* network evaluations; seconds an image and half their interval */
-    bool found;
-    ts_samples_name(bound->T, bound->start, bound->score, row->sampler, name);
-    snprintf(inputs, sizeof inputs, "%s samples %d network %s", name, s->config->sweep.samples,
-             ts_network_kind_words.word[s->config->sweep.network]);
-    snprintf(sections, sizeof sections, "sample %s %s", ts_scores[bound->score].sections,
-             ts_starts[bound->start].sections);
-    const ts_part part = {TS_SAMPLES_FOLDER, name, sections, inputs};
+    origin o;
+    describe_origin(s, part, s->config->sweep.samples, &o);
+    const ts_part_file file = {TS_SAMPLES_FOLDER, o.name, o.sections, o.inputs};
     const ts_part_tensor tensors[] = {
         {"x", TS_ST_F32, 4, {s->config->sweep.samples, data->h, data->w, data->c}, x},
         {"nfe_and_seconds_per_image", TS_ST_F64, 1, {3}, cost}};
-    TS_TRY(ts_part_load(s, &part, tensors, 2, &found));
-    if (!found) {
-        TS_TRY(draw(s, score, bound->T, bound->start, row->sampler, cost, x));
-        TS_TRY(ts_part_save(s, &part, tensors, 2));
+    return write ? ts_part_save(s, &file, tensors, 2) : ts_part_load(s, &file, tensors, 2, found);
+}
+
+static float *room_for_samples(const ts_sweep *s)
+{
+    return malloc(sizeof(float) * (size_t)s->config->sweep.samples * (size_t)s->d);
+}
+
+static ts_status draw_and_save(ts_worker *w, const ts_part *part, double cost[3])
+{
+    ts_samples drawn;
+    TS_TRY(draw(w, part, w->sweep->config->sweep.samples, &drawn));
+    cost[0] = drawn.nfe;
+    cost[1] = drawn.seconds_per_image.mean;
+    cost[2] = drawn.seconds_per_image.half;
+    ts_status status = samples_file(w->sweep, part, drawn.x, cost, true, NULL);
+    ts_samples_release(&drawn);
+    return status;
+}
+
+/* The samples of a row from their file, or drawn. */
+ts_status ts_part_sample(ts_worker *w, ts_part *part)
+{
+    const ts_sweep *s = w->sweep;
+    ts_sample_row *row = row_of(s, part);
+    double cost[3];
+    bool found;
+    ts_worker_watch(w, part);
+    float *x = room_for_samples(s);
+    if (!x)
+        return ts_error(TS_NO_MEMORY, "sweep: no memory for samples");
+    ts_status status = samples_file(s, part, x, cost, false, &found);
+    free(x);
+    if (!status && !found)
+        status = draw_and_save(w, part, cost);
+    if (ts_status_code(status) == TS_NOT_FINITE) { /* no samples are kept, its numbers stay unknown */
+        ts_status_free(status);
+        return NULL;
     }
+    TS_TRY(status);
+    part->reused = found;
     row->nfe = cost[0];
-    row->seconds_per_image = (ts_interval){cost[1], cost[2]};
     row->images = s->config->sweep.samples;
-    s->sampler_seconds[row->sampler] += cost[1] * s->config->sweep.samples;
+    part->seconds = cost[1] * s->config->sweep.samples;
     return NULL;
 }
 
-static ts_status sample_part(ts_sweep *s, const comparison *c, int score, const ts_bound_row *bound,
-                             ts_sample_row *row, float *x)
+static ts_status measure_distances(const ts_worker *w, const ts_part *part, float *x)
 {
-    char T[32];
+    const ts_sweep *s = w->sweep;
+    const ts_comparison *c = &s->comparison;
+    ts_sample_row *row = row_of(s, part);
     ts_distance sliced, frechet;
-    ts_T_text(bound->T, T);
-    ts_part_begin(s, "%s, T = %s, %s, %s", ts_sampler_kind_words.word[row->sampler], T,
-                  ts_start_kind_words.word[bound->start], ts_score_kind_words.word[bound->score]);
-    TS_TRY(load_or_draw(s, score, bound, row, x));
-    const double began = ts_seconds();
-    TS_TRY(ts_reference_distances(c->reference, x, s->config->sweep.samples, s->run->device->threads, &sliced,
+    double cost[3];
+    bool found;
+    row->frechet_features = ts_features_kind_of(c->features);
+    if (isnan(row->nfe)) /* it ran away */
+        return NULL;
+    TS_TRY(samples_file(s, part, x, cost, false, &found));
+    if (!found)
+        return ts_error(TS_IO, "its samples have been taken away or changed");
+    TS_TRY(ts_reference_distances(c->reference, x, s->config->sweep.samples, w->run.device->threads, &sliced,
                                   &frechet));
     row->sliced_wasserstein = interval_of(sliced);
     row->frechet = interval_of(frechet);
-    row->frechet_features = ts_features_kind_of(c->features);
-    s->seconds[TS_SWEEP_DISTANCE] += ts_seconds() - began;
     return NULL;
 }
 
-/* The held-out data beside the samples, as the report shows them: spread over the set, which may be ordered. */
-static ts_status save_data(const ts_sweep *s, const comparison *c, float *x)
+ts_status ts_part_distance(ts_worker *w, ts_part *part)
 {
-    const ts_data *data = &s->run->dataset->test;
-    const int64_t count = s->config->sweep.samples < c->test_count ? s->config->sweep.samples : c->test_count;
-    for (int64_t i = 0; i < count; i++)
-        memcpy(x + i * s->d, c->test + i * c->test_count / count * s->d, sizeof *x * (size_t)s->d);
-    const ts_part part = {TS_SAMPLES_FOLDER, "data", "", "held-out data"};
-    const ts_part_tensor tensor = {"x", TS_ST_F32, 4, {count, data->h, data->w, data->c}, x};
-    return ts_part_save(s, &part, &tensor, 1);
-}
-
-static ts_status sample_all(ts_sweep *s, const comparison *c, float *x)
-{
-    const ts_results *results = s->results;
-    for (int score = 0; score < results->score_count; score++)
-        for (int t = 0; t < results->T_count; t++)
-            for (int p = 0; p < results->start_count; p++)
-                for (int k = 0; k < results->sampler_count; k++)
-                    TS_TRY(sample_part(s, c, score, ts_results_bound(results, score, t, p),
-                                       ts_results_sample(results, score, t, p, k), x));
-    return NULL;
-}
-
-ts_status ts_sweep_samples(ts_sweep *s)
-{
-    comparison c = {.test = NULL};
-    float *x = malloc(sizeof *x * (size_t)s->config->sweep.samples * (size_t)s->d);
-    ts_status status = x ? NULL : ts_error(TS_NO_MEMORY, "sweep: no memory for samples");
-    if (!status)
-        status = open_comparison(s, &c);
-    if (!status)
-        status = save_data(s, &c, x);
-    if (!status)
-        status = sample_all(s, &c, x);
-    release(&c);
+    const double began = ts_seconds();
+    float *x = room_for_samples(w->sweep);
+    ts_worker_watch(w, part);
+    if (!x)
+        return ts_error(TS_NO_MEMORY, "sweep: no memory for samples");
+    ts_status status = measure_distances(w, part, x);
     free(x);
+    part->seconds = ts_seconds() - began;
     return status;
+}
+
+/* A batch of a row, drawn while nothing else runs, for its time. */
+ts_status ts_part_timing(ts_worker *w, ts_part *part)
+{
+    const ts_sweep *s = w->sweep;
+    ts_sample_row *row = row_of(s, part);
+    ts_samples drawn;
+    char name[160];
+    double seconds[2];
+    bool found;
+    origin o;
+    ts_worker_watch(w, part);
+    if (isnan(row->nfe)) /* it ran away */
+        return NULL;
+    describe_origin(s, part, TS_SWEEP_TIMED, &o);
+    snprintf(name, sizeof name, "seconds_%s", o.name);
+    const ts_part_file file = {"parts", name, o.sections, o.inputs};
+    const ts_part_tensor tensor = {"seconds", TS_ST_F64, 1, {2}, seconds};
+    TS_TRY(ts_part_load(s, &file, &tensor, 1, &found));
+    part->reused = found;
+    if (!found) {
+        ts_status status = draw(w, part, TS_SWEEP_TIMED, &drawn);
+        if (ts_status_code(status) == TS_NOT_FINITE) {
+            ts_status_free(status);
+            return NULL;
+        }
+        TS_TRY(status);
+        seconds[0] = drawn.seconds_per_image.mean;
+        seconds[1] = drawn.seconds_per_image.half;
+        ts_samples_release(&drawn);
+        TS_TRY(ts_part_save(s, &file, &tensor, 1));
+    }
+    row->seconds_per_image = (ts_interval){seconds[0], seconds[1]};
+    part->seconds = seconds[0] * TS_SWEEP_TIMED;
+    return NULL;
 }

@@ -1,5 +1,6 @@
 #include "sweep/internal.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,16 +8,6 @@
 
 #include "base/file.h"
 #include "run/evaluate.h"
-
-/* ---- progress: the work's own reports, under the part's name ---- */
-
-static void tell(ts_progress *progress, const char *phase, double done, double total, const char *unit,
-                 const char *note)
-{
-    ts_sweep *s = (ts_sweep *)((char *)progress - offsetof(ts_sweep, progress));
-    (void)phase;
-    ts_progress_report(s->outer, s->phase, done, total, unit, note);
-}
 
 /* ---- a folder that is there already ---- */
 
@@ -44,9 +35,12 @@ static ts_status check_same(const char *dir, const ts_config *config)
 
 /* ---- the whole ---- */
 
-static ts_status check_times(const ts_sweep *s)
+/* Before anything is trained: what its end would refuse. */
+static ts_status check(const ts_sweep *s)
 {
     const ts_reals *T = &s->config->sweep.T;
+    const ts_data *train = &s->run->dataset->train, *test = &s->run->dataset->test;
+    const ts_features_row *features = &ts_features_rows[ts_features_chosen(test->h, test->w, test->c)];
     const bool limited = s->run->model->params && s->config->sweep.network == TS_NETWORK_SHARED;
     for (int i = 0; i < T->count; i++) {
         if (limited && T->v[i] > s->config->train.T)
@@ -56,6 +50,14 @@ static ts_status check_times(const ts_sweep *s)
         if (T->v[i] <= s->eps)
             return ts_error(TS_INVALID, "sweep.T: %g is not larger than bound.eps = %g", T->v[i], s->eps);
     }
+    if (train->count < features->least)
+        return ts_error(
+            TS_INVALID,
+            "a sweep's distances are on %s, which takes at least %d training data; there are %lld",
+            features->text, features->least, (long long)train->count);
+    if (test->count < 2)
+        return ts_error(TS_INVALID, "a sweep's distances take at least 2 held-out data; there is %lld",
+                        (long long)test->count);
     return NULL;
 }
 
@@ -75,27 +77,14 @@ static ts_status make_rows(ts_sweep *s)
                            start_count, starts, sizeof samplers / sizeof *samplers, samplers);
 }
 
-static int count_parts(const ts_sweep *s)
-{
-    const ts_results *r = s->results;
-    int fits = 0, networks = 0;
-    for (int p = 0; p < r->start_count; p++)
-        fits += ts_starts[r->starts[p]].fit != NULL;
-    if (s->run->model->params)
-        networks = s->config->sweep.network == TS_NETWORK_PER_T ? r->T_count : 1;
-    int bounds = 0;
-    for (int score = 0; score < r->score_count; score++)
-        bounds += ts_sweep_is_per_T(s, score) ? r->T_count : 1;
-    return networks + bounds + r->T_count * (fits + r->start_count) +
-           ts_results_bound_count(r) * r->sampler_count;
-}
-
 static ts_status make_folders(const ts_sweep *s)
 {
     static const char *const folders[] = {"parts", TS_SAMPLES_FOLDER};
     for (int i = 0; i < 2; i++) {
         char *path = ts_run_path(s->run, folders[i]);
         ts_status status = path ? ts_file_make_folder(path) : ts_error(TS_NO_MEMORY, "sweep: no memory");
+        if (!status)
+            ts_file_remove_leftovers(path); /* of a sweep that was killed; the run's lock is held */
         free(path);
         TS_TRY(status);
     }
@@ -109,17 +98,36 @@ static ts_status prepare(ts_sweep *s)
     s->d = ts_data_dim(test);
     s->count = wanted > 0 && wanted < test->count ? wanted : test->count;
     s->eps = ts_evaluate_eps(s->config, test);
-    TS_TRY(check_times(s));
+    TS_TRY(check(s));
     if (!s->run->dataset->mixture && !s->config->sweep.starts.count)
         TS_TRY(ts_fit_check(s->run)); /* a start that the user expects is not left out without a word */
     s->exact_config = *s->config;
     s->exact_config.model.kind = TS_MODEL_EXACT;
-    if (s->run->dataset->mixture && s->run->model->params)
-        TS_TRY(ts_model_create(&s->exact_config, s->run->dataset, s->run->device, &s->exact));
     TS_TRY(make_rows(s));
-    s->part_count = count_parts(s);
+    TS_TRY(ts_sweep_allocate_bounds(s));
+    TS_TRY(ts_sweep_allocate_fits(s));
+    TS_TRY(ts_sweep_plan(s));
+    TS_TRY(ts_sweep_open_workers(s));
     return make_folders(s);
 }
+
+/* ---- the work ---- */
+
+static ts_status work(ts_sweep *s)
+{
+    const ts_crew all = {s->workers, s->worker_count, ts_worker_begin};
+    const ts_crew alone = {s->workers, 1, ts_worker_begin};
+    ts_sweep_watch(s);
+    s->list.order = s->options->order;
+    s->list.end = s->timings;
+    TS_TRY(ts_workers_run(&s->list, &all));
+    s->list.end = s->list.count;
+    TS_TRY(ts_workers_run(&s->list, &alone));
+    ts_progress_report(s->options->progress, "sweep", 100, 100, "%", "");
+    return NULL;
+}
+
+/* ---- what is said of it ---- */
 
 static char *now_text(void)
 {
@@ -131,41 +139,77 @@ static char *now_text(void)
     return strdup(text);
 }
 
-static void add_phase(ts_results *r, const char *prefix, const char *text, double seconds)
-{
-    ts_phase *phase = &r->phases[r->phase_count++];
-    snprintf(phase->name, sizeof phase->name, "%s%s", prefix, text);
-    phase->seconds = seconds;
-}
-
-static ts_status describe_phases(const ts_sweep *s)
+void ts_sweep_phase_text(int phase, char text[64])
 {
     static const char *const phases[] = {
 #define X(name, text) text,
         TS_SWEEP_PHASES(X)
 #undef X
     };
+    if (phase < TS_SWEEP_SAMPLE)
+        snprintf(text, 64, "%s", phases[phase]);
+    else
+        snprintf(text, 64, "samples by %s", ts_samplers[phase - TS_SWEEP_SAMPLE].text);
+}
+
+static void add_phase(const ts_sweep *s, int phase)
+{
+    ts_phase *row = &s->results->phases[s->results->phase_count++];
+    ts_sweep_phase_text(phase, row->name);
+    for (int i = 0; i < s->list.count; i++)
+        if (s->list.parts[i].phase == phase)
+            row->seconds += s->list.parts[i].seconds;
+}
+
+static ts_status describe_phases(const ts_sweep *s)
+{
     ts_results *r = s->results;
-    r->phases = calloc((size_t)TS_SWEEP_PHASE_COUNT + (size_t)r->sampler_count, sizeof *r->phases);
+    r->phases = calloc(TS_SWEEP_PHASE_COUNT, sizeof *r->phases);
     if (!r->phases)
         return ts_error(TS_NO_MEMORY, "sweep: no memory");
-    for (int i = 0; i < TS_SWEEP_DISTANCE; i++)
-        add_phase(r, "", phases[i], s->seconds[i]);
+    for (int k = 0; k < TS_SWEEP_DISTANCE; k++)
+        add_phase(s, k);
     for (int k = 0; k < r->sampler_count; k++)
-        add_phase(r, "samples by ", ts_samplers[r->samplers[k]].text, s->sampler_seconds[r->samplers[k]]);
-    add_phase(r, "", phases[TS_SWEEP_DISTANCE], s->seconds[TS_SWEEP_DISTANCE]);
+        add_phase(s, TS_SWEEP_SAMPLE + (int)r->samplers[k]);
+    add_phase(s, TS_SWEEP_DISTANCE);
+    add_phase(s, TS_SWEEP_TIMING);
     return NULL;
+}
+
+/* "AMD EPYC, 1 thread, 2 workers" */
+static char *device_text(const ts_sweep *s)
+{
+    char *text;
+    const int length = s->worker_count > 1
+                           ? asprintf(&text, "%s, %d workers", s->run->device->description, s->worker_count)
+                           : asprintf(&text, "%s", s->run->device->description);
+    return length < 0 ? NULL : text;
+}
+
+/* The steps of the network, or of the one that was trained least. */
+static double steps_of(const ts_sweep *s)
+{
+    double steps = INFINITY;
+    for (int i = 0; i < s->list.count; i++)
+        if (s->list.parts[i].phase == TS_SWEEP_TRAIN)
+            steps = fmin(steps, (double)s->list.parts[i].steps);
+    return isfinite(steps) ? steps : 0;
+}
+
+/* Of the score network, each where there are several. */
+static double parameters_of(const ts_sweep *s)
+{
+    return s->run->model->params ? (double)ts_params_count(s->run->model->params) : 0;
 }
 
 static ts_status describe(const ts_sweep *s, const char *command)
 {
     ts_results *r = s->results;
     const ts_dataset *dataset = s->run->dataset;
-    const ts_params *params = s->own ? s->own->model->params : s->run->model->params;
     r->name = strdup(s->config->run.name);
     r->command = strdup(command ? command : "");
     r->version = strdup(TSTAR_VERSION);
-    r->device = strdup(s->run->device->description);
+    r->device = device_text(s);
     r->date = now_text();
     if (!r->name || !r->command || !r->version || !r->device || !r->date)
         return ts_error(TS_NO_MEMORY, "sweep: no memory");
@@ -178,47 +222,53 @@ static ts_status describe(const ts_sweep *s, const char *command)
     r->levels = dataset->test.levels;
     r->train_count = (double)dataset->train.count;
     r->test_count = (double)dataset->test.count;
-    r->parameters = params ? (double)ts_params_count(params) : 0;
+    r->parameters = parameters_of(s);
     r->steps_per_unit = s->config->sample.steps_per_unit;
-    r->train_steps = params ? s->config->train.steps : 0;
+    r->train_steps = steps_of(s);
     r->projections = s->d == 1 ? 1 : s->config->sweep.projections;
     return describe_phases(s);
 }
 
-static ts_status work(ts_sweep *s, const char *command)
+static ts_status make(ts_sweep *s)
 {
     TS_TRY(prepare(s));
-    if (s->run->model->params && s->config->sweep.network == TS_NETWORK_SHARED)
-        TS_TRY(ts_sweep_train(s, s->run, "train"));
-    TS_TRY(ts_sweep_fits(s));
-    TS_TRY(ts_sweep_bounds(s));
-    TS_TRY(ts_sweep_priors(s));
-    TS_TRY(ts_sweep_samples(s));
+    TS_TRY(work(s));
     TS_TRY(ts_sweep_summarize(s));
-    TS_TRY(describe(s, command));
+    TS_TRY(describe(s, s->options->run->command));
     TS_TRY(ts_results_write_csv(s->results, s->dir));
     return ts_results_write_json(s->results, s->dir);
+}
+
+static void release(ts_sweep *s)
+{
+    for (int i = 0; i < TS_SCORE_COUNT; i++)
+        ts_bound_release(&s->bounds[i]);
+    free(s->prior);
+    free(s->kl);
+    ts_comparison_release(&s->comparison);
+    ts_sweep_close_workers(s);
+    ts_part_list_release(&s->list);
+    free(s->list.parts);
+    ts_run_close(s->run);
 }
 
 ts_status ts_sweep_run(const char *dir, ts_config *config, const ts_sweep_options *options)
 {
     ts_results results = {0};
-    ts_sweep s = {.dir = dir, .config = config, .results = &results, .outer = options->progress};
-    s.progress = (ts_progress){.update = tell, .stop = options->progress ? options->progress->stop : NULL};
-    ts_status status = ts_run_exists(dir) ? check_same(dir, config) : NULL;
+    ts_sweep s = {.dir = dir, .options = options, .config = config, .results = &results};
+    ts_status status = ts_part_list_make(&s.list);
+    if (status) {
+        ts_config_free(config);
+        return status;
+    }
+    status = ts_run_exists(dir) ? check_same(dir, config) : NULL;
     if (status)
         ts_config_free(config);
     else
         status = ts_run_create(dir, config, true, options->run, &s.run);
     if (!status)
-        status = work(&s, options->run->command);
-    for (int i = 0; i < TS_SCORE_COUNT; i++)
-        ts_bound_release(&s.bounds[i]);
-    free(s.prior);
-    free(s.kl);
-    ts_model_destroy(s.exact);
-    ts_run_close(s.own);
-    ts_run_close(s.run);
+        status = make(&s);
+    release(&s);
     ts_results_release(&results);
     return status;
 }

@@ -9,20 +9,37 @@
  *   DIR/samples/NAME.safetensors            samples (results.h)
  *   DIR/bound.csv, samples.csv, sweep.csv, sweep.json                    the results (results.h)
  *
- * A sweep is a list of parts: training, fits, bounds, prior terms, samples.  The rows of the results are made
- * first, parts fill them by index.  Every part is written atomically, and taken over where it is there already
+ * A sweep is a list of parts (plan.c): training, fits, bounds, prior terms, samples, distances.  Workers take
+ * them, threads with a device each, as what a part needs is there; the rows of the results are made first, and
+ * parts fill them by index, so that the numbers are bitwise those of one worker with as many threads as each of
+ * these has.  Every part but the distances is written atomically, and taken over where it is there already
  * and was made of the same data and configuration, as far as it depends on them; so a sweep that ended at any
- * moment continues, and ends with the same numbers.
+ * moment continues, and ends with the same numbers.  When all of that is done, the seconds that samples take
+ * are measured alone.
  */
 #ifndef TS_SWEEP_SWEEP_H
 #define TS_SWEEP_SWEEP_H
 
+#include "base/amount.h"
 #include "base/progress.h"
 #include "run/run.h"
 
 typedef struct ts_sweep_options {
     const ts_run_options *run; /* device and command line */
     ts_progress *progress;     /* may be NULL */
+
+    /* How many parts are done at once; 0: as many as help.  They share the threads that the run's device_options
+     * give, or those of the machine; TS_INVALID where those are too few, or parts, or where the device takes one
+     * worker alone. */
+    int workers;
+    uint64_t order; /* not 0: parts are taken in an order at random, which changes no number (for tests) */
+
+    /* Told how many workers and threads of each there are; and, once a few seconds have shown how fast all is,
+     * how many seconds the whole will take from its beginning, and of what: worker seconds of each phase.  The
+     * second under a lock.  NULL: nobody. */
+    void (*began)(void *context, int workers, int threads);
+    void (*estimated)(void *context, double seconds, const ts_cost *phases, int count);
+    void *context;
 } ts_sweep_options;
 
 /* Takes over `config`, also when it fails.  A folder that holds a run of other data, SDE, model, training or

@@ -201,7 +201,8 @@ static ts_status cpu_open(const ts_device_options *options, ts_device **device)
     d->base.k = &ts_cpu_kernels;
     d->base.activation = TS_F32;
     d->epoch = 1;
-    openblas_set_num_threads(1); /* its threads would compete with OpenMP's */
+    if (openblas_get_num_threads() != 1) /* its threads would compete with OpenMP's */
+        openblas_set_num_threads(1);
     cpu_set_threads(&d->base, options->threads > 0 ? options->threads : omp_get_num_procs());
     *device = &d->base;
     return NULL;

@@ -1,4 +1,4 @@
-/* One Euler-Maruyama step of the reverse SDE, its noise included. */
+/* One step of a reverse SDE, its noise included. */
 #include "kernels/cpu/cpu.h"
 
 enum { SHARE = 2048 }; /* elements a task: their noise stays in the first-level cache */

@@ -1,9 +1,9 @@
-/* One Euler-Maruyama step of the reverse SDE, its noise included. */
+/* One step of a reverse SDE, its noise included. */
 #include "kernels/cuda/random.cuh"
 
 namespace
 {
-struct euler_maruyama {
+struct noisy_step {
     const ts_step_state *state;
     const float *coefficients, *net;
     float *x;
@@ -27,5 +27,5 @@ struct euler_maruyama {
 ts_status ts_cuda_sde_step(ts_device *device, const ts_sde_step *a)
 {
     return ts_each<4>(device, a->count, ts_aligned(a->x) && ts_aligned(a->net),
-                      euler_maruyama{a->state, a->coefficients, a->net, a->x});
+                      noisy_step{a->state, a->coefficients, a->net, a->x});
 }

@@ -7,7 +7,7 @@ void ts_sampler_freeze(ts_sampler *sampler, const ts_sampler_frozen *frozen)
 {
     const ts_sampler_frozen *f = &sampler->frozen;
     if (f->queue != frozen->queue || f->x != frozen->x || f->probe != frozen->probe ||
-        f->rtol != frozen->rtol || f->atol != frozen->atol)
+        f->rtol != frozen->rtol || f->atol != frozen->atol || f->corrector_steps != frozen->corrector_steps)
         ts_recorded_forget(&sampler->recorded);
     sampler->frozen = *frozen;
     sampler->recorded.warm = sampler->recorded.recording != NULL;
@@ -29,6 +29,36 @@ ts_status ts_sampler_combine(ts_sampler *sampler, int64_t count, int terms, cons
     for (int i = 0; i < terms; i++)
         a.x[i] = x[i];
     return sampler->k->linear_combine(sampler->device, &a);
+}
+
+ts_coefficients ts_sampler_row_at(const ts_sampler *sampler, const ts_integrator *integrator, int first)
+{
+    return (ts_coefficients){
+        .table = sampler->coefficients + first, .stride = integrator->width, .state = sampler->state};
+}
+
+ts_status ts_sampler_combine_row(ts_sampler *sampler, const ts_integrator *integrator, int first, int terms,
+                                 const float *const *x, float *y)
+{
+    const ts_coefficients c = ts_sampler_row_at(sampler, integrator, first);
+    return ts_sampler_combine(sampler, sampler->count, terms, &c, x, y);
+}
+
+ts_status ts_sampler_noise(ts_sampler *sampler, uint32_t stream, float *out)
+{
+    const ts_fill_random a = {.count = sampler->count,
+                              .scale = 1.0f,
+                              .stream = stream,
+                              .state = sampler->state,
+                              .out = out,
+                              .wide = true};
+    return sampler->k->fill_random(sampler->device, &a);
+}
+
+ts_status ts_sampler_advance(ts_sampler *sampler)
+{
+    const ts_advance a = {.state = sampler->state};
+    return sampler->k->advance(sampler->device, &a);
 }
 
 double ts_sampler_ode_factor(const ts_sde *sde, double t)

@@ -302,7 +302,8 @@ ts_status ts_sampler_ode(ts_sampler *sampler, double t0, double t1, double rtol,
     TS_TRY(s->k->zero(s->device, s->stage[STAGES], joint));
     if (probe)
         memset(delta_logp, 0, (size_t)s->n * sizeof *delta_logp);
-    ts_sampler_freeze(s, &(ts_sampler_frozen){queue_try, NULL, probe, rtol, atol});
+    ts_sampler_freeze(s,
+                      &(ts_sampler_frozen){.queue = queue_try, .probe = probe, .rtol = rtol, .atol = atol});
     ts_range_push(s->device, "ODE");
     ts_status status = t0 != t1 ? integrate(&o, t0, t1, delta_logp) : NULL;
     ts_range_pop(s->device);

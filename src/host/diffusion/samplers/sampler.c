@@ -3,6 +3,7 @@
  */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include "diffusion/buffer.h"
 #include "diffusion/samplers/internal.h"
 
@@ -23,11 +24,12 @@ static ts_status reserve(ts_sampler *s, int steps)
         return ts_error(TS_NO_MEMORY, "cannot allocate tables of %d steps", steps);
     if (s->coefficients)
         s->k->release(s->device, s->coefficients);
-    if (s->times)
-        s->k->release(s->device, s->times);
-    s->times = NULL;
+    if (s->starts)
+        s->k->release(s->device, s->starts);
+    s->starts = NULL;
     TS_TRY(ts_buffer_floats(s->device, (size_t)steps * TS_SAMPLER_WIDTH, &s->coefficients));
-    TS_TRY(ts_buffer_floats(s->device, (size_t)steps + 1, &s->times));
+    TS_TRY(ts_buffer_floats(s->device, 2 * (size_t)steps + 1, &s->starts));
+    s->times = s->starts + steps;
     s->steps = steps;
     return NULL;
 }
@@ -38,6 +40,7 @@ static ts_status allocate(ts_sampler *s)
     TS_TRY(reserve(s, 1)); /* for the time of a denoising step */
     TS_TRY(ts_buffer_state(s->device, &s->state));
     TS_TRY(ts_buffer_floats(s->device, n, &s->t));
+    TS_TRY(ts_buffer_floats(s->device, 3, &s->scales));
     TS_TRY(ts_buffer_doubles(s->device, 1 + 7 * n, &s->results));
     TS_TRY(ts_buffer_floats(s->device, joint, &s->current));
     TS_TRY(ts_buffer_floats(s->device, joint, &s->next));
@@ -77,9 +80,9 @@ void ts_sampler_destroy(ts_sampler *sampler)
         return;
     ts_sampler *s = sampler;
     ts_recorded_forget(&s->recorded);
-    void *memory[] = {s->state,    s->t,        s->coefficients, s->times,    s->current,
-                      s->next,     s->results,  s->block,        s->stage[0], s->stage[1],
-                      s->stage[2], s->stage[3], s->stage[4],     s->stage[5], s->stage[6]};
+    void *memory[] = {s->state,    s->t,        s->coefficients, s->starts,   s->scales,   s->current,
+                      s->next,     s->results,  s->block,        s->stage[0], s->stage[1], s->stage[2],
+                      s->stage[3], s->stage[4], s->stage[5],     s->stage[6]};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         if (memory[i])
             s->k->release(s->device, memory[i]);
@@ -88,8 +91,8 @@ void ts_sampler_destroy(ts_sampler *sampler)
     free(s);
 }
 
-/* Whether every value of x is, by the mean of their squares, which the device adds up in double.  Waits for the
- * device. */
+/* Whether every value of x is, by the mean of their squares, which the device adds up in double.  Waits for
+ * the device. */
 static ts_status is_finite(ts_sampler *s, const float *x, bool *finite)
 {
     const ts_error_norm a = {.count = s->count,
@@ -108,33 +111,58 @@ static ts_status is_finite(ts_sampler *s, const float *x, bool *finite)
 
 /* ---- fixed steps ---- */
 
-/* Uploads the tables and puts the state at the first step. */
-static ts_status begin(ts_sampler *s, const ts_integrator *integrator, const double *times, int steps,
-                       uint64_t seed, uint32_t instance)
+/* Uploads the tables and puts the state at the first step.  times [steps + 1]; starts [steps] is room. */
+static ts_status begin(ts_sampler *s, const ts_integrator *integrator, const ts_sampler_config *config,
+                       const double *times, double *starts, uint64_t seed, uint32_t instance)
 {
     const ts_step_state state = {seed, 0, instance};
+    const int steps = config->steps;
     const size_t entries = (size_t)steps * (size_t)integrator->width;
-    integrator->coefficients(&s->sde, steps, times, s->host_table);
+    float *const host_times = s->host_table + s->steps;
+    memcpy(starts, times, (size_t)steps * sizeof *starts);
+    integrator->coefficients(&s->sde, config, times, starts, s->host_table);
     TS_TRY(s->k->upload(s->device, s->coefficients, s->host_table, entries * sizeof(float)));
+    memset(s->host_table, 0, (size_t)s->steps * sizeof *s->host_table);
+    for (int i = 0; i < steps; i++)
+        s->host_table[i] = (float)starts[i];
     for (int i = 0; i <= steps; i++)
-        s->host_table[i] = (float)times[i];
-    TS_TRY(s->k->upload(s->device, s->times, s->host_table, ((size_t)steps + 1) * sizeof *s->times));
+        host_times[i] = (float)times[i];
+    TS_TRY(s->k->upload(s->device, s->starts, s->host_table,
+                        ((size_t)s->steps + (size_t)steps + 1) * sizeof *s->starts));
     TS_TRY(s->k->zero(s->device, s->stage[1], (size_t)s->count * sizeof(float)));
     return s->k->upload(s->device, s->state, &state, sizeof state);
 }
 
-static ts_status run_steps(ts_sampler *s, const ts_sampler_row *row, const double *times, int steps, float *x)
+static int step_evaluations(const ts_sampler_config *config)
 {
+    const ts_sampler_row *row = &ts_samplers[config->kind];
+    return row->evaluations + (row->corrects ? config->corrector_steps : 0);
+}
+
+int64_t ts_sampler_nfe(const ts_sampler_config *config)
+{
+    if (!ts_samplers[config->kind].integrator)
+        return 0;
+    return (int64_t)config->steps * step_evaluations(config) + (config->denoise ? 1 : 0);
+}
+
+static ts_status run_steps(ts_sampler *s, const ts_sampler_config *config, float *x)
+{
+    const ts_sampler_row *row = &ts_samplers[config->kind];
     const ts_integrator *integrator = row->integrator;
+    const int steps = config->steps;
     int checked = 0; /* steps whose outcome is known to be finite */
-    ts_sampler_freeze(s, &(ts_sampler_frozen){.queue = integrator->queue, .x = x});
+    ts_sampler_freeze(s,
+                      &(ts_sampler_frozen){.queue = integrator->queue,
+                                           .x = x,
+                                           .corrector_steps = row->corrects ? config->corrector_steps : 0});
     for (int i = 1; i <= steps; i++) {
         bool finite = true;
         ts_range_push(s->device, "sample step");
         ts_status status = ts_recorded_run(&s->recorded, integrator->queue, &(ts_sampler_step){s, x});
         ts_range_pop(s->device);
         TS_TRY(status);
-        s->evaluations += row->evaluations;
+        s->evaluations += step_evaluations(config);
         if (i < steps)
             TS_TRY(ts_sampler_stopped(s));
         /* a device that has run far ahead could not be stopped: the look at its state waits for it */
@@ -144,40 +172,46 @@ static ts_status run_steps(ts_sampler *s, const ts_sampler_row *row, const doubl
         if (!finite)
             return ts_error(TS_NOT_FINITE,
                             "%s from T = %g: between step %d and step %d of %d the state is not finite",
-                            row->text, times[0], checked + 1, i, steps);
+                            row->text, config->T, checked + 1, i, steps);
         checked = i;
     }
     return NULL;
 }
 
-/* Uniform steps in t, or in the log signal-to-noise ratio, which is linear in Lambda: for every SDE here
- * 2 log(a/s) = constant - Lambda. */
-static void make_grid(const ts_sde *sde, const ts_sampler_config *config, ts_sampler_grid grid, double *times)
+/* Uniform steps in t; in the log signal-to-noise ratio, which is linear in Lambda, since for every SDE here
+ * 2 log(a/s) = constant - Lambda; or in sigma^(1/rho), sigma = s/a, of which only the ratio r to its first value
+ * matters (Karras et al. 2022, equation 5). */
+static void make_grid(const ts_sde *sde, const ts_sampler_config *config, double *times)
 {
     const int steps = config->steps;
-    const bool log_snr = grid == TS_GRID_LOG_SNR;
-    const double first = log_snr ? ts_sde_lambda(sde, config->T) : config->T;
-    const double last = log_snr ? ts_sde_lambda(sde, config->eps) : config->eps;
+    const double T = config->T, eps = config->eps;
+    const double lambda = ts_sde_lambda(sde, T), range = ts_sde_lambda(sde, eps) - lambda;
     for (int i = 1; i < steps; i++) {
-        const double v = first + (last - first) * i / steps;
-        times[i] = log_snr ? ts_sde_lambda_inverse(sde, v) : v;
+        if (ts_samplers[config->kind].grid == TS_GRID_T)
+            times[i] = T + (eps - T) * i / steps;
+        else if (ts_samplers[config->kind].grid == TS_GRID_LOG_SNR)
+            times[i] = ts_sde_lambda_inverse(sde, lambda + range * i / steps);
+        else {
+            const double root = 1.0 + i * expm1(0.5 * range / config->rho) / steps; /* r^(1/rho) */
+            times[i] = ts_sde_lambda_inverse(sde, lambda + 2.0 * config->rho * log(root));
+        }
     }
-    times[0] = config->T;
-    times[steps] = config->eps;
+    times[0] = T;
+    times[steps] = eps;
 }
 
 static ts_status run_fixed(ts_sampler *s, const ts_sampler_config *config, uint64_t seed, uint32_t instance,
                            float *x)
 {
-    const ts_sampler_row *row = &ts_samplers[config->kind];
+    const ts_integrator *integrator = ts_samplers[config->kind].integrator;
     TS_TRY(reserve(s, config->steps));
-    double *times = malloc(((size_t)config->steps + 1) * sizeof *times);
+    double *times = malloc((2 * (size_t)config->steps + 1) * sizeof *times);
     if (!times)
         return ts_error(TS_NO_MEMORY, "cannot allocate %d steps", config->steps);
-    make_grid(&s->sde, config, row->grid, times);
-    ts_status status = begin(s, row->integrator, times, config->steps, seed, instance);
+    make_grid(&s->sde, config, times);
+    ts_status status = begin(s, integrator, config, times, times + config->steps + 1, seed, instance);
     if (!status)
-        status = run_steps(s, row, times, config->steps, x);
+        status = run_steps(s, config, x);
     free(times);
     return status;
 }
@@ -208,6 +242,12 @@ static ts_status check(const ts_sampler_config *config)
                         config->eps);
     if (ts_samplers[config->kind].integrator && (config->steps < 1 || config->steps > 1 << 24))
         return ts_error(TS_INVALID, "sampler: %d steps; at least 1 is needed", config->steps);
+    if (ts_samplers[config->kind].corrects &&
+        (config->corrector_steps < 0 || config->corrector_steps > TS_SAMPLER_CORRECTOR_STEPS))
+        return ts_error(TS_INVALID, "sampler: %d corrector steps; 0 to %d are possible",
+                        config->corrector_steps, TS_SAMPLER_CORRECTOR_STEPS);
+    if (ts_samplers[config->kind].grid == TS_GRID_KARRAS && !(config->rho > 0.0))
+        return ts_error(TS_INVALID, "sampler: rho = %g; it must be positive", config->rho);
     return NULL;
 }
 

@@ -10,7 +10,7 @@
 #ifndef TS_RUN_STARTS_DPMIXTURE_H
 #define TS_RUN_STARTS_DPMIXTURE_H
 
-#include "run/fit.h"
+#include "run/starts/glow.h"
 
 /* Whether the run's data have few enough dimensions for full covariances.  TS_INVALID. */
 ts_status ts_dpmixture_check(const ts_run *run);

@@ -10,7 +10,7 @@
 #ifndef TS_RUN_STARTS_GAUSSIAN_H
 #define TS_RUN_STARTS_GAUSSIAN_H
 
-#include "run/fit.h"
+#include "run/starts/glow.h"
 
 /* Makes the file, unless it is there and is of the run's data and start.rank: result->reused then.  One of others
  * is replaced, for that takes seconds.  result->loss is the mean of -log nu(x_T) / d over the training data, in

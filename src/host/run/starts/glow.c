@@ -1,4 +1,4 @@
-#include "run/fit.h"
+#include "run/starts/glow.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -210,11 +210,10 @@ static ts_status look_at(const fitting *f, const ts_safetensors *file, bool repl
     if (!d.key)
         *result = stored_result(file);
     else if (!replace)
-        return ts_error(
-            TS_INVALID,
-            "%s: is a finished fit with %s = %s, not %s, and would be replaced; tstar fit %s --T %s "
-            "--force does that",
-            f->path, d.key, d.a, d.b, f->run->dir, f->T_text);
+        return ts_error(TS_INVALID,
+                        "%s: is a finished fit with %s = %s, not %s, and would be replaced; "
+                        "tstar fit %s --T %s --force does that",
+                        f->path, d.key, d.a, d.b, f->run->dir, f->T_text);
     return NULL;
 }
 
