@@ -17,6 +17,7 @@ WORDS(ts_features_kind, TS_FEATURES_KINDS)
 WORDS(ts_loss_kind, TS_LOSS_KINDS)
 WORDS(ts_t_sampling_kind, TS_T_SAMPLING_KINDS)
 WORDS(ts_network_kind, TS_NETWORK_KINDS)
+WORDS(ts_probe_kind, TS_PROBE_KINDS)
 
 int ts_words_find(const ts_words *words, const char *text, size_t length)
 {

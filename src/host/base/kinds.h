@@ -62,6 +62,10 @@
     X(TS_NETWORK_SHARED, "shared")                                                                           \
     X(TS_NETWORK_PER_T, "per_T")
 
+#define TS_PROBE_KINDS(X)                                                                                    \
+    X(TS_PROBE_RADEMACHER, "rademacher")                                                                     \
+    X(TS_PROBE_NORMAL, "normal")
+
 #define TS_KIND_ENUMERATOR(name, word) name,
 typedef enum ts_data_kind { TS_DATA_KINDS(TS_KIND_ENUMERATOR) TS_DATA_COUNT } ts_data_kind;
 typedef enum ts_model_kind { TS_MODEL_KINDS(TS_KIND_ENUMERATOR) TS_MODEL_COUNT } ts_model_kind;
@@ -74,6 +78,7 @@ typedef enum ts_t_sampling_kind {
     TS_T_SAMPLING_KINDS(TS_KIND_ENUMERATOR) TS_T_SAMPLING_COUNT
 } ts_t_sampling_kind;
 typedef enum ts_network_kind { TS_NETWORK_KINDS(TS_KIND_ENUMERATOR) TS_NETWORK_COUNT } ts_network_kind;
+typedef enum ts_probe_kind { TS_PROBE_KINDS(TS_KIND_ENUMERATOR) TS_PROBE_COUNT } ts_probe_kind;
 
 /* The words of one kind, in the order of its enum. */
 typedef struct ts_words {
@@ -83,7 +88,7 @@ typedef struct ts_words {
 
 extern const ts_words ts_data_kind_words, ts_model_kind_words, ts_score_kind_words, ts_start_kind_words,
     ts_sampler_kind_words, ts_features_kind_words, ts_loss_kind_words, ts_t_sampling_kind_words,
-    ts_network_kind_words;
+    ts_network_kind_words, ts_probe_kind_words;
 
 /* The enumerator of the word that is the first `length` characters of `text`; -1: none. */
 int ts_words_find(const ts_words *words, const char *text, size_t length);
