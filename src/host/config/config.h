@@ -91,7 +91,7 @@
     X(INT, FREE, batch, 128, 1, 65536, "rows an evaluation of the network")
 
 #define TS_CONFIG_LIKELIHOOD(X)                                                                                                  \
-    X(REAL, FREE, eps, 1e-5, 1e-9, 0.1, "where the ODE begins")                                                                  \
+    X(REAL, FREE, eps, 0, 0, 0.1, "where the ODE begins (0: at train.eps)")                                                      \
     X(INT, FREE, probes, 0, 0, 1000000, "Hutchinson probes a datum (0: the exact divergence up to 64 dimensions, else 1)")       \
     X(CHOICE, FREE, probe, "rademacher", ts_probe_kind, 0, "what probes are drawn from")                                         \
     X(INT, FREE, dequantisations, 1, 1, 1000000, "draws a datum of the uniform noise that dequantises images")                   \

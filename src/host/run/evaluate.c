@@ -225,14 +225,15 @@ ts_status ts_evaluate_likelihood(ts_run *run, int T_count, const double *T, int 
 {
     const ts_config *config = run->config;
     const ts_data *data = &run->dataset->test;
+    const double eps = config->likelihood.eps > 0 ? config->likelihood.eps : config->train.eps;
     for (int i = 0; i < T_count; i++)
-        TS_TRY(check_T(run, T[i], "likelihood.eps", config->likelihood.eps));
+        TS_TRY(check_T(run, T[i], config->likelihood.eps > 0 ? "likelihood.eps" : "train.eps", eps));
     TS_TRY(check_starts(run, T_count, T, start_count, starts));
     const int d = ts_data_dim(data), probes = config->likelihood.probes;
     likelihood_pass p = {.run = run,
                          .progress = progress,
                          .config = {.sde = ts_config_sde(config),
-                                    .eps = config->likelihood.eps,
+                                    .eps = eps,
                                     .rtol = config->likelihood.rtol,
                                     .atol = config->likelihood.atol,
                                     .probes = probes || d <= EXACT_DIVERGENCE ? probes : 1,
