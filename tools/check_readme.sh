@@ -1,6 +1,7 @@
 #!/bin/sh
-# Checks that what README.md tells a user to run exists: tools/check_readme.sh TSTAR, the built program.
-# Looks at the command lines in its sh blocks: programs, tstar's subcommands and options, files named, keys set.
+# Checks that what README.md and CONTRIBUTING.md name exists: tools/check_readme.sh TSTAR, the built program.
+# Looks at the command lines in their sh blocks (programs, tstar's subcommands and options, files named, keys set)
+# and at files of the tree between backquotes.
 set -eu
 program=${1:?"usage: tools/check_readme.sh TSTAR"}
 case $program in
@@ -11,12 +12,12 @@ cd -- "$(dirname -- "$0")/.."
 
 failed=no
 fail() {
-    echo "README.md: $*" >&2
+    echo "README.md, CONTRIBUTING.md: $*" >&2
     failed=yes
 }
 
 keys=$("$program" info --keys | cut -d' ' -f1)
-commands=$(awk '/^```sh$/ { inside = 1; next } /^```/ { inside = 0 } inside && NF' README.md |
+commands=$(awk '/^```sh$/ { inside = 1; next } /^```/ { inside = 0 } inside && NF' README.md CONTRIBUTING.md |
     sed -e ':join' -e '/\\$/{N; s/\\\n *//; b join' -e '}' -e 's/ #.*$//' -e '/^ *#/d')
 [ -n "$commands" ] || fail "no commands found"
 
@@ -51,5 +52,12 @@ done <<END
 $commands
 END
 
-echo "$checked commands of README.md checked"
+# NAME and SECTION stand for what a reader chooses.
+files=$(grep -ohE '`(src|include|tests|tools|configs|bench|cmake)/[A-Za-z0-9_./-]+`' README.md CONTRIBUTING.md | tr -d '`' |
+    grep -vE 'NAME|SECTION' | sort -u)
+for file in $files; do
+    [ -e "$file" ] || fail "there is no $file"
+done
+
+echo "$checked commands and $(echo "$files" | wc -l) files of README.md and CONTRIBUTING.md checked"
 [ $failed = no ]

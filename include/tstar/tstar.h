@@ -5,10 +5,10 @@
  *
  * Conventions
  *   Functions return 0, or 2 for a mistake in what was asked (a wrong key, a damaged file, too little memory)
- * and 1 for a failure; *error then gets a message of one line, naming the file, key or limit, which the
- * caller frees with free().  `error` may be NULL.  The library prints nothing and never ends the process.
- * There is no global state: different models may be used from different threads, one model by one thread at a
- * time.
+ *   and 1 for a failure; *error then gets a message of one line, naming the file, key or limit, which the
+ *   caller frees with free().  `error` may be NULL.  The library prints nothing and never ends the process.
+ *   There is no global state: different models may be used from different threads, one model by one thread at
+ *   a time.
  */
 #ifndef TSTAR_TSTAR_H
 #define TSTAR_TSTAR_H
@@ -41,8 +41,8 @@ typedef struct tstar_options {
 int tstar_train(const char *config, const char *const *overrides, int count, const char *run,
                 const tstar_options *options, char **error);
 
-/* Fits a Glow to x_T at diffusion time T and stores it in the run directory; a finished fit is kept, and one of
- * other settings or data is an error.  A fit that was stopped goes on from where it was. */
+/* Fits a Glow to x_T at diffusion time T and stores it in the run directory; a finished fit is kept, and one
+ * of other settings or data is an error.  A fit that was stopped goes on from where it was. */
 int tstar_fit(const char *run, double T, const tstar_options *options, char **error);
 
 /* A model with its weights (the averaged ones). */
@@ -67,7 +67,8 @@ typedef struct tstar_bound {
 } tstar_bound;
 
 /* The evidence lower bound on held-out data, with the reverse process started at T from `start`: "normal",
- * "glow" (fitted before) or, for mixture data, "mixture" (the exact density). */
+ * "gaussian" (the training data's mean and covariance, carried to T), "glow" (fitted before) or, for mixture data,
+ * "mixture" (the exact density). */
 int tstar_elbo(tstar_model *model, double T, const char *start, tstar_bound *bound, char **error);
 
 /* n samples [n,height,width,channels], images in [-1, 1].  sampler: "em", "heun", "rk45", "dpmpp2m"; NULL: as

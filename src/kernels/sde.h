@@ -51,6 +51,14 @@ TS_FN double ts_sde_std(const ts_sde *e, double t)
     return e->kind == TS_SDE_VP ? sqrt(variance) : variance;
 }
 
+/* ln u(t), u what score_sde's networks are told of t: sigma(t) of VE, else 999 t. */
+TS_FN double ts_sde_log_condition(const ts_sde *e, double t)
+{
+    if (e->kind == TS_SDE_VE)
+        return log(e->sigma_min) + t * log(e->sigma_max / e->sigma_min);
+    return log(999.0 * t);
+}
+
 /* The drift is linear: f(x,t) = drift(t) x. */
 TS_FN double ts_sde_drift(const ts_sde *e, double t)
 {

@@ -83,8 +83,8 @@ static void operations_add_up(void **state)
     assert_true(fabs(flops - 2.0 * (19321585664.0 / 128)) < 1);
     assert_true(fabs(seconds - r.seconds) < 1e-9);
     assert_int_equal(optimizers, 1);
-    /* 2 at the ends; 2 in each block: 2 and 3 blocks on either way of 2 levels, 2 resampling, 2 in the middle
-     */
+    /* 2 at the ends; 2 in each block: 2 and 3 blocks on either way of 2 levels, 2 resampling, 2 in the
+     * middle */
     assert_int_equal(convolutions, 2 + 2 * (2 * (2 + 3) + 2 + 2));
     free(r.operations);
     close_fixture(&f);

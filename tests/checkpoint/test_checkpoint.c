@@ -6,7 +6,7 @@
 #define FOLDER "test_checkpoint_files"
 
 #include "run/checkpoint.h"
-#include "run/fit.h"
+#include "run/starts/glow.h"
 #include "run_files.h"
 
 /* ---- tensors ---- */

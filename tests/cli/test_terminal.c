@@ -1,6 +1,6 @@
 /*
- * The line of progress in terminals of several widths: test_terminal PROGRAM.  It must never be as wide as the
- * terminal, which would wrap it, must keep the loss, and must follow the window when that changes.
+ * The line of progress in terminals of several widths: test_terminal PROGRAM.  It must never be as wide as
+ * the terminal, which would wrap it, must keep the loss, and must follow the window when that changes.
  */
 #include <fcntl.h>
 #include <pty.h>

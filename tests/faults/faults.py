@@ -35,7 +35,7 @@ SCENARIOS = {
     "train": ([], TRAIN, TRAIN + ["--resume"]),
     "resume": ([TRAIN + ["--set", "train.steps=3"]], TRAIN + ["--resume"], TRAIN + ["--resume"]),
     "fit": ([TRAIN], ["fit", "run", "--T", "0.4"], None),
-    "sample": ([TRAIN], ["sample", "run", "--T", "0.4", "-n", "4", "--sampler", "heun"], None),
+    "sample": ([TRAIN], ["sample", "run", "--T", "0.4", "-n", "4", "--sampler", "heun", "--out", "run/samples.png", "--force"], None),
     "sweep": ([], ["sweep", "tiny.yaml", "--out", "run"], None),
     "report": ([["sweep", "tiny.yaml", "--out", "run"]], ["report", "run"], None),
 }
@@ -85,7 +85,7 @@ def contents(folder, same_times):
                         for line in data.decode().splitlines()]
             elif name == "sweep.json":
                 data = without_times(json.loads(data))
-            elif name == "sweep.csv":
+            elif name.endswith(".csv"):
                 data = read_csv(data)
             elif not same_times and (name == "report.html" or "/charts/cost." in path):  # show times
                 data = len(data) > 0

@@ -2,15 +2,16 @@
  * A shim for LD_PRELOAD that makes the n-th call of a kind fail, from main on, in the program alone (what it
  * starts runs without).  The environment says what:
  *
- *   TSTAR_FAULT_CALL    open, write, sync, rename, close, fdopen, or memory (malloc, calloc, realloc, aligned_alloc)
+ *   TSTAR_FAULT_CALL    open, write, sync, rename, close, fdopen, or memory (malloc, calloc, realloc,
+ *                       aligned_alloc)
  *   TSTAR_FAULT_AT      which of these calls, from 1; 0: none
- *   TSTAR_FAULT_HOW     an error's name (EIO, ENOSPC, EINTR, ENOMEM; with a + behind it: this call and all later
- *                       ones), short (half of a write), kill (SIGKILL in the middle of the call)
+ *   TSTAR_FAULT_HOW     an error's name (EIO, ENOSPC, EINTR, ENOMEM; with a + behind it: this call and all
+ *                       later ones), short (half of a write), kill (SIGKILL in the middle of the call)
  *   TSTAR_FAULT_UNDER   calls on files count whose path begins with this
  *   TSTAR_FAULT_COUNT   a file that gets the number of calls of the kind, in a line
  *
- * Memory counts where the program itself, the C library, or the libraries that read and write its files ask for
- * it: others (of threads and of linear algebra) end the process themselves when they get none.
+ * Memory counts where the program itself, the C library, or the libraries that read and write its files ask
+ * for it: others (of threads and of linear algebra) end the process themselves when they get none.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -232,7 +233,8 @@ ssize_t write(int fd, const void *data, size_t bytes)
     return half;
 }
 
-/* What a stream has buffered is lost with the call.  (The C library restarts what is interrupted in a stream.) */
+/* What a stream has buffered is lost with the call.  (The C library restarts what is interrupted in a
+ * stream.) */
 int fflush(FILE *file)
 {
     REAL(fflush);

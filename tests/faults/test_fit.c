@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "run_test.h"
-#include "run/fit.h"
+#include "run/starts/glow.h"
 
 static ts_training_report train_glow(double rate, int steps)
 {

@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include "base/file.h"
 #include "base/safetensors.h"
-#include "run/fit.h"
+#include "run/starts/glow.h"
 #include "run_files.h"
 
 #define FIT     "/glow_T0.4.safetensors"

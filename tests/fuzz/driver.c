@@ -91,7 +91,8 @@ static void insert_copy(size_t at, const uint8_t *from, size_t count)
     insert(at, copy, count);
 }
 
-/* A word of any of the formats, or a number at the border of a type, in place of the word or number at `at`. */
+/* A word of any of the formats, or a number at the border of a type, in place of the word or number at
+ * `at`. */
 static void replace_word(size_t at)
 {
     static const char *const words[] = {"0",

@@ -1,6 +1,7 @@
 /*
- * A fuzz target is one file fuzz_NAME.c that gives a reader arbitrary bytes as what it reads, and the seeds that
- * these grow from.  It runs under driver.c in CTest, and under clang's libFuzzer by tools/fuzz.sh.
+ * A fuzz target is one file fuzz_NAME.c that gives a reader arbitrary bytes as what it reads, and the
+ * seeds that these grow from.  It runs under driver.c in CTest, and under clang's libFuzzer by
+ * tools/fuzz.sh.
  */
 #ifndef TS_TESTS_FUZZ_H
 #define TS_TESTS_FUZZ_H

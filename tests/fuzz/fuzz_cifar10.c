@@ -1,4 +1,5 @@
-/* Files of CIFAR-10: their sizes are given, so an input stands at the beginning of one of the right size or alone. */
+/* Files of CIFAR-10: their sizes are given, so an input stands at the beginning of one of the right size
+ * or alone. */
 #include "fuzz.h"
 
 #include <stdio.h>

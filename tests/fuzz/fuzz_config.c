@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     /* what is accepted prints as what is accepted */
-    fuzz_must(ts_config_print(config, &text));
+    fuzz_must(ts_config_print(config, NULL, &text));
     ts_config_free(config);
     fuzz_must(ts_config_load(fuzz_file("printed.yaml", text, __builtin_strlen(text)), NULL, 0, &config));
     ts_config_free(config);

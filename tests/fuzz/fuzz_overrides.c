@@ -11,7 +11,9 @@ void fuzz_begin(void)
 {
     fuzz_seed_text("train.steps=1000\nseed=3");
     fuzz_seed_text(
-        "data={kind: mixture, mixture: {weights: [1, 1], means: [[-1, 0], [1, 2]], stds: [.3, .2]}}\nsweep.T=[1, .5]");
+        "data={kind: mixture, mixture: {weights: [1, 1], means: [[-1, 0], [1, 2]], stds: [.3, .2]}}\n"
+        "sweep.T=[1, .5]");
+    fuzz_seed_text("sweep.T=1,0.5\nsweep.T=0.4");
     fuzz_seed_text("model.ch_mult=[1, 2]\nsde.kind=subvp\nsample.denoise=true\nrun.name='a b'");
 }
 

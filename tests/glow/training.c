@@ -198,8 +198,8 @@ static bool all_finite(const problem *p, ts_param_buffer which)
     return finite;
 }
 
-/* The same fit as plain loops do it: forward, backward, Adam.  The loss, nats a dimension, of its last steps.
- */
+/* The same fit as plain loops do it: forward, backward, Adam.  The loss, nats a dimension, of its last
+ * steps. */
 static double unguarded_loss(ts_device *device, const ts_glow_training_config *c, int steps)
 {
     problem p;

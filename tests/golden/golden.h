@@ -28,6 +28,7 @@ typedef struct golden {
 
 typedef enum golden_kind {
     GOLDEN_FORWARD,  /* outputs, losses */
+    GOLDEN_CLOSED,   /* closed forms, in double whatever the activations, of data in float32 */
     GOLDEN_GRADIENT, /* per tensor; a tensor whose true gradient is (next to) zero is judged against
                         golden.gradient_scale and gradient_tensors */
     GOLDEN_ODE,      /* ODE end points */
@@ -95,6 +96,7 @@ void *golden_allocate(size_t count, size_t size);
 void golden_unet(golden *g);                                                         /* unet.c */
 void golden_ode(golden *g, ts_score *score, const ts_sde *sde, int h, int w, int c); /* ode.c */
 void golden_glow(golden *g);                                                         /* glow.c */
+void golden_gaussian(golden *g);                                                     /* gaussian.c */
 void golden_samplers(golden *g);                                                     /* samplers.c */
 
 #endif

@@ -58,6 +58,7 @@ static const struct {
     const char *what;
     double tolerance, fast; /* float32, bfloat16 */
 } kinds[] = {[GOLDEN_FORWARD] = {"relative", 1e-4, 2e-2},
+             [GOLDEN_CLOSED] = {"relative", 1e-6, 1e-6},
              [GOLDEN_GRADIENT] = {"relative", 1e-3, 5e-2},
              [GOLDEN_ODE] = {"relative", 1e-3, 0},
              [GOLDEN_ROUGH_ODE] = {"relative", 3e-3, 0}};
@@ -319,17 +320,14 @@ static const char *unsupported_network(const golden *g)
 {
     static const struct {
         const char *key, *value;
-    } needed[] = {{"embedding_type", "positional"}, {"fir", "false"},
-                  {"progressive", "none"},          {"progressive_input", "none"},
-                  {"resblock_type", "biggan"},      {"skip_rescale", "true"},
-                  {"conditional", "true"},          {"scale_by_sigma", "false"},
-                  {"nonlinearity", "swish"},        {"centered", "true"},
-                  {"normalization", "GroupNorm"}};
-    if (!metadata_is(g, "sde", "vp") && !metadata_is(g, "sde", "subvp"))
-        return "its SDE is neither VP nor sub-VP, for which the engine has networks";
+    } needed[] = {{"conditional", "true"}, {"nonlinearity", "swish"}, {"normalization", "GroupNorm"}};
+    if (!metadata_is(g, "sde", "vp") && !metadata_is(g, "sde", "subvp") && !metadata_is(g, "sde", "ve"))
+        return "its SDE is none of VP, sub-VP and VE";
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         if (golden_string(g, needed[i].key) && !metadata_is(g, needed[i].key, needed[i].value))
-            return "its network is not a DDPM++ (NCSN++ is not supported)";
+            return "its network is neither DDPM++ nor NCSN++ as the engine has them";
+    if (metadata_is(g, "progressive", "residual"))
+        return "its output pyramid is residual, which the engine does not have";
     return NULL;
 }
 
@@ -364,12 +362,16 @@ static int test_file(const char *path)
     void (*checks)(golden *) = NULL;
     printf("%s\n", path);
     golden_must(ts_safetensors_open(path, &g.file));
-    const char *reason = "its metadata is not a score network's (name), a Glow's (K, L) or samplers' (pc.N)";
+    const char *reason =
+        "its metadata is not a score network's (name), a Glow's (K, L) or samplers' (pc.N), and it has no "
+        "expected_log_density";
     if (metadata_is(&g, "name", "ncsnpp")) {
         reason = unsupported_network(&g);
         checks = reason ? NULL : golden_unet;
     } else if (golden_string(&g, "K") && golden_string(&g, "L")) {
         checks = golden_glow;
+    } else if (golden_has(&g, "expected_log_density")) {
+        checks = golden_gaussian;
     } else if (golden_string(&g, "pc.N")) {
         checks = golden_samplers;
     }

@@ -1,4 +1,4 @@
-/* Golden files of the DDPM++ network: every layer through the score, both losses and all their gradients. */
+/* Golden files of DDPM++ and NCSN++ networks: every layer through the score, both losses and all their gradients. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +36,51 @@ static void read_attention(case_unet *u)
             }
 }
 
+static bool is(const golden *g, const char *key, const char *value)
+{
+    const char *text = golden_string(g, key);
+    return text && strcmp(text, value) == 0;
+}
+
+static void read_sde(case_unet *u)
+{
+    const golden *g = u->g;
+    u->sde.kind = is(g, "sde", "vp") ? TS_SDE_VP : is(g, "sde", "subvp") ? TS_SDE_SUBVP : TS_SDE_VE;
+    if (u->sde.kind == TS_SDE_VE) {
+        u->sde.sigma_min = golden_number(g, "sigma_min");
+        u->sde.sigma_max = golden_number(g, "sigma_max");
+    } else {
+        u->sde.beta_min = golden_number(g, "beta_min");
+        u->sde.beta_max = golden_number(g, "beta_max");
+    }
+    u->config.sde = u->sde;
+}
+
+/* What makes the network an NCSN++; a key that the file lacks is as for DDPM++. */
+static void read_variant(case_unet *u)
+{
+    const golden *g = u->g;
+    ts_unet_config *c = &u->config;
+    c->unit_data = is(g, "centered", "false");
+    c->scale_by_sigma = is(g, "scale_by_sigma", "true");
+    c->fourier = is(g, "embedding_type", "fourier");
+    if (c->fourier)
+        c->fourier_scale = (float)golden_number(g, "fourier_scale");
+    if (is(g, "fir", "true")) {
+        int taps[TS_FIR_TAPS];
+        c->fir_taps = golden_integers(g, "fir_kernel", TS_FIR_TAPS, taps);
+        for (int i = 0; i < c->fir_taps; i++)
+            c->fir[i] = (float)taps[i];
+    }
+    c->input = is(g, "progressive_input", "residual")     ? TS_PROGRESSIVE_INPUT_RESIDUAL
+               : is(g, "progressive_input", "input_skip") ? TS_PROGRESSIVE_INPUT_SKIP
+                                                          : TS_PROGRESSIVE_INPUT_NONE;
+    c->combine_cat = is(g, "progressive_combine", "cat");
+    c->output_skip = is(g, "progressive", "output_skip");
+    c->ddpm_blocks = is(g, "resblock_type", "ddpm");
+    c->plain_sums = is(g, "skip_rescale", "false");
+}
+
 static void read_config(case_unet *u)
 {
     const golden *g = u->g;
@@ -57,9 +102,8 @@ static void read_config(case_unet *u)
     c->num_res_blocks = (int)golden_number(g, "num_res_blocks");
     c->levels = golden_integers(g, "ch_mult", 8, c->ch_mult);
     read_attention(u);
-    u->sde.kind = strcmp(golden_string(g, "sde"), "vp") == 0 ? TS_SDE_VP : TS_SDE_SUBVP;
-    u->sde.beta_min = golden_number(g, "beta_min");
-    u->sde.beta_max = golden_number(g, "beta_max");
+    read_sde(u);
+    read_variant(u);
 }
 
 /* Images must be [n,channels,height,width]. */
@@ -128,9 +172,11 @@ static void build(case_unet *u)
     golden_must(ts_params_commit(u->params, 1));
     golden_must(ts_params_enable_gradients(u->params));
     golden_load_params(u->g, u->params);
-    if (golden_string(u->g, "params") && golden_number(u->g, "params") != (double)ts_params_count(u->params))
+    const int64_t frozen = c->fourier ? c->nf : 0; /* frequencies, which are counted in the file */
+    const int64_t count = ts_params_count(u->params) + frozen;
+    if (golden_string(u->g, "params") && golden_number(u->g, "params") != (double)count)
         golden_must(ts_error(TS_FORMAT, "the file's network has %s parameters, the engine's %lld",
-                             golden_string(u->g, "params"), (long long)ts_params_count(u->params)));
+                             golden_string(u->g, "params"), (long long)count));
     golden_must(ts_graph_create(device, u->params, &u->graph));
     u->x = ts_graph_input(u->graph, "x", u->n, c->height, c->width, c->channels);
     u->time = ts_graph_input_vector(u->graph, "t", u->n);

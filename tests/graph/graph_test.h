@@ -47,11 +47,15 @@ void concat_plans_agree_bitwise(void **state);
 void resampled_norm_is_both(void **state);
 void resampled_norm_errors(void **state);
 
+/* filters.c */
+void filters_around_convolutions(void **state);
+
 /* unet.c */
 void unet_parameter_count(void **state);
 void unet_errors(void **state);
 void unet_plans_agree_bitwise(void **state);
 void unet_gradient(void **state);
+void ncsnpp_gradients(void **state);
 void unet_fits_in_memory(void **state);
 void network_score(void **state);
 

@@ -1,4 +1,4 @@
-/* The DDPM++ network as a graph: sizes, errors, plans, its whole gradient; the network as a score. */
+/* DDPM++ and NCSN++ networks as graphs: sizes, errors, plans, its whole gradient; the network as a score. */
 #include <stdlib.h>
 #include "diffusion/score.h"
 #include "graph/tape.h"
@@ -26,19 +26,45 @@ static const ts_unet_config cifar10 = {.height = 32,
                                        .attn_resolutions = {16},
                                        .dropout = 0.1f};
 
+static const ts_sde ve = {.kind = TS_SDE_VE, .sigma_min = 0.01, .sigma_max = 50};
+
+/* What makes a DDPM++ an NCSN++. */
+static ts_unet_config ncsnpp_of(ts_unet_config c)
+{
+    c.sde = ve;
+    c.unit_data = c.scale_by_sigma = c.fourier = true;
+    c.fourier_scale = 16;
+    c.fir_taps = 4;
+    memcpy(c.fir, (float[]){1, 3, 3, 1}, 4 * sizeof *c.fir);
+    c.input = TS_PROGRESSIVE_INPUT_RESIDUAL;
+    return c;
+}
+
 /* ---- sizes and errors ---- */
 
-/* Song et al. 2021, the DDPM++ for CIFAR-10. */
-void unet_parameter_count(void **state)
+static void must_have(const ts_unet_config *config, int64_t count)
 {
-    (void)state;
     ts_params *params;
     ts_unet *unet;
     graph_must(ts_params_create(graph_device, &params));
-    graph_must(ts_unet_create(&cifar10, params, &unet));
-    assert_int_equal(ts_params_count(params), 61804419);
+    graph_must(ts_unet_create(config, params, &unet));
+    assert_int_equal(ts_params_count(params), count);
     ts_unet_destroy(unet);
     ts_params_destroy(params);
+}
+
+/* The networks for CIFAR-10 of Song et al. 2021: 61.8, 106.6, 62.8 and 107.6 million parameters, of NCSN++ with its
+ * 128 frequencies, which are not trained. */
+void unet_parameter_count(void **state)
+{
+    (void)state;
+    ts_unet_config deep = cifar10;
+    deep.num_res_blocks = 8;
+    const ts_unet_config ncsnpp = ncsnpp_of(cifar10), ncsnpp_deep = ncsnpp_of(deep);
+    must_have(&cifar10, 61804419);
+    must_have(&deep, 106632579);
+    must_have(&ncsnpp, 62758915 - 128);
+    must_have(&ncsnpp_deep, 107587075 - 128);
 }
 
 static void refuse(const ts_unet_config *config, const char *first, const char *second)
@@ -116,10 +142,10 @@ static void randomise(ts_params *params)
     }
 }
 
-static void network_create(network *n)
+static void network_create(const ts_unet_config *config, network *n)
 {
     graph_must(ts_params_create(graph_device, &n->params));
-    graph_must(ts_unet_create(&small, n->params, &n->unet));
+    graph_must(ts_unet_create(config, n->params, &n->unet));
     graph_must(ts_params_commit(n->params, 1));
     graph_must(ts_params_enable_gradients(n->params));
     randomise(n->params);
@@ -190,7 +216,7 @@ void unet_plans_agree_bitwise(void **state)
     static const unsigned flags[] = {0, TS_PLAN_NO_REUSE, TS_PLAN_GUARDS};
     network n;
     float *first = NULL;
-    network_create(&n);
+    network_create(&small, &n);
     for (int i = 0; i < 3; i++) {
         size_t bytes;
         build(&n, 3, flags[i] | TS_PLAN_PARAM_GRADIENTS | TS_PLAN_INPUT_GRADIENTS);
@@ -283,11 +309,10 @@ static double difference(const network *n, const float *direction, double step)
 
 /* With dropout on: its masks depend on the step alone, so the function is smooth.  Along the gradient itself
  * the derivative is the gradient's norm; along random directions it is far smaller, so both are looked at. */
-void unet_gradient(void **state)
+static void check_gradient(const ts_unet_config *config)
 {
-    (void)state;
     network n;
-    network_create(&n);
+    network_create(config, &n);
     build(&n, 2, TS_PLAN_PARAM_GRADIENTS | TS_PLAN_INPUT_GRADIENTS);
     run(&n);
     const int64_t count = ts_params_count(n.params), all = count + n.images;
@@ -322,6 +347,29 @@ void unet_gradient(void **state)
     network_destroy(&n);
 }
 
+void unet_gradient(void **state)
+{
+    (void)state;
+    check_gradient(&small);
+}
+
+/* Every way through an NCSN++, those among them that no golden file takes. */
+void ncsnpp_gradients(void **state)
+{
+    (void)state;
+    ts_unet_config c = ncsnpp_of(small);
+    check_gradient(&c);
+    c.input = TS_PROGRESSIVE_INPUT_SKIP;
+    c.combine_cat = c.output_skip = c.plain_sums = true;
+    check_gradient(&c);
+    c.ddpm_blocks = true;
+    c.scale_by_sigma = c.fourier = c.combine_cat = false;
+    check_gradient(&c);
+    c.fir_taps = 0;
+    c.sde = (ts_sde){.kind = TS_SDE_VP};
+    check_gradient(&c);
+}
+
 /* ---- the network as a score ---- */
 
 static ts_tensor apply(const void *model, ts_graph *graph, ts_tensor x, ts_tensor t, bool training)
@@ -336,7 +384,7 @@ void network_score(void **state)
     enum { N = 2, D = 8 * 8 * 3 };
     network n;
     ts_score *score, *plain;
-    network_create(&n);
+    network_create(&small, &n);
     graph_must(ts_score_network(graph_device, n.params, apply, n.unet, N, 8, 8, 3, true, &score));
     graph_must(ts_score_network(graph_device, n.params, apply, n.unet, N, 8, 8, 3, false, &plain));
     assert_null(plain->vjp);

@@ -233,28 +233,31 @@ static void the_bound_is_not_above_it(void **state)
 
 /* ---- dequantisation ---- */
 
-/* Levels of which every one is the middle, 0, under N(0, v): E log N(u; 0, v) over u uniform of variance w^2/12. */
-static void levels_are_dequantised(void **state)
+/* Data that are all on the middle level under N(that, v): E log N(u; 0, v) over u uniform of variance w^2/12.
+ * unit: levels of [0, 1], as VE has them. */
+static void check_levels(bool unit)
 {
-    (void)state;
     enum { D = 3, LEVELS = 9 };
-    const double weight = 1, means[D] = {0}, stds[D] = {0.1, 0.1, 0.1}, width = 2.0 / (LEVELS - 1);
+    const double weight = 1, middle = unit ? 0.5 : 0, means[D] = {middle, middle, middle};
+    const double stds[D] = {0.1, 0.1, 0.1}, width = (unit ? 1.0 : 2.0) / (LEVELS - 1);
+    const ts_sde *sde = unit ? &ve : &vp;
     ts_device *device = open_cpu();
     ts_mixture *mixture;
     uint8_t bytes[COUNT * D];
     void *memory;
     bench b;
     MUST(ts_mixture_create(device, 1, D, &weight, means, stds, NULL, &mixture));
-    bench_open(&b, &vp, device, mixture);
+    bench_open(&b, sde, device, mixture);
     memset(bytes, LEVELS / 2, sizeof bytes);
     MUST(device->k->allocate(device, sizeof bytes, &memory));
     MUST(device->k->upload(device, memory, bytes, sizeof bytes));
     b.data.mixture = NULL;
     b.data.bytes = memory;
     b.data.levels = LEVELS;
+    b.data.unit = unit;
     b.config.dequantisations = 8;
     measure(&b, 0.5);
-    const double a = ts_sde_mean(&vp, b.config.eps), s = ts_sde_std(&vp, b.config.eps);
+    const double a = ts_sde_mean(sde, b.config.eps), s = ts_sde_std(sde, b.config.eps);
     const double v = a * a * 0.01 + s * s;
     const double wanted = -0.5 * D * (log(2 * M_PI * v) + width * width / 12 / v);
     const ts_interval found = ts_interval_of(b.log_prob, COUNT), bits = ts_likelihood_bits(found, &b.data);
@@ -273,6 +276,13 @@ static void levels_are_dequantised(void **state)
     NEAR(bits.half, found.half / (D * log(2)), 1e-9);
     device->k->release(device, memory);
     bench_close(&b);
+}
+
+static void levels_are_dequantised(void **state)
+{
+    (void)state;
+    check_levels(false);
+    check_levels(true);
 }
 
 /* ---- the rest ---- */

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 #include "bench/bench.h"
 #include "run/evaluate.h"
-#include "run/fit.h"
+#include "run/starts/glow.h"
 #include "run/trainer.h"
 #include "must.h"
 
@@ -189,7 +189,7 @@ static void sampling(void **state)
     close_run(run);
 }
 
-/* What is short is not the plan: no number is named, since none is known to do. */
+/* What is short is not the plan: no batch is blamed. */
 static int left; /* allocations until one fails */
 
 static ts_status fail_once(ts_device *device, size_t bytes, void **memory)
@@ -207,8 +207,7 @@ static void something_else(void **state)
     left = 3;
     ts_status status = ts_trainer_run(run, &(ts_trainer_options){0}, NULL);
     assert_int_equal(ts_status_code(status), TS_NO_MEMORY);
-    static const char begin[] = "train.batch = 8 does not fit in memory: ";
-    assert_memory_equal(ts_status_message(status), begin, sizeof begin - 1);
+    assert_null(strstr(ts_status_message(status), "batch"));
     assert_non_null(strstr(ts_status_message(status), ": something else"));
     ts_status_free(status);
     close_run(run);

@@ -1,7 +1,7 @@
 /*
  * How often the distances' intervals hold what they are about, the mean of the estimate over pairs of sets of
- * these sizes: on Gaussians whose distance is known, on mixtures, on digits, and where both sets come from one
- * law, for which the interval is conservative.  And how the estimate's mean goes with the sizes.
+ * these sizes: on Gaussians whose distance is known, on mixtures, on digits, and where both sets come from
+ * one law, for which the interval is conservative.  And how the estimate's mean goes with the sizes.
  */
 #include <stdlib.h>
 #include <string.h>

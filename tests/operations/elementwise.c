@@ -191,7 +191,7 @@ static void time_rows(ot *t)
         time_row r = {.n = shapes[i][0], .c = shapes[i][1]};
         r.t = ot_uniform(t, TS_F32, r.n, 0, 1);
         r.y = ot_output(t, OT_ACTIVATION, r.n * r.c);
-        ts_time_embedding a = {r.n, r.c, (const float *)ot_in(r.t), ot_out(r.y)};
+        ts_time_embedding a = {.n = r.n, .c = r.c, .t = ot_in(r.t), .y = ot_out(r.y)};
         ot_run(t, time_embedding, a);
         ot_check(t, time_reference, &r, 1e-6);
     }

@@ -218,8 +218,8 @@ typedef struct resampled_shape {
     bool silu;
 } resampled_shape;
 
-/* Several columns and one, more positions and fewer than a block takes at once; a pair with a group across.
- */
+/* Several columns and one, more positions and fewer than a block takes at once; a pair with a group
+ * across. */
 static const resampled_shape resampled_shapes[] = {
     {1, 2, 2, 4, 1, 0, 1, false},    {3, 4, 6, 16, 4, 0, 1, true}, {2, 8, 2, 6, 3, 0, 1, true},
     {2, 16, 16, 32, 8, 0, 30, true}, {2, 4, 4, 24, 2, 8, 1, true}, {2, 6, 4, 12, 2, 5, 1, true},

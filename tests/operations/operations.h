@@ -76,8 +76,8 @@ void ot_read_bytes(const ot_buffer *b, void *host);         /* the struct after 
 const ts_step_state *ot_state(ot *t, uint64_t seed, uint32_t step, uint32_t instance);
 
 /* Device addresses for the arguments; a NULL buffer gives NULL.  ot_out marks what the call writes and the
- * reference defines, whether its old content is NaN (ot_output) or is read too (any other: += and in place).
- */
+ * reference defines, whether its old content is NaN (ot_output) or is read too (any other: += and in
+ * place). */
 const void *ot_in(const ot_buffer *b);
 void *ot_out(ot_buffer *b);
 
@@ -129,7 +129,8 @@ void ot_status(ot *t, ts_status status);
 #define OT_PARTS(X)                                                                   \
     X(convolution_dense) X(elementwise) X(normalisation) X(attention) X(glow) \
     X(glow_sums) X(training_loop) X(training_loop_update) X(sampling) X(bound) \
-    X(dense_pairs) X(norm_pairs) X(norm_resampled) X(conv_shifted)
+    X(dense_pairs) X(norm_pairs) X(norm_resampled) X(conv_shifted) \
+    X(unet)
 /* clang-format on */
 #define OT_PART(name) void operations_##name(ot *t);
 OT_PARTS(OT_PART)

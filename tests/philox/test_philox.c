@@ -80,8 +80,8 @@ static void layout(void **unused)
         }
     }
     printf("normals against double precision: largest difference %.2e\n", worst);
-    /* rounding the angle to float32 gives 2.4e-7 times a radius of up to 6.7, rounding u near 1 about as much
-     */
+    /* rounding the angle to float32 gives 2.4e-7 times a radius of up to 6.7, rounding u near 1 about as
+     * much */
     assert_true(worst < 4e-6);
     free(u);
     free(z);

@@ -1,6 +1,6 @@
 /*
- * Results that somebody else made: sweep.json, logs and files of a run that want to run a command, to be markup,
- * to leave the folder, or to bring the report down.
+ * Results that somebody else made: sweep.json, logs and files of a run that want to run a command, to be
+ * markup, to leave the folder, or to bring the report down.
  */
 #include "report_test.h"
 

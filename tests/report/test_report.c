@@ -1,9 +1,9 @@
 /*
- * Image grids, results as CSV and JSON, charts, and the page, on made-up results.  What foreign results may not do
- * is in hostile.c, what the page says of which numbers in sentences.c.
+ * Image grids, results as CSV and JSON, charts, and the page, on made-up results.  What foreign results may
+ * not do is in hostile.c, what the page says of which numbers in sentences.c.
  *
- * To add a case, fill results as made_up.h does, store them with run_folder, make the report, read the files, and list
- * the test in main.
+ * To add a case, fill results as made_up.h does, store them with run_folder, make the report, read the files,
+ * and list the test in main.
  */
 #include "report_test.h"
 
@@ -109,6 +109,26 @@ static void csv_columns(void **state)
     expect_table("sweep.csv", bound, 6 * 2 * 2);
     expect_table("sweep.csv", samples, 6 * 2 * 2);
     ts_results_release(&r);
+}
+
+/* README.md names every column; half widths go without saying. */
+static void read_me_names(void *readme, const char *name, const char *meaning)
+{
+    char quoted[80];
+    snprintf(quoted, sizeof quoted, "`%s`", name);
+    assert_true(*meaning);
+    if (!strstr(name, "_ci95") && !strstr(readme, quoted))
+        fail_msg("README.md does not name the column %s", name);
+}
+
+static void columns_are_told(void **state)
+{
+    (void)state;
+    char *readme;
+    size_t bytes;
+    ASSERT_OK(ts_file_read(SOURCE_DIR "/README.md", 1 << 20, &readme, &bytes));
+    ts_results_columns(read_me_names, readme);
+    free(readme);
 }
 
 static void json_round_trip(void **state)
@@ -335,6 +355,7 @@ int main(void)
         cmocka_unit_test(grid_pixels),
         cmocka_unit_test(grid_of_colours),
         cmocka_unit_test(csv_columns),
+        cmocka_unit_test(columns_are_told),
         cmocka_unit_test(json_round_trip),
         cmocka_unit_test(json_mistakes),
         cmocka_unit_test(charts_without_gnuplot),

@@ -221,6 +221,51 @@ static void test_resume_on_digits(void **state)
     check_resume(on_digits, 3, "train.steps=5");
 }
 
+/* The small network on digits as an NCSN++ under VE. */
+static const char *const on_ve[] = {
+    "data.kind=digits", "sde={kind: ve, sigma_min: 0.001, sigma_max: 10}",
+    "model={kind: ncsnpp, nf: 8, ch_mult: [1, 1], num_res_blocks: 1, dropout: 0.1}",
+    "train={batch: 4, log_every: 4, checkpoint_every: 5, steps: 8, warmup: 3, lr: 1e-2}",
+    "bound={draws: 1, prior_draws: 1, count: 16, batch: 16}"};
+
+static void test_resume_on_ve(void **state)
+{
+    (void)state;
+    check_resume(on_ve, 3, "train.steps=5");
+}
+
+static void read_frequencies(const ts_run *run, float frequencies[8])
+{
+    const ts_params *params = run->model->params;
+    const ts_param p = ts_params_find(params, "all_modules.0.W");
+    assert_true(p >= 0 && ts_param_elements(ts_params_info(params, p)) == 8);
+    must(ts_params_get(params, p, TS_BUFFER_VALUE, frequencies));
+}
+
+/* Fourier frequencies are drawn and then stay what they are, through training and in a checkpoint. */
+static void test_frequencies_are_frozen(void **state)
+{
+    (void)state;
+    float drawn[8], trained[8], loaded[8];
+    double squares = 0;
+    ts_run *run = create(FOLDER "/ve", on_ve, NULL, false);
+    read_frequencies(run, drawn);
+    must(ts_trainer_run(run, &(ts_trainer_options){0}, NULL));
+    read_frequencies(run, trained);
+    ts_run_close(run);
+    run = reopen(FOLDER "/ve", "seed=2"); /* whose own draw would be another */
+    ts_checkpoint checkpoint;
+    must(ts_checkpoint_load_weights(run, true, &checkpoint));
+    ts_checkpoint_release(&checkpoint);
+    read_frequencies(run, loaded);
+    ts_run_close(run);
+    assert_memory_equal(drawn, trained, sizeof drawn);
+    assert_memory_equal(drawn, loaded, sizeof drawn);
+    for (int i = 0; i < 8; i++)
+        squares += (double)drawn[i] * (double)drawn[i] / 8;
+    assert_true(sqrt(squares) > 6 && sqrt(squares) < 30); /* about fourier_scale = 16 */
+}
+
 static int log_steps(const char *path, long long *steps, int limit)
 {
     FILE *file = fopen(path, "r");
@@ -252,7 +297,8 @@ static void test_log_after_a_crash(void **state)
     assert_memory_equal(steps, expected, sizeof expected);
 }
 
-/* A run that has been trained further than is asked: nothing is done, and nobody hears of "20 of 10 steps". */
+/* A run that has been trained further than is asked: nothing is done, and nobody hears of "20 of 10
+ * steps". */
 static void test_trained_further(void **state)
 {
     (void)state;
@@ -309,6 +355,55 @@ static void test_bound_eps(void **state)
         assert_true(ts_evaluate_eps(config, &digits) == 0.02);
         ts_config_free(config);
     }
+}
+
+/* Under VE images are in [0, 1] inside, and at an eighth of the level spacing the reconstruction is next to
+ * certain, as it is only if the bound knows the levels. */
+static void test_ve_data(void **state)
+{
+    (void)state;
+    enum { N = 16, D = 64 };
+    float inside[N * D], outside[N * D];
+    const double T = 1;
+    const ts_start_kind normal = TS_START_NORMAL;
+    ts_evaluate_row row;
+    ts_samples samples;
+    ts_sampler_config sampler;
+    ts_run *run;
+    must(ts_run_create(NULL, config_of(on_ve, NULL), false, &cpu, &run));
+    const ts_sde sde = ts_config_sde(run->config);
+    const ts_data *test = &run->dataset->test;
+    const ts_kernels *k = run->device->k;
+    void *batch, *draws;
+    must(k->allocate(run->device, sizeof inside, &batch));
+    must(k->allocate(run->device, sizeof(ts_step_state), &draws));
+    must(ts_data_eval_batch(test, N, 0, draws, batch));
+    must(k->download(run->device, inside, batch, sizeof inside));
+    k->release(run->device, draws);
+    k->release(run->device, batch);
+    must(ts_dataset_read(test, 1, 0, N, outside));
+    float largest = 0, smallest = 1;
+    for (int i = 0; i < N * D; i++) {
+        largest = fmaxf(largest, inside[i]);
+        smallest = fminf(smallest, inside[i]);
+        assert_true(outside[i] == 2 * inside[i] - 1);
+    }
+    assert_true(largest == 1 && smallest == 0);
+    assert_true(fabs(ts_sde_std(&sde, ts_evaluate_eps(run->config, test)) - 1.0 / 16 / 8) < 1e-9);
+    must(ts_evaluate_bound(run, 1, &T, 1, &normal, NULL, &row));
+    assert_true(row.terms.reconstruction.mean < 0 && row.terms.reconstruction.mean > -0.1);
+    /* x_T is N(x0, 10^2): of the data nothing is left but sum x0^2 / 200 */
+    assert_true(row.terms.prior.mean > 0 && row.terms.prior.mean < 0.2);
+    must(ts_evaluate_sampler(run->config, TS_SAMPLER_HEUN, T, &sampler));
+    sampler.steps = 2;
+    sampler.denoise = false;
+    must(ts_evaluate_samples(run, &sampler, TS_START_NORMAL, N, NULL, &samples));
+    double sum = 0; /* an untrained network's score is 0, so x_T comes out: sigma(1) = 10, times 2 */
+    for (int i = 0; i < N * D; i++)
+        sum += pow((double)samples.x[i] + 1, 2) / (N * D);
+    assert_true(fabs(sqrt(sum) - 20) < 2);
+    ts_samples_release(&samples);
+    ts_run_close(run);
 }
 
 /* With the exact score and start the bound is E log p_eps at every T; short by KL[p_T || N(0, I)] from N(0,
@@ -405,10 +500,13 @@ int main(void)
         cmocka_unit_test_setup(test_lock, start_clean),
         cmocka_unit_test_setup(test_resume_on_mixture, start_clean),
         cmocka_unit_test_setup(test_resume_on_digits, start_clean),
+        cmocka_unit_test_setup(test_resume_on_ve, start_clean),
+        cmocka_unit_test_setup(test_frequencies_are_frozen, start_clean),
         cmocka_unit_test_setup(test_log_after_a_crash, start_clean),
         cmocka_unit_test_setup(test_trained_further, start_clean),
         cmocka_unit_test_setup(test_not_finite, start_clean),
         cmocka_unit_test(test_bound_eps),
+        cmocka_unit_test(test_ve_data),
         cmocka_unit_test(test_exact_bound),
         cmocka_unit_test_setup(test_evaluation_limits, start_clean),
         cmocka_unit_test(test_samples),

@@ -188,7 +188,25 @@ grep -q '"elbo_ci95_nats": null' out || fail "elbo --json of one datum: $(cat ou
 works sample whole --T 0.4 --start mixture -n 8 --out samples.safetensors
 [ -s samples.safetensors ] || fail "sample wrote nothing"
 refused 2 'tstar fit whole --T 0.4' elbo whole --T 0.4 --start glow
-refused 2 'mixture data start from normal or mixture' fit whole --T 0.4
+refused 2 'mixture data start from normal, gaussian or mixture' fit whole --T 0.4
+refused 2 'there is nothing to fit of a mixture start' fit whole --T 0.4 --start gaussian,mixture
+refused 2 'fit: --T is missing' fit whole --start gaussian,glow
+works fit whole --start gaussian --json
+grep -q '"T": null' out && grep -q '"reused": false' out && [ -s whole/gaussian.safetensors ] ||
+    fail "fit --start gaussian: $(cat out)"
+works fit whole --start gaussian --T 1.0,0.4
+[ "$(grep -c 'fitted already' out)" = 2 ] || fail "fit --start gaussian again: $(cat out)"
+works elbo whole --T 0.4 --start normal,gaussian --json
+works sample whole --T 0.4 --start gaussian -n 8 --out gaussian_samples.safetensors
+
+# ---- a finished fit is replaced by force alone ----
+works train "$configs/digits.yaml" --out pictures --threads 1 --set model.nf=4 --set model.num_res_blocks=1 \
+    --set train.steps=1 --set train.batch=4 --set train.warmup=0
+works fit pictures --T 0.4 --threads 1 --set glow.steps=2 --set glow.hidden=4
+refused 2 'glow_T0.4.safetensors: is a finished fit with glow.steps = 2, not 3, and would be replaced; tstar fit pictures --T 0.4 --force does that' \
+    fit pictures --T 0.4 --set glow.steps=3 --set glow.hidden=4
+works fit pictures --T 0.4 --threads 1 --set glow.steps=3 --set glow.hidden=4 --force --json
+grep -q '"steps": 3' out || fail "fit --force --json: $(cat out)"
 
 # killed at a random place, and interrupted by a signal: resumed, both end like the whole run
 sed 's/steps: 40/steps: 4000/; s/checkpoint_every: 15/checkpoint_every: 100/' small.yaml >long.yaml

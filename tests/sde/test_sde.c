@@ -103,8 +103,8 @@ static void lambda(void **unused)
         for (int i = 0; i < TIMES; i++) {
             const ts_sde *e = &sdes[k];
             const double t = times[i], h = 1e-4 * t;
-            /* fourth order: the error is about 1e-16 from truncation, 1e-16 Lambda/(h Lambda') from rounding
-             */
+            /* fourth order: the error is about 1e-16 from truncation, 1e-16 Lambda/(h Lambda') from
+             * rounding */
             const double slope = (8.0 * (ts_sde_lambda(e, t + h) - ts_sde_lambda(e, t - h)) -
                                   (ts_sde_lambda(e, t + 2.0 * h) - ts_sde_lambda(e, t - 2.0 * h))) /
                                  (12.0 * h);
@@ -150,8 +150,8 @@ static double share_below(const ts_sde *e, ts_time_sampling sampling, double t_m
 }
 
 /* The shares of the drawn t are uniform on [0, 1]: low-discrepancy draws have exactly one in every n-th of it
- * (up to the rounding of t at the ends of a stratum), independent ones a small Kolmogorov-Smirnov distance.
- */
+ * (up to the rounding of t at the ends of a stratum), independent ones a small Kolmogorov-Smirnov
+ * distance. */
 static void draw(ts_device *device, int k, ts_time_sampling sampling, bool low_discrepancy, double t_max)
 {
     const double t_min = 1e-5;

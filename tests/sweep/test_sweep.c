@@ -136,6 +136,7 @@ static const char *const vectors[] = {"data.kind=mixture",
                                       "sweep.T=[1.0,0.3]",
                                       "sweep.samples=64",
                                       "sweep.projections=16",
+                                      "sweep.starts=[normal, mixture]",
                                       "sweep.network=shared"};
 static const char *const digits[] = {"model.nf=8",
                                      "model.ch_mult=[1]",
@@ -320,7 +321,7 @@ static void rows_are_complete(void **state)
     (void)state;
     ts_results v = read_results("vectors-whole"), d = read_results("digits-whole");
     assert_int_equal(ts_results_bound_count(&v), 2 * 2 * 2); /* T, start, score */
-    assert_int_equal(ts_results_bound_count(&d), 2 * 2);
+    assert_int_equal(ts_results_bound_count(&d), 2 * 3);
     assert_true(v.sampler_count == 2 && d.sampler_count == 2);
     for (int k = 0; k < 2; k++) {
         const ts_results *r = k ? &d : &v;
@@ -351,8 +352,12 @@ static void rows_are_complete(void **state)
     const ts_sample_row *exactly = sample_of(&v, 0.3, TS_START_MIXTURE, with_exact);
     assert_true(exactly->sliced_wasserstein.mean < 4 * v.floor.sliced_wasserstein_high);
     assert_true(network->sliced_wasserstein.mean > exactly->sliced_wasserstein.mean);
-    assert_int_equal(d.fit_count, 2);
-    assert_int_equal(d.best_count, 2);
+    /* of digits all that suit: the Gaussian of the data, one fit for every T, is nearer than N(0, I) */
+    assert_int_equal(d.fit_count, 2 + 2);
+    assert_int_equal(d.best_count, 3);
+    assert_true(d.fits[0].start == TS_START_GAUSSIAN && d.fits[0].steps == 0 && d.fits[0].loss > 0);
+    assert_true(bound_of(&d, 0.3, TS_START_GAUSSIAN, with_network)->terms.prior.mean <
+                0.8 * bound_of(&d, 0.3, TS_START_NORMAL, with_network)->terms.prior.mean);
     assert_int_equal(v.profile_count, 2);
     /* the profile's bins add up to the diffusion term at the largest T */
     double total = 0;

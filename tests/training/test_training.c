@@ -166,6 +166,9 @@ static void resumed_is_the_same(void **unused)
     must(ts_training_read(rest.training, &report));
     assert_int_equal(report.step, 7);
     must_fail(ts_training_set_step(rest.training, -1), TS_INVALID, "-1");
+    ts_training_memory memory = {.numbers = {0}}; /* a Glow's */
+    must_fail(ts_training_remember(rest.training, &memory), TS_INVALID, "remembers nothing");
+    must_fail(ts_training_recall(rest.training, memory.numbers), TS_INVALID, "remembers nothing");
     stop(&whole);
     stop(&part);
     stop(&rest);

@@ -1,10 +1,15 @@
-/* The public interface, in terms of runs. */
+/*
+ * The public interface, in terms of runs: each function turns its arguments into a configuration or a run,
+ * calls what the command line calls, and its status into a number and a message.
+ *
+ * Invariants: no type of the engine is in tstar.h.  Nothing is printed, and no state outlives a model.
+ */
 #include "tstar/tstar.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include "run/checkpoint.h"
 #include "run/evaluate.h"
+#include "run/trained.h"
 #include "run/trainer.h"
 
 /* Hands the caller's callback to the library and turns its answer into a request to stop. */
@@ -102,30 +107,6 @@ int tstar_fit(const char *run, double T, const tstar_options *options, char **er
 
 /* ---- a model ---- */
 
-static ts_status open_run(const char *path, const char *const *overrides, int count,
-                          const ts_run_options *how, ts_run **run)
-{
-    if (ts_run_exists(path))
-        return ts_run_open(path, overrides, count, false, how, run);
-    ts_config *config;
-    TS_TRY(ts_config_load(path, overrides, count, &config));
-    return ts_run_create(NULL, config, false, how, run);
-}
-
-static ts_status open_model(const char *path, const char *const *overrides, int count,
-                            const tstar_options *options, tstar_model *model)
-{
-    begin(&model->relay, options);
-    const ts_run_options how = run_options(options);
-    TS_TRY(open_run(path, overrides, count, &how, &model->run));
-    if (!model->run->model->params)
-        return NULL;
-    ts_checkpoint checkpoint;
-    TS_TRY(ts_checkpoint_load_weights(model->run, true, &checkpoint));
-    ts_checkpoint_release(&checkpoint);
-    return NULL;
-}
-
 int tstar_open(const char *path, const char *const *overrides, int count, const tstar_options *options,
                tstar_model **model, char **error)
 {
@@ -133,7 +114,9 @@ int tstar_open(const char *path, const char *const *overrides, int count, const 
     tstar_model *m = calloc(1, sizeof *m);
     if (!m)
         return finish(ts_error(TS_NO_MEMORY, "no memory for a model"), error);
-    ts_status status = open_model(path, overrides, count, options, m);
+    begin(&m->relay, options);
+    const ts_run_options how = run_options(options);
+    ts_status status = ts_trained_open(path, overrides, count, true, &how, &m->run);
     if (status)
         tstar_close(m);
     else

@@ -8,7 +8,7 @@ void ts_decimal(double value, char text[32])
 {
     /* %g drops zeros at the end, and below six digits it would turn to exponents earlier */
     for (int digits = 6; digits <= 17; digits++) {
-        snprintf(text, 32, "%.*g", digits, value);
+        snprintf(text, 30, "%.*g", digits, value); /* room for ".0" */
         if (strtod(text, NULL) == value)
             break;
     }

@@ -75,6 +75,23 @@ static ts_status read_all(int fd, const char *path, char *to, size_t bytes)
     return NULL;
 }
 
+ts_file_kind ts_file_kind_of(const char *path)
+{
+    unsigned char first[9] = {0};
+    uint64_t header = 0;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t bytes = fd < 0 ? -1 : read(fd, first, sizeof first);
+    if (fd >= 0)
+        close(fd);
+    if (bytes < (ssize_t)sizeof first)
+        return TS_FILE_OTHER;
+    if (!memcmp(first, "PK\3\4", 4) || (first[0] == 0x80 && first[1] >= 2 && first[1] <= 5)) /* zip, pickle */
+        return TS_FILE_PYTORCH;
+    for (int i = 7; i >= 0; i--)
+        header = header << 8 | first[i];
+    return first[8] == '{' && header < (uint64_t)1 << 32 ? TS_FILE_SAFETENSORS : TS_FILE_OTHER;
+}
+
 ts_status ts_file_read(const char *path, size_t limit, char **content, size_t *bytes)
 {
     int fd;
@@ -130,8 +147,9 @@ static void remove_leftovers(const char *folder, const char *name)
         const long process = writer_of(entry->d_name, &length);
         if (!process || (name && (strlen(name) != length || strncmp(name, entry->d_name, length) != 0)))
             continue;
-        /* in containers one number serves process after process */
-        if (process == getpid() || (kill((pid_t)process, 0) && errno == ESRCH))
+        /* in containers one number serves process after process; a writer of this one is about to begin
+         * anew */
+        if ((process == getpid() && !name) || (kill((pid_t)process, 0) && errno == ESRCH))
             unlinkat(dirfd(entries), entry->d_name, 0);
     }
     closedir(entries);

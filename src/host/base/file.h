@@ -13,14 +13,18 @@
  * TS_NO_MEMORY. */
 ts_status ts_file_read(const char *path, size_t limit, char **content, size_t *bytes);
 
+/* What a file is by its first bytes, for who took it for another. */
+typedef enum ts_file_kind { TS_FILE_OTHER, TS_FILE_PYTORCH, TS_FILE_SAFETENSORS } ts_file_kind;
+ts_file_kind ts_file_kind_of(const char *path); /* TS_FILE_OTHER where it cannot be read */
+
 /* Opens an existing regular file for reading and gives its size. */
 ts_status ts_file_open(const char *path, int *descriptor, uint64_t *bytes);
 
 /*
  * Atomic writing: everything goes to a temporary file in the same folder, which replaces `path` only at
  * ts_file_commit, after it has been synced.  Whatever fails before, and a process that dies at any moment,
- * leaves the old file as it was; what a dead process left of the same file goes when it is written again.  A full
- * file system is TS_NO_SPACE.
+ * leaves the old file as it was; what a dead process left of the same file goes when it is written again.
+ * A full file system is TS_NO_SPACE.
  */
 typedef struct ts_file_writer ts_file_writer;
 
@@ -34,10 +38,10 @@ void ts_file_abandon(ts_file_writer *writer);
 /* All of the above for content in memory. */
 ts_status ts_file_write(const char *path, const void *data, size_t bytes);
 
-/* Removes from a folder (not from those below it) the temporary files of writers that died: "NAME.PROCESS.tmp"
- * where no such process lives, or where it is this one, which is to write there only later.  Other names and
- * folders stay, and so does a folder that cannot be read.  The caller holds the folder's lock, or is sure that
- * no other machine writes there. */
+/* Removes from a folder (not from those below it) the temporary files of writers that died:
+ * "NAME.PROCESS.tmp" where no such process lives, or where it is this one, which is to write there only
+ * later.  Other names and folders stay, and so does a folder that cannot be read.  The caller holds the
+ * folder's lock, or is sure that no other machine writes there. */
 void ts_file_remove_leftovers(const char *folder);
 
 /* Creates a folder and those above it; one that exists is fine. */

@@ -1,7 +1,7 @@
 /*
- * What can be chosen by a word, in a configuration or on the command line: every kind as an enum and its word.
- * Words become enums where they are read and words again where they are written; nothing in between compares
- * text.  What the engine knows about a kind stands in one table, a row a kind:
+ * What can be chosen by a word, in a configuration or on the command line: every kind as an enum and its
+ * word. Words become enums where they are read and words again where they are written; nothing in between
+ * compares text.  What the engine knows about a kind stands in one table, a row a kind:
  *
  *     ts_data_kind       data/dataset.c               ts_start_kind      run/starts.c
  *     ts_model_kind      run/model.c                  ts_sampler_kind    diffusion/samplers/table.c
@@ -23,6 +23,7 @@
 
 #define TS_MODEL_KINDS(X)                                                                                    \
     X(TS_MODEL_DDPMPP, "ddpmpp")                                                                             \
+    X(TS_MODEL_NCSNPP, "ncsnpp")                                                                             \
     X(TS_MODEL_MLP, "mlp")                                                                                   \
     X(TS_MODEL_EXACT, "exact")
 
@@ -32,6 +33,7 @@
 
 #define TS_START_KINDS(X)                                                                                    \
     X(TS_START_NORMAL, "normal")                                                                             \
+    X(TS_START_GAUSSIAN, "gaussian")                                                                         \
     X(TS_START_GLOW, "glow")                                                                                 \
     X(TS_START_MIXTURE, "mixture")
 
@@ -62,6 +64,28 @@
     X(TS_NETWORK_SHARED, "shared")                                                                           \
     X(TS_NETWORK_PER_T, "per_T")
 
+#define TS_EMBEDDING_KINDS(X)                                                                                \
+    X(TS_EMBEDDING_AUTO, "auto")                                                                             \
+    X(TS_EMBEDDING_POSITIONAL, "positional")                                                                 \
+    X(TS_EMBEDDING_FOURIER, "fourier")
+
+#define TS_PROGRESSIVE_KINDS(X)                                                                              \
+    X(TS_PROGRESSIVE_NONE, "none")                                                                           \
+    X(TS_PROGRESSIVE_OUTPUT_SKIP, "output_skip")
+
+#define TS_PROGRESSIVE_INPUT_KINDS(X)                                                                        \
+    X(TS_PROGRESSIVE_INPUT_NONE, "none")                                                                     \
+    X(TS_PROGRESSIVE_INPUT_SKIP, "input_skip")                                                               \
+    X(TS_PROGRESSIVE_INPUT_RESIDUAL, "residual")
+
+#define TS_COMBINE_KINDS(X)                                                                                  \
+    X(TS_COMBINE_SUM, "sum")                                                                                 \
+    X(TS_COMBINE_CAT, "cat")
+
+#define TS_RESBLOCK_KINDS(X)                                                                                 \
+    X(TS_RESBLOCK_BIGGAN, "biggan")                                                                          \
+    X(TS_RESBLOCK_DDPM, "ddpm")
+
 #define TS_PROBE_KINDS(X)                                                                                    \
     X(TS_PROBE_RADEMACHER, "rademacher")                                                                     \
     X(TS_PROBE_NORMAL, "normal")
@@ -78,6 +102,17 @@ typedef enum ts_t_sampling_kind {
     TS_T_SAMPLING_KINDS(TS_KIND_ENUMERATOR) TS_T_SAMPLING_COUNT
 } ts_t_sampling_kind;
 typedef enum ts_network_kind { TS_NETWORK_KINDS(TS_KIND_ENUMERATOR) TS_NETWORK_COUNT } ts_network_kind;
+typedef enum ts_embedding_kind {
+    TS_EMBEDDING_KINDS(TS_KIND_ENUMERATOR) TS_EMBEDDING_COUNT
+} ts_embedding_kind;
+typedef enum ts_progressive_kind {
+    TS_PROGRESSIVE_KINDS(TS_KIND_ENUMERATOR) TS_PROGRESSIVE_COUNT
+} ts_progressive_kind;
+typedef enum ts_progressive_input_kind {
+    TS_PROGRESSIVE_INPUT_KINDS(TS_KIND_ENUMERATOR) TS_PROGRESSIVE_INPUT_COUNT
+} ts_progressive_input_kind;
+typedef enum ts_combine_kind { TS_COMBINE_KINDS(TS_KIND_ENUMERATOR) TS_COMBINE_COUNT } ts_combine_kind;
+typedef enum ts_resblock_kind { TS_RESBLOCK_KINDS(TS_KIND_ENUMERATOR) TS_RESBLOCK_COUNT } ts_resblock_kind;
 typedef enum ts_probe_kind { TS_PROBE_KINDS(TS_KIND_ENUMERATOR) TS_PROBE_COUNT } ts_probe_kind;
 
 /* The words of one kind, in the order of its enum. */
@@ -88,7 +123,8 @@ typedef struct ts_words {
 
 extern const ts_words ts_data_kind_words, ts_model_kind_words, ts_score_kind_words, ts_start_kind_words,
     ts_sampler_kind_words, ts_features_kind_words, ts_loss_kind_words, ts_t_sampling_kind_words,
-    ts_network_kind_words, ts_probe_kind_words;
+    ts_network_kind_words, ts_embedding_kind_words, ts_progressive_kind_words,
+    ts_progressive_input_kind_words, ts_combine_kind_words, ts_resblock_kind_words, ts_probe_kind_words;
 
 /* The enumerator of the word that is the first `length` characters of `text`; -1: none. */
 int ts_words_find(const ts_words *words, const char *text, size_t length);

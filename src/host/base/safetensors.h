@@ -58,8 +58,8 @@ int ts_safetensors_find(const ts_safetensors *file, const char *name);          
 ts_status ts_safetensors_read(ts_safetensors *file, const char *name, ts_safetensors_type type, int rank,
                               const int64_t *shape, void *to);
 
-/* A floating-point tensor of any shape as new (malloc) doubles; info as for ts_safetensors_at, may be NULL.
- */
+/* A floating-point tensor of any shape as new (malloc) doubles; info as for ts_safetensors_at, may be
+ * NULL. */
 ts_status ts_safetensors_read_doubles(ts_safetensors *file, const char *name, double **values,
                                       const ts_safetensors_info **info);
 

@@ -16,8 +16,8 @@ struct ts_error {
 static char out_of_memory_text[] = "not enough memory";
 static struct ts_error out_of_memory = {TS_NO_MEMORY, out_of_memory_text};
 
-/* What files and users wrote may stand in a message: it is one line that does nothing to a terminal, of bearable
- * length.  A character of several bytes is not cut. */
+/* What files and users wrote may stand in a message: it is one line that does nothing to a terminal, of
+ * bearable length.  A character of several bytes is not cut. */
 static void make_one_line(char *message)
 {
     for (char *c = message; *c; c++)

@@ -2,6 +2,13 @@
  * Status of a call: NULL is success, anything else is an error that carries its code and a one-line
  * message naming the file, key, shape or limit.  There is no global error state; whoever receives a
  * non-NULL status either returns it or frees it.
+ *
+ * What lives in this folder: what every room needs and no room owns.  Statuses, files written atomically,
+ * safetensors, JSON, bounds of YAML, texts, numbers as texts, the clock, progress, and the kinds (kinds.h).
+ *
+ * Invariants: nothing here knows a device, a model or a run.  Sizes and texts from files are never trusted.
+ * What a message quotes is one line that does nothing to a terminal.  A file is the old one or the new one,
+ * whole.
  */
 #ifndef TS_BASE_STATUS_H
 #define TS_BASE_STATUS_H
@@ -35,8 +42,8 @@ typedef enum ts_code {
 
 typedef struct ts_error *ts_status;
 
-/* Makes an error.  Control characters in the message become spaces, and what is beyond 1000 bytes is left out.  Never
- * returns NULL: when memory is short a static out-of-memory error stands in. */
+/* Makes an error.  Control characters in the message become spaces, and what is beyond 1000 bytes is left
+ * out.  Never returns NULL: when memory is short a static out-of-memory error stands in. */
 TS_SHOWN ts_status ts_error(ts_code code, const char *format, ...)
     __attribute__((format(printf, 2, 3), returns_nonnull, cold));
 

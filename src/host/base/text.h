@@ -1,14 +1,15 @@
 /*
- * A text that is written piece by piece into memory, through a FILE that fprintf, fputs, putc and ftell take.
+ * A text that is written piece by piece into memory, through a FILE that fprintf, fputs, putc and ftell
+ * take.
  *
  *     ts_text text;
  *     TS_TRY(ts_text_open(&text));
  *     fprintf(text.out, "x = %d\n", 3);
  *     TS_TRY(ts_text_finish(&text, &string, &length));
  *
- * Nobody needs to look at what fprintf returns: whatever failed on the way is told at the end.  (open_memstream
- * does not: where memory fails half-way it loses a piece of the text without a word, and where its last
- * allocation fails, fclose succeeds and leaves NULL.)
+ * Nobody needs to look at what fprintf returns: whatever failed on the way is told at the end.
+ * (open_memstream does not: where memory fails half-way it loses a piece of the text without a word, and
+ * where its last allocation fails, fclose succeeds and leaves NULL.)
  */
 #ifndef TS_BASE_TEXT_H
 #define TS_BASE_TEXT_H

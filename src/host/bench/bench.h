@@ -1,6 +1,12 @@
 /*
  * Benchmarks: training, sampling and single operations on the shapes of a configuration.  Times are
  * wall-clock with the device idle before and after; medians, because a machine's speed drifts.
+ *
+ * What lives in this room: a benchmark a file (train.c, sample.c, ops.c) and the figures that all of them
+ * give (figures.c).
+ *
+ * Invariants: what is timed is what training and sampling run, not a copy of it.  Rates stand beside the
+ * device's own product of large matrices, measured in the same minute.
  */
 #ifndef TS_BENCH_BENCH_H
 #define TS_BENCH_BENCH_H

@@ -27,6 +27,7 @@ static ts_status synthetic_data(const ts_config *config, ts_device *device, ts_d
         return ts_error(TS_NO_MEMORY, "cannot allocate a data set");
     ts_data *train = &d->train;
     *train = (ts_data){.device = device, .count = SYNTHETIC_IMAGES, .levels = 256, .flip = config->data.flip};
+    train->unit = config->sde.kind == TS_SDE_VE;
     train->h = row->h;
     train->w = row->w;
     train->c = row->c;

@@ -13,12 +13,9 @@ const cli_usage cli_bench_usage = {
     .name = "bench",
     .arguments = "train|sample|ops CONFIG ",
     .about =
-        "Measures speed and memory on the shapes of CONFIG: whole training steps, network evaluations of "
-        "the sampler, or\n"
-        "every operation of a training step by itself.  Rates stand beside that of a large matrix "
-        "product on the same\n"
-        "device, taken before and after.  Where the data files are missing, random bytes of their shape "
-        "stand in.",
+        "Measures speed and memory on the shapes of CONFIG: whole training steps, network evaluations of the sampler, or\n"
+        "every operation of a training step by itself.  Rates stand beside that of a large matrix product on the same\n"
+        "device, taken before and after.  Where the data files are missing, random bytes of their shape stand in.",
     .least = 2,
     .most = 2,
     .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_STEPS | CLI_ALGORITHMS | CLI_RECORDING_OFF};

@@ -1,6 +1,11 @@
 /*
- * The command line: one file a command, one table of options (option_table.c) that makes the parser, --help,
- * the man pages and the completions of shells.
+ * The command line: one file a command, one table of commands (main.c) and one of options (option_table.c)
+ * that make the parser, --help, the man pages and the completions of shells (documents/).
+ *
+ * Invariants: here alone does the program print and exit.  Results go to stdout (with --json as one JSON
+ * value), all else to stderr.  A user's mistake is one line that says what would be right, and exit status 2;
+ * a failure 1; an interruption 130.  Commands decide nothing that an embedding program would miss: that is in
+ * the rooms below.
  */
 #ifndef TS_CLI_CLI_H
 #define TS_CLI_CLI_H
@@ -22,7 +27,7 @@ typedef enum cli_takes {
     CLI_OUT = 1 << 3,            /* --out PATH */
     CLI_RESUME = 1 << 4,         /* --resume */
     CLI_T = 1 << 5,              /* --T 0.4 or 1.0,0.4 */
-    CLI_START = 1 << 6,          /* --start normal|glow|mixture, or several with commas */
+    CLI_START = 1 << 6,          /* --start DENSITY, or several with commas */
     CLI_COUNT = 1 << 7,          /* -n, --count N */
     CLI_SAMPLER = 1 << 8,        /* --sampler NAME */
     CLI_RAW = 1 << 9,            /* --raw-weights: the weights themselves, not their average */
@@ -57,8 +62,9 @@ typedef struct cli_command_row {
 extern const cli_command_row cli_commands[];
 
 extern const cli_usage cli_train_usage, cli_fit_usage, cli_sample_usage, cli_elbo_usage, cli_nll_usage,
-    cli_sweep_usage, cli_report_usage, cli_bench_usage, cli_info_usage;
-cli_run cli_train, cli_fit, cli_sample, cli_elbo, cli_nll, cli_sweep, cli_report, cli_bench, cli_info;
+    cli_sweep_usage, cli_report_usage, cli_bench_usage, cli_info_usage, cli_import_usage;
+cli_run cli_train, cli_fit, cli_sample, cli_elbo, cli_nll, cli_sweep, cli_report, cli_bench, cli_info,
+    cli_import;
 
 /* ---- what the command line asks for ---- */
 
@@ -106,7 +112,8 @@ json_t *cli_json_real(double value);
 /* Prints to stdout, and frees. */
 void cli_print_json(json_t *json);
 
-/* A whole command: parses, watches for Ctrl-C, runs `body`, prints what went wrong.  Gives the exit status. */
+/* A whole command: parses, watches for Ctrl-C, runs `body`, prints what went wrong.  Gives the exit
+ * status. */
 typedef ts_status cli_body(const cli_options *options, ts_progress *progress);
 int cli_command(const cli_usage *usage, int argc, char **argv, cli_body *body);
 
@@ -137,9 +144,9 @@ void cli_progress_end(cli_progress *progress);
 /* A line on stderr, in front of which the line that is open goes away: "tstar: text". */
 void cli_say(cli_progress *progress, const char *text);
 
-/* To be called before long work of `run`, which outlives it: when it begins, a line says if it has fewer threads
- * than there are; and once three of its pieces have told how long they take, another what the phase will, and
- * the device's memory.  Work of less than half a minute goes without that. */
+/* To be called before long work of `run`, which outlives it: when it begins, a line says if it has fewer
+ * threads than there are; and once three of its pieces have told how long they take, another what the phase
+ * will, and the device's memory.  Work of less than half a minute goes without that. */
 void cli_watch(ts_progress *progress, const ts_run *run);
 
 /* Before a long piece of work: "tstar: about 1:23:00, at most 1.50 GiB of memory: train 1:10:00, ...". */

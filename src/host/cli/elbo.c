@@ -9,11 +9,10 @@
 const cli_usage cli_elbo_usage = {
     .name = "elbo",
     .arguments = "RUN|CONFIG ",
-    .about = "Estimates the evidence lower bound on held-out data at each T and start density by Monte "
-             "Carlo, with 95 %\n"
-             "intervals over data: elbo = reconstruction - prior - diffusion, in nats; bpd = -elbo/(d ln 2). "
-             " On mixtures\n"
-             "also KL[p_T || start] and K(T).  CONFIG serves where the score is exact (model.kind exact).",
+    .about =
+        "Estimates the evidence lower bound on held-out data at each T and start density by Monte Carlo, with 95 %\n"
+        "intervals over data: elbo = reconstruction - prior - diffusion, in nats; bpd = -elbo/(d ln 2).  On mixtures\n"
+        "also KL[p_T || start] and K(T).  CONFIG serves where the score is exact (model.kind exact).",
     .least = 1,
     .most = 1,
     .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_T | CLI_START | CLI_RAW};
@@ -79,7 +78,7 @@ static ts_status elbo(const cli_options *o, ts_progress *progress)
     cli_watch(progress, run);
     ts_evaluate_row *rows = calloc((size_t)count, sizeof *rows);
     ts_status status = rows ? ts_evaluate_bound(run, o->T_count, o->T, start_count, starts, progress, rows)
-                            : ts_error(TS_NO_MEMORY, "elbo: %d rows", count);
+                            : ts_error(TS_NO_MEMORY, "elbo: no memory for %d rows", count);
     if (!status && o->json)
         print_json(rows, count);
     else if (!status)

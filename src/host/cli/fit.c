@@ -1,64 +1,114 @@
 /*
  * tstar fit RUN --T 0.4
  */
+#include <math.h>
 #include <stdio.h>
 #include "base/decimal.h"
 #include "cli/cli.h"
-#include "run/fit.h"
+#include "run/starts.h"
 
 const cli_usage cli_fit_usage = {
     .name = "fit",
     .arguments = "RUN ",
     .about =
-        "Fits a Glow by maximum likelihood to forward samples x_T of the run's data, at each T given, "
-        "and stores it\n"
-        "as RUN/glow_T<T>.safetensors.  A finished fit of the same configuration and data is kept, one of "
-        "others is\n"
-        "replaced only with --force.  A fit that is stopped keeps its state; the same command goes on from "
-        "there.",
+        "Fits start densities to the run's data and stores them in RUN.  Without --start: a Glow by maximum\n"
+        "likelihood to forward samples x_T, at each T given, as RUN/glow_T<T>.safetensors.  A gaussian is\n"
+        "fitted once for every T and needs none.\n"
+        "A finished fit of the same configuration and data is kept; a Glow of others is replaced only with\n"
+        "--force.  A fit that is stopped keeps its state; the same command goes on from there.",
     .least = 1,
     .most = 1,
-    .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_T | CLI_FORCE};
+    .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_T | CLI_START | CLI_FORCE};
 
-static json_t *as_json(double T, const ts_fit_result *r)
+typedef struct fitted {
+    ts_start_kind start;
+    double T; /* NaN: every one */
+    ts_fit_result result;
+} fitted;
+
+static json_t *as_json(const fitted *f)
 {
-    return json_pack("{s:f, s:I, s:I, s:I, s:o, s:f, s:b}", "T", T, "steps", (json_int_t)r->steps, "skipped",
+    const ts_fit_result *r = &f->result;
+    return json_pack("{s:s, s:o, s:I, s:I, s:I, s:o, s:f, s:b}", "start", ts_start_kind_words.word[f->start],
+                     "T", cli_json_real(f->T), "steps", (json_int_t)r->steps, "skipped",
                      (json_int_t)r->skipped, "rollbacks", (json_int_t)r->rollbacks, "nats_per_dim",
                      cli_json_real(r->loss), "seconds", r->seconds, "reused", r->reused);
 }
 
-static void print_line(double T, const ts_fit_result *r)
+static void print_line(const fitted *f)
 {
+    const ts_fit_result *r = &f->result;
     char text[32];
-    ts_T_text(T, text);
+    ts_T_text(f->T, text);
+    if (ts_starts[f->start].every_T)
+        printf("%s: ", ts_start_kind_words.word[f->start]);
+    if (!isnan(f->T))
+        printf("T = %s: ", text);
     if (r->reused)
-        printf("T = %s: fitted already\n", text);
-    else
-        printf("T = %s: %.5f nats/dim after %lld steps (%lld skipped), %.1f s\n", text, r->loss,
-               (long long)r->steps, (long long)r->skipped, r->seconds);
+        printf("fitted already");
+    if (!r->reused && !isnan(r->loss))
+        printf("%.5f nats/dim", r->loss);
+    if (!r->reused && r->steps)
+        printf(" after %lld steps (%lld skipped)", (long long)r->steps, (long long)r->skipped);
+    if (!r->reused)
+        printf("%s%.2f s", isnan(r->loss) ? "" : ", ", r->seconds);
+    putchar('\n');
+}
+
+static bool needs_T(ts_start_kind start)
+{
+    return ts_starts[start].fit && !ts_starts[start].every_T;
+}
+
+/* The starts that are asked for, by default those that need a fit at each T. */
+static ts_status starts_of(const cli_options *o, ts_start_kind starts[TS_START_COUNT], int *count)
+{
+    *count = 0;
+    for (int kind = 0; kind < TS_START_COUNT && !o->start_count; kind++)
+        if (needs_T((ts_start_kind)kind))
+            starts[(*count)++] = (ts_start_kind)kind;
+    for (int i = 0; i < o->start_count; i++) {
+        if (!ts_starts[o->starts[i]].fit)
+            return ts_error(TS_INVALID, "fit: there is nothing to fit of a %s start",
+                            ts_start_kind_words.word[o->starts[i]]);
+        starts[(*count)++] = o->starts[i];
+    }
+    for (int i = 0; i < *count; i++)
+        if (needs_T(starts[i]) && !o->T_count)
+            return ts_error(TS_INVALID, "fit: --T is missing: the diffusion time to fit at, such as --T 0.4");
+    return NULL;
+}
+
+static ts_status fit_start(const cli_options *o, ts_progress *progress, ts_run *run, ts_start_kind start,
+                           json_t *array)
+{
+    for (int i = 0; i < (o->T_count ? o->T_count : 1); i++) {
+        fitted f = {.start = start, .T = o->T_count ? o->T[i] : NAN};
+        TS_TRY(ts_starts[start].fit(run, f.T, &(ts_fit_options){progress, o->force}, &f.result));
+        if (o->json)
+            json_array_append_new(array, as_json(&f));
+        else
+            print_line(&f);
+    }
+    return NULL;
 }
 
 static ts_status fit(const cli_options *o, ts_progress *progress)
 {
     ts_run *run;
+    ts_start_kind starts[TS_START_COUNT];
+    int count;
     ts_run_options options = cli_run_options(o);
     options.work = TS_WORK_FIT;
-    if (!o->T_count)
-        return ts_error(TS_INVALID, "fit: --T is missing: the diffusion time to fit at, such as --T 0.4");
+    TS_TRY(starts_of(o, starts, &count));
     TS_TRY(ts_run_open(o->arguments[0], o->overrides, o->override_count, true, &options, &run));
     cli_watch(progress, run);
     json_t *array = json_array();
     ts_status status = NULL;
-    for (int i = 0; i < o->T_count && !status; i++) {
-        ts_fit_result result = {0};
-        status = ts_fit_glow(run, o->T[i], &(ts_fit_options){progress, o->force}, &result);
-        if (!status && o->json)
-            json_array_append_new(array, as_json(o->T[i], &result));
-        else if (!status)
-            print_line(o->T[i], &result);
-    }
+    for (int i = 0; i < count && !status; i++)
+        status = fit_start(o, progress, run, starts[i], array);
     if (!status && o->json)
-        cli_print_json(json_incref(o->T_count == 1 ? json_array_get(array, 0) : array));
+        cli_print_json(json_incref(json_array_size(array) == 1 ? json_array_get(array, 0) : array));
     json_decref(array);
     ts_run_close(run);
     return cli_hint(status, TS_INTERRUPTED, "the same command goes on with what is missing");

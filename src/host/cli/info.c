@@ -11,10 +11,10 @@
 const cli_usage cli_info_usage = {
     .name = "info",
     .arguments = "",
-    .about = "Prints the version, the devices at hand, or why they cannot be "
-             "used, and the libraries; with --keys\nevery key of a configuration with "
-             "its kind, default, range, meaning, and whether a trained run may\nchange it: "
-             "free, free to read (sample and elbo may, train --resume and fit not), fixed.",
+    .about =
+        "Prints the version, the devices at hand, or why they cannot be used, and the libraries; with --keys\n"
+        "every key of a configuration with its kind, default, range, meaning, and whether a trained run may\n"
+        "change it: free, free to read (sample and elbo may, train --resume and fit not), fixed.",
     .least = 0,
     .most = 0,
     .takes = CLI_DEVICE | CLI_JSON | CLI_KEYS | CLI_MARKDOWN};

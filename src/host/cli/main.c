@@ -17,6 +17,7 @@ const cli_command_row cli_commands[] = {
     {&cli_elbo_usage, cli_elbo, "RUN --T 0.4", "estimate the evidence lower bound"},
     {&cli_nll_usage, cli_nll, "RUN --T 0.4", "compute the likelihood by the ODE"},
     {&cli_report_usage, cli_report, "RUN", "draw the charts and the page of a sweep anew"},
+    {&cli_import_usage, cli_import, "CONFIG WEIGHTS --out RUN", "a run of weights trained elsewhere"},
     {&cli_bench_usage, cli_bench, "train|sample|ops CONFIG", "measure speed and memory"},
     {&cli_info_usage, cli_info, "", "version, devices, keys of a configuration"},
     {NULL, NULL, NULL, NULL},
@@ -25,11 +26,11 @@ enum { COMMANDS = sizeof cli_commands / sizeof *cli_commands - 1 };
 
 static void print_help(void)
 {
-    printf("tstar " TSTAR_VERSION ": how long does a diffusion need to be?\n\n"
-           "Trains score-based diffusion models, fits an auxiliary density at a short diffusion time T, "
-           "samples from\n"
-           "it by reverse SDE and ODE, bounds the likelihood, and charts the trade-off over T.\n\n"
-           "Usage: tstar COMMAND ... (tstar COMMAND --help for its options)\n\n");
+    printf(
+        "tstar " TSTAR_VERSION ": how long does a diffusion need to be?\n\n"
+        "Trains score-based diffusion models, fits an auxiliary density at a short diffusion time T, samples from\n"
+        "it by reverse SDE and ODE, bounds the likelihood, and charts the trade-off over T.\n"
+        "\nUsage: tstar COMMAND ... (tstar COMMAND --help for its options)\n\n");
     for (const cli_command_row *row = cli_commands; row->usage; row++)
         printf("  %-7s %-24s %s\n", row->usage->name, row->example, row->about);
     printf("\nA first chart in a few minutes: tstar sweep configs/digits.yaml\n");

@@ -60,7 +60,7 @@ static ts_status nll(const cli_options *o, ts_progress *progress)
     ts_likelihood_row *rows = calloc((size_t)count, sizeof *rows);
     ts_status status =
         rows ? ts_evaluate_likelihood(run, o->T_count, o->T, start_count, starts, progress, rows)
-             : ts_error(TS_NO_MEMORY, "nll: %d rows", count);
+             : ts_error(TS_NO_MEMORY, "nll: no memory for %d rows", count);
     if (!status && o->json)
         print_json(rows, count);
     else if (!status)

@@ -1,14 +1,16 @@
 #include "cli/option_table.h"
 
+#include <stdio.h>
+
 static const char *const devices[] = {"auto", "cpu", "cuda"};
 const ts_words cli_device_words = {sizeof devices / sizeof *devices, devices};
 
 const cli_option_row cli_option_table[] = {
     {"T", "T[,T...]", OPTION_T, CLI_T, "diffusion time, or several", NULL, false},
-    {"start", "DENSITY[,...]", OPTION_START, CLI_START,
-     "start density: normal, glow, or (mixture data) mixture", &ts_start_kind_words, false},
+    {"start", "DENSITY[,...]", OPTION_START, CLI_START, "start density (mixture: of mixture data)",
+     &ts_start_kind_words, false},
     {"count", "N", OPTION_COUNT, CLI_COUNT, "how many (also -n N)", NULL, false},
-    {"sampler", "NAME", OPTION_SAMPLER, CLI_SAMPLER, "em, heun, rk45, dpmpp2m, ancestral, edm or pc",
+    {"sampler", "NAME", OPTION_SAMPLER, CLI_SAMPLER, "integrator of the reverse process",
      &ts_sampler_kind_words, false},
     {"steps", "N", OPTION_STEPS, CLI_STEPS, "steps to time", NULL, false},
     {"algorithms", "FILE", OPTION_ALGORITHMS, CLI_ALGORITHMS,
@@ -24,7 +26,7 @@ const cli_option_row cli_option_table[] = {
     {"markdown", NULL, OPTION_MARKDOWN, CLI_MARKDOWN, "as a Markdown table", NULL, false},
     {"set", "KEY=VALUE", OPTION_SET, CLI_SET, "override a key of the configuration; repeatable", NULL, false},
     {"seed", "N", OPTION_SEED, CLI_SET, "the same as --set seed=N", NULL, false},
-    {"device", "NAME", OPTION_DEVICE, CLI_DEVICE, "cpu, cuda, cuda:INDEX or auto (the default)",
+    {"device", "NAME", OPTION_DEVICE, CLI_DEVICE, "what computes, also cuda:INDEX (default: auto)",
      &cli_device_words, false},
     {"threads", "N", OPTION_THREADS, CLI_DEVICE, "CPU threads (default: as many as the work is worth)", NULL,
      false},
@@ -38,4 +40,12 @@ _Static_assert(sizeof cli_option_table / sizeof *cli_option_table <= CLI_OPTION_
 bool cli_option_is_of(const cli_option_row *row, const cli_usage *usage)
 {
     return !row->takes || (usage->takes & row->takes);
+}
+
+void cli_option_help(const cli_option_row *row, char *text, size_t size)
+{
+    char words[160] = "";
+    if (row->words)
+        ts_words_list(row->words, ", ", " or ", words, sizeof words);
+    snprintf(text, size, "%s%s%s", row->help, row->words ? ": " : "", words);
 }

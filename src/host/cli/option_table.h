@@ -30,8 +30,8 @@ enum {
 typedef struct cli_option_row {
     const char *name, *value; /* value: what stands after the name in --help; NULL: a switch */
     int code;
-    unsigned takes; /* 0: every command */
-    const char *help;
+    unsigned takes;        /* 0: every command */
+    const char *help;      /* without `words` */
     const ts_words *words; /* what the value may be, or each part between commas; NULL: something else */
     bool file;             /* the value is a path */
 } cli_option_row;
@@ -39,6 +39,10 @@ typedef struct cli_option_row {
 /* Ends with a row without a name. */
 extern const cli_option_row cli_option_table[];
 enum { CLI_OPTION_LIMIT = 40 };
+
+/* What --help says of an option, behind it the words that its value may be. */
+enum { CLI_HELP_LIMIT = 256 };
+void cli_option_help(const cli_option_row *row, char *text, size_t size);
 
 bool cli_option_is_of(const cli_option_row *row, const cli_usage *usage);
 

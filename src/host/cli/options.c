@@ -10,17 +10,19 @@
 #include <string.h>
 #include <unistd.h>
 #include "cli/option_table.h"
+#include "run/trained.h"
 
 static void print_help(const cli_usage *usage)
 {
     printf("Usage: tstar %s %s[OPTIONS]\n\n%s\n\nOptions\n", usage->name, usage->arguments, usage->about);
     for (const cli_option_row *row = cli_option_table; row->name; row++) {
-        char left[64];
+        char left[64], help[CLI_HELP_LIMIT];
         if (!cli_option_is_of(row, usage))
             continue;
+        cli_option_help(row, help, sizeof help);
         snprintf(left, sizeof left, "--%s%s%s", row->name, row->value ? " " : "",
                  row->value ? row->value : "");
-        printf("  %-24s %s\n", left, row->help);
+        printf("  %-24s %s\n", left, help);
     }
     if (usage->takes & CLI_SET)
         printf("\nEvery key of a configuration: tstar info --keys\n");
@@ -58,8 +60,8 @@ static bool read_T(const char *text, cli_options *o)
     }
 }
 
-/* The places in `words` of those in a list with commas; how many, 0 where one is not known (*unknown) or there are
- * more than `most`. */
+/* The places in `words` of those in a list with commas; how many, 0 where one is not known (*unknown) or
+ * there are more than `most`. */
 static int read_words(char *text, const ts_words *words, int most, int *found, const char **unknown)
 {
     int count = 0;
@@ -378,4 +380,12 @@ int cli_finish(ts_status status)
     if (no_memory && !fflush(NULL))
         _exit(exit_status);
     return exit_status;
+}
+
+ts_status cli_open_trained(const cli_options *options, ts_work work, ts_run **run)
+{
+    ts_run_options run_options = cli_run_options(options);
+    run_options.work = work;
+    return ts_trained_open(options->arguments[0], options->overrides, options->override_count, !options->raw,
+                           &run_options, run);
 }

@@ -17,12 +17,9 @@ const cli_usage cli_sample_usage = {
     .name = "sample",
     .arguments = "RUN|CONFIG ",
     .about =
-        "Draws -n samples by the reverse process from T, started at --start.  --out NAME.png gets a grid of "
-        "images,\n"
-        "--out NAME.safetensors the values [n,h,w,c] in model scale ([-1, 1] for images).  A file that is there "
-        "already\n"
-        "is replaced with --force alone.  The default is RUN/samples_T<T>_<start>_<sampler>.png, or .safetensors "
-        "for data\n"
+        "Draws -n samples by the reverse process from T, started at --start.  --out NAME.png gets a grid of images,\n"
+        "--out NAME.safetensors the values [n,h,w,c], images in [-1, 1].  A file that is there already\n"
+        "is replaced with --force alone.  The default is RUN/samples_T<T>_<start>_<sampler>.png, or .safetensors for data\n"
         "that are no images; where that is there, a number follows: ..._2.png, ..._3.png.",
     .least = 1,
     .most = 1,

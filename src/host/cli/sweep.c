@@ -11,11 +11,10 @@
 const cli_usage cli_sweep_usage = {
     .name = "sweep",
     .arguments = "CONFIG ",
-    .about = "Trains a score network, fits the auxiliary density at each T of sweep.T, measures the bound "
-             "and draws\n"
-             "samples from both starts, and writes sweep.csv, sweep.json, charts and report.html to --out "
-             "(runs/NAME\n"
-             "unless given).  Run again after an interruption, it continues and ends with the same numbers.",
+    .about =
+        "Trains a score network, fits the auxiliary density at each T of sweep.T, measures the bound and draws\n"
+        "samples from every start that suits the data, and writes its tables, charts and report.html to --out (runs/NAME\n"
+        "unless given).  Run again after an interruption, it continues and ends with the same numbers.",
     .least = 1,
     .most = 1,
     .takes = CLI_SET | CLI_DEVICE | CLI_OUT | CLI_JSON,

@@ -13,12 +13,10 @@
 const cli_usage cli_train_usage = {
     .name = "train",
     .arguments = "CONFIG ",
-    .about = "Trains the score network of CONFIG (YAML) in the run directory --out: log.jsonl, "
-             "checkpoint.safetensors,\n"
-             "config.yaml.  With --resume it continues from the checkpoint, bitwise as if it had never "
-             "stopped, up to\n"
-             "the run's own train.steps, or those of --set train.steps=N.  Ctrl-C ends at the next step and "
-             "writes a checkpoint.",
+    .about =
+        "Trains the score network of CONFIG (YAML) in the run directory --out: log.jsonl, checkpoint.safetensors,\n"
+        "config.yaml.  With --resume it continues from the checkpoint, bitwise as if it had never stopped, up to\n"
+        "the run's own train.steps, or those of --set train.steps=N.  Ctrl-C ends at the next step and writes a checkpoint.",
     .least = 1,
     .most = 1,
     .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_OUT | CLI_RESUME};

@@ -44,8 +44,6 @@ static ts_status check_sde(const ts_config *config, const ts_config_origin *orig
     if (config->sde.sigma_max <= config->sde.sigma_min)
         FAIL(origins, "sde.sigma_max", "sde.sigma_max = %g must be above sde.sigma_min = %g",
              config->sde.sigma_max, config->sde.sigma_min);
-    if (config->sde.kind == TS_SDE_VE && ts_networks[config->model.kind].create)
-        FAIL(origins, "sde.kind", "sde.kind ve has no network yet: use vp or subvp, or model.kind exact");
     return NULL;
 }
 
@@ -70,9 +68,24 @@ static ts_status check_network(const ts_config *config, const ts_config_origin *
          model, vectors ? "images" : "vectors", data, vectors ? "vectors" : "images", words);
 }
 
+static ts_status check_filter(const ts_config *config, const ts_config_origin *origins)
+{
+    const ts_reals *taps = &config->model.fir_kernel;
+    double sum = 0;
+    if (taps->count < 2 || taps->count > TS_FIR_TAPS)
+        FAIL(origins, "model.fir_kernel", "model.fir_kernel must have 2 to %d taps, not %d", TS_FIR_TAPS,
+             taps->count);
+    for (int i = 0; i < taps->count; i++)
+        sum += taps->v[i];
+    if (!(sum > 0))
+        FAIL(origins, "model.fir_kernel", "model.fir_kernel: its taps must have a positive sum, not %g", sum);
+    return NULL;
+}
+
 static ts_status check_model(const ts_config *config, const ts_config_origin *origins)
 {
     TS_TRY(check_network(config, origins));
+    TS_TRY(check_filter(config, origins));
     if (config->model.nf % 2)
         FAIL(origins, "model.nf", "model.nf must be even, not %d", config->model.nf);
     if (config->model.ch_mult.count < 1 || config->model.ch_mult.count > 8)
@@ -94,8 +107,8 @@ static ts_status check_covariances(const ts_config *config, const ts_config_orig
     int d = config->data.mixture.means.columns;
     if (covariances->rows != config->data.mixture.weights.count || covariances->columns != d * d)
         FAIL(origins, "data.mixture.covariances",
-             "data.mixture.covariances must be %d rows (as many as weights) of %d*%d values, not %d rows of "
-             "%d",
+             "data.mixture.covariances must be %d rows (as many as weights) of %d*%d values, "
+             "not %d rows of %d",
              config->data.mixture.weights.count, d, d, covariances->rows, covariances->columns);
     for (int k = 0; k < covariances->rows; k++)
         for (int i = 0; i < d; i++)

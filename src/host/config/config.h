@@ -1,12 +1,20 @@
 /*
  * The configuration of a run.  One table a section makes the struct, the YAML schema, the defaults, the
- * checks, the --help text and the README's reference (`tstar info --keys`).
+ * ranges, the completions of --set and the reference of all keys (`tstar info --keys`).
+ *
+ * What lives in this folder: the tables (here) as data (table.c), reading (yaml.c, load.c), what keys demand
+ * of each other (check.c), writing (print.c, json.c), and the one way to compare two (compare.c).
+ *
+ * Invariants: a ts_config from ts_config_load holds a value of the right type and range for every key, and
+ * what the keys demand of each other is true.  It is not changed afterwards.  Words are enums in it.  What is
+ * printed loads again as the same.
  *
  *     X(kind, change, key, default, minimum, maximum, help)
  *
- * kinds: INT, REAL, BOOL, STRING, CHOICE (the minimum column holds the family of base/kinds.h that the word is
- * of), INTS and REALS (lists; default a string such as "1,2,2"), MATRIX (list of lists, rows of equal length; a
- * flat list is a matrix of one column; default "").
+ * kinds: INT, REAL, BOOL, STRING, CHOICE (the minimum column holds the family of base/kinds.h that the word
+ * is of), INTS and REALS (lists; default a string such as "1,2,2"), WORDS (a list of words of such a family,
+ * each at most once), MATRIX (list of lists, rows of equal length; a flat list is a matrix of one column;
+ * default "").
  *
  * change: what a run that has been trained allows.  IDLE: any value at any time, for it changes no number.
  * FREE: any value at any time.  TRAIN: the run's own for train --resume and fit, which write to it; any for
@@ -45,12 +53,22 @@
     X(REAL, FIXED, sigma_max, 50, 1e-6, 100000, "sigma(1) of VE")
 
 #define TS_CONFIG_MODEL(X)                                                                                                       \
-    X(CHOICE, FIXED, kind, "ddpmpp", ts_model_kind, 0, "score: DDPM++ U-Net (images), residual MLP (vectors), or a mixture's exact score") \
+    X(CHOICE, FIXED, kind, "ddpmpp", ts_model_kind, 0, "score: DDPM++ or NCSN++ U-Net (images), residual MLP (vectors), or a mixture's exact score") \
     X(INT, FIXED, nf, 32, 4, 4096, "base width of the U-Net; even")                                                              \
     X(INTS, FIXED, ch_mult, "1,2", 1, 64, "width multiplier of each level")                                                      \
     X(INT, FIXED, num_res_blocks, 2, 1, 64, "residual blocks a level")                                                           \
     X(INTS, FIXED, attn_resolutions, "", 0, 0, "heights at which attention follows each block")                                  \
     X(REAL, TRAIN, dropout, 0.1, 0, 0.95, "dropout in residual blocks")                                                          \
+    X(CHOICE, FIXED, embedding, "auto", ts_embedding_kind, 0, "ncsnpp: sinusoids of the noise level or random Fourier features of its logarithm (auto: fourier for VE, else positional)") \
+    X(REAL, FIXED, fourier_scale, 16, 1e-3, 1000, "ncsnpp: standard deviation of the Fourier frequencies")                       \
+    X(BOOL, FIXED, fir, true, 0, 0, "ncsnpp: resample by a FIR filter (else mean of 2x2 and nearest neighbour)")                 \
+    X(REALS, FIXED, fir_kernel, "1,3,3,1", -1000, 1000, "ncsnpp: taps of that filter along each axis")                           \
+    X(CHOICE, FIXED, progressive, "none", ts_progressive_kind, 0, "ncsnpp: whether every level adds to the output")              \
+    X(CHOICE, FIXED, progressive_input, "residual", ts_progressive_input_kind, 0, "ncsnpp: how the input comes in again at every level") \
+    X(CHOICE, FIXED, progressive_combine, "sum", ts_combine_kind, 0, "ncsnpp: how an input_skip joins what is there")            \
+    X(CHOICE, FIXED, resblock, "biggan", ts_resblock_kind, 0, "ncsnpp: residual blocks; those of BigGAN resample, those of DDPM have convolutions between them that do") \
+    X(BOOL, FIXED, skip_rescale, true, 0, 0, "ncsnpp: sums of residual blocks are divided by sqrt 2")                            \
+    X(BOOL, FIXED, scale_by_sigma, true, 0, 0, "VE: the U-Net's output is divided by sigma(t)")                                  \
     X(INT, FIXED, hidden, 128, 4, 65536, "width of the MLP")                                                                     \
     X(INT, FIXED, blocks, 4, 1, 256, "residual blocks of the MLP")
 
@@ -82,6 +100,9 @@
     X(INT, FREE, warmup, 100, 0, 2147483647, "steps of linear warm-up")                                                          \
     X(REAL, FREE, clip, 10, 0, 1e9, "largest global norm of the gradient")                                                       \
     X(REAL, FREE, ema, 0.99, 0, 0.99999999, "decay of the averaged weights")
+
+#define TS_CONFIG_START(X)                                                                                                       \
+    X(INT, FREE, rank, 512, 1, 65536, "eigenvectors of the data's covariance that a gaussian start keeps (of fewer dimensions all)")
 
 #define TS_CONFIG_BOUND(X)                                                                                                       \
     X(REAL, FREE, eps, 0, 0, 0.1, "start of the diffusion term (0: images, where s(eps) is an eighth of the level spacing; else train.eps)") \
@@ -120,6 +141,7 @@
 #define TS_CONFIG_SWEEP(X)                                                                                                       \
     X(REALS, FREE, T, "1.0,0.8,0.6,0.4,0.2,0.1", 1e-6, 1, "diffusion times to compare")                                          \
     X(CHOICE, FREE, network, "shared", ts_network_kind, 0, "one network on [eps, 1], or one trained for each T")                 \
+    X(WORDS, FREE, starts, "", ts_start_kind, 0, "start densities to compare (empty: all that suit the data)")                   \
     X(INT, FREE, samples, 256, 2, 10000000, "images drawn for each T, start and sampler")                                        \
     X(INT, FREE, projections, 256, 1, 100000, "directions of the sliced Wasserstein distance")
 
@@ -131,6 +153,7 @@
     S(model, TS_CONFIG_MODEL, "the score")                                                                                       \
     S(train, TS_CONFIG_TRAIN, "training of the score network")                                                                   \
     S(glow, TS_CONFIG_GLOW, "the auxiliary density at T")                                                                        \
+    S(start, TS_CONFIG_START, "the start densities in closed form")                                                              \
     S(bound, TS_CONFIG_BOUND, "the evidence lower bound")                                                                        \
     S(likelihood, TS_CONFIG_LIKELIHOOD, "the likelihood by the ODE")                                                             \
     S(sample, TS_CONFIG_SAMPLE, "sampling")                                                                                      \
@@ -148,6 +171,11 @@ typedef struct ts_reals {
     double *v;
 } ts_reals;
 
+typedef struct ts_kinds {
+    int count;
+    unsigned *v; /* enumerators of one family of base/kinds.h, each at most once */
+} ts_kinds;
+
 typedef struct ts_matrix {
     int rows, columns;
     double *v; /* row-major */
@@ -161,6 +189,7 @@ typedef struct ts_matrix {
 #define TS_MEMBER_CHOICE(key, fallback, family, ...) family key;
 #define TS_MEMBER_INTS(key, ...)                     ts_ints key;
 #define TS_MEMBER_REALS(key, ...)                    ts_reals key;
+#define TS_MEMBER_WORDS(key, ...)                    ts_kinds key;
 #define TS_MEMBER_MATRIX(key, ...)                   ts_matrix key;
 #define TS_MEMBER(kind, change, key, ...)            TS_MEMBER_##kind(key, __VA_ARGS__)
 
@@ -186,6 +215,9 @@ typedef struct ts_config {
     struct {
         TS_CONFIG_GLOW(TS_MEMBER)
     } glow;
+    struct {
+        TS_CONFIG_START(TS_MEMBER)
+    } start;
     struct {
         TS_CONFIG_BOUND(TS_MEMBER)
     } bound;
@@ -213,8 +245,8 @@ void ts_config_free(ts_config *config);
  * What keys demand of each other is not checked: the text may be part of a configuration. */
 ts_status ts_config_parse(const char *text, const char *name, ts_config **config);
 
-/* What two configurations must agree in to be the same, see `change` above: for a command that reads a run, for
- * one that writes to it, and for work whose result is to be taken over. */
+/* What two configurations must agree in to be the same, see `change` above: for a command that reads a run,
+ * for one that writes to it, and for work whose result is to be taken over. */
 typedef enum ts_config_use { TS_USE_READ, TS_USE_WRITE, TS_USE_RESULT } ts_config_use;
 
 /* A key whose values differ, as text, cut short where they are long. */

@@ -5,12 +5,22 @@
 
 #include "config/table.h"
 
-/* Everything but text is printed in a form that is JSON too. */
+static json_t *list_of_words(const ts_kinds *kinds, const ts_words *words)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < kinds->count; i++)
+        json_array_append_new(list, json_string(words->word[kinds->v[i]])); /* nothing, where list is NULL */
+    return list;
+}
+
+/* Everything but text and words is printed in a form that is JSON too. */
 static ts_status value_of(const ts_config *config, const ts_config_key *key, json_t **value)
 {
     char *text;
     if (key->kind == TS_KEY_STRING)
         *value = json_string(*(char **)ts_config_member(config, key));
+    else if (key->kind == TS_KEY_WORDS)
+        *value = list_of_words(ts_config_member(config, key), key->words);
     else {
         TS_TRY(ts_config_value_text(config, key, &text));
         *value = key->kind == TS_KEY_CHOICE ? json_string(text) : json_loads(text, JSON_DECODE_ANY, NULL);

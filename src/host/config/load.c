@@ -8,8 +8,8 @@
 #include "base/file.h"
 #include "config/table.h"
 
-/* A relative path is relative to the working directory of the command that names it; the configuration that is
- * stored with a run is read from elsewhere too. */
+/* A relative path is relative to the working directory of the command that names it; the configuration that
+ * is stored with a run is read from elsewhere too. */
 static ts_status resolve_data_path(ts_config *config)
 {
     char **path = &config->data.path, *folder, *whole;
@@ -22,7 +22,7 @@ static ts_status resolve_data_path(ts_config *config)
         free(folder);
     }
     if (!whole)
-        return ts_error(TS_NO_MEMORY, "data.path: %s: %s", *path, strerror(errno));
+        return ts_error(TS_NO_MEMORY, "data.path: %s cannot be made absolute: %s", *path, strerror(errno));
     free(*path);
     *path = whole;
     return NULL;
@@ -40,6 +40,28 @@ static ts_status read_defaults(ts_config *config, ts_config_origin *origins)
     return NULL;
 }
 
+/* Weights in place of a configuration or a run: what to do with them. */
+static ts_status refuse_weights(const char *path)
+{
+    switch (ts_file_kind_of(path)) {
+    case TS_FILE_PYTORCH:
+        return ts_error(
+            TS_INVALID,
+            "%s: a file of PyTorch's, no configuration or run: save its state dict with safetensors, "
+            "then tstar import CONFIG FILE.safetensors --out RUN",
+            path);
+    case TS_FILE_SAFETENSORS:
+        return ts_error(
+            TS_INVALID,
+            "%s: weights, no configuration or run: tstar import CONFIG %s --out RUN makes a run of a "
+            "score network's",
+            path, path);
+    case TS_FILE_OTHER:
+        break;
+    }
+    return NULL;
+}
+
 static ts_status read_all(ts_config *config, const char *path, const char *const *overrides, int count)
 {
     ts_config_origin origins[TS_CONFIG_KEY_LIMIT] = {{0}};
@@ -47,6 +69,7 @@ static ts_status read_all(ts_config *config, const char *path, const char *const
     if (path) {
         char *text;
         size_t length;
+        TS_TRY(refuse_weights(path));
         TS_TRY(ts_file_read(path, 1 << 20, &text, &length));
         ts_status status = ts_config_read_text(config, text, length, path, origins);
         free(text);
@@ -104,6 +127,9 @@ void ts_config_free(ts_config *config)
             break;
         case TS_KEY_REALS:
             free(((ts_reals *)member)->v);
+            break;
+        case TS_KEY_WORDS:
+            free(((ts_kinds *)member)->v);
             break;
         case TS_KEY_MATRIX:
             free(((ts_matrix *)member)->v);

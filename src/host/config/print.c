@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/decimal.h"
+#include "base/text.h"
 #include "config/table.h"
 
 /* ---- the resolved configuration ---- */
@@ -46,6 +47,7 @@ static void print_value(FILE *out, const ts_config *config, const ts_config_key 
     const void *member = ts_config_member(config, key);
     const ts_ints *ints = member;
     const ts_reals *reals = member;
+    const ts_kinds *kinds = member;
     char text[32];
     switch (key->kind) {
     case TS_KEY_INT:
@@ -73,6 +75,12 @@ static void print_value(FILE *out, const ts_config *config, const ts_config_key 
     case TS_KEY_REALS:
         print_reals(out, reals->v, reals->count);
         break;
+    case TS_KEY_WORDS:
+        fputc('[', out);
+        for (int i = 0; i < kinds->count; i++)
+            fprintf(out, "%s%s", i ? ", " : "", key->words->word[kinds->v[i]]);
+        fputc(']', out);
+        break;
     case TS_KEY_MATRIX:
         print_matrix(out, member);
         break;
@@ -81,25 +89,18 @@ static void print_value(FILE *out, const ts_config *config, const ts_config_key 
 
 ts_status ts_config_value_text(const ts_config *config, const ts_config_key *key, char **text)
 {
-    size_t size;
+    ts_text value;
     *text = NULL;
-    FILE *out = open_memstream(text, &size);
-    if (out)
-        print_value(out, config, key);
-    if (out && !fclose(out))
-        return NULL;
-    free(*text);
-    *text = NULL;
-    return ts_error(TS_NO_MEMORY, "no memory for the value of %s", key->name);
+    TS_TRY(ts_text_open(&value));
+    print_value(value.out, config, key);
+    return ts_context(ts_text_finish(&value, text, NULL), "value of %s", key->name);
 }
 
 ts_status ts_config_print(const ts_config *config, const char *sections, char **text)
 {
-    size_t size;
+    ts_text all;
     *text = NULL;
-    FILE *out = open_memstream(text, &size);
-    if (!out)
-        return ts_error(TS_NO_MEMORY, "no memory to print the configuration");
+    TS_TRY(ts_text_open(&all));
     const char *section = "";
     for (int i = 0; ts_config_keys[i].key; i++) {
         const ts_config_key *key = &ts_config_keys[i];
@@ -108,19 +109,13 @@ ts_status ts_config_print(const ts_config *config, const char *sections, char **
         const char *dot = strchr(key->section, '.'); /* sections nest at most once */
         const char *indent = dot ? "    " : *key->section ? "  " : "";
         if (strcmp(section, key->section))
-            fprintf(out, "%s%s:\n", dot ? "  " : "", dot ? dot + 1 : key->section);
+            fprintf(all.out, "%s%s:\n", dot ? "  " : "", dot ? dot + 1 : key->section);
         section = key->section;
-        fprintf(out, "%s%s: ", indent, key->key);
-        print_value(out, config, key);
-        fputc('\n', out);
+        fprintf(all.out, "%s%s: ", indent, key->key);
+        print_value(all.out, config, key);
+        fputc('\n', all.out);
     }
-    bool failed = ferror(out);
-    if (fclose(out) || failed) {
-        free(*text);
-        *text = NULL;
-        return ts_error(TS_NO_MEMORY, "no memory to print the configuration");
-    }
-    return NULL;
+    return ts_context(ts_text_finish(&all, text, NULL), "the configuration");
 }
 
 /* ---- the reference ---- */
@@ -130,7 +125,7 @@ static const char *kind_name(ts_config_kind kind)
     static const char *const names[] = {
         [TS_KEY_INT] = "integer", [TS_KEY_REAL] = "number",   [TS_KEY_BOOL] = "bool",
         [TS_KEY_STRING] = "text", [TS_KEY_CHOICE] = "choice", [TS_KEY_INTS] = "list",
-        [TS_KEY_REALS] = "list",  [TS_KEY_MATRIX] = "matrix"};
+        [TS_KEY_REALS] = "list",  [TS_KEY_WORDS] = "choices", [TS_KEY_MATRIX] = "matrix"};
     return names[kind];
 }
 

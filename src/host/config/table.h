@@ -15,6 +15,7 @@ typedef enum ts_config_kind {
     TS_KEY_CHOICE,
     TS_KEY_INTS,
     TS_KEY_REALS,
+    TS_KEY_WORDS,
     TS_KEY_MATRIX
 } ts_config_kind;
 
@@ -33,7 +34,7 @@ typedef struct ts_config_key {
     ts_config_change change;
     size_t offset; /* in ts_config */
     double minimum, maximum;
-    const ts_words *words; /* CHOICE */
+    const ts_words *words; /* CHOICE, WORDS */
     const char *fallback;  /* YAML text of the default */
     const char *help;
 } ts_config_key;

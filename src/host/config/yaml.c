@@ -31,7 +31,8 @@ ts_status ts_config_error(const ts_config_origin *origin, const char *format, ..
     ts_status status = ts_error(TS_INVALID, "%s", message);
     free(message);
     if (origin->override)
-        return ts_context(status, "--set %s", origin->override);
+        return ts_context(status, "--set %.80s%s", origin->override,
+                          strlen(origin->override) > 80 ? "..." : "");
     if (origin->file && origin->line > 0)
         return ts_context(status, "%s:%d", origin->file, origin->line);
     return origin->file ? ts_context(status, "%s", origin->file) : status;
@@ -169,11 +170,15 @@ static int item_count(const yaml_node_t *list)
 
 static ts_status need_list(const reader *r, const yaml_node_t *node, const ts_config_key *key)
 {
+    char words[80] = "";
     if (node->type == YAML_SEQUENCE_NODE)
         return NULL;
+    if (key->kind == TS_KEY_WORDS)
+        snprintf(words, sizeof words, "[%s, %s]", key->words->word[0], key->words->word[1]);
     FAIL(r, node, "%s must be a list such as %s, not %s", key->name,
          key->kind == TS_KEY_INTS    ? "[1, 2]"
          : key->kind == TS_KEY_REALS ? "[0.5, 0.25]"
+         : key->kind == TS_KEY_WORDS ? words
                                      : "[[0.5, 1], [0, 2]]",
          shown(node));
 }
@@ -218,6 +223,34 @@ static ts_status read_reals(reader *r, const yaml_node_t *node, const ts_config_
     }
     free(out->v);
     *out = (ts_reals){count, v};
+    return NULL;
+}
+
+static ts_status read_kinds(reader *r, const yaml_node_t *node, const ts_config_key *key, unsigned *v)
+{
+    for (int i = 0; i < item_count(node); i++) {
+        TS_TRY(read_choice(r, item(r, node, i), key, &v[i]));
+        for (int j = 0; j < i; j++)
+            if (v[j] == v[i])
+                FAIL(r, item(r, node, i), "%s: %s is given twice", key->name, key->words->word[v[i]]);
+    }
+    return NULL;
+}
+
+static ts_status read_words(reader *r, const yaml_node_t *node, const ts_config_key *key, ts_kinds *out)
+{
+    TS_TRY(need_list(r, node, key));
+    int count = item_count(node);
+    unsigned *v = calloc((size_t)count + 1, sizeof *v);
+    if (!v)
+        return ts_error(TS_NO_MEMORY, "no memory for %s", key->name);
+    ts_status status = read_kinds(r, node, key, v);
+    if (status) {
+        free(v);
+        return status;
+    }
+    free(out->v);
+    *out = (ts_kinds){count, v};
     return NULL;
 }
 
@@ -281,6 +314,8 @@ static ts_status read_value(reader *r, const yaml_node_t *node, int index)
         return read_ints(r, node, key, member);
     case TS_KEY_REALS:
         return read_reals(r, node, key, member);
+    case TS_KEY_WORDS:
+        return read_words(r, node, key, member);
     case TS_KEY_MATRIX:
         return read_matrix(r, node, key, member);
     }
@@ -314,7 +349,7 @@ static ts_status read_section(reader *r, const yaml_node_t *node, const char *se
     if (node->type == YAML_SCALAR_NODE && !*scalar(node))
         return NULL; /* a heading with nothing under it */
     if (node->type != YAML_MAPPING_NODE)
-        FAIL(r, node, "%s must be a mapping of keys to values, not \"%s\"",
+        FAIL(r, node, "%s must be a mapping of keys to values, not %s",
              *section ? section : "a configuration", shown(node));
     for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top;
          pair++) {
@@ -392,12 +427,13 @@ ts_status ts_config_read_text(ts_config *config, const char *text, size_t length
     return read_document(config, text, length, file, NULL, "", origins);
 }
 
-/* Whether a key takes a list of numbers, which needs no brackets on the command line. */
+/* Whether a key takes a list of numbers or words, which needs no brackets on the command line. */
 static bool is_list(const char *name)
 {
     const int index = ts_config_find(name);
     return index >= 0 &&
-           (ts_config_keys[index].kind == TS_KEY_INTS || ts_config_keys[index].kind == TS_KEY_REALS);
+           (ts_config_keys[index].kind == TS_KEY_INTS || ts_config_keys[index].kind == TS_KEY_REALS ||
+            ts_config_keys[index].kind == TS_KEY_WORDS);
 }
 
 ts_status ts_config_read_override(ts_config *config, const char *override, ts_config_origin *origins)

@@ -35,11 +35,16 @@ static ts_status to_levels(ts_image_set *set, int levels)
     return NULL;
 }
 
-static ts_status upload(ts_device *device, const ts_image_set *set, int levels, ts_data *data)
+static ts_status upload(ts_device *device, const ts_image_set *set, int levels, bool unit, ts_data *data)
 {
     const size_t bytes = (size_t)set->count * (size_t)set->h * (size_t)set->w * (size_t)set->c;
-    *data = (ts_data){
-        .device = device, .h = set->h, .w = set->w, .c = set->c, .count = set->count, .levels = levels};
+    *data = (ts_data){.device = device,
+                      .h = set->h,
+                      .w = set->w,
+                      .c = set->c,
+                      .count = set->count,
+                      .levels = levels,
+                      .unit = unit};
     TS_TRY(ts_context(device->k->allocate(device, bytes, (void **)&data->bytes), "%s", set->name));
     return device->k->upload(device, data->bytes, set->bytes, bytes);
 }
@@ -124,6 +129,7 @@ static ts_status open_images(const ts_config *config, ts_device *device, ts_data
 {
     ts_image_set train = {.count = 0}, test = {.count = 0};
     const int levels = config->data.levels ? config->data.levels : ts_data_rows[config->data.kind].levels;
+    const bool unit = config->sde.kind == TS_SDE_VE;
     ts_status status;
     TS_GOTO(readers[config->data.kind](config->data.path, &train, &test), done);
     TS_GOTO(check_counts(config, &train, &test), done);
@@ -131,8 +137,8 @@ static ts_status open_images(const ts_config *config, ts_device *device, ts_data
         train.count = config->data.limit;
     TS_GOTO(to_levels(&train, levels), done);
     TS_GOTO(to_levels(&test, levels), done);
-    TS_GOTO(upload(device, &train, levels, &dataset->train), done);
-    TS_GOTO(upload(device, &test, levels, &dataset->test), done);
+    TS_GOTO(upload(device, &train, levels, unit, &dataset->train), done);
+    TS_GOTO(upload(device, &test, levels, unit, &dataset->test), done);
     dataset->train.flip = config->data.flip;
     dataset->checksum =
         (uint64_t)checksum_of_images(&train, levels) << 32 | checksum_of_images(&test, levels);
@@ -227,6 +233,7 @@ ts_status ts_dataset_read(const ts_data *data, uint64_t seed, int64_t start, int
         done);
     TS_GOTO(device->k->upload(device, state, &host, sizeof host), done);
     status = read_batches(data, state, start, n, batch, x);
+    ts_data_to_symmetric(data, n * ts_data_dim(data), x);
 done:
     device->k->release(device, batch);
     device->k->release(device, state);

@@ -1,6 +1,13 @@
 /*
  * The data sets: read, checked, and put on the device once.
  *
+ * What lives in this folder: a reader a format (idx.c, cifar10.c, digits.c), all with one signature
+ * (files.h), and the table of kinds with what is done to all of them (dataset.c).
+ *
+ * Invariants: readers know files and bytes, no device and no configuration; what they give has passed every
+ * check of sizes.  A set has at least two data.  What depends on data depends on their checksum, never on a
+ * path.
+ *
  *   digits   the UCI optical digits inside the program: 1500 + 297 images 8x8x1, 17 levels, split
  *            by a rule of its own (digits.h)
  *   idx      IDX files, plain or gzip, in the folder data.path: train-images-idx3-ubyte[.gz] and
@@ -47,7 +54,7 @@ void ts_dataset_close(ts_dataset *dataset); /* NULL is fine */
  * names, paths and flips are not in it.  Made once, when the set is opened. */
 uint64_t ts_dataset_checksum(const ts_dataset *dataset);
 
-/* Examples start .. start + n - 1 of a set, wrapped around, as host floats in model scale [n,h,w,c].
+/* Examples start .. start + n - 1 of a set, wrapped around, as host floats [n,h,w,c], images in [-1, 1].
  * Mixtures: draws of those numbers under `seed`. */
 ts_status ts_dataset_read(const ts_data *data, uint64_t seed, int64_t start, int64_t n, float *x);
 

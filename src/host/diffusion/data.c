@@ -2,7 +2,7 @@
 #include "diffusion/data.h"
 #include "diffusion/mixture.h"
 
-/* Level indices become the equally spaced levels of [-1, 1]. */
+/* Level indices become levels. */
 static ts_gather gather_of(const ts_data *data, int n, const ts_step_state *state, float *x0)
 {
     ts_gather a = {
@@ -11,8 +11,8 @@ static ts_gather gather_of(const ts_data *data, int n, const ts_step_state *stat
         .w = data->w,
         .c = data->c,
         .count = data->count,
-        .scale = data->levels > 1 ? (float)(2.0 / (data->levels - 1)) : 1.0f,
-        .offset = data->levels > 1 ? -1.0f : 0.0f,
+        .scale = data->levels > 1 ? (float)ts_data_spacing(data) : 1.0f,
+        .offset = data->levels > 1 ? (float)ts_data_lowest(data) : 0.0f,
         .bytes = data->bytes,
         .floats = data->floats,
         .state = state,
@@ -70,6 +70,12 @@ ts_status ts_data_eval_rows(const ts_data *data, int64_t count, int n, int64_t f
         filled += some;
     }
     return NULL;
+}
+
+void ts_data_to_symmetric(const ts_data *data, int64_t count, float *x)
+{
+    for (int64_t i = 0; data->unit && i < count; i++)
+        x[i] = 2.0f * x[i] - 1.0f;
 }
 
 void ts_data_release(ts_data *data)

@@ -37,7 +37,7 @@ int64_t ts_likelihood_draws(const ts_likelihood_config *config, const ts_data *d
 ts_interval ts_likelihood_bits(ts_interval log_prob, const ts_data *data)
 {
     const double bits = 1.0 / (ts_data_dim(data) * M_LN2);
-    const double width = data->levels ? log2(0.5 * (data->levels - 1)) : 0.0;
+    const double width = data->levels ? -log2(ts_data_spacing(data)) : 0.0;
     return (ts_interval){width - log_prob.mean * bits, log_prob.half * bits};
 }
 
@@ -107,7 +107,7 @@ static ts_status check(const ts_likelihood_config *c, const ts_data *data, const
 static ts_status dequantise(pass *p, int64_t first)
 {
     const size_t bytes = (size_t)p->n * (size_t)p->d * sizeof *p->host;
-    const double spacing = 2.0 / (p->data->levels - 1);
+    const double spacing = ts_data_spacing(p->data);
     ts_step_state state = {p->config->seed, 0, INSTANCE_DEQUANTISE};
     TS_TRY(p->device->k->download(p->device, p->host, p->x, bytes));
     TS_TRY(p->device->k->synchronize(p->device));

@@ -33,7 +33,7 @@ ts_status ts_likelihood_measure(const ts_likelihood_config *config, const ts_dat
 /* How many rows a datum takes. */
 int64_t ts_likelihood_draws(const ts_likelihood_config *config, const ts_data *data);
 
-/* Bits per dimension of densities of data [-1, 1] on levels: -log p/(d ln 2) + log2(1/spacing), an upper bound on
+/* Bits per dimension of densities of data on levels: -log p/(d ln 2) + log2(1/spacing), an upper bound on
  * those of the levels themselves (Theis et al. 2016); of continuous data without the last term. */
 ts_interval ts_likelihood_bits(ts_interval log_prob, const ts_data *data);
 

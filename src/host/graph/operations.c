@@ -435,24 +435,3 @@ ts_tensor ts_slice(ts_graph *graph, ts_tensor x, int first, int channels)
     tape_close(graph);
     return y;
 }
-
-ts_tensor ts_graph_time_embedding(ts_graph *graph, ts_tensor t, int channels)
-{
-    if (!tape_ready(graph, "time_embedding", &t, 1))
-        return -1;
-    const int n = graph->tensors[t].shape[0];
-    if (!graph->tensors[t].is_float || tape_elements(graph, t) != n || channels < 4 || channels % 2 != 0) {
-        tape_fail(graph, TS_INVALID,
-                  "time_embedding: it needs a vector of times and an even number of channels from 4 on, not "
-                  "%d",
-                  channels);
-        return -1;
-    }
-    const ts_tensor y = tape_tensor_add(graph, n, 1, 1, channels, false);
-    tape_open(graph, OPERATION_TIME_EMBEDDING, &t, 1, y);
-    STEP(graph, time_embedding, .n = n, .c = channels);
-    READ(graph, time_embedding, t, tape_buffer_of(graph, t));
-    WRITE(graph, time_embedding, y, tape_buffer_of(graph, y));
-    tape_close(graph);
-    return y;
-}

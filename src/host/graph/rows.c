@@ -234,6 +234,41 @@ static void slice_backward(ts_graph *graph, const tape_node *node)
     bind_target(graph, offsetof(ts_slice_backward, dx), dx, accumulate);
 }
 
+static void affine_backward(ts_graph *graph, const tape_node *node)
+{
+    const ts_affine f = FORWARD(graph, node, affine);
+    bool accumulate;
+    const int dx = tape_target(graph, node->in[0], &accumulate);
+    STEP(graph, affine, .n = f.n, .d = f.d, .sde = f.sde, .scale = f.scale, .accumulate = accumulate);
+    READ(graph, affine, x, tape_gradient(graph, node->out[0]));
+    READ(graph, affine, t, tape_buffer_of(graph, node->in[1]));
+    bind_target(graph, offsetof(ts_affine, y), dx, accumulate);
+}
+
+/* By the transposed filter. */
+static void fir_backward(ts_graph *graph, const tape_node *node)
+{
+    const ts_fir f = FORWARD(graph, node, fir);
+    bool accumulate;
+    const int dx = tape_target(graph, node->in[0], &accumulate);
+    ts_fir b = {.n = f.n,
+                .h = f.oh,
+                .w = f.ow,
+                .c = f.c,
+                .oh = f.h,
+                .ow = f.w,
+                .up = f.down,
+                .down = f.up,
+                .pad = f.taps - 1 - f.pad,
+                .taps = f.taps,
+                .accumulate = accumulate};
+    for (int i = 0; i < f.taps; i++)
+        b.k[i] = f.k[f.taps - 1 - i];
+    tape_step_add(graph, KERNEL_fir, &b, sizeof b);
+    READ(graph, fir, x, tape_gradient(graph, node->out[0]));
+    bind_target(graph, offsetof(ts_fir, y), dx, accumulate);
+}
+
 /* ---- Glow ---- */
 
 static void squeeze_backward(ts_graph *graph, const tape_node *node)
@@ -338,6 +373,9 @@ const tape_row tape_rows[OPERATION_COUNT] = {
     [OPERATION_CONCAT] = {"concat", NULL, concat_backward},
     [OPERATION_SLICE] = {"slice", NULL, slice_backward},
     [OPERATION_TIME_EMBEDDING] = {"time_embedding", NULL, NULL},
+    [OPERATION_FOURIER_EMBEDDING] = {"fourier_embedding", NULL, NULL},
+    [OPERATION_AFFINE] = {"affine", NULL, affine_backward},
+    [OPERATION_FIR] = {"fir", NULL, fir_backward},
     [OPERATION_SQUEEZE] = {"squeeze", NULL, squeeze_backward},
     [OPERATION_ACTNORM] = {"actnorm", NULL, actnorm_backward},
     [OPERATION_ACTNORM_INVERSE] = {"inverse actnorm", NULL, NULL},

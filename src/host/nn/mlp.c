@@ -98,7 +98,7 @@ ts_tensor ts_mlp_apply(const ts_mlp *mlp, ts_graph *graph, ts_tensor x, ts_tenso
 {
     const int hidden = mlp->config.hidden, groups = groups_of(hidden);
     ts_graph_layer(graph, "time");
-    ts_tensor time = ts_graph_time_embedding(graph, t, TIME_CHANNELS); /* t [n] -> [n,1,1,64] */
+    ts_tensor time = ts_graph_time_embedding(graph, t, NULL, TIME_CHANNELS); /* t [n] -> [n,1,1,64] */
     /* -> [n,1,1,hidden], as is all that follows */
     time = ts_dense(graph, time, false, mlp->time0[0], mlp->time0[1], hidden, -1, 1);
     time = ts_dense(graph, time, true, mlp->time1[0], mlp->time1[1], hidden, -1, 1);

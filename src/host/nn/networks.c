@@ -1,6 +1,6 @@
 #include "nn/nn.h"
 
-/* ---- DDPM++ ---- */
+/* ---- DDPM++, NCSN++ ---- */
 
 static ts_status create_unet(const ts_network_config *config, ts_params *params, void **network)
 {
@@ -56,6 +56,7 @@ static ts_tensor apply_mlp(const void *network, ts_graph *graph, ts_tensor x, ts
 
 const ts_network_row ts_networks[TS_MODEL_COUNT] = {
     [TS_MODEL_DDPMPP] = {.create = create_unet, .destroy = destroy_unet, .apply = apply_unet},
+    [TS_MODEL_NCSNPP] = {.create = create_unet, .destroy = destroy_unet, .apply = apply_unet},
     [TS_MODEL_MLP] = {.vectors = true, .create = create_mlp, .destroy = destroy_mlp, .apply = apply_mlp},
     [TS_MODEL_EXACT] = {.vectors = true},
 };

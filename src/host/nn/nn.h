@@ -3,7 +3,9 @@
  * size.  No arithmetic of their own but that of initial values.
  *
  * What lives in this folder: a model a file, each a `create` that declares parameters under their public
- * names and an `apply` that reads like the formula, the shape [n,h,w,c] at each line that changes it.
+ * names and an `apply` that reads like the formula, the shape [n,h,w,c] at each line that changes it; of the
+ * U-Net unet_plan.c declares and unet.c applies, of blocks.* and resample.c, which know no network; networks.c,
+ * the table of networks.
  *
  * Invariants: activations are NHWC; vectors are images of one pixel, [n,1,1,c].  A model owns its table of
  * parameter handles; the parameters themselves belong to `params`, the tensors to the graph.  The order in
@@ -17,9 +19,8 @@
 #include "graph/graph.h"
 
 /*
- * DDPM++ as in score_sde (Song et al. 2021; `ncsnpp` with BigGAN blocks, positional embedding, no FIR, no
- * progressive paths): the noise-conditioned U-Net.  Names follow the public checkpoints
- * ("all_modules.N....").
+ * The U-Net of score_sde (Song et al. 2021; its `ncsnpp`), noise-conditioned.  All fields that follow `dropout`
+ * zero, it is DDPM++.  Names follow the public checkpoints ("all_modules.N....").
  */
 typedef struct ts_unet_config {
     int height, width, channels;
@@ -28,6 +29,18 @@ typedef struct ts_unet_config {
     int num_res_blocks;
     int attn_count, attn_resolutions[8]; /* heights at which attention follows each block */
     float dropout;
+    ts_sde sde;          /* VE: the network is told sigma(t), and what it computes is the score */
+    bool unit_data;      /* x is of [0,1], not [-1,1]: the network begins with 2 x - 1 */
+    bool scale_by_sigma; /* VE: the output is divided by sigma(t) */
+    bool fourier;        /* embedding by random Fourier features, not sinusoids */
+    float fourier_scale; /* standard deviation of their frequencies */
+    int fir_taps;        /* of the filter that resamples; 0: mean of 2x2 and nearest neighbour */
+    float fir[TS_FIR_TAPS];
+    ts_progressive_input_kind input; /* how the input comes in again at every level (progressive_input) */
+    bool combine_cat;                /* as a skip: beside h, not added to it */
+    bool output_skip;                /* every level adds to the output (progressive) */
+    bool ddpm_blocks;                /* residual blocks of DDPM, not BigGAN: they do not resample */
+    bool plain_sums;                 /* x + h, not (x + h)/sqrt 2 */
 } ts_unet_config;
 
 typedef struct ts_unet ts_unet;
@@ -35,8 +48,8 @@ typedef struct ts_unet ts_unet;
 /* Declares the parameters in `params`.  Errors: sizes the levels do not divide, odd nf, ... */
 ts_status ts_unet_create(const ts_unet_config *config, ts_params *params, ts_unet **unet);
 void ts_unet_destroy(ts_unet *unet);
-/* Appends the network: x [n,h,w,channels], t [n] -> predicted noise, same shape as x.  `training` switches
- * dropout on. */
+/* Appends the network: x [n,h,w,channels], t [n] -> predicted noise, same shape as x, under VE -sigma(t)
+ * times the score that the public network returns.  `training` switches dropout on. */
 ts_tensor ts_unet_apply(const ts_unet *unet, ts_graph *graph, ts_tensor x, ts_tensor t, bool training);
 
 /* Residual MLP on vectors: input and time embedding to `hidden`, `blocks` times h = (h + W2 silu(W1

@@ -11,10 +11,9 @@
  * with b about three times the mean variance along a direction (Gaussians), and c the trace of the features'
  * covariance plus, of q features of one variance, (q + 1)/4 times that (c is more than F itself for a few
  * hundred images); halving n doubles the excess.  Distances compare at the same n and m alone, those of real
- * data included (reference.h).  (2) The noise of the directions is not
- * in the sliced distance's interval: all sets are projected on the same, so that rows share it.  Rows that are
- * compared with one set of held-out data share its noise too, so differences between rows are surer than
- * their intervals say.
+ * data included (reference.h).  (2) The noise of the directions is not in the sliced distance's interval: all
+ * sets are projected on the same, so that rows share it.  Rows that are compared with one set of held-out
+ * data share its noise too, so differences between rows are surer than their intervals say.
  */
 #ifndef TS_QUALITY_DISTANCES_H
 #define TS_QUALITY_DISTANCES_H

@@ -1,6 +1,13 @@
 /*
  * The set that samples are compared with, prepared once: its projections sorted, its features' moments and
  * the root of their covariance.  A set of samples then costs its own share alone.
+ *
+ * What lives in this room: how far samples are from data.  What the numbers and their intervals mean is in
+ * distances.h; each distance is a file (sliced.c, frechet.c), as are the features of the second (features.c,
+ * principal.c) and the errors of both (jackknife.c); here they come together.
+ *
+ * Invariants: everything is on the host, and bitwise the same for any number of threads.
+ * Nothing here knows a run, a device or a configuration.
  */
 #ifndef TS_QUALITY_REFERENCE_H
 #define TS_QUALITY_REFERENCE_H
@@ -29,9 +36,10 @@ typedef struct ts_real_distance {
 } ts_real_distance;
 
 /*
- * What rows of n samples are to be read beside: the floor.  The subsets (at most `most`, fewer where there are
- * not enough data) share no datum of train [count,h,w,c] and are drawn by a permutation that is a constant:
- * files may be ordered, or alternate (MNIST's training images do, between its two groups of writers).  It is no limit: samples may lie nearer to the held-out data than other real data do, for
+ * What rows of n samples are to be read beside: the floor.  The subsets (at most `most`, fewer where there
+ * are not enough data) share no datum of train [count,h,w,c] and are drawn by a permutation that is a
+ * constant: files may be ordered, or alternate (MNIST's training images do, between its two groups of
+ * writers).  It is no limit: samples may lie nearer to the held-out data than other real data do, for
  * instance those that vary less.  Of fewer than n training data, all are one subset.
  */
 ts_status ts_reference_floor(const ts_reference *reference, const float *train, int64_t count, int64_t n,

@@ -111,8 +111,8 @@ ts_status ts_projections_create(const float *points, int64_t n, int d, int direc
     *projections = NULL;
     if (n < 1 || d < 1 || directions < 1)
         return ts_error(TS_INVALID,
-                        "sliced Wasserstein distance: needs at least one point and one direction (has %lld, "
-                        "%d)",
+                        "sliced Wasserstein distance: needs at least one point and one direction, "
+                        "not %lld and %d",
                         (long long)n, directions);
     ts_projections *p = calloc(1, sizeof *p);
     if (!p)

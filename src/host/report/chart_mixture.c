@@ -177,7 +177,7 @@ static range range_of(const ts_stored *data, int d, int axis)
         r.low = fmin(r.low, data->x[(int64_t)i * d + axis]);
         r.high = fmax(r.high, data->x[(int64_t)i * d + axis]);
     }
-    const double margin = 0.12 * (r.high - r.low) + 1e-9;
+    const double margin = r.high - r.low > 1e-6 ? 0.12 * (r.high - r.low) : 1; /* a constant */
     return (range){r.low - margin, r.high + margin};
 }
 

@@ -36,12 +36,13 @@ bool ts_chart_profile(const ts_report *report, FILE *data, FILE *script)
                          "time, 95 % interval");
         for (int k = 0; k < profile->count; k++) {
             const ts_profile_bin *bin = &profile->bins[k];
-            known |= isfinite(bin->mse.mean) && bin->integrand.mean > 0;
-            ts_gnuplot_value(data, sqrt(bin->t_low * bin->t_high));
+            const double middle = sqrt(bin->t_low * bin->t_high);
+            known |= middle > 0 && bin->mse.mean >= 0 && bin->integrand.mean > 0;
+            ts_gnuplot_value(data, middle);
             ts_gnuplot_value(data, bin->mse.mean);
-            ts_gnuplot_value(data, bin->mse.half);
+            ts_gnuplot_value(data, isfinite(bin->mse.half) ? bin->mse.half : 0);
             ts_gnuplot_value(data, bin->integrand.mean);
-            ts_gnuplot_value(data, bin->integrand.half);
+            ts_gnuplot_value(data, isfinite(bin->integrand.half) ? bin->integrand.half : 0);
             ts_gnuplot_line_end(data);
         }
     }

@@ -162,6 +162,10 @@ void ts_finding_write(const ts_report *report, FILE *page)
 {
     const ts_results *r = report->results;
     bool any = false;
+    if (r->T_count < 2) {
+        fputs("<p>The sweep holds one <i>T</i>: there is nothing to compare it with.</p>\n", page);
+        return;
+    }
     for (int start = 0; start < r->start_count; start++)
         any |= told(r, start) != NULL;
     if (!any) {
@@ -173,8 +177,7 @@ void ts_finding_write(const ts_report *report, FILE *page)
         for (int start = 0; start < r->start_count; start++)
             if (ts_starts[r->starts[start]].plain == (plain == 1))
                 best_times(r, start, page);
-    if (r->T_count > 1)
-        cost_of_short_times(report, page);
+    cost_of_short_times(report, page);
     for (int start = 0; start < r->start_count; start++)
         if (!ts_starts[r->starts[start]].plain)
             saving(report, start, page);

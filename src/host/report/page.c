@@ -49,7 +49,7 @@ static void T_star_cards(const ts_results *r, FILE *page)
 {
     for (int start = 0; start < r->start_count; start++) {
         const ts_best *best = ts_report_best(r, 0, start);
-        if (best && !ts_report_worse_than_uniform(r, start))
+        if (best && r->T_count > 1 && !ts_report_worse_than_uniform(r, start))
             fprintf(page, "<div><b><i>T</i>* = %g</b><span>started from %s</span></div>\n", best->T_star,
                     ts_starts[r->starts[start]].html);
     }

@@ -82,6 +82,9 @@ ts_status ts_report_open(const char *dir, const ts_results *results, ts_report *
     *report = (ts_report){.results = r, .dir = dir, .last_step = NAN};
     if (r->score_count < 1 || r->T_count < 1 || r->start_count < 1 || r->sampler_count < 1)
         return ts_error(TS_FORMAT, "%s: the sweep has no results", dir);
+    if (!(r->h >= 1 && r->w >= 1 && r->c >= 1))
+        return ts_error(TS_FORMAT, "%s: h, w and c of the data should be 1 or more, not %g, %g and %g", dir,
+                        r->h, r->w, r->c);
     if (!(report->ascending = calloc((size_t)r->T_count, sizeof *report->ascending)))
         return ts_error(TS_NO_MEMORY, "report: no memory");
     for (int i = 0; i < r->T_count; i++)

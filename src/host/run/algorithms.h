@@ -8,9 +8,9 @@
 #include "base/progress.h"
 #include "run/folder.h"
 
-/* Tells the device what the file holds, and stores what it has chosen so far beside that, which other processes
- * may have added to by now; the file is replaced at once.  A file that is not there, or is none of this card's,
- * says nothing.  Does nothing for devices that choose nothing. */
+/* Tells the device what the file holds, and stores what it has chosen so far beside that, which other
+ * processes may have added to by now; the file is replaced at once.  A file that is not there, or is none of
+ * this card's, says nothing.  Does nothing for devices that choose nothing. */
 ts_status ts_algorithms_write(ts_device *device, const char *path);
 
 /* The first half, and the whole, of the same for a run's own file; nothing for runs without a directory. */

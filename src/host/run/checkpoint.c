@@ -121,8 +121,10 @@ static ts_status read_header(const ts_run *run, const ts_safetensors *file, ts_c
 {
     const char *format = ts_safetensors_metadata(file, "format");
     if (!format || strcmp(format, FORMAT_NAME))
-        return ts_error(TS_FORMAT, "%s: not a checkpoint of a score network: its metadata say format \"%s\"",
-                        ts_safetensors_path(file), format ? format : "");
+        return ts_error(
+            TS_FORMAT,
+            "%s: not a checkpoint of a score network: its metadata say format \"%s\" (weights of elsewhere become a run by tstar import)",
+            ts_safetensors_path(file), format ? format : "");
     int64_t seed;
     TS_TRY(ts_checkpoint_same_config(run, file, NULL));
     TS_TRY(ts_state_integer(file, "seed", &seed));
@@ -186,11 +188,10 @@ static ts_status check_data(const ts_run *run, const ts_safetensors *file)
     if (!stored)
         return NULL;
     ts_state_data_text(run->dataset, own);
-    return ts_error(
-        TS_INVALID,
-        "%s: was trained on other data (checksum %s) than this run now has (%s): bring those back, "
-        "or make another run",
-        ts_safetensors_path(file), stored, own);
+    return ts_error(TS_INVALID,
+                    "%s: was trained on other data (checksum %s) than this run now has (%s): "
+                    "bring those back, or make another run",
+                    ts_safetensors_path(file), stored, own);
 }
 
 ts_status ts_checkpoint_check_data(const ts_run *run)

@@ -21,7 +21,7 @@ double ts_evaluate_eps(const ts_config *config, const ts_data *data)
     if (data->levels < 2)
         return config->train.eps;
     const ts_sde sde = ts_config_sde(config);
-    const double s = 2.0 / (data->levels - 1) / 8;
+    const double s = ts_data_spacing(data) / 8;
     double t;
     if (sde.kind == TS_SDE_VE)
         t = log(s / sde.sigma_min) / log(sde.sigma_max / sde.sigma_min);
@@ -143,7 +143,8 @@ ts_status ts_evaluate_bound(ts_run *run, int T_count, const double *T, int start
                                .prior_draws = config->bound.prior_draws,
                                .count = data_of(data, config->bound.count),
                                .seed = (uint64_t)config->run.seed,
-                               .tracks_K = data->mixture != NULL}};
+                               .tracks_K = data->mixture != NULL,
+                               .stop = progress ? progress->stop : NULL}};
     ts_status status = run_pass(&p, start_count, starts, rows);
     ts_bound_release(&p.bound);
     free(p.prior);

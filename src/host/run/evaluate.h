@@ -51,7 +51,7 @@ ts_status ts_evaluate_sampler(const ts_config *config, ts_sampler_kind kind, dou
 
 typedef struct ts_samples {
     int n, h, w, c;
-    float *x;   /* host [n,h,w,c], model scale; the caller frees it with ts_samples_release */
+    float *x;   /* host [n,h,w,c], images in [-1, 1]; the caller frees it with ts_samples_release */
     double nfe; /* network evaluations an image (mean over batches for RK45) */
     ts_interval seconds_per_image; /* the reverse process and its start, graphs and buffers made before; 95 %
                                       over batches, NaN of one alone */

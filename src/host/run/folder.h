@@ -7,8 +7,20 @@
  *   DIR/log.jsonl                one JSON object a log line of training
  *   DIR/checkpoint.safetensors   weights, averaged weights, optimiser state (checkpoint.h)
  *   DIR/choices.txt              what the device chose by timing, where it does (algorithms.h)
- *   DIR/glow_T0.4.safetensors    the density fitted at T = 0.4 (fit.h); .partial.safetensors: on the way
+ *   DIR/glow_T0.4.safetensors    the density fitted at T = 0.4 (starts/glow.h); .partial.safetensors: on the way
  *   DIR/glow_T0.4.jsonl          one JSON object a log line of its fit
+ *   DIR/gaussian.safetensors     the Gaussian of the data, for every T (starts/gaussian.h)
+ *
+ * What lives in this room: what is done with one run.  Opening and closing it (run.c, trained.c), its model
+ * (model.c), training (trainer.c, log.c), weights of elsewhere (import.c), what is stored (state.c,
+ * checkpoint.c), start densities that are fitted (starts/), the bound and samples (evaluate.c, samples.c), the
+ * tables of start densities and scores (starts.c, scores.c), and what to do about memory, threads and the
+ * device's choices (memory.c, threads.c, algorithms.c).
+ *
+ * Invariants: who writes holds the lock.  A file is complete at any moment: written beside, synced, renamed.
+ * Data, SDE, network and range of t of a trained run never change.  A run stopped anywhere and continued ends
+ * with the bits of one that was not.  What is stored names the configuration and data that it depends on, and
+ * is refused by others.
  */
 #ifndef TS_RUN_FOLDER_H
 #define TS_RUN_FOLDER_H

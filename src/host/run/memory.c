@@ -71,8 +71,8 @@ done:
     return status;
 }
 
-/* What is still to be allocated for the parameters: what training makes of them (gradients, Adam's moments, the
- * average and what it is exchanged through), and what a flow's training returns to when it diverges. */
+/* What is still to be allocated for the parameters: what training makes of them (gradients, Adam's moments,
+ * the average and what it is exchanged through), and what a flow's training returns to when it diverges. */
 static double missing_buffers(const subject *s)
 {
     static const ts_param_buffer needed[] = {TS_BUFFER_GRADIENT, TS_BUFFER_FIRST, TS_BUFFER_SECOND,
@@ -149,9 +149,9 @@ static ts_status advise(ts_status status, const subject *s, const char *key, int
         ts_status_free(unknown);
         return ts_context(status, "%s = %d", key, batch);
     }
-    /* where not the plan was in the way, no number is known to do */
-    if (fits >= batch && is_given(s, &n, batch))
-        return ts_context(status, "%s = %d does not fit in memory", key, batch);
+    if (fits >= batch &&
+        is_given(s, &n, batch)) /* not the plan was in the way, and no batch is known to do */
+        return status;
     fits = fits < batch ? fits : batch - 1;
     while (fits > 0 && !is_given(s, &n, fits))
         fits /= 2;

@@ -2,6 +2,23 @@
 
 #include <stdlib.h>
 
+/* Where an NCSN++ differs from a DDPM++. */
+static void set_ncsnpp(const ts_config *config, ts_unet_config *unet)
+{
+    const ts_embedding_kind embedding = config->model.embedding;
+    unet->fourier = embedding == TS_EMBEDDING_FOURIER ||
+                    (embedding == TS_EMBEDDING_AUTO && config->sde.kind == TS_SDE_VE);
+    unet->fourier_scale = (float)config->model.fourier_scale;
+    unet->fir_taps = config->model.fir ? config->model.fir_kernel.count : 0;
+    for (int i = 0; i < unet->fir_taps; i++)
+        unet->fir[i] = (float)config->model.fir_kernel.v[i];
+    unet->input = config->model.progressive_input;
+    unet->combine_cat = config->model.progressive_combine == TS_COMBINE_CAT;
+    unet->output_skip = config->model.progressive == TS_PROGRESSIVE_OUTPUT_SKIP;
+    unet->ddpm_blocks = config->model.resblock == TS_RESBLOCK_DDPM;
+    unet->plain_sums = !config->model.skip_rescale;
+}
+
 static ts_network_config network_config(const ts_config *config, const ts_model *model)
 {
     ts_network_config network = {
@@ -12,13 +29,18 @@ static ts_network_config network_config(const ts_config *config, const ts_model 
                  .levels = config->model.ch_mult.count,
                  .num_res_blocks = config->model.num_res_blocks,
                  .attn_count = config->model.attn_resolutions.count,
-                 .dropout = (float)config->model.dropout},
+                 .dropout = (float)config->model.dropout,
+                 .sde = model->sde,
+                 .unit_data = model->sde.kind == TS_SDE_VE,
+                 .scale_by_sigma = config->model.scale_by_sigma},
         .mlp = {.hidden = config->model.hidden, .blocks = config->model.blocks},
     };
     for (int i = 0; i < network.unet.levels; i++)
         network.unet.ch_mult[i] = config->model.ch_mult.v[i];
     for (int i = 0; i < network.unet.attn_count; i++)
         network.unet.attn_resolutions[i] = config->model.attn_resolutions.v[i];
+    if (config->model.kind == TS_MODEL_NCSNPP)
+        set_ncsnpp(config, &network.unet);
     return network;
 }
 

@@ -39,7 +39,9 @@ static ts_status lock(ts_run *run)
 {
     char path[PATH_MAX];
     TS_TRY(path_in(run->dir, "lock", path));
-    run->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    do
+        run->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    while (run->lock < 0 && errno == EINTR);
     if (run->lock < 0)
         return ts_error(errno == ENOSPC ? TS_NO_SPACE : TS_IO, "%s: %s", path, strerror(errno));
     if (!flock(run->lock, LOCK_EX | LOCK_NB)) {

@@ -166,6 +166,8 @@ ts_status ts_evaluate_samples(ts_run *run, const ts_sampler_config *sampler, ts_
     ts_start_release(&g.start);
     if (status)
         ts_samples_release(samples);
+    else
+        ts_data_to_symmetric(data, (int64_t)count * ts_data_dim(data), samples->x);
     return ts_memory_advise(status, run->model, "sample.batch", g.n, false);
 }
 

@@ -1,6 +1,6 @@
 /*
- * The scores that a run can be evaluated with: its network's, or the exact one of a mixture.  One table, a row
- * a kind.
+ * The scores that a run can be evaluated with: its network's, or the exact one of a mixture.  One table, a
+ * row a kind.
  */
 #ifndef TS_RUN_SCORES_H
 #define TS_RUN_SCORES_H

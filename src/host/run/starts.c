@@ -1,5 +1,7 @@
 #include "run/starts.h"
 
+#include "run/starts/gaussian.h"
+
 /* ---- N(0, I); VE: N(0, sigma(T)^2 I) ---- */
 
 static ts_status suits_all(const ts_run *run)
@@ -13,6 +15,13 @@ static ts_status open_normal(ts_run *run, double T, int n, ts_start *start)
     const ts_sde sde = ts_config_sde(run->config);
     return ts_density_normal(run->device, n, ts_data_dim(&run->dataset->test),
                              sde.kind == TS_SDE_VE ? ts_sde_std(&sde, T) : 1.0, &start->density);
+}
+
+/* ---- the Gaussian of the data ---- */
+
+static ts_status open_gaussian(ts_run *run, double T, int n, ts_start *start)
+{
+    return ts_gaussian_open(run, T, n, &start->density);
 }
 
 /* ---- a fitted Glow ---- */
@@ -31,8 +40,8 @@ static ts_status check_mixture(const ts_run *run)
     if (run->dataset->mixture)
         return NULL;
     return ts_error(TS_INVALID,
-                    "start density mixture needs data.kind mixture: the exact p_T of data.kind %s is "
-                    "not known",
+                    "start density mixture needs data.kind mixture: "
+                    "the exact p_T of data.kind %s is not known",
                     ts_data_kind_words.word[run->config->data.kind]);
 }
 
@@ -55,6 +64,16 @@ const ts_start_row ts_starts[TS_START_COUNT] = {
                          .color = "#D55E00",
                          .point = 7,
                          .hollow = 6},
+    [TS_START_GAUSSIAN] = {.check = suits_all,
+                           .fit = ts_gaussian_fit,
+                           .open = open_gaussian,
+                           .sections = "start",
+                           .every_T = true,
+                           .html = "Gaussian",
+                           .label = "Gaussian",
+                           .color = "#CC79A7",
+                           .point = 11,
+                           .hollow = 10},
     [TS_START_GLOW] = {.check = ts_fit_check,
                        .fit = ts_fit_glow,
                        .open = open_glow,
@@ -84,6 +103,17 @@ int ts_starts_of(const ts_run *run, ts_start_kind kinds[TS_START_COUNT])
         ts_status_free(status);
     }
     return count;
+}
+
+ts_status ts_starts_chosen(const ts_run *run, const ts_kinds *wanted, ts_start_kind kinds[TS_START_COUNT],
+                           int *count)
+{
+    *count = wanted->count ? 0 : ts_starts_of(run, kinds);
+    for (int i = 0; i < wanted->count; i++) {
+        TS_TRY(ts_starts[wanted->v[i]].check(run));
+        kinds[(*count)++] = (ts_start_kind)wanted->v[i];
+    }
+    return NULL;
 }
 
 ts_status ts_start_open(ts_run *run, ts_start_kind kind, double T, int n, ts_start *start)

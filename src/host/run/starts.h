@@ -2,14 +2,14 @@
  * The start densities: what the reverse process can begin from at T.  One table, a row a kind, with all that
  * the engine, the sweep and the report know of it; nothing else names a kind.
  *
- * To add one: its word in base/kinds.h, its own .c and .h, and its row in starts.c.
+ * To add one: its word in base/kinds.h, its own .c and .h in starts/, and its row in starts.c.
  */
 #ifndef TS_RUN_STARTS_H
 #define TS_RUN_STARTS_H
 
 #include "base/kinds.h"
 #include "diffusion/densities/density.h"
-#include "run/fit.h"
+#include "run/starts/glow.h"
 #include "run/run.h"
 
 /* An open start density, for batches of n. */
@@ -22,9 +22,11 @@ typedef struct ts_start_row {
     /* TS_INVALID, saying why, where the start does not suit the run's data or configuration; worth knowing
      * before a long training. */
     ts_status (*check)(const ts_run *run);
-    /* Fits at T and stores the result with the run; NULL: there is nothing to fit. */
+    /* Fits at T and stores the result with the run; NULL: there is nothing to fit.  With every_T, one fit serves
+     * every T: only what result->loss says is of T, which may be NaN. */
     ts_status (*fit)(ts_run *run, double T, const ts_fit_options *options, ts_fit_result *result);
     ts_status (*open)(ts_run *run, double T, int n, ts_start *start);
+    bool every_T;
     const char *sections; /* of the configuration that it depends on beside "data sde" and the seed */
     bool plain;           /* knows nothing of the data: what a short T needs a better start than */
 
@@ -37,6 +39,10 @@ extern const ts_start_row ts_starts[TS_START_COUNT];
 
 /* The kinds whose check passes, in the table's order; returns how many. */
 int ts_starts_of(const ts_run *run, ts_start_kind kinds[TS_START_COUNT]);
+
+/* Those that sweep.starts names, in its order, each of which must suit the run; all that suit where it names none. */
+ts_status ts_starts_chosen(const ts_run *run, const ts_kinds *wanted, ts_start_kind kinds[TS_START_COUNT],
+                           int *count);
 
 ts_status ts_start_open(ts_run *run, ts_start_kind kind, double T, int n, ts_start *start);
 void ts_start_release(ts_start *start);

@@ -26,7 +26,8 @@ static ts_status fit(ts_sweep *s, ts_start_kind start, double T)
     TS_TRY(ts_starts[start].fit(s->run, T, &(ts_fit_options){&s->progress, .replace = true}, &fit));
     r->fits[r->fit_count++] =
         (ts_fit_summary){start, T, (double)fit.steps, (double)fit.skipped, fit.loss, fit.seconds};
-    s->seconds[TS_SWEEP_FIT] += fit.seconds;
+    if (!ts_starts[start].every_T || T == r->T[0]) /* one fit is counted once */
+        s->seconds[TS_SWEEP_FIT] += fit.seconds;
     return NULL;
 }
 
@@ -239,7 +240,8 @@ static ts_status measure_prior(ts_sweep *s, ts_start_kind kind, double T, double
                                     .draws = s->config->bound.draws,
                                     .prior_draws = s->config->bound.prior_draws,
                                     .count = s->count,
-                                    .seed = (uint64_t)s->config->run.seed};
+                                    .seed = (uint64_t)s->config->run.seed,
+                                    .stop = s->progress.stop};
     ts_status status = ts_bound_prior(&config, &s->run->dataset->test, T, start.density, prior, kl);
     ts_start_release(&start);
     *seconds = ts_seconds() - began;

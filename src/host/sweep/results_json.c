@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "config/json.h"
 #include "sweep/fields.h"
@@ -319,9 +320,13 @@ static ts_status unpack_words(const json_t *root, const char *key, const ts_word
                               int *count)
 {
     TS_TRY(list_of(root, key, sizeof **kinds, (void **)kinds, count));
-    for (int i = 0; i < *count; i++)
+    for (int i = 0; i < *count; i++) {
         TS_TRY(read_word(key, json_array_get(json_object_get(root, key), (size_t)i), words, &(*kinds)[i]));
-    return NULL;
+        for (int k = 0; k < i; k++)
+            if ((*kinds)[k] == (*kinds)[i])
+                return wrong(key, "a list without repetition");
+    }
+    return *count ? NULL : wrong(key, "a list with at least one entry");
 }
 
 static ts_status unpack_times(const json_t *root, double **T, int *count)
@@ -347,9 +352,8 @@ static ts_status unpack_grid(const json_t *root, ts_results *r)
     TS_GOTO(unpack_words(root, "starts", &ts_start_kind_words, &starts, &start_count), done);
     TS_GOTO(unpack_words(root, "samplers", &ts_sampler_kind_words, &samplers, &sampler_count), done);
     TS_GOTO(unpack_times(root, &T, &T_count), done);
-    if (!score_count || !start_count || !sampler_count || !T_count || score_count > TS_SCORE_COUNT ||
-        start_count > TS_START_COUNT || sampler_count > TS_SAMPLER_COUNT)
-        status = wrong("T, scores, starts, samplers", "lists with at least one entry, none twice");
+    if (!T_count)
+        status = wrong("T", "a list with at least one entry");
     else
         status =
             ts_results_make(r, score_count, scores, T_count, T, start_count, starts, sampler_count, samplers);
@@ -434,7 +438,8 @@ static void print_config(FILE *out, const json_t *object, int depth)
     json_object_foreach((json_t *)object, key, value)
     {
         fprintf(out, "%*s%s:", 2 * depth, "", key);
-        char *text = json_is_object(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY);
+        char *text =
+            json_is_object(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
         fprintf(out, "%s%s\n", text ? " " : "", text ? text : "");
         free(text);
         if (json_is_object(value) && depth < 4)
@@ -483,14 +488,9 @@ static ts_status read_json(const char *path, json_t **root)
     char *text;
     size_t bytes;
     TS_TRY(ts_file_read(path, LARGEST_FILE, &text, &bytes));
-    json_error_t error;
-    *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+    ts_status status = ts_json_parse(path, text, bytes, root);
     free(text);
-    if (*root)
-        return NULL;
-    if (json_error_code(&error) == json_error_out_of_memory)
-        return ts_error(TS_NO_MEMORY, "%s: no memory", path);
-    return ts_error(TS_FORMAT, "%s:%d: %s", path, error.line, error.text);
+    return status;
 }
 
 ts_status ts_results_read(const char *dir, ts_results *results)

@@ -157,13 +157,19 @@ static ts_status sample_part(ts_sweep *s, const comparison *c, int score, const 
     ts_T_text(bound->T, T);
     ts_part_begin(s, "%s, T = %s, %s, %s", ts_sampler_kind_words.word[row->sampler], T,
                   ts_start_kind_words.word[bound->start], ts_score_kind_words.word[bound->score]);
-    TS_TRY(load_or_draw(s, score, bound, row, x));
+    row->frechet_features = ts_features_kind_of(c->features);
+    ts_status status = load_or_draw(s, score, bound, row, x);
+    if (ts_status_code(status) ==
+        TS_NOT_FINITE) { /* it ran away: no samples are kept, its numbers stay unknown */
+        ts_status_free(status);
+        return NULL;
+    }
+    TS_TRY(status);
     const double began = ts_seconds();
     TS_TRY(ts_reference_distances(c->reference, x, s->config->sweep.samples, s->run->device->threads, &sliced,
                                   &frechet));
     row->sliced_wasserstein = interval_of(sliced);
     row->frechet = interval_of(frechet);
-    row->frechet_features = ts_features_kind_of(c->features);
     s->seconds[TS_SWEEP_DISTANCE] += ts_seconds() - began;
     return NULL;
 }

@@ -65,8 +65,8 @@ static ts_status make_rows(ts_sweep *s)
     static const ts_sampler_kind samplers[] = {TS_SAMPLER_EM, TS_SAMPLER_RK45};
     ts_start_kind starts[TS_START_COUNT];
     ts_score_kind scores[TS_SCORE_COUNT];
-    const int start_count = ts_starts_of(s->run, starts);
-    int score_count = 0;
+    int start_count, score_count = 0;
+    TS_TRY(ts_starts_chosen(s->run, &s->config->sweep.starts, starts, &start_count));
     if (s->run->model->params)
         scores[score_count++] = TS_SCORE_NETWORK;
     if (s->run->dataset->mixture)
@@ -110,7 +110,7 @@ static ts_status prepare(ts_sweep *s)
     s->count = wanted > 0 && wanted < test->count ? wanted : test->count;
     s->eps = ts_evaluate_eps(s->config, test);
     TS_TRY(check_times(s));
-    if (!s->run->dataset->mixture)
+    if (!s->run->dataset->mixture && !s->config->sweep.starts.count)
         TS_TRY(ts_fit_check(s->run)); /* a start that the user expects is not left out without a word */
     s->exact_config = *s->config;
     s->exact_config.model.kind = TS_MODEL_EXACT;

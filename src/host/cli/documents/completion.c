@@ -94,8 +94,10 @@ static void put_description(FILE *out, const char *text)
 
 static void put_zsh_option(FILE *out, const cli_option_row *row)
 {
+    char help[CLI_HELP_LIMIT];
+    cli_option_help(row, help, sizeof help);
     fprintf(out, " \\\n            '%s--%s[", row->code == OPTION_SET ? "*" : "", row->name);
-    put_description(out, row->help);
+    put_description(out, help);
     fputc(']', out);
     if (row->value) {
         fputc(':', out);

@@ -30,8 +30,10 @@ static void put_options(FILE *out, const cli_usage *usage)
 {
     fputs(".SH OPTIONS\n", out);
     for (const cli_option_row *row = cli_option_table; row->name; row++) {
+        char help[CLI_HELP_LIMIT];
         if (!cli_option_is_of(row, usage))
             continue;
+        cli_option_help(row, help, sizeof help);
         fputs(".TP\n\\fB\\-\\-", out);
         put(out, row->name);
         fputs("\\fR", out);
@@ -41,7 +43,7 @@ static void put_options(FILE *out, const cli_usage *usage)
             fputs("\\fR", out);
         }
         fputc('\n', out);
-        put(out, row->help);
+        put(out, help);
         fputc('\n', out);
     }
     if (usage->takes & CLI_SET)

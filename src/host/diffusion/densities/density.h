@@ -12,7 +12,7 @@
 typedef struct ts_density ts_density;
 
 struct ts_density {
-    const char *name; /* "normal", "mixture", "glow" */
+    const char *name; /* "normal" */
     ts_device *device;
     int n, d;
     /* x [n,d] drawn with TS_STREAM_START of `state` (device memory). */

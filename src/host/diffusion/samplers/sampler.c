@@ -91,8 +91,8 @@ void ts_sampler_destroy(ts_sampler *sampler)
     free(s);
 }
 
-/* Whether every value of x is, by the mean of their squares, which the device adds up in double.  Waits for the
- * device. */
+/* Whether every value of x is, by the mean of their squares, which the device adds up in double.  Waits for
+ * the device. */
 static ts_status is_finite(ts_sampler *s, const float *x, bool *finite)
 {
     const ts_error_norm a = {.count = s->count,

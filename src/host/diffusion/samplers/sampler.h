@@ -1,14 +1,14 @@
 /*
- * The reverse process from T down to eps: the SDE dx = [f - g^2 score] dt + g dw, time running backwards, or
- * the probability-flow ODE dx/dt = f - g^2 score/2 (Song et al. 2021).
+ * The reverse process from T down to eps: the SDE dx = [f - g^2 score] dt + g dw, time running backwards,
+ * or the probability-flow ODE dx/dt = f - g^2 score/2 (Song et al. 2021).
  *
- * What is true of a kind of sampler stands in one table, table.c, a row a kind.  The integrators are in fixed.c
- * (a table of coefficients, one row a step) and rk45.c (steps by their error); sampler.c makes time grids, runs
- * the steps and owns the buffers.
+ * What is true of a kind of sampler stands in one table, table.c, a row a kind.  The integrators are in
+ * fixed.c (a table of coefficients, one row a step) and rk45.c (steps by their error); sampler.c makes
+ * time grids, runs the steps and owns the buffers.
  *
- * Invariants: x is float32 [n,d] whatever the activation type, in the caller's memory; a sampler owns all else
- * and outlives nothing of its score.  What changes from step to step lies in device memory, so that a step,
- * recorded once, is replayed for ever.
+ * Invariants: x is float32 [n,d] whatever the activation type, in the caller's memory; a sampler owns all
+ * else and outlives nothing of its score.  What changes from step to step lies in device memory, so that a
+ * step, recorded once, is replayed for ever.
  */
 #ifndef TS_DIFFUSION_SAMPLERS_SAMPLER_H
 #define TS_DIFFUSION_SAMPLERS_SAMPLER_H
@@ -70,12 +70,12 @@ int64_t ts_sampler_nfe(const ts_sampler_config *config);
 
 /* Buffers for one score's batch size. */
 ts_status ts_sampler_create(ts_score *score, const ts_sde *sde, ts_sampler **sampler);
-/* Runs end between two steps, with TS_INTERRUPTED, once *stop is not zero; NULL: never.  A signal handler may set
- * it. */
+/* Runs end between two steps, with TS_INTERRUPTED, once *stop is not zero; NULL: never.  A signal handler
+ * may set it. */
 void ts_sampler_stop_at(ts_sampler *sampler, const volatile sig_atomic_t *stop);
-/* Integrates x [n,d] (device, float32) in place from T to eps. Noise: TS_STREAM_SAMPLER of (seed, instance);
- * the step number is the integrator's. *nfe gets the network evaluations.  A state that is not finite ends it with
- * TS_NOT_FINITE, at the latest behind the last step. */
+/* Integrates x [n,d] (device, float32) in place from T to eps. Noise: TS_STREAM_SAMPLER of (seed,
+ * instance); the step number is the integrator's. *nfe gets the network evaluations.  A state that is not
+ * finite ends it with TS_NOT_FINITE, at the latest behind the last step. */
 ts_status ts_sampler_run(ts_sampler *sampler, const ts_sampler_config *config, uint64_t seed,
                          uint32_t instance, float *x, int *nfe);
 /* The probability-flow ODE in either direction, from t0 to t1, by RK45; with `probe` (device [n,d]) it also

@@ -1,4 +1,4 @@
-#include "run/fit.h"
+#include "run/starts/glow.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -57,7 +57,8 @@ ts_status ts_fit_check(const ts_run *run)
     const ts_data *data = &run->dataset->train;
     const int levels = run->config->glow.levels, divisor = 1 << levels;
     if (data->mixture)
-        return ts_error(TS_INVALID, "a Glow is for images; mixture data start from normal or mixture");
+        return ts_error(TS_INVALID,
+                        "a Glow is for images; mixture data start from normal, gaussian or mixture");
     if (data->h % divisor || data->w % divisor)
         return ts_error(TS_INVALID, "glow.levels = %d needs images that divide by %d, but these are %dx%d",
                         levels, divisor, data->h, data->w);
@@ -208,11 +209,10 @@ static ts_status look_at(const fitting *f, const ts_safetensors *file, bool repl
     if (!d.key)
         *result = stored_result(file);
     else if (!replace)
-        return ts_error(
-            TS_INVALID,
-            "%s: is a finished fit with %s = %s, not %s, and would be replaced; tstar fit %s --T %s "
-            "--force does that",
-            f->path, d.key, d.a, d.b, f->run->dir, f->T_text);
+        return ts_error(TS_INVALID,
+                        "%s: is a finished fit with %s = %s, not %s, and would be replaced; "
+                        "tstar fit %s --T %s --force does that",
+                        f->path, d.key, d.a, d.b, f->run->dir, f->T_text);
     return NULL;
 }
 

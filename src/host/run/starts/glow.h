@@ -1,8 +1,8 @@
 /*
  * The auxiliary density at T: a Glow fitted by maximum likelihood to forward samples x_T.
  */
-#ifndef TS_RUN_FIT_H
-#define TS_RUN_FIT_H
+#ifndef TS_RUN_STARTS_GLOW_H
+#define TS_RUN_STARTS_GLOW_H
 
 #include "diffusion/densities/density.h"
 #include "base/progress.h"
@@ -31,8 +31,8 @@ ts_status ts_fit_check(const ts_run *run);
  *
  * On the way there, every train.checkpoint_every steps and when progress asks to stop (TS_INTERRUPTED then),
  * the state of the fit is kept in DIR/glow_T<T>.partial.safetensors: that of the parameters (state.h), and
- * what the training remembers as "guard.NAME".  The next fit of the same configuration and data goes on from there
- * and ends bitwise like one that was never interrupted; a state of another one is removed.  The log,
+ * what the training remembers as "guard.NAME".  The next fit of the same configuration and data goes on from
+ * there and ends bitwise like one that was never interrupted; a state of another one is removed.  The log,
  * DIR/glow_T<T>.jsonl, goes on likewise.
  *
  * A fit that diverges, or of whose steps hardly any stood, is TS_NOT_FINITE, and neither file is kept.

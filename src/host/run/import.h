@@ -1,0 +1,15 @@
+/*
+ * Weights of elsewhere: a safetensors file with the tensors of a score network under the public names (those
+ * of score_sde's state dicts), without what a checkpoint of this engine says about itself.
+ */
+#ifndef TS_RUN_IMPORT_H
+#define TS_RUN_IMPORT_H
+
+#include "run/folder.h"
+
+/* Makes the file's weights the run's network, values and averages alike, and stores them as the checkpoint of
+ * step 0.  "sigmas", a buffer that such state dicts carry, is passed over.  Errors: TS_INVALID or TS_FORMAT
+ * naming the first tensor that is missing, of another shape, or none of this network's. */
+ts_status ts_import(ts_run *run, const char *path);
+
+#endif
