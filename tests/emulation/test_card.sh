@@ -68,6 +68,13 @@ works elbo points --T 0.5 --device cpu --threads 1
 on_cpu=$(awk '$1 == 0.5 { print $3 }' out)
 works elbo points --T 0.5 --device cuda
 close_to 1e-4 "$(awk '$1 == 0.5 { print $3 }' out)" "$on_cpu"
+few="--set likelihood.count=4 --set likelihood.probes=2 --set likelihood.rtol=1e-3 --set likelihood.atol=1e-3"
+# shellcheck disable=SC2086
+works nll images --T 0.5 $few --device cpu --threads 1
+on_cpu=$(awk '$1 == 0.5 { print $3 }' out)
+# shellcheck disable=SC2086
+works nll images --T 0.5 $few --device cuda
+close_to 1e-3 "$(awk '$1 == 0.5 { print $3 }' out)" "$on_cpu"
 
 # ---- resumed ----
 works train images.yaml --set train.steps=3 --device cuda --out resumed

@@ -18,9 +18,9 @@ static void words(void **state)
 {
     (void)state;
     static const ts_words *const families[] = {
-        &ts_data_kind_words,  &ts_model_kind_words,      &ts_score_kind_words,
-        &ts_start_kind_words, &ts_sampler_kind_words,    &ts_features_kind_words,
-        &ts_loss_kind_words,  &ts_t_sampling_kind_words, &ts_network_kind_words};
+        &ts_data_kind_words,    &ts_model_kind_words,    &ts_score_kind_words, &ts_start_kind_words,
+        &ts_sampler_kind_words, &ts_features_kind_words, &ts_loss_kind_words,  &ts_t_sampling_kind_words,
+        &ts_network_kind_words, &ts_probe_kind_words};
     for (size_t f = 0; f < sizeof families / sizeof *families; f++)
         for (int i = 0; i < families[f]->count; i++) {
             const char *word = families[f]->word[i];

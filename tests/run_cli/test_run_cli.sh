@@ -34,7 +34,7 @@ END
 # ---- help and the command line ----
 works --help
 works --version
-for command in train fit sample elbo sweep report bench info; do
+for command in train fit sample elbo nll sweep report bench info; do
     works $command --help
     grep -q "^Usage: tstar $command" out || fail "tstar $command --help: no usage"
 done
@@ -160,6 +160,29 @@ for r in rows:
     assert abs(r["elbo_nats"] - (r["reconstruction_nats"] - r["prior_nats"] - r["diffusion_nats"])) < 1e-9
 END
 fi
+works nll whole --T 1.0,0.4 --start normal,mixture --set data.mixture.count=64 --json
+if command -v python3 >/dev/null; then
+    python3 - <<'END' 2>/dev/null || fail "nll --json is not as promised: $(cat out)"
+import json, math
+rows = json.load(open("out"))
+assert [(r["T"], r["start"]) for r in rows] == [(1.0, "normal"), (1.0, "mixture"), (0.4, "normal"), (0.4, "mixture")]
+d = 1
+for r in rows:
+    for key in "log_prob_nats log_prob_ci95_nats bpd bpd_ci95 nfe".split():
+        assert isinstance(r[key], float), key
+    assert r["nfe"] >= 14 and abs(r["bpd"] + r["log_prob_nats"] / (d * math.log(2))) < 1e-9
+assert rows[0]["nfe"] == rows[1]["nfe"] and rows[2]["log_prob_nats"] != rows[3]["log_prob_nats"]
+END
+fi
+works nll whole --T 0.4 --set data.mixture.count=8
+grep -q '^T  *start  *log_prob (nats)  *bpd  *nfe$' out || fail "nll: $(cat out)"
+works nll small.yaml --set model.kind=exact --set data.mixture.count=1 --T 0.4 --json
+grep -q '"log_prob_ci95_nats": null' out || fail "nll --json of one datum: $(cat out)"
+refused 2 'nll: --T is missing' nll whole
+refused 2 'T must lie in (1e-05, 1], above train.eps = 1e-05' nll small.yaml --set model.kind=exact --T 0
+refused 2 'T must lie in (0.001, 1], above likelihood.eps' nll small.yaml --set model.kind=exact --set likelihood.eps=1e-3 --T 1e-4
+refused 2 'tstar fit whole --T 0.4' nll whole --T 0.4 --start glow
+refused 2 'likelihood.probe must be one of rademacher|normal' nll whole --T 0.4 --set likelihood.probe=uniform
 works elbo whole --T 0.4 --set data.mixture.count=1 --json
 grep -q '"elbo_ci95_nats": null' out || fail "elbo --json of one datum: $(cat out)"
 works sample whole --T 0.4 --start mixture -n 8 --out samples.safetensors

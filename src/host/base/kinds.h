@@ -96,6 +96,10 @@
     X(TS_RESBLOCK_BIGGAN, "biggan")                                                                          \
     X(TS_RESBLOCK_DDPM, "ddpm")
 
+#define TS_PROBE_KINDS(X)                                                                                    \
+    X(TS_PROBE_RADEMACHER, "rademacher")                                                                     \
+    X(TS_PROBE_NORMAL, "normal")
+
 #define TS_KIND_ENUMERATOR(name, word) name,
 typedef enum ts_data_kind { TS_DATA_KINDS(TS_KIND_ENUMERATOR) TS_DATA_COUNT } ts_data_kind;
 typedef enum ts_model_kind { TS_MODEL_KINDS(TS_KIND_ENUMERATOR) TS_MODEL_COUNT } ts_model_kind;
@@ -125,6 +129,7 @@ typedef enum ts_progressive_input_kind {
 } ts_progressive_input_kind;
 typedef enum ts_combine_kind { TS_COMBINE_KINDS(TS_KIND_ENUMERATOR) TS_COMBINE_COUNT } ts_combine_kind;
 typedef enum ts_resblock_kind { TS_RESBLOCK_KINDS(TS_KIND_ENUMERATOR) TS_RESBLOCK_COUNT } ts_resblock_kind;
+typedef enum ts_probe_kind { TS_PROBE_KINDS(TS_KIND_ENUMERATOR) TS_PROBE_COUNT } ts_probe_kind;
 
 /* The words of one kind, in the order of its enum. */
 typedef struct ts_words {
@@ -135,7 +140,8 @@ typedef struct ts_words {
 extern const ts_words ts_data_kind_words, ts_model_kind_words, ts_score_kind_words, ts_start_kind_words,
     ts_fitted_to_kind_words, ts_covariance_kind_words, ts_sampler_kind_words, ts_features_kind_words,
     ts_loss_kind_words, ts_t_sampling_kind_words, ts_network_kind_words, ts_embedding_kind_words,
-    ts_progressive_kind_words, ts_progressive_input_kind_words, ts_combine_kind_words, ts_resblock_kind_words;
+    ts_progressive_kind_words, ts_progressive_input_kind_words, ts_combine_kind_words, ts_resblock_kind_words,
+    ts_probe_kind_words;
 
 /* The enumerator of the word that is the first `length` characters of `text`; -1: none. */
 int ts_words_find(const ts_words *words, const char *text, size_t length);

@@ -74,9 +74,8 @@ static ts_status measure_sampler(const ts_bench *bench, ts_sampler *sampler, ts_
     const uint64_t allocations = bench->device->allocations;
     TS_TRY(timed_run(bench, sampler, &config, noise, state, x, &nfe, &seconds, &host));
     result->evaluations = nfe;
-    /* A step's evaluations, times the steps of a whole run, plus what comes once (the denoising). */
-    const int once = config.denoise ? 1 : 0;
-    result->nfe = adaptive ? nfe : once + (double)(nfe - once) / config.steps * whole;
+    config.steps = whole;
+    result->nfe = adaptive ? nfe : (double)ts_sampler_nfe(&config);
     result->evaluations_per_second = result->batch * nfe / seconds;
     result->figures.host_seconds = host / nfe;
     result->figures.late_allocations = bench->device->allocations - allocations;

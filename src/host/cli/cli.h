@@ -62,9 +62,10 @@ typedef struct cli_command_row {
 /* All commands, in the order of --help; ends with a row without usage (main.c). */
 extern const cli_command_row cli_commands[];
 
-extern const cli_usage cli_train_usage, cli_fit_usage, cli_sample_usage, cli_elbo_usage, cli_sweep_usage,
-    cli_report_usage, cli_bench_usage, cli_info_usage, cli_import_usage;
-cli_run cli_train, cli_fit, cli_sample, cli_elbo, cli_sweep, cli_report, cli_bench, cli_info, cli_import;
+extern const cli_usage cli_train_usage, cli_fit_usage, cli_sample_usage, cli_elbo_usage, cli_nll_usage,
+    cli_sweep_usage, cli_report_usage, cli_bench_usage, cli_info_usage, cli_import_usage;
+cli_run cli_train, cli_fit, cli_sample, cli_elbo, cli_nll, cli_sweep, cli_report, cli_bench, cli_info,
+    cli_import;
 
 /* ---- what the command line asks for ---- */
 

@@ -15,6 +15,7 @@ const cli_command_row cli_commands[] = {
     {&cli_fit_usage, cli_fit, "RUN --T 0.4", "fit the auxiliary density at T"},
     {&cli_sample_usage, cli_sample, "RUN --T 0.4", "draw samples, starting at T"},
     {&cli_elbo_usage, cli_elbo, "RUN --T 0.4", "estimate the evidence lower bound"},
+    {&cli_nll_usage, cli_nll, "RUN --T 0.4", "compute the likelihood by the ODE"},
     {&cli_report_usage, cli_report, "RUN", "draw the charts and the page of a sweep anew"},
     {&cli_import_usage, cli_import, "CONFIG WEIGHTS --out RUN", "a run of weights trained elsewhere"},
     {&cli_bench_usage, cli_bench, "train|sample|ops CONFIG", "measure speed and memory"},

@@ -118,6 +118,16 @@
     X(INT, FREE, count, 0, 0, 100000000, "held-out data to use (0: all)")                                                        \
     X(INT, FREE, batch, 128, 1, 65536, "rows an evaluation of the network")
 
+#define TS_CONFIG_LIKELIHOOD(X)                                                                                                  \
+    X(REAL, FREE, eps, 0, 0, 0.1, "where the ODE begins (0: at train.eps)")                                                      \
+    X(INT, FREE, probes, 0, 0, 1000000, "Hutchinson probes a datum (0: the exact divergence up to 64 dimensions, else 1)")       \
+    X(CHOICE, FREE, probe, "rademacher", ts_probe_kind, 0, "what probes are drawn from")                                         \
+    X(INT, FREE, dequantisations, 1, 1, 1000000, "draws a datum of the uniform noise that dequantises images")                   \
+    X(REAL, FREE, rtol, 1e-5, 1e-7, 1, "relative tolerance of RK45")                                                             \
+    X(REAL, FREE, atol, 1e-5, 1e-8, 1, "absolute tolerance of RK45")                                                             \
+    X(INT, FREE, count, 0, 0, 100000000, "held-out data to use (0: all)")                                                        \
+    X(INT, FREE, batch, 128, 1, 65536, "rows at a time")
+
 #define TS_CONFIG_SAMPLE(X)                                                                                                      \
     X(CHOICE, FREE, sampler, "em", ts_sampler_kind, 0, "how the reverse process is integrated")                                   \
     X(REAL, FREE, eps, 1e-3, 1e-9, 0.1, "end of the reverse process")                                                            \
@@ -152,6 +162,7 @@
     S(glow, TS_CONFIG_GLOW, "the auxiliary density at T")                                                                        \
     S(start, TS_CONFIG_START, "the start densities gaussian and dpmixture")                                                      \
     S(bound, TS_CONFIG_BOUND, "the evidence lower bound")                                                                        \
+    S(likelihood, TS_CONFIG_LIKELIHOOD, "the likelihood by the ODE")                                                             \
     S(sample, TS_CONFIG_SAMPLE, "sampling")                                                                                      \
     S(sweep, TS_CONFIG_SWEEP, "the sweep over T")
 
@@ -217,6 +228,9 @@ typedef struct ts_config {
     struct {
         TS_CONFIG_BOUND(TS_MEMBER)
     } bound;
+    struct {
+        TS_CONFIG_LIKELIHOOD(TS_MEMBER)
+    } likelihood;
     struct {
         TS_CONFIG_SAMPLE(TS_MEMBER)
     } sample;

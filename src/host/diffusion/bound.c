@@ -11,7 +11,7 @@
 #include "diffusion/buffer.h"
 
 /* Instances keep the bound's draws apart from each other and from those of training and sampling. */
-enum { INSTANCE_DATA = 0x45000000, INSTANCE_TIME, INSTANCE_NOISE, INSTANCE_RECONSTRUCTION, INSTANCE_PRIOR };
+enum { INSTANCE_TIME = TS_BOUND_DATA + 1, INSTANCE_NOISE, INSTANCE_RECONSTRUCTION, INSTANCE_PRIOR };
 
 /* ---- intervals ---- */
 
@@ -111,7 +111,7 @@ static ts_status pass_allocate(pass *p)
     p->host_t = malloc(n * sizeof *p->host_t);
     if (!p->host || !p->host_t)
         return ts_error(TS_NO_MEMORY, "cannot allocate batches of %d", p->n);
-    const ts_step_state state = {p->config->seed, 0, INSTANCE_DATA};
+    const ts_step_state state = {p->config->seed, 0, TS_BOUND_DATA};
     return p->device->k->upload(p->device, p->data_state, &state, sizeof state);
 }
 
@@ -152,13 +152,7 @@ static ts_status pass_begin(pass *p, const ts_bound_config *config, const ts_dat
 /* x0 of rows first .. first + n - 1; rows beyond the last start again. */
 static ts_status load_rows(pass *p, int64_t first)
 {
-    for (int filled = 0; filled < p->n;) {
-        const int64_t datum = (first + filled) % p->config->count, left = p->config->count - datum;
-        const int some = left < p->n - filled ? (int)left : p->n - filled;
-        TS_TRY(ts_data_eval_batch(p->data, some, datum, p->data_state, p->x0 + (size_t)filled * p->d));
-        filled += some;
-    }
-    return NULL;
+    return ts_data_eval_rows(p->data, p->config->count, p->n, first, p->data_state, p->x0);
 }
 
 /* x_t of the rows at p->t with fresh noise, a function of (seed, instance, batch). */

@@ -23,6 +23,9 @@ typedef struct ts_interval {
 /* Mean and 1.96 standard errors over data; of a single value the half-width is infinite. */
 ts_interval ts_interval_of(const double *values, int64_t count);
 
+/* The instance under which mixtures are drawn as data of an evaluation: bound and likelihood have the same. */
+enum { TS_BOUND_DATA = 0x45000000 };
+
 typedef struct ts_bound_config {
     ts_sde sde;
     double eps;

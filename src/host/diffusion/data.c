@@ -60,6 +60,18 @@ ts_status ts_data_eval_batch(const ts_data *data, int n, int64_t start, const ts
     return data->device->k->gather(data->device, &a);
 }
 
+ts_status ts_data_eval_rows(const ts_data *data, int64_t count, int n, int64_t first,
+                            const ts_step_state *state, float *x0)
+{
+    for (int filled = 0; filled < n;) {
+        const int64_t datum = (first + filled) % count, left = count - datum;
+        const int some = left < n - filled ? (int)left : n - filled;
+        TS_TRY(ts_data_eval_batch(data, some, datum, state, x0 + (size_t)filled * (size_t)ts_data_dim(data)));
+        filled += some;
+    }
+    return NULL;
+}
+
 void ts_data_to_symmetric(const ts_data *data, int64_t count, float *x)
 {
     for (int64_t i = 0; data->unit && i < count; i++)

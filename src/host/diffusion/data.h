@@ -48,6 +48,9 @@ ts_status ts_data_train_batch(const ts_data *data, int n, const ts_step_state *s
  * numbers under state's seed and instance, the same whichever batch they are asked in. */
 ts_status ts_data_eval_batch(const ts_data *data, int n, int64_t start, const ts_step_state *state,
                              float *x0);
+/* The rows first .. first + n - 1 of an evaluation that takes the first `count` data again and again. */
+ts_status ts_data_eval_rows(const ts_data *data, int64_t count, int n, int64_t first,
+                            const ts_step_state *state, float *x0);
 /* Images x (host, any `count` of values) from model scale to [-1, 1], in place. */
 void ts_data_to_symmetric(const ts_data *data, int64_t count, float *x);
 void ts_data_release(ts_data *data); /* frees the device buffers */

@@ -41,6 +41,25 @@ static ts_status check_T(const ts_run *run, double T, const char *eps_name, doub
     return NULL;
 }
 
+/* What cannot be opened should be known before a long pass. */
+static ts_status check_starts(ts_run *run, int T_count, const double *T, int start_count,
+                              const ts_start_kind *starts)
+{
+    for (int i = 0; i < T_count; i++)
+        for (int j = 0; j < start_count; j++) {
+            ts_start start;
+            TS_TRY(ts_start_open(run, starts[j], T[i], 1, &start));
+            ts_start_release(&start);
+        }
+    return NULL;
+}
+
+/* How many data serve where `wanted` (0: all) are asked for; mixtures have any number. */
+static int64_t data_of(const ts_data *data, int64_t wanted)
+{
+    return wanted && (data->mixture || wanted < data->count) ? wanted : data->count;
+}
+
 typedef struct bound_pass {
     ts_run *run;
     ts_progress *progress;
@@ -113,14 +132,7 @@ ts_status ts_evaluate_bound(ts_run *run, int T_count, const double *T, int start
     const double eps = ts_evaluate_eps(config, data);
     for (int i = 0; i < T_count; i++)
         TS_TRY(check_T(run, T[i], "bound.eps", eps));
-    /* what cannot be opened should be known before the long pass */
-    for (int i = 0; i < T_count; i++)
-        for (int j = 0; j < start_count; j++) {
-            ts_start start;
-            TS_TRY(ts_start_open(run, starts[j], T[i], 1, &start));
-            ts_start_release(&start);
-        }
-    const int64_t wanted = config->bound.count ? config->bound.count : data->count;
+    TS_TRY(check_starts(run, T_count, T, start_count, starts));
     bound_pass p = {.run = run,
                     .progress = progress,
                     .config = {.sde = ts_config_sde(config),
@@ -129,7 +141,7 @@ ts_status ts_evaluate_bound(ts_run *run, int T_count, const double *T, int start
                                .T = T,
                                .draws = config->bound.draws,
                                .prior_draws = config->bound.prior_draws,
-                               .count = data->mixture || wanted < data->count ? wanted : data->count,
+                               .count = data_of(data, config->bound.count),
                                .seed = (uint64_t)config->run.seed,
                                .tracks_K = data->mixture != NULL,
                                .stop = progress ? progress->stop : NULL}};
@@ -138,4 +150,104 @@ ts_status ts_evaluate_bound(ts_run *run, int T_count, const double *T, int start
     free(p.prior);
     free(p.kl);
     return status;
+}
+
+/* ---- the likelihood by the ODE ---- */
+
+enum { EXACT_DIVERGENCE = 64 }; /* dimensions, at most, where nothing is said about probes */
+
+typedef struct likelihood_pass {
+    ts_run *run;
+    ts_progress *progress;
+    ts_likelihood_config config;
+    int n, start_count;
+    const ts_start_kind *starts;
+    ts_start open[TS_START_COUNT];
+    ts_score *score;
+    double *log_prob; /* [start_count][count] */
+    char phase[64];
+} likelihood_pass;
+
+static bool report_likelihood(void *context, double share)
+{
+    const likelihood_pass *p = context;
+    ts_progress_report(p->progress, p->phase, 100 * share, 100, "%", NULL);
+    return !ts_progress_stopped(p->progress);
+}
+
+/* One solution at T serves every start. */
+static ts_status measure_likelihood(likelihood_pass *p, double T, ts_likelihood_row *rows)
+{
+    const ts_data *data = &p->run->dataset->test;
+    ts_density *densities[TS_START_COUNT];
+    double nfe;
+    snprintf(p->phase, sizeof p->phase, "likelihood T=%g", T);
+    for (int j = 0; j < p->start_count; j++) {
+        TS_TRY(ts_start_open(p->run, p->starts[j], T, p->n, &p->open[j]));
+        densities[j] = p->open[j].density;
+    }
+    TS_TRY(ts_likelihood_measure(&p->config, data, p->score, T, p->start_count, densities, report_likelihood,
+                                 p, p->log_prob, &nfe));
+    for (int j = 0; j < p->start_count; j++) {
+        const ts_interval log_prob = ts_interval_of(p->log_prob + j * p->config.count, p->config.count);
+        rows[j] = (ts_likelihood_row){.T = T,
+                                      .start = p->starts[j],
+                                      .log_prob = log_prob,
+                                      .bpd = ts_likelihood_bits(log_prob, data),
+                                      .nfe = nfe};
+    }
+    return NULL;
+}
+
+static void close_starts(likelihood_pass *p)
+{
+    for (int j = 0; j < p->start_count; j++)
+        ts_start_release(&p->open[j]);
+}
+
+static ts_status run_likelihood(likelihood_pass *p, int T_count, const double *T, ts_likelihood_row *rows)
+{
+    p->log_prob = malloc((size_t)p->start_count * (size_t)p->config.count * sizeof *p->log_prob);
+    if (!p->log_prob)
+        return ts_error(TS_NO_MEMORY, "no memory for the likelihood of %lld data",
+                        (long long)p->config.count);
+    ts_algorithms_announce(p->run->device, p->progress);
+    TS_TRY(ts_model_score(p->run->model, p->n, true, &p->score));
+    for (int i = 0; i < T_count; i++) {
+        ts_status status = measure_likelihood(p, T[i], &rows[i * p->start_count]);
+        close_starts(p);
+        TS_TRY(status);
+    }
+    return NULL;
+}
+
+ts_status ts_evaluate_likelihood(ts_run *run, int T_count, const double *T, int start_count,
+                                 const ts_start_kind *starts, ts_progress *progress, ts_likelihood_row *rows)
+{
+    const ts_config *config = run->config;
+    const ts_data *data = &run->dataset->test;
+    const double eps = config->likelihood.eps > 0 ? config->likelihood.eps : config->train.eps;
+    for (int i = 0; i < T_count; i++)
+        TS_TRY(check_T(run, T[i], config->likelihood.eps > 0 ? "likelihood.eps" : "train.eps", eps));
+    TS_TRY(check_starts(run, T_count, T, start_count, starts));
+    const int d = ts_data_dim(data), probes = config->likelihood.probes;
+    likelihood_pass p = {.run = run,
+                         .progress = progress,
+                         .config = {.sde = ts_config_sde(config),
+                                    .eps = eps,
+                                    .rtol = config->likelihood.rtol,
+                                    .atol = config->likelihood.atol,
+                                    .probes = probes || d <= EXACT_DIVERGENCE ? probes : 1,
+                                    .probe = config->likelihood.probe,
+                                    .dequantisations = config->likelihood.dequantisations,
+                                    .count = data_of(data, config->likelihood.count),
+                                    .seed = (uint64_t)config->run.seed,
+                                    .stop = progress ? progress->stop : NULL},
+                         .start_count = start_count,
+                         .starts = starts};
+    p.n = smaller(config->likelihood.batch, p.config.count * ts_likelihood_draws(&p.config, data));
+    ts_status status = run_likelihood(&p, T_count, T, rows);
+    ts_score_destroy(p.score);
+    free(p.log_prob);
+    return ts_memory_advise(status, run->model, "likelihood.batch", p.n, true);
 }

@@ -4,7 +4,7 @@
 #ifndef TS_RUN_EVALUATE_H
 #define TS_RUN_EVALUATE_H
 
-#include "diffusion/bound.h"
+#include "diffusion/likelihood.h"
 #include "diffusion/samplers/sampler.h"
 #include "run/starts.h"
 #include "base/progress.h"
@@ -28,6 +28,20 @@ double ts_evaluate_eps(const ts_config *config, const ts_data *data);
  * are those in run->model now (ts_checkpoint_load_weights).  One pass over the data serves every T. */
 ts_status ts_evaluate_bound(ts_run *run, int T_count, const double *T, int start_count,
                             const ts_start_kind *starts, ts_progress *progress, ts_evaluate_row *rows);
+
+/* ---- the likelihood by the ODE ---- */
+
+typedef struct ts_likelihood_row {
+    double T;
+    ts_start_kind start;
+    ts_interval log_prob, bpd; /* nats, bits/dim; 95 % over data */
+    double nfe;                /* network evaluations of a solution */
+} ts_likelihood_row;
+
+/* Of held-out data for every T and start, by section `likelihood` of the configuration: rows[i * start_count + j]
+ * for T[i], starts[j]. */
+ts_status ts_evaluate_likelihood(ts_run *run, int T_count, const double *T, int start_count,
+                                 const ts_start_kind *starts, ts_progress *progress, ts_likelihood_row *rows);
 
 /* ---- samples ---- */
 
