@@ -220,19 +220,21 @@ typedef struct ts_affine {
     bool accumulate;
 } ts_affine;
 
-/* Resampling by a separable filter k (as upfirdn_2d of Karras et al. 2020): x [n,h,w,c] -> y [n,oh,ow,c],
+/* Resampling by a separable filter k (as upfirdn_2d of Karras et al. 2020): x [n,h,w,c], residual and y
+ * [n,oh,ow,c],
  *
- *     y[i,j] = sum_{a,b < taps} k[a] k[b] X[down i + a - pad, down j + b - pad],
+ *     y[i,j] = scale (sum_{a,b < taps} k[a] k[b] X[down i + a - pad, down j + b - pad] + residual[i,j]),
  *
- * X the image with up - 1 zeros after every pixel and zeros all around; up and down are 1 or 2.  The transpose
- * is the same operation with up and down exchanged, k reversed and taps - 1 - pad for pad: the backward pass. */
+ * X the image with up - 1 zeros after every pixel and zeros all around; up and down are 1 or 2; residual may be
+ * NULL; accumulate adds y to what is there.  The transpose is the same operation with up and down exchanged, k
+ * reversed and taps - 1 - pad for pad: the backward pass. */
 enum { TS_FIR_TAPS = 8 };
 
 typedef struct ts_fir {
     int n, h, w, c, oh, ow;
     int up, down, pad, taps;
-    float k[TS_FIR_TAPS];
-    const void *x;
+    float k[TS_FIR_TAPS], scale;
+    const void *x, *residual;
     void *y;
     bool accumulate;
 } ts_fir;

@@ -117,7 +117,7 @@ static void check(const nn_filter *filter, bool up)
     graph_must(ts_params_set(params, pair[1], TS_BUFFER_VALUE, bias));
     graph_must(ts_graph_create(graph_device, params, &graph));
     const ts_tensor in = ts_graph_input(graph, "x", 1, H, W, IN);
-    const ts_tensor out = nn_resample_conv(graph, in, filter, up, pair, OUT);
+    const ts_tensor out = nn_resample_conv(graph, in, filter, up, pair, OUT, -1, 1);
     ts_graph_output(graph, out, false);
     graph_must(ts_graph_plan(graph, TS_PLAN_FORWARD));
     float *values = ts_graph_data(graph, in);

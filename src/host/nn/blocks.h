@@ -46,9 +46,9 @@ typedef struct nn_filter {
 
 /* x [n,h,w,c] -> [n,h/2,w/2,c] or, with `up`, [n,2h,2w,c]. */
 ts_tensor nn_resample(ts_graph *graph, ts_tensor x, const nn_filter *filter, bool up);
-/* The same with a 3x3 convolution, whose stride is 2 where it halves: x [n,h,w,c] -> [n,h/2,w/2,channels] or
- * [n,2h,2w,channels]. */
+/* The same with a 3x3 convolution, whose stride is 2 where it halves: x [n,h,w,c] -> scale (conv(x) + residual),
+ * [n,h/2,w/2,channels] or [n,2h,2w,channels]. */
 ts_tensor nn_resample_conv(ts_graph *graph, ts_tensor x, const nn_filter *filter, bool up,
-                           const ts_param pair[2], int channels);
+                           const ts_param pair[2], int channels, ts_tensor residual, float scale);
 
 #endif

@@ -179,8 +179,7 @@ static ts_tensor apply_combine(walk *w, const unet_module *m, ts_tensor h)
 /* The input [n,2h,2w,in] is halved by a convolution; it and h [n,h,w,out] go on as their rescaled sum. */
 static ts_tensor apply_input_residual(walk *w, const unet_module *m, ts_tensor h)
 {
-    const ts_tensor input = nn_resample_conv(w->graph, w->input, &w->filter, false, m->conv0, m->out);
-    w->input = ts_graph_add_scaled(w->graph, input, h, w->sum_scale);
+    w->input = nn_resample_conv(w->graph, w->input, &w->filter, false, m->conv0, m->out, h, w->sum_scale);
     return w->input;
 }
 
@@ -206,7 +205,7 @@ static ts_tensor apply(walk *w, const unet_module *m, ts_tensor h)
     case UNET_HALVING:
     case UNET_DOUBLING:
         ts_graph_layer(w->graph, "%s", m->name);
-        return nn_resample_conv(w->graph, h, &w->filter, up, m->conv0, m->out);
+        return nn_resample_conv(w->graph, h, &w->filter, up, m->conv0, m->out, -1, 1);
     case UNET_COMBINE:
         ts_graph_layer(w->graph, "%s", m->name);
         return apply_combine(w, m, h);
