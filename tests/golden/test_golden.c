@@ -26,12 +26,13 @@
  * 1.1e-2, so outputs and losses have 2e-2.
  *
  * How far roundings move a gradient depends on how much cancels in it, which differs from tensor to tensor,
- * so that is measured: in float32 on the CPU, by moving all weights and inputs at random as one rounding would.
- * In bfloat16 a layer rounds five times, its weights, two results forward, two backward, which comes to 5^(1/2)
- * times that.  A tensor has 3 times what moved weights do to it (root mean square of 64 draws), or 5^(1/2) times
- * the most that one draw did (where few directions hold the error, one draw differs much from the next), but not
- * less than 5e-2.  Fourier frequencies and other constants stay in float32 and are not moved.  A gradient that is zero but for rounding stays zero when weights move: it has its share of one
- * rounding of the whole gradient, which of n tensors is 0.4 u / n^(1/2).  Of a sketch, whose four products
+ * so that is measured: in float32 on the CPU, by moving all weights and inputs at random as one rounding
+ * would. In bfloat16 a layer rounds five times, its weights, two results forward, two backward, which comes
+ * to 5^(1/2) times that. A tensor has 3 times what moved weights do to it (root mean square of 64 draws),
+ * or 5^(1/2) times the most that one draw did (where few directions hold the error, one draw differs much
+ * from the next), but not less than 5e-2. Fourier frequencies and other constants stay in float32 and are
+ * not moved. A gradient that is zero but for rounding stays zero when weights move: it has its share of one
+ * rounding of the whole gradient, which of n tensors is 0.4 u / n^(1/2). Of a sketch, whose four products
  * show the gradient's error times a standard normal each, the root mean square is compared, and may be
  * larger as chance makes that of four normals.
  *

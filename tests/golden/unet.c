@@ -1,4 +1,5 @@
-/* Golden files of DDPM++ and NCSN++ networks: every layer through the score, both losses and all their gradients. */
+/* Golden files of DDPM++ and NCSN++ networks: every layer through the score, both losses and all their
+ * gradients. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

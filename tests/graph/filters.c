@@ -1,6 +1,6 @@
 /*
- * Resampling by a filter, alone and around a 3x3 convolution, beside score_sde's up_or_down_sampling.py taken at its
- * word: upfirdn_2d with its paddings, transposed convolutions and all, in double precision.
+ * Resampling by a filter, alone and around a 3x3 convolution, beside score_sde's up_or_down_sampling.py
+ * taken at its word: upfirdn_2d with its paddings, transposed convolutions and all, in double precision.
  */
 #include <stdlib.h>
 #include "graph_test.h"

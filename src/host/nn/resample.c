@@ -1,6 +1,6 @@
 /*
- * Resampling as in score_sde (up_or_down_sampling.py, after Karras et al. 2020): by a separable FIR filter with
- * zeros outside the image, by itself or around a 3x3 convolution.
+ * Resampling as in score_sde (up_or_down_sampling.py, after Karras et al. 2020): by a separable FIR filter
+ * with zeros outside the image, by itself or around a 3x3 convolution.
  *
  * A convolution of stride 2 is computed at every pixel, and every second one is kept: four times its work,
  * which in these networks is one convolution a level among dozens.
@@ -33,7 +33,8 @@ static void size_of(const ts_graph *graph, ts_tensor x, int *h, int *w)
     *w = shape[2];
 }
 
-/* scale (x' + residual), pixel i of x' being pixel step i + 1 of x: every second, or all but a border of one. */
+/* scale (x' + residual), pixel i of x' being pixel step i + 1 of x: every second, or all but a border of
+ * one. */
 static ts_tensor pick(ts_graph *graph, ts_tensor x, int step, int h, int w, ts_tensor residual, float scale)
 {
     const ts_fir a = {.oh = h, .ow = w, .up = 1, .down = step, .pad = -1, .taps = 1, .k = {1}};
