@@ -189,9 +189,9 @@ typedef struct ts_slice_backward {
     bool accumulate;
 } ts_slice_backward;
 
-/* Transformer sinusoids (Vaswani et al. 2017 as in score_sde): with half = c/2, w_j = exp(-j ln(10000)/(half-1))
- * and u(t) what networks are told of t, 999 t or for VE sigma(t), y[i] = [sin(u(t_i) w_j), cos(u(t_i) w_j)].
- * t [n] float, y [n,c], c even. */
+/* Transformer sinusoids (Vaswani et al. 2017 as in score_sde) of u(t), what networks are told of t: 999 t, or
+ * for VE sigma(t).  With half = c/2 and w_j = exp(-j ln(10000)/(half-1)),
+ * y[i] = [sin(u(t_i) w_j), cos(u(t_i) w_j)].  t [n] float, y [n,c], c even. */
 typedef struct ts_time_embedding {
     int n, c;
     ts_sde sde;
@@ -199,8 +199,8 @@ typedef struct ts_time_embedding {
     void *y;
 } ts_time_embedding;
 
-/* Random Fourier features (Tancik et al. 2020 as in score_sde) of the same u: y[i] = [sin(2 pi f_j ln u(t_i)),
- * cos(2 pi f_j ln u(t_i))], frequencies f [c/2]. */
+/* Random Fourier features (Tancik et al. 2020 as in score_sde) of the same u, with frequencies f [c/2]:
+ * y[i] = [sin(2 pi f_j ln u(t_i)), cos(2 pi f_j ln u(t_i))]. */
 typedef struct ts_fourier_embedding {
     int n, c;
     ts_sde sde;
@@ -208,8 +208,8 @@ typedef struct ts_fourier_embedding {
     void *y;
 } ts_fourier_embedding;
 
-/* y = scale x + offset, or with t [n] y = scale s(t_i) x + offset in row i; x, y [n,d].  With offset 0 it is its
- * own backward pass; accumulate adds. */
+/* y = scale x + offset, or with t [n] y = scale s(t_i) x + offset in row i; x, y [n,d]. With offset 0 it is
+ * its own backward pass; accumulate adds. */
 typedef struct ts_affine {
     int n, d;
     ts_sde sde;
@@ -220,19 +220,21 @@ typedef struct ts_affine {
     bool accumulate;
 } ts_affine;
 
-/* Resampling by a separable filter k (as upfirdn_2d of Karras et al. 2020): x [n,h,w,c] -> y [n,oh,ow,c],
+/* Resampling by a separable filter k (as upfirdn_2d of Karras et al. 2020): x [n,h,w,c], residual and y
+ * [n,oh,ow,c],
  *
- *     y[i,j] = sum_{a,b < taps} k[a] k[b] X[down i + a - pad, down j + b - pad],
+ *     y[i,j] = scale (sum_{a,b < taps} k[a] k[b] X[down i + a - pad, down j + b - pad] + residual[i,j]),
  *
- * X the image with up - 1 zeros after every pixel and zeros all around; up and down are 1 or 2.  The transpose
- * is the same operation with up and down exchanged, k reversed and taps - 1 - pad for pad: the backward pass. */
+ * X the image with up - 1 zeros after every pixel and zeros all around; up and down are 1 or 2; residual
+ * may be NULL; accumulate adds y to what is there. The transpose is the same operation with up and down
+ * exchanged, k reversed and taps - 1 - pad for pad: the backward pass. */
 enum { TS_FIR_TAPS = 8 };
 
 typedef struct ts_fir {
     int n, h, w, c, oh, ow;
     int up, down, pad, taps;
-    float k[TS_FIR_TAPS];
-    const void *x;
+    float k[TS_FIR_TAPS], scale;
+    const void *x, *residual;
     void *y;
     bool accumulate;
 } ts_fir;

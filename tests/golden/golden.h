@@ -12,13 +12,18 @@
 
 #define GOLDEN_ROUNDING (0.42 * 0x1p-8) /* of bfloat16, relative, root mean square */
 
+/* Squares of what moved weights do to a tensor: their mean over draws, and the largest. */
+typedef struct golden_moved {
+    double mean, largest;
+} golden_moved;
+
 typedef struct golden {
     ts_safetensors *file;
     ts_device *device;
     int checked, failed;
     double gradient_scale; /* norm of the whole reference gradient under test; see GOLDEN_GRADIENT */
     int gradient_tensors;  /* how many it consists of */
-    double *moved;         /* in reduced precision: of each tensor, see test_golden.c; else NULL */
+    golden_moved *moved;   /* in reduced precision: of each tensor, see test_golden.c; else NULL */
     uint64_t draw;         /* 0: the engine's numbers are checked; else they fill `moved` */
     rule_parameter
         *rule; /* the parameters, where a rule makes the weights and gradients are sketches; else NULL */
@@ -74,6 +79,9 @@ int golden_rule_index(const golden *g, const char *name);
 /* Sets every parameter NAME to "model.NAME" of the file, or to what the rule makes; names and shapes must
  * match both ways. */
 void golden_load_params(golden *g, ts_params *params);
+
+/* In a draw: moves each value at random as one rounding of bfloat16 would. */
+void golden_move(const golden *g, uint32_t stream, int64_t count, float *values);
 
 /* gradients.c.  Compares all gradients with "PREFIX NAME" (PREFIX "sketch." NAME), and their norm where the
  * file has it. */

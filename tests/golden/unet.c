@@ -1,4 +1,5 @@
-/* Golden files of DDPM++ and NCSN++ networks: every layer through the score, both losses and all their gradients. */
+/* Golden files of DDPM++ and NCSN++ networks: every layer through the score, both losses and all their
+ * gradients. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,12 +154,13 @@ static void check_marginals(case_unet *u)
 
 /* ---- the network ---- */
 
-static void upload_images(const case_unet *u, const double *nchw, void *activations)
+static void upload_images(const case_unet *u, const double *nchw, uint32_t stream, void *activations)
 {
     const ts_unet_config *c = &u->config;
     const size_t count = (size_t)u->n * (size_t)u->d;
     float *nhwc = golden_allocate(count, sizeof *nhwc);
     golden_to_nhwc(nchw, u->n, c->channels, c->height, c->width, nhwc);
+    golden_move(u->g, stream, (int64_t)count, nhwc);
     golden_upload(u->g, activations, nhwc, (int64_t)count);
     free(nhwc);
 }
@@ -194,8 +196,8 @@ static void build(case_unet *u)
     golden_must(device->k->upload(device, u->times, times, vector));
     golden_must(device->k->upload(device, ts_graph_data(u->graph, u->time), times, vector));
     free(times);
-    upload_images(u, u->z, u->noise);
-    upload_images(u, u->xt, ts_graph_data(u->graph, u->x));
+    upload_images(u, u->z, UINT32_MAX, u->noise);
+    upload_images(u, u->xt, UINT32_MAX - 1, ts_graph_data(u->graph, u->x));
 }
 
 /* score = -net / s(t) */

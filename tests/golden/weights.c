@@ -134,6 +134,15 @@ static void weights_of(golden *g, const ts_param_info *info, float *values, bool
     used[index] = true;
 }
 
+void golden_move(const golden *g, uint32_t stream, int64_t count, float *values)
+{
+    for (int64_t i = 0; g->draw && i < count; i++) {
+        const double uniform =
+            (double)ts_uniform_from(ts_philox(g->draw, (uint32_t)i, stream, TS_STREAM_TEST, 0).v[0]);
+        values[i] *= (float)(1 + sqrt(3) * GOLDEN_ROUNDING * (2 * uniform - 1));
+    }
+}
+
 void golden_load_params(golden *g, ts_params *params)
 {
     bool *used = golden_allocate((size_t)g->rule_count + 1, sizeof *used);
@@ -142,11 +151,8 @@ void golden_load_params(golden *g, ts_params *params)
         const int64_t count = golden_count(info);
         float *values = golden_allocate((size_t)count, sizeof *values);
         weights_of(g, info, values, used);
-        for (int64_t i = 0; g->draw && i < count; i++) {
-            const double uniform =
-                (double)ts_uniform_from(ts_philox(g->draw, (uint32_t)i, (uint32_t)p, TS_STREAM_TEST, 0).v[0]);
-            values[i] *= (float)(1 + sqrt(3) * GOLDEN_ROUNDING * (2 * uniform - 1));
-        }
+        if (info->trained) /* constants stay in float32: nothing rounds them */
+            golden_move(g, (uint32_t)p, count, values);
         golden_must(ts_params_set(params, p, TS_BUFFER_VALUE, values));
         free(values);
     }

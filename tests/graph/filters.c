@@ -1,6 +1,6 @@
 /*
- * Resampling by a filter, alone and around a 3x3 convolution, beside score_sde's up_or_down_sampling.py taken at its
- * word: upfirdn_2d with its paddings, transposed convolutions and all, in double precision.
+ * Resampling by a filter, alone and around a 3x3 convolution, beside score_sde's up_or_down_sampling.py
+ * taken at its word: upfirdn_2d with its paddings, transposed convolutions and all, in double precision.
  */
 #include <stdlib.h>
 #include "graph_test.h"
@@ -117,7 +117,7 @@ static void check(const nn_filter *filter, bool up)
     graph_must(ts_params_set(params, pair[1], TS_BUFFER_VALUE, bias));
     graph_must(ts_graph_create(graph_device, params, &graph));
     const ts_tensor in = ts_graph_input(graph, "x", 1, H, W, IN);
-    const ts_tensor out = nn_resample_conv(graph, in, filter, up, pair, OUT);
+    const ts_tensor out = nn_resample_conv(graph, in, filter, up, pair, OUT, -1, 1);
     ts_graph_output(graph, out, false);
     graph_must(ts_graph_plan(graph, TS_PLAN_FORWARD));
     float *values = ts_graph_data(graph, in);

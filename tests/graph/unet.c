@@ -53,8 +53,8 @@ static void must_have(const ts_unet_config *config, int64_t count)
     ts_params_destroy(params);
 }
 
-/* The networks for CIFAR-10 of Song et al. 2021: 61.8, 106.6, 62.8 and 107.6 million parameters, of NCSN++ with its
- * 128 frequencies, which are not trained. */
+/* The networks for CIFAR-10 of Song et al. 2021: 61.8, 106.6, 62.8 and 107.6 million parameters, of NCSN++
+ * with its 128 frequencies, which are not trained. */
 void unet_parameter_count(void **state)
 {
     (void)state;

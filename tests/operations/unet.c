@@ -100,7 +100,7 @@ static void affine_rows(ot *t)
 
 typedef struct fir_row {
     ts_fir a;
-    ot_buffer *x, *y;
+    ot_buffer *x, *residual, *y;
 } fir_row;
 
 /* One axis: the input's weight in the output, by the definition. */
@@ -117,12 +117,12 @@ static void fir_reference(void *p)
     for (int o = 0; o < a->n * a->oh * a->ow * a->c; o++) {
         const int k = o % a->c, j = o / a->c % a->ow, i = o / a->c / a->ow % a->oh,
                   n = o / a->c / a->ow / a->oh;
-        double sum = a->accumulate ? r->y->v[o] : 0;
+        double sum = r->residual ? r->residual->v[o] : 0;
         for (int row = 0; row < a->h; row++)
             for (int column = 0; column < a->w; column++)
                 sum += weight_of(a, i, row) * weight_of(a, j, column) *
                        r->x->v[((n * a->h + row) * a->w + column) * a->c + k];
-        r->y->want[o] = sum;
+        r->y->want[o] = (double)a->scale * sum + (a->accumulate ? r->y->v[o] : 0);
     }
 }
 
@@ -134,11 +134,11 @@ static void fir_rows(ot *t)
         {7, 11, 6, 10, 1, 1, 1, 4}, {9, 9, 4, 4, 1, 2, -1, 1}, {4, 4, 9, 9, 2, 1, 1, 1},
         {8, 6, 4, 3, 1, 2, 0, 2},   {4, 3, 8, 6, 2, 1, 1, 2},  {5, 7, 9, 12, 2, 2, 3, 8}};
     static const int channels[] = {1, 3, 8, 40};
-    for (int i = 0; i < 72; i++) {
-        const int *s = shapes[i / 8], c = channels[i / 2 % 4];
-        const bool accumulate = i % 2;
-        ot_case(t, "2x%dx%dx%d -> %dx%d, up %d, down %d, pad %d, %d taps%s", s[0], s[1], c, s[2], s[3], s[4],
-                s[5], s[6], s[7], accumulate ? ", accumulate" : "");
+    for (int i = 0; i < 144; i++) {
+        const int *s = shapes[i / 16], c = channels[i / 4 % 4];
+        const bool accumulate = i & 1, residual = i & 2;
+        ot_case(t, "2x%dx%dx%d -> %dx%d, up %d, down %d, pad %d, %d taps%s%s", s[0], s[1], c, s[2], s[3],
+                s[4], s[5], s[6], s[7], residual ? ", residual" : "", accumulate ? ", accumulate" : "");
         fir_row r = {.a = {.n = 2,
                            .h = s[0],
                            .w = s[1],
@@ -149,13 +149,16 @@ static void fir_rows(ot *t)
                            .down = s[5],
                            .pad = s[6],
                            .taps = s[7],
+                           .scale = residual ? 0.7f : 1,
                            .accumulate = accumulate}};
         for (int k = 0; k < r.a.taps; k++)
             r.a.k[k] = (float)(k + 1) / 8 - 0.2f * (float)(k % 2);
         const int64_t in = (int64_t)2 * s[0] * s[1] * c, out = (int64_t)2 * s[2] * s[3] * c;
         r.x = ot_normal(t, OT_ACTIVATION, in, 0, 1);
         r.y = accumulate ? ot_normal(t, OT_ACTIVATION, out, 0, 1) : ot_output(t, OT_ACTIVATION, out);
+        r.residual = residual ? ot_normal(t, OT_ACTIVATION, out, 0, 1) : NULL;
         r.a.x = ot_in(r.x);
+        r.a.residual = ot_in(r.residual);
         r.a.y = ot_out(r.y);
         ot_run(t, fir, r.a);
         ot_check(t, fir_reference, &r, 1e-6);

@@ -1,8 +1,8 @@
 /*
- * The data as the training and evaluation loops see them: resident on the device, handed out in batches of x0
- * in model scale.  Images lie on `levels` equally spaced levels of [-1, 1], or for VE of [0, 1] as in score_sde;
- * what leaves the engine (samples in files, distances) is in [-1, 1] all the same.  Mixtures are continuous and
- * drawn fresh.
+ * The data as the training and evaluation loops see them: resident on the device, handed out in batches of
+ * x0 in model scale. Images lie on `levels` equally spaced levels of [-1, 1], or for VE of [0, 1] as in
+ * score_sde; what leaves the engine (samples in files, distances) is in [-1, 1] all the same. Mixtures are
+ * continuous and drawn fresh.
  */
 #ifndef TS_DIFFUSION_DATA_H
 #define TS_DIFFUSION_DATA_H

@@ -88,11 +88,13 @@ ts_tensor ts_slice(ts_graph *graph, ts_tensor x, int first, int channels);
 ts_tensor ts_graph_time_embedding(ts_graph *graph, ts_tensor t, const ts_sde *sde, int channels);
 ts_tensor ts_graph_fourier_embedding(ts_graph *graph, ts_tensor t, const ts_sde *sde, ts_param frequencies,
                                      int channels);
-/* x [n,h,w,c] -> scale x + offset, or with t [n] scale s(t) x + offset, [n,h,w,c]; the SDE is needed with t. */
+/* x [n,h,w,c] -> scale x + offset, or with t [n] scale s(t) x + offset, [n,h,w,c]; the SDE is needed with
+ * t. */
 ts_tensor ts_graph_affine(ts_graph *graph, ts_tensor x, ts_tensor t, const ts_sde *sde, float scale,
                           float offset);
-/* x [n,h,w,c] -> [n,oh,ow,c]; of the filter oh, ow, up, down, pad, taps and k are given. */
-ts_tensor ts_graph_fir(ts_graph *graph, ts_tensor x, const ts_fir *filter);
+/* x [n,h,w,c], residual [n,oh,ow,c] -> scale (filtered x + residual) [n,oh,ow,c]; of the filter oh, ow, up,
+ * down, pad, taps and k are given. */
+ts_tensor ts_graph_fir(ts_graph *graph, ts_tensor x, const ts_fir *filter, ts_tensor residual, float scale);
 /* x [n,h,w,c] -> [n,h/2,w/2,4c], or back. */
 ts_tensor ts_graph_squeeze(ts_graph *graph, ts_tensor x, bool inverse);
 /* x [n,h,w,c] -> [n,h,w,c].  `initialize`: ts_graph_forward_initialize sets bias and logs from this

@@ -85,8 +85,8 @@ bool tape_check_vector(ts_graph *graph, const char *operation, ts_param param, i
 
 /* ---- convolution ---- */
 
-static bool check_residual(ts_graph *graph, const char *operation, ts_tensor residual, const int *s,
-                           int channels)
+bool tape_check_residual(ts_graph *graph, const char *operation, ts_tensor residual, const int s[3],
+                         int channels)
 {
     if (residual == -1)
         return true;
@@ -120,7 +120,7 @@ ts_tensor ts_conv(ts_graph *graph, ts_tensor x, ts_param weight, ts_param bias, 
         tape_fail(graph, TS_INVALID, "conv: parameter %s should have the shape [%d,%d,3,3]",
                   info ? info->name : "(none)", channels, s[3]);
     if (!tape_check_vector(graph, "conv", bias, channels, true) ||
-        !check_residual(graph, "conv", residual, s, channels))
+        !tape_check_residual(graph, "conv", residual, s, channels))
         return -1;
     const ts_tensor y = tape_tensor_add(graph, s[0], s[1], s[2], channels, false);
     tape_open(graph, OPERATION_CONV, (ts_tensor[]){x, residual}, 2, y);
@@ -172,7 +172,7 @@ ts_tensor ts_dense(ts_graph *graph, ts_tensor x, bool silu_input, ts_param weigh
     const int s[4] = {graph->tensors[x].shape[0], graph->tensors[x].shape[1], graph->tensors[x].shape[2],
                       graph->tensors[x].shape[3]};
     if (!check_rows(graph, weight, channels, s[3]) || (bias != -1 && !check_rows(graph, bias, channels, 1)) ||
-        !check_residual(graph, "dense", residual, s, channels))
+        !tape_check_residual(graph, "dense", residual, s, channels))
         return -1;
     const ts_tensor y = tape_tensor_add(graph, s[0], s[1], s[2], channels, false);
     ts_tensor in[2];

@@ -14,6 +14,10 @@ bool tape_check_vector(ts_graph *graph, const char *operation, ts_param param, i
 /* Whether a tensor is an activation. */
 bool tape_check_activation(ts_graph *graph, const char *operation, ts_tensor x);
 
+/* Whether a residual, if there is one, has the shape [s[0],s[1],s[2],channels] of what it is added to. */
+bool tape_check_residual(ts_graph *graph, const char *operation, ts_tensor residual, const int s[3],
+                         int channels);
+
 /* A node around the steps that are appended between the two calls.  Its inputs are whole: concatenations
  * among them are written first. */
 void tape_open(ts_graph *graph, tape_operation operation, const ts_tensor *in, int inputs, ts_tensor out);

@@ -71,7 +71,7 @@ ts_tensor ts_graph_affine(ts_graph *graph, ts_tensor x, ts_tensor t, const ts_sd
 
 /* ---- filters ---- */
 
-ts_tensor ts_graph_fir(ts_graph *graph, ts_tensor x, const ts_fir *filter)
+ts_tensor ts_graph_fir(ts_graph *graph, ts_tensor x, const ts_fir *filter, ts_tensor residual, float scale)
 {
     if (!tape_check_activation(graph, "fir", x))
         return -1;
@@ -84,10 +84,14 @@ ts_tensor ts_graph_fir(ts_graph *graph, ts_tensor x, const ts_fir *filter)
     }
     const int *s = graph->tensors[x].shape;
     a.n = s[0], a.h = s[1], a.w = s[2], a.c = s[3];
+    a.scale = scale;
+    if (!tape_check_residual(graph, "fir", residual, (int[]){a.n, a.oh, a.ow}, a.c))
+        return -1;
     const ts_tensor y = tape_tensor_add(graph, a.n, a.oh, a.ow, a.c, false);
-    tape_open(graph, OPERATION_FIR, &x, 1, y);
+    tape_open(graph, OPERATION_FIR, (ts_tensor[]){x, residual}, 2, y);
     tape_step_add(graph, KERNEL_fir, &a, sizeof a);
     READ(graph, fir, x, tape_buffer_of(graph, x));
+    READ(graph, fir, residual, tape_buffer_of(graph, residual));
     WRITE(graph, fir, y, tape_buffer_of(graph, y));
     tape_close(graph);
     return y;

@@ -249,8 +249,14 @@ static void affine_backward(ts_graph *graph, const tape_node *node)
 static void fir_backward(ts_graph *graph, const tape_node *node)
 {
     const ts_fir f = FORWARD(graph, node, fir);
-    bool accumulate;
-    const int dx = tape_target(graph, node->in[0], &accumulate);
+    const ts_tensor x = node->in[0], residual = node->in[1];
+    bool shared, accumulate;
+    const int db = bracket(graph, node, f.scale, &shared);
+    if (!tape_wants(graph, x)) {
+        tape_give(graph, residual, db, 1.0f, shared);
+        return;
+    }
+    const int dx = tape_target(graph, x, &accumulate);
     ts_fir b = {.n = f.n,
                 .h = f.oh,
                 .w = f.ow,
@@ -261,12 +267,14 @@ static void fir_backward(ts_graph *graph, const tape_node *node)
                 .down = f.up,
                 .pad = f.taps - 1 - f.pad,
                 .taps = f.taps,
+                .scale = 1,
                 .accumulate = accumulate};
     for (int i = 0; i < f.taps; i++)
         b.k[i] = f.k[f.taps - 1 - i];
     tape_step_add(graph, KERNEL_fir, &b, sizeof b);
-    READ(graph, fir, x, tape_gradient(graph, node->out[0]));
+    READ(graph, fir, x, db);
     bind_target(graph, offsetof(ts_fir, y), dx, accumulate);
+    tape_give(graph, residual, db, 1.0f, shared);
 }
 
 /* ---- Glow ---- */

@@ -37,8 +37,8 @@ ts_tensor nn_group_norm(ts_graph *graph, ts_tensor x, ts_tensor shift, const ts_
 
 /* ---- resampling (nn/resample.c) ---- */
 
-/* The taps of a separable filter, its own scale divided out; none: halving is the mean of 2x2, doubling nearest
- * neighbour. */
+/* The taps of a separable filter, its own scale divided out; none: halving is the mean of 2x2, doubling
+ * nearest neighbour. */
 typedef struct nn_filter {
     int taps;
     float k[TS_FIR_TAPS];
@@ -46,9 +46,9 @@ typedef struct nn_filter {
 
 /* x [n,h,w,c] -> [n,h/2,w/2,c] or, with `up`, [n,2h,2w,c]. */
 ts_tensor nn_resample(ts_graph *graph, ts_tensor x, const nn_filter *filter, bool up);
-/* The same with a 3x3 convolution, whose stride is 2 where it halves: x [n,h,w,c] -> [n,h/2,w/2,channels] or
- * [n,2h,2w,channels]. */
+/* The same with a 3x3 convolution, whose stride is 2 where it halves: x [n,h,w,c] -> scale (conv(x) +
+ * residual), [n,h/2,w/2,channels] or [n,2h,2w,channels]. */
 ts_tensor nn_resample_conv(ts_graph *graph, ts_tensor x, const nn_filter *filter, bool up,
-                           const ts_param pair[2], int channels);
+                           const ts_param pair[2], int channels, ts_tensor residual, float scale);
 
 #endif

@@ -3,9 +3,9 @@
  * size.  No arithmetic of their own but that of initial values.
  *
  * What lives in this folder: a model a file, each a `create` that declares parameters under their public
- * names and an `apply` that reads like the formula, the shape [n,h,w,c] at each line that changes it; of the
- * U-Net unet_plan.c declares and unet.c applies, of blocks.* and resample.c, which know no network; networks.c,
- * the table of networks.
+ * names and an `apply` that reads like the formula, the shape [n,h,w,c] at each line that changes it; of
+ * the U-Net unet_plan.c declares and unet.c applies, of blocks.* and resample.c, which know no network;
+ * networks.c, the table of networks.
  *
  * Invariants: activations are NHWC; vectors are images of one pixel, [n,1,1,c].  A model owns its table of
  * parameter handles; the parameters themselves belong to `params`, the tensors to the graph.  The order in
@@ -19,8 +19,8 @@
 #include "graph/graph.h"
 
 /*
- * The U-Net of score_sde (Song et al. 2021; its `ncsnpp`), noise-conditioned.  All fields that follow `dropout`
- * zero, it is DDPM++.  Names follow the public checkpoints ("all_modules.N....").
+ * The U-Net of score_sde (Song et al. 2021; its `ncsnpp`), noise-conditioned. All fields that follow
+ * `dropout` zero, it is DDPM++. Names follow the public checkpoints ("all_modules.N....").
  */
 typedef struct ts_unet_config {
     int height, width, channels;

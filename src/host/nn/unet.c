@@ -1,11 +1,12 @@
 /*
  * The U-Net of score_sde (Song et al., "Score-Based Generative Modeling through Stochastic Differential
- * Equations", 2021, appendix H), of which DDPM++ and NCSN++ are settings: that of Ho et al. 2020 with BigGAN
- * residual blocks (Brock et al. 2019), skips rescaled by 1/sqrt 2, and for NCSN++ Fourier features of the noise
- * level, resampling by FIR filters, and pyramids of input and output beside the network (Karras et al. 2020).
+ * Equations", 2021, appendix H), of which DDPM++ and NCSN++ are settings: that of Ho et al. 2020 with
+ * BigGAN residual blocks (Brock et al. 2019), skips rescaled by 1/sqrt 2, and for NCSN++ Fourier features
+ * of the noise level, resampling by FIR filters, and pyramids of input and output beside the network
+ * (Karras et al. 2020).
  *
- * The modules are numbered as in the public checkpoints; unet_plan.c lists them once, and `ts_unet_apply` walks
- * the list.
+ * The modules are numbered as in the public checkpoints; unet_plan.c lists them once, and `ts_unet_apply`
+ * walks the list.
  */
 #include "nn/unet.h"
 
@@ -165,7 +166,8 @@ static ts_tensor apply_attention(const walk *w, const unet_module *m, ts_tensor 
     return ts_dense(w->graph, h, false, m->project[0], m->project[1], m->in, x, w->sum_scale);
 }
 
-/* The input [n,2h,2w,in] is halved and joins h [n,h,w,out]: their sum, or [input, h] with twice the channels. */
+/* The input [n,2h,2w,in] is halved and joins h [n,h,w,out]: their sum, or [input, h] with twice the
+ * channels. */
 static ts_tensor apply_combine(walk *w, const unet_module *m, ts_tensor h)
 {
     ts_graph *g = w->graph;
@@ -179,8 +181,7 @@ static ts_tensor apply_combine(walk *w, const unet_module *m, ts_tensor h)
 /* The input [n,2h,2w,in] is halved by a convolution; it and h [n,h,w,out] go on as their rescaled sum. */
 static ts_tensor apply_input_residual(walk *w, const unet_module *m, ts_tensor h)
 {
-    const ts_tensor input = nn_resample_conv(w->graph, w->input, &w->filter, false, m->conv0, m->out);
-    w->input = ts_graph_add_scaled(w->graph, input, h, w->sum_scale);
+    w->input = nn_resample_conv(w->graph, w->input, &w->filter, false, m->conv0, m->out, h, w->sum_scale);
     return w->input;
 }
 
@@ -206,7 +207,7 @@ static ts_tensor apply(walk *w, const unet_module *m, ts_tensor h)
     case UNET_HALVING:
     case UNET_DOUBLING:
         ts_graph_layer(w->graph, "%s", m->name);
-        return nn_resample_conv(w->graph, h, &w->filter, up, m->conv0, m->out);
+        return nn_resample_conv(w->graph, h, &w->filter, up, m->conv0, m->out, -1, 1);
     case UNET_COMBINE:
         ts_graph_layer(w->graph, "%s", m->name);
         return apply_combine(w, m, h);
