@@ -33,7 +33,8 @@ static const chart charts[TS_CHARTS] = {
      "more so the worse the start density is."},
     {"cost", ts_chart_cost, 920, 800,
      "What samples cost and how far they are from held-out data, lower left is better. Lines run over "
-     "<i>T</i>, which labels their ends, and every point from <i>N</i>(0,&nbsp;<i>I</i>); bars are 95&nbsp;% intervals, of seconds over batches and of distances over images. The grey "
+     "<i>T</i>, which labels their ends, and every point from <i>N</i>(0,&nbsp;<i>I</i>); bars are 95&nbsp;% "
+     "intervals, of distances over images and, where there are several batches, of seconds over these. The grey "
      "band is how far as many training data are from held-out data, its line their mean; samples can lie below."},
     {"profile", ts_chart_profile, 920, 410,
      "Where the network errs: its held-out squared error over time (left; predicting zero would score 1), and "
@@ -97,8 +98,8 @@ int ts_chart_legend(FILE *script, int entries, int columns)
 {
     const int rows = (entries + columns - 1) / columns;
     fprintf(script,
-            "set key at screen 0.53, screen 0.995 center top vertical maxrows %d width 1 samplen 2.4\n",
-            rows);
+            "set key at screen 0.53, screen 0.995 center top vertical maxrows %d width %d samplen 2.4\n",
+            rows, columns > 2 ? -1 : 1);
     return rows;
 }
 

@@ -81,7 +81,7 @@ static void cost_of_short_times(const ts_report *report, FILE *page)
             if (first)
                 fprintf(page, "%sat <i>T</i>&nbsp;=&nbsp;%g ", before, T);
             else
-                fputs(" and ", page);
+                fputs(", ", page);
             fprintf(page, "from %s ", name_of(r, start));
             if (T == told(r, start)->T_best)
                 fputs("nothing (it is the best)", page);
@@ -105,14 +105,14 @@ static void distance(const char *words, ts_interval value, FILE *page)
     ts_html_interval(page, 4, value);
 }
 
-static void evaluations(const ts_results *r, const ts_sample_row *star, const ts_sample_row *full,
-                        double T_star, double longest, FILE *page)
+static void evaluations(const ts_results *r, const char *name, const ts_sample_row *star,
+                        const ts_sample_row *full, double T_star, double longest, FILE *page)
 {
     const ts_sampler_row *sampler = &ts_samplers[star->sampler];
     fprintf(page,
-            "<p>%s takes %.0f network evaluations for a sample at <i>T</i>* = %g and %.0f at "
+            "<p>From <b>%s</b>: %s takes %.0f network evaluations for a sample at <i>T</i>* = %g and %.0f at "
             "<i>T</i>&nbsp;=&nbsp;%g",
-            sampler->html, star->nfe, T_star, full->nfe, longest);
+            name, sampler->html, star->nfe, T_star, full->nfe, longest);
     if (sampler->integrator && sampler->steps == 0)
         fprintf(page,
                 ", in proportion to <i>T</i> because its step length is fixed (%.0f steps a unit of time)",
@@ -136,7 +136,7 @@ static void saving(const ts_report *report, int start, FILE *page)
     const ts_sample_row *full = ts_report_sample_at(r, start, longest);
     if (!star || !full || best->T_star == longest || !isfinite(star->nfe) || !isfinite(full->nfe))
         return;
-    evaluations(r, star, full, best->T_star, longest, page);
+    evaluations(r, name_of(r, start), star, full, best->T_star, longest, page);
     if (isfinite(star->sliced_wasserstein.mean)) {
         fprintf(page, " The %sWasserstein distance of its samples from %s to held-out data is ",
                 r->projections > 1 ? "sliced " : "", name_of(r, start));
@@ -144,7 +144,7 @@ static void saving(const ts_report *report, int start, FILE *page)
         char words[160];
         snprintf(words, sizeof words, " at <i>T</i>* and ");
         distance(words, full->sliced_wasserstein, page);
-        fprintf(page, " at %g", longest);
+        fprintf(page, " at <i>T</i>&nbsp;=&nbsp;%g", longest);
         const int plain = ts_report_plain(r);
         if (plain >= 0 && plain != start) {
             snprintf(words, sizeof words, "; started from %s at the same <i>T</i> it is ", name_of(r, plain));

@@ -67,16 +67,17 @@ static void cards_at_T_star(const ts_report *report, FILE *page)
         return;
     fputs("<div><b>", page);
     ts_html_interval(page, 3, bound->terms.bpd);
-    fprintf(page, "</b><span>bits per dimension at <i>T</i>* from %s, held-out data</span></div>\n",
-            ts_starts[r->starts[start]].html);
+    fprintf(page,
+            "</b><span>bits per dimension at <i>T</i>*&nbsp;=&nbsp;%g from %s, held-out data</span></div>\n",
+            best->T_star, ts_starts[r->starts[start]].html);
     const ts_sample_row *star = ts_report_sample_at(r, start, best->T_star);
     const ts_sample_row *full = ts_report_sample_at(r, start, longest);
     const ts_sampler_row *sampler = &ts_samplers[r->samplers[0]];
     if (star && full && best->T_star != longest && isfinite(star->nfe) && isfinite(full->nfe))
         fprintf(page,
                 "<div><b>%.0f <small>against %.0f</small></b><span>network evaluations a sample at "
-                "<i>T</i>*, against <i>T</i>&nbsp;=&nbsp;%g (%s%s)</span></div>\n",
-                star->nfe, full->nfe, longest, sampler->html,
+                "<i>T</i>*&nbsp;=&nbsp;%g from %s, against <i>T</i>&nbsp;=&nbsp;%g (%s%s)</span></div>\n",
+                star->nfe, full->nfe, best->T_star, ts_starts[r->starts[start]].html, longest, sampler->html,
                 sampler->integrator && sampler->steps == 0 ? ", fixed step length" : "");
 }
 

@@ -124,7 +124,8 @@ static void intervals(const ts_results *r, FILE *page)
         return;
     }
     fprintf(page,
-            "; those of distances cover which samples were drawn: a jackknife over groups of the "
+            "; those of distances cover which samples were drawn and which data they are compared with: "
+            "a jackknife over groups of both, with "
             "<i>n</i>&nbsp;=&nbsp;%.0f",
             fewest);
     if (most > fewest)
