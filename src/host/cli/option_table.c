@@ -6,7 +6,7 @@ static const char *const devices[] = {"auto", "cpu", "cuda"};
 const ts_words cli_device_words = {sizeof devices / sizeof *devices, devices};
 
 const cli_option_row cli_option_table[] = {
-    {"T", "T[,T...]", OPTION_T, CLI_T, "diffusion time, or several", NULL, false},
+    {"T", "T[,T...]", OPTION_T, CLI_T, "diffusion time; several for fit, elbo and nll", NULL, false},
     {"start", "DENSITY[,...]", OPTION_START, CLI_START, "start density (mixture: of mixture data)",
      &ts_start_kind_words, false},
     {"count", "N", OPTION_COUNT, CLI_COUNT, "how many (also -n N)", NULL, false},

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "cli/cli.h"
+#include "report/source.h"
 #include "sweep/results.h"
 
 const cli_usage cli_report_usage = {
@@ -50,13 +51,16 @@ static void show_best(const ts_results *r, const ts_best *best)
         return;
     const ts_interval *bpd = &ts_results_bound(r, score, T, start)->terms.bpd;
     const double nfe = ts_results_sample(r, score, T, start, 0)->nfe;
-    char bits[64] = "-", evaluations[32] = "-";
+    char bits[64] = "-", evaluations[32] = "-", T_star[32] = "-";
+    const bool taught = score || !ts_report_worse_than_uniform(r, start); /* else its T* says nothing */
+    if (taught)
+        snprintf(T_star, sizeof T_star, "%g", best->T_star);
     if (isfinite(bpd->mean))
         snprintf(bits, sizeof bits, "%.4f +- %.4f", bpd->mean, bpd->half);
     if (isfinite(nfe))
         snprintf(evaluations, sizeof evaluations, "%.0f", nfe);
-    printf("%-9s %-8s %6g %22s %10g %10s\n", ts_start_kind_words.word[best->start],
-           ts_score_kind_words.word[best->score], best->T_star, bits, best->T_best, evaluations);
+    printf("%-9s %-8s %6s %22s %10g %10s\n", ts_start_kind_words.word[best->start],
+           ts_score_kind_words.word[best->score], T_star, bits, best->T_best, evaluations);
 }
 
 static void show_text(const ts_results *r)

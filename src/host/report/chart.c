@@ -76,7 +76,7 @@ ts_chart_series ts_chart_start_of(const ts_results *results, int start)
                               .hollow = row->hollow};
     snprintf(series.block, sizeof series.block, "%s-%s", ts_start_kind_words.word[start_kind],
              ts_score_kind_words.word[score_kind]);
-    snprintf(series.title, sizeof series.title, "%s", row->label);
+    snprintf(series.title, sizeof series.title, "%s", ts_report_start_label(results, start_kind));
     return series;
 }
 
@@ -90,7 +90,8 @@ ts_chart_series ts_chart_series_of(const ts_results *results, int score, int sta
     snprintf(series.block, sizeof series.block, "%s-%s", ts_start_kind_words.word[start_kind],
              ts_score_kind_words.word[results->scores[score]]);
     if (results->score_count > 1)
-        snprintf(series.title, sizeof series.title, "%s, %s", ts_starts[start_kind].label, row->label);
+        snprintf(series.title, sizeof series.title, "%s, %s", ts_report_start_label(results, start_kind),
+                 row->label);
     return series;
 }
 

@@ -11,7 +11,7 @@ enum { SHORT_TIMES = 3 };
 
 static const char *name_of(const ts_results *r, int start)
 {
-    return ts_starts[r->starts[start]].html;
+    return ts_report_start_html(r, r->starts[start]);
 }
 
 static const ts_best *told(const ts_results *r, int start)

@@ -88,7 +88,7 @@ static ts_status sampler_rows(const ts_report *report, ts_sampler_kind sampler, 
     const ts_results *r = report->results;
     for (int i = 0; i < r->start_count; i++) {
         const ts_start_kind start = r->starts[i];
-        fprintf(page, "<tr><th class=\"side\">%s</th>", ts_starts[start].html);
+        fprintf(page, "<tr><th class=\"side\">%s</th>", ts_report_start_html(r, start));
         for (int k = 0; k < r->T_count; k++) {
             const double T = r->T[report->ascending[k]];
             char name[128], alternative[128];

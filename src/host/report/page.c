@@ -51,7 +51,7 @@ static void T_star_cards(const ts_results *r, FILE *page)
         const ts_best *best = ts_report_best(r, 0, start);
         if (best && r->T_count > 1 && !ts_report_worse_than_uniform(r, start))
             fprintf(page, "<div><b><i>T</i>* = %g</b><span>started from %s</span></div>\n", best->T_star,
-                    ts_starts[r->starts[start]].html);
+                    ts_report_start_html(r, r->starts[start]));
     }
 }
 
@@ -69,7 +69,7 @@ static void cards_at_T_star(const ts_report *report, FILE *page)
     ts_html_interval(page, 3, bound->terms.bpd);
     fprintf(page,
             "</b><span>bits per dimension at <i>T</i>*&nbsp;=&nbsp;%g from %s, held-out data</span></div>\n",
-            best->T_star, ts_starts[r->starts[start]].html);
+            best->T_star, ts_report_start_html(r, r->starts[start]));
     const ts_sample_row *star = ts_report_sample_at(r, start, best->T_star);
     const ts_sample_row *full = ts_report_sample_at(r, start, longest);
     const ts_sampler_row *sampler = &ts_samplers[r->samplers[0]];
@@ -77,8 +77,8 @@ static void cards_at_T_star(const ts_report *report, FILE *page)
         fprintf(page,
                 "<div><b>%.0f <small>against %.0f</small></b><span>network evaluations a sample at "
                 "<i>T</i>*&nbsp;=&nbsp;%g from %s, against <i>T</i>&nbsp;=&nbsp;%g (%s%s)</span></div>\n",
-                star->nfe, full->nfe, best->T_star, ts_starts[r->starts[start]].html, longest, sampler->html,
-                sampler->integrator && sampler->steps == 0 ? ", fixed step length" : "");
+                star->nfe, full->nfe, best->T_star, ts_report_start_html(r, r->starts[start]), longest,
+                sampler->html, sampler->integrator && sampler->steps == 0 ? ", fixed step length" : "");
 }
 
 static void key_figures(const ts_report *report, FILE *page)

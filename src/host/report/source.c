@@ -133,22 +133,45 @@ const ts_sample_row *ts_report_sample_at(const ts_results *results, int start, d
     return k < 0 ? NULL : ts_results_sample(results, 0, k, start, 0);
 }
 
-static int first_start(const ts_results *results, bool plain)
+const char *ts_report_start_html(const ts_results *results, ts_start_kind start)
 {
+    const ts_start_row *row = &ts_starts[start];
+    return results->sde == TS_SDE_VE && row->html_ve ? row->html_ve : row->html;
+}
+
+const char *ts_report_start_label(const ts_results *results, ts_start_kind start)
+{
+    const ts_start_row *row = &ts_starts[start];
+    return results->sde == TS_SDE_VE && row->label_ve ? row->label_ve : row->label;
+}
+
+/* The best bound of a start and the first score over all T, bits per dimension; infinite where none is known. */
+static double best_bits(const ts_results *results, int start)
+{
+    double best = INFINITY;
+    for (int k = 0; k < results->T_count; k++)
+        best = fmin(best, ts_results_bound(results, 0, k, start)->terms.bpd.mean); /* fmin passes NaN over */
+    return best;
+}
+
+static int best_start(const ts_results *results, bool plain)
+{
+    int best = -1;
     for (int i = 0; i < results->start_count; i++)
-        if (ts_starts[results->starts[i]].plain == plain)
-            return i;
-    return -1;
+        if (ts_starts[results->starts[i]].plain == plain &&
+            (best < 0 || best_bits(results, i) < best_bits(results, best)))
+            best = i;
+    return best;
 }
 
 int ts_report_plain(const ts_results *results)
 {
-    return first_start(results, true);
+    return best_start(results, true);
 }
 
 int ts_report_aided(const ts_results *results)
 {
-    return first_start(results, false);
+    return best_start(results, false);
 }
 
 double ts_report_uniform_bits(const ts_results *results)
@@ -158,8 +181,6 @@ double ts_report_uniform_bits(const ts_results *results)
 
 bool ts_report_worse_than_uniform(const ts_results *results, int start)
 {
-    double best = INFINITY;
-    for (int k = 0; k < results->T_count; k++)
-        best = fmin(best, ts_results_bound(results, 0, k, start)->terms.bpd.mean); /* fmin passes NaN over */
+    const double best = best_bits(results, start);
     return isfinite(best) && best > ts_report_uniform_bits(results);
 }

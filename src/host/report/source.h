@@ -56,8 +56,12 @@ const ts_bound_row *ts_report_bound_at(const ts_results *results, int start, dou
 /* The same, of the first sampler. */
 const ts_sample_row *ts_report_sample_at(const ts_results *results, int start, double T);
 
-/* The place in the grid of the start that knows nothing of the data, and of the first that does; -1: there is
- * none. */
+/* What a start is called under the results' SDE, on the page and in charts. */
+const char *ts_report_start_html(const ts_results *results, ts_start_kind start);
+const char *ts_report_start_label(const ts_results *results, ts_start_kind start);
+
+/* The place in the grid of the start that knows nothing of the data, and of the one with the best bound of
+ * those that do; -1: there is none. */
 int ts_report_plain(const ts_results *results);
 int ts_report_aided(const ts_results *results);
 

@@ -18,7 +18,7 @@ static void cell(FILE *page, int digits, ts_interval value)
 static void key_cells(const ts_results *r, const ts_bound_row *row, bool first, FILE *page)
 {
     fprintf(page, "<tr%s><td>%g</td><td class=\"word\">%s</td>", first ? " class=\"first\"" : "", row->T,
-            ts_starts[row->start].html);
+            ts_report_start_html(r, row->start));
     if (r->score_count > 1)
         fprintf(page, "<td class=\"word\">%s</td>", ts_scores[row->score].label);
 }
@@ -135,7 +135,7 @@ void ts_tables_times(const ts_results *results, FILE *page)
     }
     fprintf(
         page,
-        "<tr class=\"first\"><td class=\"word\">together</td><td>%.1f s</td></tr>\n</table></div></div>\n",
+        "<tr class=\"first\"><td class=\"word\">sum over workers</td><td>%.1f s</td></tr>\n</table></div></div>\n",
         total);
 }
 
@@ -149,10 +149,17 @@ void ts_tables_fits(const ts_results *results, FILE *page)
           page);
     for (int i = 0; i < results->fit_count; i++) {
         const ts_fit_summary *fit = &results->fits[i];
-        fprintf(page, "<tr><td class=\"word\">%s</td><td>%g</td>", ts_starts[fit->start].html, fit->T);
+        const bool every_T = ts_starts[fit->start].every_T;
+        if (every_T && i && results->fits[i - 1].start == fit->start)
+            continue; /* one fit, told once; its density is another at each T */
+        fprintf(page, "<tr><td class=\"word\">%s</td>", ts_report_start_html(results, fit->start));
+        if (every_T)
+            fputs("<td>every</td>", page);
+        else
+            fprintf(page, "<td>%g</td>", fit->T);
         cell(page, 0, (ts_interval){fit->steps, NAN});
         cell(page, 0, (ts_interval){fit->skipped, NAN});
-        cell(page, 4, (ts_interval){fit->loss, NAN});
+        cell(page, 4, (ts_interval){every_T ? NAN : fit->loss, NAN});
         cell(page, 1, (ts_interval){fit->seconds, NAN});
         fputs("</tr>\n", page);
     }

@@ -19,7 +19,8 @@ static void worse_than_uniform(const ts_results *r, FILE *page)
                 "<li>Started from %s, the bound is worse than uniform bits at every <i>T</i>: %.3f bits per "
                 "dimension at best, where the %.0f levels without any model cost log<sub>2</sub>&nbsp;%.0f "
                 "= %.3f. Its <i>T</i>* says nothing and is not told.</li>\n",
-                ts_starts[r->starts[start]].html, best, r->levels, r->levels, ts_report_uniform_bits(r));
+                ts_report_start_html(r, r->starts[start]), best, r->levels, r->levels,
+                ts_report_uniform_bits(r));
         }
 }
 

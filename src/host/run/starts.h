@@ -31,9 +31,11 @@ typedef struct ts_start_row {
     const char *sections; /* of the configuration that it depends on beside "data sde" and the seed */
     bool plain;           /* knows nothing of the data: what a short T needs a better start than */
 
-    const char *html, *label; /* what it is called on a page, and in gnuplot's enhanced text */
-    const char *color;        /* of Okabe and Ito's palette, told apart with every common colour blindness */
-    int point, hollow;        /* gnuplot's point types, filled and open */
+    const char *html,
+        *label; /* what it is called on a page, and in gnuplot's enhanced text; under VE, where */
+    const char *html_ve, *label_ve; /* that differs (NULL: it does not) */
+    const char *color; /* of Okabe and Ito's palette, told apart with every common colour blindness */
+    int point, hollow; /* gnuplot's point types, filled and open */
 } ts_start_row;
 
 extern const ts_start_row ts_starts[TS_START_COUNT];

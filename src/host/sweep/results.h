@@ -12,6 +12,7 @@
 #define TS_SWEEP_RESULTS_H
 
 #include "base/kinds.h"
+#include "kernels/sde.h"
 #include "diffusion/bound.h"
 
 /* What is unknown is NaN: empty in CSV, null in JSON. */
@@ -128,6 +129,7 @@ typedef struct ts_floor {
 
 typedef struct ts_results {
     char *name, *command, *version, *device, *date, *config; /* config: resolved, YAML */
+    ts_sde_kind sde;
     double seed, threads;
     double h, w, c, levels, train_count, test_count, parameters; /* parameters: of the score network */
     double steps_per_unit, train_steps, projections; /* train_steps: up to where the network was trained */

@@ -93,12 +93,25 @@ static const ts_field deficit_fields[] = {
 };
 
 static const ts_field top_fields[] = {
-    TOP(STRING, name),       TOP(STRING, command),    TOP(STRING, version),
-    TOP(STRING, device),     TOP(STRING, date),       TOP(COUNT, seed),
-    TOP(COUNT, threads),     TOP(COUNT, h),           TOP(COUNT, w),
-    TOP(COUNT, c),           TOP(COUNT, levels),      TOP(COUNT, train_count),
-    TOP(COUNT, test_count),  TOP(COUNT, parameters),  TOP(NUMBER, steps_per_unit),
-    TOP(COUNT, train_steps), TOP(COUNT, projections), {0},
+    TOP(STRING, name),
+    TOP(STRING, command),
+    TOP(STRING, version),
+    TOP(STRING, device),
+    TOP(STRING, date),
+    TS_FIELD(WORD, &ts_sde_kind_words, ts_results, sde, sde, ""),
+    TOP(COUNT, seed),
+    TOP(COUNT, threads),
+    TOP(COUNT, h),
+    TOP(COUNT, w),
+    TOP(COUNT, c),
+    TOP(COUNT, levels),
+    TOP(COUNT, train_count),
+    TOP(COUNT, test_count),
+    TOP(COUNT, parameters),
+    TOP(NUMBER, steps_per_unit),
+    TOP(COUNT, train_steps),
+    TOP(COUNT, projections),
+    {0},
 };
 
 /* ---- writing ---- */

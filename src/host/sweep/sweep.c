@@ -214,6 +214,7 @@ static ts_status describe(const ts_sweep *s, const char *command)
     if (!r->name || !r->command || !r->version || !r->device || !r->date)
         return ts_error(TS_NO_MEMORY, "sweep: no memory");
     TS_TRY(ts_config_print(s->config, NULL, &r->config));
+    r->sde = s->config->sde.kind;
     r->seed = s->config->run.seed;
     r->threads = s->run->device->threads;
     r->h = dataset->test.h;
