@@ -55,13 +55,13 @@ static void show_best(const ts_results *r, const ts_best *best)
         snprintf(bits, sizeof bits, "%.4f +- %.4f", bpd->mean, bpd->half);
     if (isfinite(nfe))
         snprintf(evaluations, sizeof evaluations, "%.0f", nfe);
-    printf("%-8s %-8s %6g %22s %10g %10s\n", ts_start_kind_words.word[best->start],
+    printf("%-9s %-8s %6g %22s %10g %10s\n", ts_start_kind_words.word[best->start],
            ts_score_kind_words.word[best->score], best->T_star, bits, best->T_best, evaluations);
 }
 
 static void show_text(const ts_results *r)
 {
-    printf("%-8s %-8s %6s %22s %10s %10s\n", "start", "score", "T*", "bits/dim at T*", "best T", "NFE at T*");
+    printf("%-9s %-8s %6s %22s %10s %10s\n", "start", "score", "T*", "bits/dim at T*", "best T", "NFE at T*");
     for (int i = 0; i < r->best_count; i++)
         show_best(r, &r->best[i]);
     for (int i = 0; i < r->phase_count; i++) {
