@@ -99,7 +99,7 @@ void sentences_warn(void **state)
            "log<sub>2</sub>&nbsp;17 = 4.087",
            true);
     expect(page, "Started from <b><i>N</i>", false);
-    expect(page, "Started from <b>Glow</b>", true);
+    expect(page, "Started from <b>the Glow</b>", true);
     char *script = content_of("w1/charts/bound.gp");
     assert_int_equal(count_of(script, "{/:Italic T}* = "), 1); /* nor does the chart tell it */
     free(script);

@@ -482,6 +482,14 @@ static void changed_configurations(void **state)
     assert_true(results.bounds[0].terms.elbo.mean == old.bounds[0].terms.elbo.mean);
     ASSERT_OK(ts_file_read(part, 1 << 26, &after, &size));
     assert_memory_equal(before, after, size); /* its seconds too: it was not made again */
+    /* other samplers are rows of their own */
+    assert_int_equal(finish(start(dir, vectors, count, "sweep.samplers=heun,dpmpp2m")), 0);
+    ts_results others = read_results("vectors-killed");
+    assert_int_equal(others.sampler_count, 2);
+    assert_int_equal(others.samples[0].sampler, TS_SAMPLER_HEUN);
+    assert_true(others.samples[1].nfe == 21); /* 20 steps, and the denoising one */
+    assert_true(others.bounds[0].terms.elbo.mean == old.bounds[0].terms.elbo.mean);
+    ts_results_release(&others);
     free(before);
     free(after);
     ts_results_release(&old);

@@ -24,6 +24,8 @@ static ts_status check_times(const ts_config *config, const ts_config_origin *or
     TS_TRY(check_time(origins, "train.T", config->train.T, "train.eps", config->train.eps));
     if (config->sweep.T.count < 1)
         FAIL(origins, "sweep.T", "sweep.T must have at least one diffusion time");
+    if (config->sweep.samplers.count < 1)
+        FAIL(origins, "sweep.samplers", "sweep.samplers must have at least one sampler");
     for (int i = 0; i < config->sweep.T.count; i++) {
         double T = config->sweep.T.v[i];
         TS_TRY(check_time(origins, "sweep.T", T, "train.eps", config->train.eps));

@@ -149,6 +149,7 @@
     X(REALS, FREE, T, "1.0,0.8,0.6,0.4,0.2,0.1", 1e-6, 1, "diffusion times to compare")                                          \
     X(CHOICE, FREE, network, "shared", ts_network_kind, 0, "one network on [eps, 1], or one trained for each T")                 \
     X(WORDS, FREE, starts, "", ts_start_kind, 0, "start densities to compare (empty: all that suit the data)")                   \
+    X(WORDS, FREE, samplers, "em,rk45", ts_sampler_kind, 0, "samplers to compare, each with its own steps")                      \
     X(INT, FREE, samples, 256, 2, 10000000, "images drawn for each T, start and sampler")                                        \
     X(INT, FREE, projections, 256, 1, 100000, "directions of the sliced Wasserstein distance")
 

@@ -32,8 +32,8 @@ static const chart charts[TS_CHARTS] = {
      "The terms of the bound. A shorter <i>T</i> moves bits from the diffusion term to the prior term, and the "
      "more so the worse the start density is."},
     {"cost", ts_chart_cost, 920, 800,
-     "What samples cost and how far they are from held-out data, lower left is better. Points are labelled by "
-     "<i>T</i>; bars are 95&nbsp;% intervals, of seconds over batches and of distances over images. The grey "
+     "What samples cost and how far they are from held-out data, lower left is better. Lines run over "
+     "<i>T</i>, which labels their ends, and every point from <i>N</i>(0,&nbsp;<i>I</i>); bars are 95&nbsp;% intervals, of seconds over batches and of distances over images. The grey "
      "band is how far as many training data are from held-out data, its line their mean; samples can lie below."},
     {"profile", ts_chart_profile, 920, 410,
      "Where the network errs: its held-out squared error over time (left; predicting zero would score 1), and "

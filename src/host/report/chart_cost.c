@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "diffusion/samplers/sampler.h"
+#include "run/starts.h"
 #include "report/chart_internal.h"
 
 /* The columns of the data behind T: for each quantity its value and the ends of its interval. */
@@ -146,17 +147,19 @@ static void plot_line(const ts_results *r, int start, int sampler, const axis *x
         sampler ? series.hollow : series.point, series.color);
 }
 
+/* Where starts differ little their points lie together: of those that know the data only the ends have labels. */
 static void plot_labels(const ts_results *r, int start, int sampler, const axis *x, const axis *y,
                         FILE *script)
 {
     char block[96];
+    const int ends = r->T_count > 1 ? r->T_count - 1 : 1;
     block_of(r, start, sampler, block);
     fprintf(
         script,
-        "'cost.dat' index '%s' using %d:%d:(sprintf(tex ? '\\scriptsize %%g' : '%%g', $1)) with labels font @small %s textcolor '%s' "
+        "'cost.dat' index '%s' every %d using %d:%d:(sprintf(tex ? '\\scriptsize %%g' : '%%g', $1)) with labels font @small %s textcolor '%s' "
         "notitle, \\\n  ",
-        block, column_of(x->q), column_of(y->q), corners[(start + 2 * sampler) % 4],
-        ts_chart_start_of(r, start).color);
+        block, ts_starts[r->starts[start]].plain ? 1 : ends, column_of(x->q), column_of(y->q),
+        corners[(start + 2 * sampler) % 4], ts_chart_start_of(r, start).color);
 }
 
 static void plot_key(const ts_results *r, int start, int sampler, FILE *script)

@@ -119,40 +119,40 @@ static void curve_panel(const ts_report *report, int column, size_t member, FILE
     fputc('\n', script);
 }
 
-/* Where the bound on held-out data is best for each start: a level over the steps, its interval around it. */
-static bool level_data(const ts_results *r, double last_step, FILE *data)
+/* The bound on held-out data where it is best for each start, with its interval. */
+static bool bound_data(const ts_results *r, FILE *data)
 {
     bool any = false;
+    ts_gnuplot_block(data, "bound", "start, bits/dim, low and high end of its 95 % interval");
     for (int start = 0; start < r->start_count; start++) {
         const ts_best *best = ts_report_best(r, 0, start);
         const ts_bound_row *row = best ? ts_report_bound_at(r, start, best->T_best) : NULL;
-        char block[32];
-        snprintf(block, sizeof block, "level%d", start);
-        ts_gnuplot_block(data, block, "step, bits/dim, low and high end of its 95 % interval");
-        for (int end = 0; end < 2; end++) {
-            const ts_interval bits = row ? row->terms.bpd : (ts_interval){NAN, NAN};
-            const double half = isfinite(bits.half) ? bits.half : 0;
-            ts_gnuplot_value(data, end * last_step);
-            ts_gnuplot_value(data, bits.mean);
-            ts_gnuplot_value(data, bits.mean - half);
-            ts_gnuplot_value(data, bits.mean + half);
-            ts_gnuplot_line_end(data);
-            any |= isfinite(bits.mean);
-        }
+        const ts_interval bits = row ? row->terms.bpd : (ts_interval){NAN, NAN};
+        const double half = isfinite(bits.half) ? bits.half : 0;
+        ts_gnuplot_value(data, start);
+        ts_gnuplot_value(data, bits.mean);
+        ts_gnuplot_value(data, bits.mean - half);
+        ts_gnuplot_value(data, bits.mean + half);
+        ts_gnuplot_line_end(data);
+        any |= isfinite(bits.mean);
     }
     return any;
 }
 
-static void level_panel(const ts_results *r, FILE *script)
+static void bound_panel(const ts_results *r, FILE *script)
 {
-    fputs("set style fill transparent solid 0.18 noborder\n", script);
+    fprintf(script, "unset xlabel\nset xrange [-0.6:%g]\nset xtics rotate by 35 right font @small (",
+            r->start_count - 0.4);
+    for (int start = 0; start < r->start_count; start++) {
+        ts_gnuplot_text(script, "%s", ts_chart_start_of(r, start).title);
+        fprintf(script, " %d%s", start, start + 1 < r->start_count ? ", " : ")\nplot ");
+    }
     for (int start = 0; start < r->start_count; start++) {
         const ts_chart_series series = ts_chart_start_of(r, start);
         fprintf(script,
-                "%s'training.dat' index 'level%d' using 1:3:4 with filledcurves linecolor '%s' notitle, \\\n"
-                "  '' index 'level%d' using 1:2 with lines linewidth 2 linecolor '%s' title ",
-                start ? ", \\\n  " : "plot ", start, series.color, start, series.color);
-        ts_gnuplot_text(script, "%s", series.title);
+                "%s'training.dat' index 'bound' every ::%d::%d using 1:2:3:4 with yerrorbars linewidth 1.6 "
+                "pointtype %d linecolor '%s' notitle",
+                start ? ", \\\n  " : "", start, start, series.point, series.color);
     }
     fputc('\n', script);
 }
@@ -173,7 +173,7 @@ bool ts_chart_training(const ts_report *report, FILE *data, FILE *script)
     curve_data(report, data, &last_step);
     if (!(last_step > 0))
         return false;
-    const bool levels = ts_scores[r->scores[0]].trained && level_data(r, last_step, data);
+    const bool levels = ts_scores[r->scores[0]].trained && bound_data(r, data);
     const int panels = levels ? 3 : 2;
     const double left = 0.095, spacing = 0.115, width = (0.975 - left - spacing * (panels - 1)) / panels;
     static const char key[] =
@@ -190,10 +190,9 @@ bool ts_chart_training(const ts_report *report, FILE *data, FILE *script)
     fputs("unset key\n", script);
     curve_panel(report, 3, offsetof(struct ts_curve_point, gradient_norm), script);
     if (levels) {
-        fprintf(script, "unset logscale y\nset format y '%%g'\nset ytics autofreq\nset yrange [*:*]\n%s",
-                key);
+        fputs("unset logscale y\nset format y '%g'\nset ytics autofreq\nset yrange [*:*]\n", script);
         ts_gnuplot_y_label(script, "bound at the end, bits/dim", left - 0.077 + 2 * (width + spacing));
-        level_panel(r, script);
+        bound_panel(r, script);
     }
     fputs("unset multiplot\n", script);
     return true;

@@ -60,7 +60,7 @@ typedef struct ts_sample_row {
     X(COUNT, data, data, "held-out data behind the bound")
 
 #define TS_SAMPLE_COLUMNS(X)                                                                                                     \
-    X(SAMPLER, sampler, sampler, "em (Euler-Maruyama on the reverse SDE), rk45 (adaptive Runge-Kutta on the probability-flow ODE)") \
+    X(SAMPLER, sampler, sampler, "the sampler, by the word of sweep.samplers: em (Euler-Maruyama on the reverse SDE), rk45 (adaptive Runge-Kutta on the probability-flow ODE), ...") \
     X(NUMBER, nfe, nfe, "network evaluations for one sample, the last denoising step included; rk45: the mean over batches")     \
     X(NUMBER, seconds_per_image, seconds_per_image.mean, "wall time of sampling 16 images in batches of at most sample.batch, the draw from the start density included, divided by 16, s: measured behind all else, alone, by one worker") \
     X(NUMBER, seconds_per_image_ci95, seconds_per_image.half, "half width of its 95 % interval, s; none of one measurement") \

@@ -64,7 +64,7 @@ static ts_status check(const ts_sweep *s)
 /* The rows of the results. */
 static ts_status make_rows(ts_sweep *s)
 {
-    static const ts_sampler_kind samplers[] = {TS_SAMPLER_EM, TS_SAMPLER_RK45};
+    const ts_kinds *samplers = &s->config->sweep.samplers;
     ts_start_kind starts[TS_START_COUNT];
     ts_score_kind scores[TS_SCORE_COUNT];
     int start_count, score_count = 0;
@@ -74,7 +74,7 @@ static ts_status make_rows(ts_sweep *s)
     if (s->run->dataset->mixture)
         scores[score_count++] = TS_SCORE_EXACT;
     return ts_results_make(s->results, score_count, scores, s->config->sweep.T.count, s->config->sweep.T.v,
-                           start_count, starts, sizeof samplers / sizeof *samplers, samplers);
+                           start_count, starts, samplers->count, samplers->v);
 }
 
 static ts_status make_folders(const ts_sweep *s)
