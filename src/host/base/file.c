@@ -85,11 +85,13 @@ ts_file_kind ts_file_kind_of(const char *path)
         close(fd);
     if (bytes < (ssize_t)sizeof first)
         return TS_FILE_OTHER;
-    if (!memcmp(first, "PK\3\4", 4) || (first[0] == 0x80 && first[1] >= 2 && first[1] <= 5)) /* zip, pickle */
-        return TS_FILE_PYTORCH;
     for (int i = 7; i >= 0; i--)
         header = header << 8 | first[i];
-    return first[8] == '{' && header < (uint64_t)1 << 32 ? TS_FILE_SAFETENSORS : TS_FILE_OTHER;
+    if (first[8] == '{' && header < (uint64_t)1 << 32) /* first: a pickle's two bytes can begin its length */
+        return TS_FILE_SAFETENSORS;
+    if (!memcmp(first, "PK\3\4", 4) || (first[0] == 0x80 && first[1] >= 2 && first[1] <= 5)) /* zip, pickle */
+        return TS_FILE_PYTORCH;
+    return TS_FILE_OTHER;
 }
 
 ts_status ts_file_read(const char *path, size_t limit, char **content, size_t *bytes)

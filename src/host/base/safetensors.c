@@ -65,7 +65,10 @@ static ts_status parse_header(ts_safetensors *f)
     uint64_t length = 0;
     for (int i = 7; i >= 0; i--)
         length = length << 8 | f->map[i];
-    if (length > HEADER_LIMIT || length > f->bytes - 8)
+    const bool fits = length <= HEADER_LIMIT && length <= f->bytes - 8;
+    if (!fits && ts_file_kind_of(f->path) == TS_FILE_PYTORCH)
+        return ts_error(TS_FORMAT, "%s: a file of PyTorch's: save its state dict with safetensors", f->path);
+    if (!fits)
         return ts_error(
             TS_FORMAT, "%s: no safetensors file, or cut short: its header of %llu bytes does not fit in %llu",
             f->path, (unsigned long long)length, (unsigned long long)f->bytes);

@@ -16,8 +16,7 @@ typedef struct ts_bench_ends {
     ts_tensor x, t, net;
 } ts_bench_ends;
 
-/* The model's graph for n images, planned; with `training`, dropout (drawn from state) and the backward half.
- */
+/* The model's graph for n images, planned; with `training` dropout, drawn from state, and the backward half. */
 ts_status ts_bench_graph(const ts_bench *bench, int n, bool training, const ts_step_state *state,
                          ts_graph **graph, ts_bench_ends *ends);
 

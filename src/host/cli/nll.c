@@ -41,9 +41,9 @@ static void print_json(const ts_likelihood_row *rows, int count)
 
 static void print_table(const ts_likelihood_row *rows, int count)
 {
-    printf("%-6s %-8s %21s %21s %8s\n", "T", "start", "log_prob (nats)", "bpd", "nfe");
+    printf("%-6s %-9s %21s %21s %8s\n", "T", "start", "log_prob (nats)", "bpd", "nfe");
     for (int i = 0; i < count; i++)
-        printf("%-6g %-8s %11.4f +- %-6.4f %11.4f +- %-6.4f %8.0f\n", rows[i].T,
+        printf("%-6g %-9s %11.4f +- %-6.4f %11.4f +- %-6.4f %8.0f\n", rows[i].T,
                ts_start_kind_words.word[rows[i].start], rows[i].log_prob.mean, rows[i].log_prob.half,
                rows[i].bpd.mean, rows[i].bpd.half, rows[i].nfe);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/utf8.h"
 #include "cli/option_table.h"
 #include "run/trained.h"
 
@@ -186,10 +187,24 @@ static bool plain(const char *word)
                strlen(word);
 }
 
+/* A word that is not UTF-8, which results in JSON must be: the shell's $'...' with such bytes as \xHH. */
+static char *append_bytes(char *to, const char *word)
+{
+    to = stpcpy(to, "$'");
+    for (; *word; word++)
+        if ((unsigned char)*word >= 0x80 || *word == '\'' || *word == '\\')
+            to += sprintf(to, "\\x%02x", (unsigned char)*word);
+        else
+            *to++ = *word;
+    return stpcpy(to, "'");
+}
+
 static char *append_quoted(char *to, const char *word)
 {
     if (plain(word))
         return stpcpy(to, word);
+    if (!ts_is_utf8(word))
+        return append_bytes(to, word);
     *to++ = '\'';
     for (; *word; word++)
         if (*word == '\'')
@@ -205,7 +220,7 @@ static char *quote_command(int argc, char **argv)
 {
     size_t length = sizeof "tstar";
     for (int i = 0; i < argc; i++)
-        length += 4 * strlen(argv[i]) + 3;
+        length += 4 * strlen(argv[i]) + 4;
     char *text = malloc(length);
     if (!text)
         return NULL;

@@ -56,7 +56,7 @@ static void show_best(const ts_results *r, const ts_best *best)
     if (taught)
         snprintf(T_star, sizeof T_star, "%g", best->T_star);
     if (isfinite(bpd->mean))
-        snprintf(bits, sizeof bits, "%.4f +- %.4f", bpd->mean, bpd->half);
+        snprintf(bits, sizeof bits, isfinite(bpd->half) ? "%.4f +- %.4f" : "%.4f", bpd->mean, bpd->half);
     if (isfinite(nfe))
         snprintf(evaluations, sizeof evaluations, "%.0f", nfe);
     printf("%-9s %-8s %6s %22s %10g %10s\n", ts_start_kind_words.word[best->start],

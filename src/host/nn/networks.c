@@ -56,7 +56,10 @@ static ts_tensor apply_mlp(const void *network, ts_graph *graph, ts_tensor x, ts
 
 const ts_network_row ts_networks[TS_MODEL_COUNT] = {
     [TS_MODEL_DDPMPP] = {.create = create_unet, .destroy = destroy_unet, .apply = apply_unet},
-    [TS_MODEL_NCSNPP] = {.create = create_unet, .destroy = destroy_unet, .apply = apply_unet},
+    [TS_MODEL_NCSNPP] = {.pyramids = true,
+                         .create = create_unet,
+                         .destroy = destroy_unet,
+                         .apply = apply_unet},
     [TS_MODEL_MLP] = {.vectors = true, .create = create_mlp, .destroy = destroy_mlp, .apply = apply_mlp},
     [TS_MODEL_EXACT] = {.vectors = true},
 };

@@ -79,6 +79,8 @@ typedef ts_tensor ts_network_apply(const void *network, ts_graph *graph, ts_tens
 
 typedef struct ts_network_row {
     bool vectors; /* takes vectors; else images */
+    bool
+        pyramids; /* has NCSN++'s embedding, filters and pyramids (the keys that say "ncsnpp"); else DDPM++'s */
     ts_status (*create)(const ts_network_config *config, ts_params *params, void **network);
     void (*destroy)(void *network);
     ts_network_apply *apply;

@@ -39,7 +39,7 @@ static ts_network_config network_config(const ts_config *config, const ts_model 
         network.unet.ch_mult[i] = config->model.ch_mult.v[i];
     for (int i = 0; i < network.unet.attn_count; i++)
         network.unet.attn_resolutions[i] = config->model.attn_resolutions.v[i];
-    if (config->model.kind == TS_MODEL_NCSNPP)
+    if (model->row->pyramids)
         set_ncsnpp(config, &network.unet);
     return network;
 }

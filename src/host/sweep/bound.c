@@ -118,8 +118,11 @@ static ts_status inputs_of(const columns *c, char **inputs)
     ts_text text;
     TS_TRY(ts_text_open(&text));
     fputs(c->name, text.out);
-    for (int j = 0; j < c->count; j++)
-        fprintf(text.out, " %.17g", c->T[j]);
+    for (int j = 0; j < c->count; j++) {
+        char T[32];
+        ts_decimal(c->T[j], T);
+        fprintf(text.out, " %s", T);
+    }
     return ts_text_finish(&text, inputs, NULL);
 }
 

@@ -37,7 +37,7 @@ static ts_status train_own(ts_worker *w, ts_part *part, double T)
     ts_config *config = NULL;
     ts_run *own = NULL;
     ts_T_text(T, text);
-    snprintf(setting, sizeof setting, "train.T=%.17g", T);
+    snprintf(setting, sizeof setting, "train.T=%s", text);
     snprintf(name, sizeof name, "train_T%s", text);
     const char *overrides[] = {setting};
     if (asprintf(&dir, "%s/T%s", w->sweep->dir, text) < 0)

@@ -97,14 +97,6 @@ int ts_results_start_index(const ts_results *results, ts_start_kind start)
     return -1;
 }
 
-int ts_results_sampler_index(const ts_results *results, ts_sampler_kind sampler)
-{
-    for (int i = 0; i < results->sampler_count; i++)
-        if (results->samplers[i] == sampler)
-            return i;
-    return -1;
-}
-
 int ts_results_T_index(const ts_results *results, double T)
 {
     for (int i = 0; i < results->T_count; i++)

@@ -178,7 +178,6 @@ static inline int ts_results_bound_count(const ts_results *r)
 
 /* Where a kind or a T stands in the grid's lists; -1: nowhere. */
 int ts_results_start_index(const ts_results *results, ts_start_kind start);
-int ts_results_sampler_index(const ts_results *results, ts_sampler_kind sampler);
 int ts_results_T_index(const ts_results *results, double T);
 
 /* Frees everything within; `results` itself is the caller's.  All pointers come from malloc or are NULL. */
