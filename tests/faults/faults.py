@@ -103,7 +103,9 @@ class Bench:
         os.makedirs(self.folder + "/bin")  # without gnuplot, which would take most of the time
         with open(self.folder + "/tiny.yaml", "w") as file:
             file.write(CONFIG)
-        self.environment = dict(os.environ, PATH=self.folder + "/bin", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+        # with a policy of waiting, so that the program does not start itself again, without the shim
+        self.environment = dict(os.environ, PATH=self.folder + "/bin", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1",
+                                OMP_WAIT_POLICY="passive")
         for command in self.setup:
             self.must(command)
         if self.setup:

@@ -369,12 +369,11 @@ static ts_status read_section(reader *r, const yaml_node_t *node, const char *se
 static ts_status syntax_error(const yaml_parser_t *parser, const char *file, const char *override)
 {
     ts_config_origin origin = {file, override, (int)parser->problem_mark.line + 1};
-    if (parser->error == YAML_MEMORY_ERROR)
+    if (parser->error == YAML_MEMORY_ERROR || !parser->problem) /* libyaml gives every other error a text */
         return ts_error(TS_NO_MEMORY, "no memory to read %s", file ? file : override);
     if (parser->error == YAML_READER_ERROR)
         origin.line = 0;
-    return ts_config_error(&origin, "not valid YAML: %s%s%s",
-                           parser->problem ? parser->problem : "unreadable", parser->context ? " " : "",
+    return ts_config_error(&origin, "not valid YAML: %s%s%s", parser->problem, parser->context ? " " : "",
                            parser->context ? parser->context : "");
 }
 

@@ -7,12 +7,6 @@
 #include "base/utf8.h"
 #include "data/files.h"
 
-void ts_image_set_release(ts_image_set *set)
-{
-    free(set->bytes);
-    *set = (ts_image_set){.count = 0};
-}
-
 /* ---- grey values to level indices ---- */
 
 /* Level k of `levels` is stored as round(255 k / (levels - 1)). */

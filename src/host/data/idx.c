@@ -16,6 +16,12 @@
 enum { LABELS = 1, GREY = 3, COLOUR = 4 }; /* ranks */
 enum { MAGIC = 0x800, MOST_CHANNELS = 4, LARGEST_SIDE = 65535, CHUNK = 1 << 20 };
 
+void ts_image_set_release(ts_image_set *set)
+{
+    free(set->bytes);
+    *set = (ts_image_set){.count = 0};
+}
+
 static uint32_t big_endian(const uint8_t *p)
 {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];

@@ -8,6 +8,7 @@
 
 #include "base/amount.h"
 #include "base/clock.h"
+#include "diffusion/samplers/sampler.h"
 
 enum { NOTE = 120 };
 
@@ -158,6 +159,19 @@ static double bytes_of(const ts_sweep *s)
     for (int i = 0; i < s->worker_count; i++)
         bytes += fmax(s->workers[i]->bytes, s->estimates.bytes);
     return bytes;
+}
+
+void ts_sweep_phase_text(int phase, char text[64])
+{
+    static const char *const phases[] = {
+#define X(name, text) text,
+        TS_SWEEP_PHASES(X)
+#undef X
+    };
+    if (phase < TS_SWEEP_SAMPLE)
+        snprintf(text, 64, "%s", phases[phase]);
+    else
+        snprintf(text, 64, "samples by %s", ts_samplers[phase - TS_SWEEP_SAMPLE].text);
 }
 
 /* Those phases that there are, as they would be one after the other. */

@@ -139,19 +139,6 @@ static char *now_text(void)
     return strdup(text);
 }
 
-void ts_sweep_phase_text(int phase, char text[64])
-{
-    static const char *const phases[] = {
-#define X(name, text) text,
-        TS_SWEEP_PHASES(X)
-#undef X
-    };
-    if (phase < TS_SWEEP_SAMPLE)
-        snprintf(text, 64, "%s", phases[phase]);
-    else
-        snprintf(text, 64, "samples by %s", ts_samplers[phase - TS_SWEEP_SAMPLE].text);
-}
-
 static void add_phase(const ts_sweep *s, int phase)
 {
     ts_phase *row = &s->results->phases[s->results->phase_count++];
