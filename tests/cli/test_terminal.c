@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define RUN_FOLDER "terminal_run"
@@ -17,7 +18,7 @@ static const char config[] =
     "name: terminal\n"
     "data: {kind: mixture, mixture: {weights: [1], means: [0], stds: [1], count: 64}}\n"
     "model: {kind: mlp, hidden: 16, blocks: 1}\n"
-    "train: {steps: 6000, batch: 16, warmup: 2, log_every: 100, checkpoint_every: 100000}\n";
+    "train: {steps: %d, batch: 16, warmup: 2, log_every: 100, checkpoint_every: 100000}\n";
 
 static int failures;
 
@@ -25,6 +26,13 @@ static void fail(int columns, const char *what, const char *line)
 {
     failures++;
     printf("FAILED: %d columns: %s: [%s]\n", columns, what, line);
+}
+
+static void write_config(int steps)
+{
+    FILE *out = fopen("terminal.yaml", "w");
+    if (!out || fprintf(out, config, steps) < 0 || fclose(out))
+        exit(1);
 }
 
 /* Without the sequences that steer the terminal; the program writes but "ESC [ K". */
@@ -118,12 +126,30 @@ static void check(const seen *s)
     printf("%3d columns: %s\n", s->columns, s->last);
 }
 
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* As many steps as take about two seconds: the line is drawn some times a second at most. */
+static int steps_of_two_seconds(const char *program)
+{
+    const int first = 3000;
+    write_config(first);
+    const double began = seconds_now();
+    run(program, 80, 0);
+    const double steps = first * 2 / (seconds_now() - began);
+    return steps > first ? (int)steps : first;
+}
+
 int main(int argc, char **argv)
 {
     static const int widths[] = {20, 40, 60, 80, 120};
-    FILE *out = fopen("terminal.yaml", "w");
-    if (argc != 2 || !out || fputs(config, out) < 0 || fclose(out))
+    if (argc != 2)
         return 1;
+    write_config(steps_of_two_seconds(argv[1]));
     for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
         const seen s = run(argv[1], widths[i], 0);
         check(&s);
