@@ -43,8 +43,8 @@ static void *floats(const ts_device *device, float value)
     void *memory;
     for (int i = 0; i < POINTS; i++)
         host[i] = value;
-    MUST(device->k->allocate((ts_device *)device, sizeof host, &memory));
-    MUST(device->k->upload((ts_device *)device, memory, host, sizeof host));
+    must(device->k->allocate((ts_device *)device, sizeof host, &memory));
+    must(device->k->upload((ts_device *)device, memory, host, sizeof host));
     return memory;
 }
 
@@ -53,11 +53,11 @@ static void bench_open(bench *b)
     *b = (bench){.device = open_cpu()};
     b->device->recording_off = true; /* a replay would not come through this score */
     b->mixture = line_mixture(b->device);
-    MUST(ts_score_mixture(b->mixture, &vp, POINTS, &b->score.exact));
+    must(ts_score_mixture(b->mixture, &vp, POINTS, &b->score.exact));
     b->score.score = *b->score.exact;
     b->score.score.evaluate = evaluate;
     b->score.nothing = floats(b->device, NAN);
-    MUST(ts_sampler_create(&b->score.score, &vp, &b->sampler));
+    must(ts_sampler_create(&b->score.score, &vp, &b->sampler));
     b->x = floats(b->device, 0.3f);
 }
 
@@ -76,7 +76,7 @@ static void start(bench *b, float value)
     float x[POINTS];
     for (int i = 0; i < POINTS; i++)
         x[i] = value;
-    MUST(b->device->k->upload(b->device, b->x, x, sizeof x));
+    must(b->device->k->upload(b->device, b->x, x, sizeof x));
     b->score.evaluations = 0;
 }
 
@@ -134,7 +134,7 @@ static void a_state_that_is_not_finite_is_an_error(void **state)
         must_say(ts_sampler_run(b.sampler, &config, 1, 0, b.x, &nfe), TS_NOT_FINITE, "not finite");
         /* and nothing of the failure is left behind */
         start(&b, 0.3f);
-        MUST(ts_sampler_run(b.sampler, &config, 1, 0, b.x, &nfe));
+        must(ts_sampler_run(b.sampler, &config, 1, 0, b.x, &nfe));
     }
     ts_sampler_config config = config_of(TS_SAMPLER_HEUN);
     config.denoise = true;
@@ -162,8 +162,8 @@ static void a_stop_ends_it_between_two_steps(void **state)
         const ts_sampler_config config = config_of((int)kinds[i]);
         b.score.at = 0;
         start(&b, 0.3f);
-        MUST(ts_sampler_run(b.sampler, &config, 1, 0, b.x, &nfe));
-        MUST(b.device->k->download(b.device, whole, b.x, sizeof whole));
+        must(ts_sampler_run(b.sampler, &config, 1, 0, b.x, &nfe));
+        must(b.device->k->download(b.device, whole, b.x, sizeof whole));
         b.score.at = 9;
         start(&b, 0.3f);
         must_say(ts_sampler_run(b.sampler, &config, 1, 0, b.x, &nfe), TS_INTERRUPTED, "interrupted");
@@ -171,8 +171,8 @@ static void a_stop_ends_it_between_two_steps(void **state)
         stop = 0;
         b.score.at = 0;
         start(&b, 0.3f);
-        MUST(ts_sampler_run(b.sampler, &config, 1, 0, b.x, &nfe));
-        MUST(b.device->k->download(b.device, again, b.x, sizeof again));
+        must(ts_sampler_run(b.sampler, &config, 1, 0, b.x, &nfe));
+        must(b.device->k->download(b.device, again, b.x, sizeof again));
         assert_memory_equal(whole, again, sizeof whole);
     }
     bench_close(&b);

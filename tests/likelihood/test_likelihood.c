@@ -33,7 +33,7 @@ static void bench_open(bench *b, const ts_sde *sde, ts_device *device, ts_mixtur
                                        .dequantisations = 1,
                                        .count = COUNT,
                                        .seed = 5};
-    MUST(ts_score_mixture(mixture, sde, BATCH, &b->score));
+    must(ts_score_mixture(mixture, sde, BATCH, &b->score));
 }
 
 static void bench_close(bench *b)
@@ -48,10 +48,10 @@ static void measure(bench *b, double T)
 {
     const ts_sde *sde = &b->config.sde;
     ts_density *starts[2];
-    MUST(ts_density_mixture(b->mixture, sde, T, BATCH, &starts[0]));
-    MUST(ts_density_normal(b->device, BATCH, b->mixture->d, sde->kind == TS_SDE_VE ? ts_sde_std(sde, T) : 1.0,
+    must(ts_density_mixture(b->mixture, sde, T, BATCH, &starts[0]));
+    must(ts_density_normal(b->device, BATCH, b->mixture->d, sde->kind == TS_SDE_VE ? ts_sde_std(sde, T) : 1.0,
                            &starts[1]));
-    MUST(ts_likelihood_measure(&b->config, &b->data, b->score, T, 2, starts, NULL, NULL, b->log_prob,
+    must(ts_likelihood_measure(&b->config, &b->data, b->score, T, 2, starts, NULL, NULL, b->log_prob,
                                &b->nfe));
     ts_density_destroy(starts[0]);
     ts_density_destroy(starts[1]);
@@ -63,12 +63,12 @@ static void fetch_data(bench *b, float *x)
     const ts_step_state state = {b->config.seed, 0, TS_BOUND_DATA};
     void *memory, *values;
     const size_t bytes = (size_t)COUNT * (size_t)b->mixture->d * sizeof *x;
-    MUST(b->device->k->allocate(b->device, sizeof state, &memory));
-    MUST(b->device->k->allocate(b->device, bytes, &values));
-    MUST(b->device->k->upload(b->device, memory, &state, sizeof state));
-    MUST(ts_data_eval_batch(&b->data, COUNT, 0, memory, values));
-    MUST(b->device->k->download(b->device, x, values, bytes));
-    MUST(b->device->k->synchronize(b->device));
+    must(b->device->k->allocate(b->device, sizeof state, &memory));
+    must(b->device->k->allocate(b->device, bytes, &values));
+    must(b->device->k->upload(b->device, memory, &state, sizeof state));
+    must(ts_data_eval_batch(&b->data, COUNT, 0, memory, values));
+    must(b->device->k->download(b->device, x, values, bytes));
+    must(b->device->k->synchronize(b->device));
     b->device->k->release(b->device, memory);
     b->device->k->release(b->device, values);
 }
@@ -104,7 +104,7 @@ static ts_mixture *plane_mixture(ts_device *device)
     const double weights[] = {0.6, 0.4}, means[] = {-0.8, 0.3, 0.9, -0.5};
     const double covariances[] = {0.2, 0.15, 0.15, 0.15, 0.3, -0.2, -0.2, 0.4};
     ts_mixture *mixture;
-    MUST(ts_mixture_create(device, 2, 2, weights, means, NULL, covariances, &mixture));
+    must(ts_mixture_create(device, 2, 2, weights, means, NULL, covariances, &mixture));
     return mixture;
 }
 
@@ -205,17 +205,17 @@ static void the_bound_is_not_above_it(void **state)
                                     .count = COUNT,
                                     .seed = b.config.seed};
     ts_bound bound;
-    MUST(ts_bound_measure(&config, &b.data, b.score, NULL, NULL, &bound));
+    must(ts_bound_measure(&config, &b.data, b.score, NULL, NULL, &bound));
     for (int k = 0; k < 3; k++)
         for (int normal = 0; normal < 2; normal++) {
             double prior[COUNT];
             ts_bound_terms terms;
             ts_density *start;
             if (normal)
-                MUST(ts_density_normal(device, BATCH, 1, 1.0, &start));
+                must(ts_density_normal(device, BATCH, 1, 1.0, &start));
             else
-                MUST(ts_density_mixture(b.mixture, &vp, Ts[k], BATCH, &start));
-            MUST(ts_bound_prior(&config, &b.data, Ts[k], start, prior, NULL));
+                must(ts_density_mixture(b.mixture, &vp, Ts[k], BATCH, &start));
+            must(ts_bound_prior(&config, &b.data, Ts[k], start, prior, NULL));
             ts_bound_combine(&bound, k, Ts[k], prior, 1, &terms);
             ts_density_destroy(start);
             measure(&b, Ts[k]);
@@ -246,11 +246,11 @@ static void check_levels(bool unit)
     uint8_t bytes[COUNT * D];
     void *memory;
     bench b;
-    MUST(ts_mixture_create(device, 1, D, &weight, means, stds, NULL, &mixture));
+    must(ts_mixture_create(device, 1, D, &weight, means, stds, NULL, &mixture));
     bench_open(&b, sde, device, mixture);
     memset(bytes, LEVELS / 2, sizeof bytes);
-    MUST(device->k->allocate(device, sizeof bytes, &memory));
-    MUST(device->k->upload(device, memory, bytes, sizeof bytes));
+    must(device->k->allocate(device, sizeof bytes, &memory));
+    must(device->k->upload(device, memory, bytes, sizeof bytes));
     b.data.mixture = NULL;
     b.data.bytes = memory;
     b.data.levels = LEVELS;
@@ -301,8 +301,8 @@ static void refuses(void **state)
     ts_density *start, *other;
     bench b;
     bench_open(&b, &vp, device, line_mixture(device));
-    MUST(ts_density_normal(device, BATCH, 1, 1.0, &start));
-    MUST(ts_density_normal(device, BATCH + 1, 1, 1.0, &other));
+    must(ts_density_normal(device, BATCH, 1, 1.0, &start));
+    must(ts_density_normal(device, BATCH + 1, 1, 1.0, &other));
 #define MEASURE(T, density, progress)                                                                        \
     ts_likelihood_measure(&b.config, &b.data, b.score, T, 1, &(density), progress, &share, b.log_prob, &b.nfe)
     MUST_FAIL(MEASURE(b.config.eps, start, NULL), TS_INVALID);

@@ -108,11 +108,11 @@ static void cover(const law *l)
     ts_features *features;
     assert_true(a && b);
     l->draw(l, a, b);
-    ASSERT_OK(ts_features_create(a, l->n, 1, 1, l->d, 1, &features));
+    must(ts_features_create(a, l->n, 1, 1, l->d, 1, &features));
     for (int i = 0; i < SEEDS; i++) {
         l->draw(l, a, b);
-        ASSERT_OK(ts_sliced_wasserstein(a, l->n, b, l->m, l->d, DIRECTIONS, 1, 1, &sliced[i]));
-        ASSERT_OK(ts_frechet_sets(features, a, l->n, b, l->m, 1, &frechet[i]));
+        must(ts_sliced_wasserstein(a, l->n, b, l->m, l->d, DIRECTIONS, 1, 1, &sliced[i]));
+        must(ts_frechet_sets(features, a, l->n, b, l->m, 1, &frechet[i]));
     }
     check(l, "sliced", sliced, l->sliced);
     check(l, "Frechet", frechet, l->frechet);
@@ -151,12 +151,12 @@ static void mean_squares(int n, int m, int q, double *sliced, double *frechet)
     ts_distance distance;
     assert_true(a && b);
     *sliced = *frechet = 0;
-    ASSERT_OK(ts_features_create(a, n, 1, 1, q, 1, &features));
+    must(ts_features_create(a, n, 1, 1, q, 1, &features));
     for (int i = 0; i < ROUNDS; i++) {
         normals(&l, a, b);
-        ASSERT_OK(ts_sliced_wasserstein(a, n, b, m, q, 8, 1, 1, &distance));
+        must(ts_sliced_wasserstein(a, n, b, m, q, 8, 1, 1, &distance));
         *sliced += distance.value * distance.value / ROUNDS;
-        ASSERT_OK(ts_frechet_sets(features, a, n, b, m, 1, &distance));
+        must(ts_frechet_sets(features, a, n, b, m, 1, &distance));
         *frechet += distance.value / ROUNDS;
     }
     ts_features_free(features);
@@ -177,7 +177,7 @@ void metrics_bias(void **state)
                   sliced[0] / (1. / 80 + 1. / 120), sliced[1] / (1. / 320 + 1. / 480),
                   frechet[0] / (1. / 80 + 1. / 120), frechet[1] / (1. / 320 + 1. / 480),
                   q + q * (q + 1) / 4.);
-    ASSERT_NEAR(sliced[0] / sliced[1], 4, 0.5);
-    ASSERT_NEAR(frechet[0] / frechet[1], 4, 0.4);
-    ASSERT_NEAR(frechet[1] / (1. / 320 + 1. / 480), q + q * (q + 1) / 4., 0.8);
+    NEAR(sliced[0] / sliced[1], 4, 0.5);
+    NEAR(frechet[0] / frechet[1], 4, 0.4);
+    NEAR(frechet[1] / (1. / 320 + 1. / 480), q + q * (q + 1) / 4., 0.8);
 }

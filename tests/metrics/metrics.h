@@ -10,20 +10,8 @@
 #include <cmocka.h>
 
 #include "base/status.h"
-
-#define ASSERT_NEAR(actual, expected, tolerance)                                                             \
-    do {                                                                                                     \
-        const double actual_ = (actual), expected_ = (expected);                                             \
-        if (!(fabs(actual_ - expected_) <= (tolerance)))                                                     \
-            fail_msg("%s is %.17g, should be %.17g within %g", #actual, actual_, expected_,                  \
-                     (double)(tolerance));                                                                   \
-    } while (0)
-#define ASSERT_OK(expression)                                                                                \
-    do {                                                                                                     \
-        ts_status status_ = (expression);                                                                    \
-        if (status_)                                                                                         \
-            fail_msg("%s", ts_status_message(status_));                                                      \
-    } while (0)
+#include "near.h"
+#include "must.h"
 
 /* An independent source of test numbers: SplitMix64 and the sum of twelve uniforms. */
 double uniform(void);

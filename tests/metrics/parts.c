@@ -49,7 +49,7 @@ void metrics_features(void **state)
     assert_int_equal(ts_features_rows[TS_FEATURES_PIXELS].least, 2);
     const float a[] = {0, 1, 2, 3};
     ts_features *features;
-    ASSERT_OK(ts_features_create(a, 2, 1, 1, 2, 1, &features));
+    must(ts_features_create(a, 2, 1, 1, 2, 1, &features));
     assert_int_equal(ts_features_kind_of(features), TS_FEATURES_COORDINATES);
     assert_int_equal(ts_features_count(features), 2);
     ts_features_free(features);
@@ -87,33 +87,33 @@ void metrics_features_files(void **state)
     draw(x, n * d, 0, 1);
     draw(y, n * d, 0.1, 1.2);
     unlink(FILE_NAME);
-    ASSERT_OK(ts_features_load(FILE_NAME, 77, 1, d, 1, &loaded));
+    must(ts_features_load(FILE_NAME, 77, 1, d, 1, &loaded));
     assert_null(loaded); /* not there */
-    ASSERT_OK(ts_features_create(x, n, 1, d, 1, 1, &made));
-    ASSERT_OK(ts_features_save(made, 77, FILE_NAME));
-    ASSERT_OK(ts_features_load(FILE_NAME, 78, 1, d, 1, &loaded));
+    must(ts_features_create(x, n, 1, d, 1, 1, &made));
+    must(ts_features_save(made, 77, FILE_NAME));
+    must(ts_features_load(FILE_NAME, 78, 1, d, 1, &loaded));
     assert_null(loaded); /* of other data */
-    ASSERT_OK(ts_features_load(FILE_NAME, 77, 1, d, 1, &loaded));
+    must(ts_features_load(FILE_NAME, 77, 1, d, 1, &loaded));
     assert_non_null(loaded);
     assert_int_equal(ts_features_kind_of(loaded), TS_FEATURES_PCA64);
-    ASSERT_OK(ts_frechet_sets(made, x, n, y, n, 1, &before));
-    ASSERT_OK(ts_frechet_sets(loaded, x, n, y, n, 1, &after));
+    must(ts_frechet_sets(made, x, n, y, n, 1, &before));
+    must(ts_frechet_sets(loaded, x, n, y, n, 1, &after));
     assert_memory_equal(&before, &after, sizeof before);
     ts_features_free(loaded);
 
     const double nan = NAN;
     overwrite(sizeof nan, &nan, sizeof nan);
     expect_damaged("not finite");
-    ASSERT_OK(ts_features_save(made, 77, FILE_NAME));
+    must(ts_features_save(made, 77, FILE_NAME));
     assert_int_equal(truncate(FILE_NAME, 1000), 0);
     expect_damaged("");
     ts_features_free(made);
 
-    ASSERT_OK(ts_features_create(x, n, 1, 1, 3, 1, &made)); /* of these there is nothing but the name */
-    ASSERT_OK(ts_features_save(made, 5, FILE_NAME));
-    ASSERT_OK(ts_features_load(FILE_NAME, 5, 1, 3, 1, &loaded));
+    must(ts_features_create(x, n, 1, 1, 3, 1, &made)); /* of these there is nothing but the name */
+    must(ts_features_save(made, 5, FILE_NAME));
+    must(ts_features_load(FILE_NAME, 5, 1, 3, 1, &loaded));
     assert_null(loaded); /* pixels are not coordinates */
-    ASSERT_OK(ts_features_load(FILE_NAME, 5, 1, 1, 3, &loaded));
+    must(ts_features_load(FILE_NAME, 5, 1, 1, 3, &loaded));
     assert_int_equal(ts_features_kind_of(loaded), TS_FEATURES_COORDINATES);
     ts_features_free(loaded);
     ts_features_free(made);
@@ -132,7 +132,7 @@ void metrics_jackknife(void **state)
     } table[] = {{1, 12.706205}, {2, 4.302653},  {3, 3.182446},  {4, 2.776445},   {5, 2.570582},
                  {9, 2.262157},  {19, 2.093024}, {38, 2.024394}, {1000, 1.962339}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        ASSERT_NEAR(ts_student(table[i].freedom), table[i].t, 2e-4 * table[i].t);
+        NEAR(ts_student(table[i].freedom), table[i].t, 2e-4 * table[i].t);
 
     /* of a mean, it is the variance of a mean, whatever the groups' sizes: exactly in expectation */
     for (int n = 2; n <= 20; n++) {
@@ -145,12 +145,12 @@ void metrics_jackknife(void **state)
             variance += (x[i] - mean) * (x[i] - mean) / (n - 1) / n;
             without[i] = (n * mean - x[i]) / (n - 1);
         }
-        ASSERT_NEAR(ts_jackknife_variance(n, mean, without), variance, 1e-12);
+        NEAR(ts_jackknife_variance(n, mean, without), variance, 1e-12);
     }
     enum { N = 70, ROUNDS = 4000 }; /* ten groups of 4, ten of 3 */
     double total = 0;
     uint8_t group[N];
-    ASSERT_OK(ts_jackknife_assign(N, group));
+    must(ts_jackknife_assign(N, group));
     for (int round = 0; round < ROUNDS; round++) {
         double sum = 0, sums[20] = {0}, without[20];
         for (int i = 0; i < N; i++) {
@@ -162,12 +162,12 @@ void metrics_jackknife(void **state)
             without[g] = (sum - sums[g]) / (double)(N - ts_jackknife_size(N, g));
         total += ts_jackknife_variance(N, sum / N, without) / ROUNDS;
     }
-    ASSERT_NEAR(total * N, 1, 4 * sqrt(2 / 19.0 / ROUNDS)); /* four standard errors of a chi-square */
+    NEAR(total * N, 1, 4 * sqrt(2 / 19.0 / ROUNDS)); /* four standard errors of a chi-square */
 
     for (int n = 1; n < 100; n++) {
         uint8_t of[100];
         int64_t sizes[20] = {0};
-        ASSERT_OK(ts_jackknife_assign(n, of));
+        must(ts_jackknife_assign(n, of));
         for (int i = 0; i < n; i++)
             sizes[of[i]]++;
         for (int g = 0; g < ts_jackknife_groups(n); g++)
@@ -175,11 +175,11 @@ void metrics_jackknife(void **state)
     }
     assert_true(isnan(ts_jackknife_variance(1, 3, (double[]){3})));
     const ts_estimate one_side = {.value = 2, .variance = {0.04, 0}, .groups = {20, 20}};
-    ASSERT_NEAR(ts_jackknife_interval(&one_side).half, 2.093024 * 0.2, 1e-4);
+    NEAR(ts_jackknife_interval(&one_side).half, 2.093024 * 0.2, 1e-4);
     const ts_estimate both = {.value = 2, .variance = {0.02, 0.02}, .groups = {20, 20}};
-    ASSERT_NEAR(ts_jackknife_interval(&both).half, 2.024394 * 0.2, 1e-4);
+    NEAR(ts_jackknife_interval(&both).half, 2.024394 * 0.2, 1e-4);
     const ts_estimate none = {.value = 2, .variance = {0, 0}, .groups = {20, 20}};
-    ASSERT_NEAR(ts_jackknife_interval(&none).half, 0, 0);
+    NEAR(ts_jackknife_interval(&none).half, 0, 0);
 }
 
 /* One number of two sets. */
@@ -189,7 +189,7 @@ static double sliced_value(const ts_features *features, const float *a, int n, c
 {
     ts_distance distance;
     (void)features;
-    ASSERT_OK(ts_sliced_wasserstein(a, n, b, m, d, 5, 9, 1, &distance));
+    must(ts_sliced_wasserstein(a, n, b, m, d, 5, 9, 1, &distance));
     return distance.value;
 }
 
@@ -197,7 +197,7 @@ static double frechet_value(const ts_features *features, const float *a, int n, 
 {
     ts_distance distance;
     (void)d;
-    ASSERT_OK(ts_frechet_sets(features, a, n, b, m, 1, &distance));
+    must(ts_frechet_sets(features, a, n, b, m, 1, &distance));
     return distance.value;
 }
 
@@ -213,7 +213,7 @@ static double brute_force_half(const ts_features *features, distance_fn *measure
         double without[20];
         float *part = malloc(sizeof *part * (size_t)(counts[s] * d));
         assert_non_null(part);
-        ASSERT_OK(ts_jackknife_assign(counts[s], group));
+        must(ts_jackknife_assign(counts[s], group));
         e.groups[s] = ts_jackknife_groups(counts[s]);
         for (int g = 0; g < e.groups[s]; g++) {
             int count = 0;
@@ -239,15 +239,13 @@ void metrics_left_out(void **state)
     draw(b, m * d, 0.3, 1.5);
     ts_features *features;
     ts_distance distance;
-    ASSERT_OK(ts_features_create(b, m, 1, 1, d, 1, &features));
+    must(ts_features_create(b, m, 1, 1, d, 1, &features));
     const int counts[] = {n, 20, 9, 3};
     for (int i = 0; i < 4; i++) {
-        ASSERT_OK(ts_sliced_wasserstein(a, counts[i], b, m, d, 5, 9, 2, &distance));
-        ASSERT_NEAR(distance.half, brute_force_half(features, sliced_value, false, a, counts[i], b, m, d),
-                    1e-12);
-        ASSERT_OK(ts_frechet_sets(features, a, counts[i], b, m, 2, &distance));
-        ASSERT_NEAR(distance.half, brute_force_half(features, frechet_value, true, a, counts[i], b, m, d),
-                    1e-6);
+        must(ts_sliced_wasserstein(a, counts[i], b, m, d, 5, 9, 2, &distance));
+        NEAR(distance.half, brute_force_half(features, sliced_value, false, a, counts[i], b, m, d), 1e-12);
+        must(ts_frechet_sets(features, a, counts[i], b, m, 2, &distance));
+        NEAR(distance.half, brute_force_half(features, frechet_value, true, a, counts[i], b, m, d), 1e-6);
         assert_true(distance.half > 0);
     }
     ts_features_free(features);
@@ -265,9 +263,9 @@ void metrics_threads(void **state)
     for (int threads = 1; threads <= 5; threads++) {
         ts_features *features;
         ts_distance *out = threads == 1 ? first : again;
-        ASSERT_OK(ts_features_create(b, m, 1, d, 1, threads, &features));
-        ASSERT_OK(ts_sliced_wasserstein(a, n, b, m, d, 11, 1, threads, &out[0]));
-        ASSERT_OK(ts_frechet_sets(features, a, n, b, m, threads, &out[1]));
+        must(ts_features_create(b, m, 1, d, 1, threads, &features));
+        must(ts_sliced_wasserstein(a, n, b, m, d, 11, 1, threads, &out[0]));
+        must(ts_frechet_sets(features, a, n, b, m, threads, &out[1]));
         if (threads > 1)
             assert_memory_equal(first, again, sizeof first);
         ts_features_free(features);
@@ -286,15 +284,15 @@ void metrics_reference(void **state)
     ts_features *features;
     ts_reference *reference;
     ts_distance sliced[2], frechet[2];
-    ASSERT_OK(ts_features_create(b, m, 1, 1, d, 1, &features));
-    ASSERT_OK(ts_reference_create(features, b, m, 13, 5, 1, &reference));
-    ASSERT_OK(ts_reference_distances(reference, a, n, 1, &sliced[0], &frechet[0]));
-    ASSERT_OK(ts_sliced_wasserstein(a, n, b, m, d, 13, 5, 1, &sliced[1]));
-    ASSERT_OK(ts_frechet_sets(features, a, n, b, m, 1, &frechet[1]));
+    must(ts_features_create(b, m, 1, 1, d, 1, &features));
+    must(ts_reference_create(features, b, m, 13, 5, 1, &reference));
+    must(ts_reference_distances(reference, a, n, 1, &sliced[0], &frechet[0]));
+    must(ts_sliced_wasserstein(a, n, b, m, d, 13, 5, 1, &sliced[1]));
+    must(ts_frechet_sets(features, a, n, b, m, 1, &frechet[1]));
     assert_memory_equal(&sliced[0], &sliced[1], sizeof *sliced);
     assert_memory_equal(&frechet[0], &frechet[1], sizeof *frechet);
     a[17] = INFINITY;
-    ASSERT_OK(ts_reference_distances(reference, a, n, 1, &sliced[0], &frechet[0]));
+    must(ts_reference_distances(reference, a, n, 1, &sliced[0], &frechet[0]));
     assert_true(isnan(sliced[0].value) && isnan(sliced[0].half));
     assert_true(isnan(frechet[0].value) && isnan(frechet[0].half));
     ts_reference_free(reference);
@@ -315,23 +313,23 @@ void metrics_floor(void **state)
     ts_reference *reference;
     ts_real_distance sliced, frechet;
     ts_distance one, other;
-    ASSERT_OK(ts_features_create(train, COUNT, 1, 1, 1, 1, &features));
-    ASSERT_OK(ts_reference_create(features, held_out, HELD_OUT, 1, 5, 1, &reference));
-    ASSERT_OK(ts_reference_floor(reference, train, COUNT, n, 5, 1, &sliced, &frechet));
+    must(ts_features_create(train, COUNT, 1, 1, 1, 1, &features));
+    must(ts_reference_create(features, held_out, HELD_OUT, 1, 5, 1, &reference));
+    must(ts_reference_floor(reference, train, COUNT, n, 5, 1, &sliced, &frechet));
     assert_int_equal(sliced.subsets, 5);
     assert_int_equal(sliced.n, n);
     assert_true(sliced.low > 0 && sliced.low < sliced.value && sliced.value < sliced.high);
     assert_true(sliced.high < 0.8 && sliced.half > 0 && sliced.half < 0.5);
     assert_true(frechet.low >= 0 && frechet.low < frechet.value && frechet.value < frechet.high);
     /* subsets share nothing: three of ten, the whole of four, and none of a set of one */
-    ASSERT_OK(ts_reference_floor(reference, train, 10, 3, 5, 1, &sliced, &frechet));
+    must(ts_reference_floor(reference, train, 10, 3, 5, 1, &sliced, &frechet));
     assert_int_equal(sliced.subsets, 3);
-    ASSERT_OK(ts_reference_floor(reference, train, 4, 30, 5, 1, &sliced, &frechet));
-    ASSERT_OK(ts_reference_distances(reference, train, 4, 1, &one, &other));
+    must(ts_reference_floor(reference, train, 4, 30, 5, 1, &sliced, &frechet));
+    must(ts_reference_distances(reference, train, 4, 1, &one, &other));
     assert_int_equal(sliced.subsets, 1);
     assert_int_equal(sliced.n, 4);
-    ASSERT_NEAR(sliced.value, one.value, 1e-12);
-    ASSERT_NEAR(frechet.value, other.value, 1e-9);
+    NEAR(sliced.value, one.value, 1e-12);
+    NEAR(frechet.value, other.value, 1e-9);
     ts_status status = ts_reference_floor(reference, train, 1, 30, 5, 1, &sliced, &frechet);
     assert_int_equal(ts_status_code(status), TS_INVALID);
     ts_status_free(status);

@@ -29,9 +29,9 @@ static void wasserstein_on_the_line(void **state)
 {
     (void)state;
     const double a[] = {0, 1}, b[] = {3, 5};
-    ASSERT_NEAR(ts_wasserstein2_sorted(a, 2, b, 2), (9 + 16) / 2.0, 1e-15);
+    NEAR(ts_wasserstein2_sorted(a, 2, b, 2), (9 + 16) / 2.0, 1e-15);
     const double one[] = {2};
-    ASSERT_NEAR(ts_wasserstein2_sorted(a, 2, one, 1), (4 + 1) / 2.0, 1e-15);
+    NEAR(ts_wasserstein2_sorted(a, 2, one, 1), (4 + 1) / 2.0, 1e-15);
     for (int round = 0; round < 50; round++) {
         double x[17], y[23];
         const int n = 1 + (int)(uniform() * 17), m = 1 + (int)(uniform() * 23);
@@ -41,9 +41,9 @@ static void wasserstein_on_the_line(void **state)
             y[i] = 1 + 2 * roughly_normal();
         qsort(x, (size_t)n, sizeof *x, ascending);
         qsort(y, (size_t)m, sizeof *y, ascending);
-        ASSERT_NEAR(ts_wasserstein2_sorted(x, n, y, m), wasserstein_by_repetition(x, n, y, m), 1e-12);
-        ASSERT_NEAR(ts_wasserstein2_sorted(y, m, x, n), ts_wasserstein2_sorted(x, n, y, m), 1e-12);
-        ASSERT_NEAR(ts_wasserstein2_sorted(x, n, x, n), 0, 0);
+        NEAR(ts_wasserstein2_sorted(x, n, y, m), wasserstein_by_repetition(x, n, y, m), 1e-12);
+        NEAR(ts_wasserstein2_sorted(y, m, x, n), ts_wasserstein2_sorted(x, n, y, m), 1e-12);
+        NEAR(ts_wasserstein2_sorted(x, n, x, n), 0, 0);
     }
 }
 
@@ -60,10 +60,10 @@ static void sliced_in_one_dimension(void **state)
     qsort(x, 40, sizeof *x, ascending);
     qsort(y, 25, sizeof *y, ascending);
     ts_distance distance;
-    ASSERT_OK(ts_sliced_wasserstein(a, 40, b, 25, 1, 8, 3, 1, &distance));
-    ASSERT_NEAR(distance.value, sqrt(wasserstein_by_repetition(x, 40, y, 25)), 1e-12);
+    must(ts_sliced_wasserstein(a, 40, b, 25, 1, 8, 3, 1, &distance));
+    NEAR(distance.value, sqrt(wasserstein_by_repetition(x, 40, y, 25)), 1e-12);
     assert_true(distance.half > 0 && distance.half < distance.value);
-    ASSERT_OK(ts_sliced_wasserstein(a, 40, b, 1, 1, 8, 3, 1, &distance));
+    must(ts_sliced_wasserstein(a, 40, b, 1, 1, 8, 3, 1, &distance));
     assert_true(distance.value > 0 && isnan(distance.half)); /* one point has no spread */
 }
 
@@ -84,14 +84,14 @@ static void sliced_of_a_shift(void **state)
         }
     ts_distance distance, again;
     const double error = square / d * sqrt(2 * (d - 1.0) / (d + 2) / projections);
-    ASSERT_OK(ts_sliced_wasserstein(a, n, b, n, d, projections, 11, 2, &distance));
-    ASSERT_NEAR(distance.value * distance.value, square / d, 4 * error);
-    ASSERT_OK(ts_sliced_wasserstein(a, n, b, n, d, projections, 11, 2, &again));
+    must(ts_sliced_wasserstein(a, n, b, n, d, projections, 11, 2, &distance));
+    NEAR(distance.value * distance.value, square / d, 4 * error);
+    must(ts_sliced_wasserstein(a, n, b, n, d, projections, 11, 2, &again));
     assert_memory_equal(&distance, &again, sizeof distance);
-    ASSERT_OK(ts_sliced_wasserstein(a, n, b, n, d, projections, 12, 2, &again));
+    must(ts_sliced_wasserstein(a, n, b, n, d, projections, 12, 2, &again));
     assert_true(again.value != distance.value);
-    ASSERT_OK(ts_sliced_wasserstein(a, n, a, n, d, projections, 11, 2, &again));
-    ASSERT_NEAR(again.value, 0, 0);
+    must(ts_sliced_wasserstein(a, n, a, n, d, projections, 11, 2, &again));
+    NEAR(again.value, 0, 0);
 }
 
 /* A set twice over is the same distribution.  The lists of the larger one are more than are held, so some are
@@ -107,9 +107,9 @@ static void sliced_of_large_sets(void **state)
     for (int i = 0; i < m * d; i++)
         b[i] = b[m * d + i] = (float)(1 + 2 * uniform());
     ts_distance once, twice;
-    ASSERT_OK(ts_sliced_wasserstein(a, n, b, m, d, projections, 11, 2, &once));
-    ASSERT_OK(ts_sliced_wasserstein(a, n, b, 2 * m, d, projections, 11, 2, &twice));
-    ASSERT_NEAR(twice.value, once.value, 1e-12);
+    must(ts_sliced_wasserstein(a, n, b, m, d, projections, 11, 2, &once));
+    must(ts_sliced_wasserstein(a, n, b, 2 * m, d, projections, 11, 2, &twice));
+    NEAR(twice.value, once.value, 1e-12);
     free(b);
     free(a);
 }
@@ -156,20 +156,20 @@ static void frechet_closed_forms(void **state)
         diagonal2[i * d + i] = s2 * s2;
         expected += (s1 - s2) * (s1 - s2);
     }
-    ASSERT_OK(ts_frechet_gaussians(d, zero, a, zero, a, &distance));
-    ASSERT_NEAR(distance, 0, 1e-10);
-    ASSERT_OK(ts_frechet_gaussians(d, zero, a, shift, a, &distance));
-    ASSERT_NEAR(distance, square, 1e-10);
-    ASSERT_OK(ts_frechet_gaussians(d, zero, diagonal1, zero, diagonal2, &distance));
-    ASSERT_NEAR(distance, expected, 1e-10);
-    ASSERT_OK(ts_frechet_gaussians(d, zero, diagonal2, shift, diagonal1, &distance));
-    ASSERT_NEAR(distance, expected + square, 1e-10);
+    must(ts_frechet_gaussians(d, zero, a, zero, a, &distance));
+    NEAR(distance, 0, 1e-10);
+    must(ts_frechet_gaussians(d, zero, a, shift, a, &distance));
+    NEAR(distance, square, 1e-10);
+    must(ts_frechet_gaussians(d, zero, diagonal1, zero, diagonal2, &distance));
+    NEAR(distance, expected, 1e-10);
+    must(ts_frechet_gaussians(d, zero, diagonal2, shift, diagonal1, &distance));
+    NEAR(distance, expected + square, 1e-10);
 
     /* by hand: in two dimensions tr M^1/2 = sqrt(tr M + 2 sqrt(det M)), with M similar to cov1 cov2 */
     const double c1[] = {2, 1, 1, 3}, c2[] = {5, -1, -1, 1};
     const double trace = 2 * 5 + 1 * -1 + 1 * -1 + 3 * 1, determinant = (2 * 3 - 1) * (5 * 1 - 1);
-    ASSERT_OK(ts_frechet_gaussians(2, zero, c1, zero, c2, &distance));
-    ASSERT_NEAR(distance, 5 + 6 - 2 * sqrt(trace + 2 * sqrt(determinant)), 1e-12);
+    must(ts_frechet_gaussians(2, zero, c1, zero, c2, &distance));
+    NEAR(distance, 5 + 6 - 2 * sqrt(trace + 2 * sqrt(determinant)), 1e-12);
 
     a[3] = NAN;
     ts_status status = ts_frechet_gaussians(d, zero, a, zero, a, &distance);
@@ -196,11 +196,11 @@ static void frechet_of_sets(void **state)
     for (int j = 0; j < d; j++)
         expected += 0.25 * variance[j] + (0.5 * mean[j] + 0.25) * (0.5 * mean[j] + 0.25);
     ts_features *features;
-    ASSERT_OK(ts_features_create(a, n, h, w, 1, 1, &features));
+    must(ts_features_create(a, n, h, w, 1, 1, &features));
     assert_int_equal(ts_features_kind_of(features), TS_FEATURES_PIXELS);
-    ASSERT_OK(ts_frechet_sets(features, a, n, b, n, 2, &distance));
-    ASSERT_NEAR(distance.value, expected, 1e-5);
-    ASSERT_OK(ts_frechet_sets(features, a, 2, b, n, 2, &distance));
+    must(ts_frechet_sets(features, a, n, b, n, 2, &distance));
+    NEAR(distance.value, expected, 1e-5);
+    must(ts_frechet_sets(features, a, 2, b, n, 2, &distance));
     assert_true(distance.value > 0 && isnan(distance.half)); /* without one there is no covariance */
     ts_status status = ts_frechet_sets(features, a, 1, b, n, 2, &distance);
     assert_int_equal(ts_status_code(status), TS_INVALID);
@@ -228,13 +228,13 @@ static void check_large_images(int n)
     }
     ts_features *features;
     ts_distance distance;
-    ASSERT_OK(ts_features_create(a, n, h, w, c, 2, &features));
+    must(ts_features_create(a, n, h, w, c, 2, &features));
     assert_int_equal(ts_features_kind_of(features), TS_FEATURES_PCA64);
     assert_int_equal(ts_features_count(features), 64);
-    ASSERT_OK(ts_frechet_sets(features, a, n, b, n, 2, &distance));
-    ASSERT_NEAR(distance.value, 4, 1e-4);
-    ASSERT_OK(ts_frechet_sets(features, a, n, across, n, 2, &distance));
-    ASSERT_NEAR(distance.value, 0, 1e-4);
+    must(ts_frechet_sets(features, a, n, b, n, 2, &distance));
+    NEAR(distance.value, 4, 1e-4);
+    must(ts_frechet_sets(features, a, n, across, n, 2, &distance));
+    NEAR(distance.value, 0, 1e-4);
     ts_features_free(features);
     ts_status status = ts_features_create(a, 64, h, w, c, 1, &features);
     assert_int_equal(ts_status_code(status), TS_INVALID);

@@ -15,8 +15,8 @@ static ts_data shaded_images(ts_device *device, float *x)
         bytes[i] = (unsigned char)shade;
         x[i] = (float)bytes[i] * (float)(2.0 / (SHADES - 1)) - 1.0f;
     }
-    MUST(device->k->allocate(device, sizeof bytes, &memory));
-    MUST(device->k->upload(device, memory, bytes, sizeof bytes));
+    must(device->k->allocate(device, sizeof bytes, &memory));
+    must(device->k->upload(device, memory, bytes, sizeof bytes));
     return (ts_data){
         .device = device, .h = 8, .w = 8, .c = 1, .count = IMAGES, .levels = SHADES, .bytes = memory};
 }
@@ -54,10 +54,10 @@ void prior_in_closed_form(void **state)
                 const double sigma = i == 2 ? sigmas[k] * ts_sde_std(&ve, T[j]) : sigmas[k];
                 const ts_bound_config config = {
                     .sde = *sdes[i], .eps = EPS, .prior_draws = 4, .count = IMAGES, .seed = 3};
-                MUST(ts_density_normal(device, 64, PIXELS, sigma, &density));
-                MUST(ts_bound_prior(&config, &data, T[j], density, closed, NULL));
+                must(ts_density_normal(device, 64, PIXELS, sigma, &density));
+                must(ts_bound_prior(&config, &data, T[j], density, closed, NULL));
                 density->expected_log_prob = NULL;
-                MUST(ts_bound_prior(&config, &data, T[j], density, drawn, NULL));
+                must(ts_bound_prior(&config, &data, T[j], density, drawn, NULL));
                 for (int n = 0; n < IMAGES; n++) {
                     const double wanted = normal_prior(sdes[i], T[j], sigma, x + n * PIXELS);
                     NEAR(closed[n], wanted, 1e-9 * fmax(1, fabs(wanted)));

@@ -124,10 +124,10 @@ static rig rig_open(const ts_sde *sde, ts_device *device, ts_mixture *mixture, i
 {
     rig r = {.device = device, .sde = *sde, .mixture = mixture, .T_count = T_count, .T = T};
     r.data = (ts_data){.device = device, .h = 1, .w = 1, .c = mixture->d, .mixture = mixture};
-    MUST(ts_score_mixture(mixture, sde, n, &r.score));
+    must(ts_score_mixture(mixture, sde, n, &r.score));
     for (int i = 0; i < T_count; i++) {
-        MUST(ts_density_mixture(mixture, sde, T[i], n, &r.exact[i]));
-        MUST(ts_density_normal(device, n, mixture->d, sigma_at(sde, T[i]), &r.normal[i]));
+        must(ts_density_mixture(mixture, sde, T[i], n, &r.exact[i]));
+        must(ts_density_normal(device, n, mixture->d, sigma_at(sde, T[i]), &r.normal[i]));
     }
     return r;
 }
@@ -171,16 +171,16 @@ static measured measure(rig *r, int64_t count, int draws, uint64_t seed)
     measured m;
     ts_bound bound;
     assert_true(prior && kl);
-    MUST(ts_bound_measure(&config, &r->data, r->score, NULL, NULL, &bound));
+    must(ts_bound_measure(&config, &r->data, r->score, NULL, NULL, &bound));
     /* one exact score twice: I and K are the same numbers */
     assert_memory_equal(bound.diffusion, bound.K, (size_t)count * (size_t)r->T_count * sizeof *bound.K);
     for (int i = 0; i < r->T_count; i++) {
         m.K[i] = column(bound.K, count, r->T_count, i, kl);
-        MUST(ts_bound_prior(&config, &r->data, r->T[i], r->exact[i], prior, kl));
+        must(ts_bound_prior(&config, &r->data, r->T[i], r->exact[i], prior, kl));
         ts_bound_combine(&bound, i, r->T[i], prior, r->mixture->d, &m.exact[i]);
         for (int64_t j = 0; j < count; j++)
             assert_true(fabs(kl[j]) < 1e-12);
-        MUST(ts_bound_prior(&config, &r->data, r->T[i], r->normal[i], prior, kl));
+        must(ts_bound_prior(&config, &r->data, r->T[i], r->normal[i], prior, kl));
         ts_bound_combine(&bound, i, r->T[i], prior, r->mixture->d, &m.normal[i]);
         m.kl[i] = ts_interval_of(kl, count);
     }
@@ -254,18 +254,18 @@ static ts_interval expected_log_density(const rig *r, int count)
     assert_true(host && times);
     for (int i = 0; i < count; i++)
         times[i] = (float)EPS;
-    MUST(k->allocate(r->device, elements * sizeof(float), &x));
-    MUST(k->allocate(r->device, (size_t)count * sizeof(float), &t));
-    MUST(k->allocate(r->device, (size_t)count * sizeof(double), &values));
-    MUST(k->allocate(r->device, sizeof state, &device_state));
-    MUST(k->upload(r->device, device_state, &state, sizeof state));
-    MUST(k->upload(r->device, t, times, (size_t)count * sizeof *times));
+    must(k->allocate(r->device, elements * sizeof(float), &x));
+    must(k->allocate(r->device, (size_t)count * sizeof(float), &t));
+    must(k->allocate(r->device, (size_t)count * sizeof(double), &values));
+    must(k->allocate(r->device, sizeof state, &device_state));
+    must(k->upload(r->device, device_state, &state, sizeof state));
+    must(k->upload(r->device, t, times, (size_t)count * sizeof *times));
     const ts_mixture_sample s = {count, 0, r->sde, EPS, r->mixture->view, device_state, TS_STREAM_TEST, x};
     const ts_mixture_evaluate e = {
         .n = count, .sde = r->sde, .mixture = r->mixture->view, .x = x, .t = t, .log_prob = values};
-    MUST(k->mixture_sample(r->device, &s));
-    MUST(k->mixture_evaluate(r->device, &e));
-    MUST(k->download(r->device, host, values, (size_t)count * sizeof *host));
+    must(k->mixture_sample(r->device, &s));
+    must(k->mixture_evaluate(r->device, &e));
+    must(k->download(r->device, host, values, (size_t)count * sizeof *host));
     const ts_interval interval = ts_interval_of(host, count);
     k->release(r->device, x);
     k->release(r->device, t);
@@ -299,7 +299,7 @@ static void tight_with_full_covariances(void **state)
     const double covariances[] = {0.2, 0.1, 0.1, 0.15, 0.3, -0.2, -0.2, 0.4};
     ts_device *device = open_cpu();
     ts_mixture *mixture;
-    MUST(ts_mixture_create(device, 2, 2, weights, means, NULL, covariances, &mixture));
+    must(ts_mixture_create(device, 2, 2, weights, means, NULL, covariances, &mixture));
     check_dimensions(device, mixture);
 }
 
@@ -314,7 +314,7 @@ static void tight_in_five_dimensions(void **state)
     }
     ts_device *device = open_cpu();
     ts_mixture *mixture;
-    MUST(ts_mixture_create(device, 3, 5, weights, means, stds, NULL, &mixture));
+    must(ts_mixture_create(device, 3, 5, weights, means, stds, NULL, &mixture));
     check_dimensions(device, mixture);
 }
 
@@ -372,20 +372,20 @@ static void tight_on_levels(void **state)
         for (int j = 0; j < level_counts[u]; j++)
             bytes[i++] = (unsigned char)used_levels[u];
     }
-    MUST(ts_mixture_create(device, USED, 1, weights, means, stds, NULL, &mixture));
+    must(ts_mixture_create(device, USED, 1, weights, means, stds, NULL, &mixture));
     rig r = rig_open(&vp, device, mixture, 300, T, 3);
-    MUST(device->k->allocate(device, EXAMPLES, &memory));
-    MUST(device->k->upload(device, memory, bytes, EXAMPLES));
+    must(device->k->allocate(device, EXAMPLES, &memory));
+    must(device->k->upload(device, memory, bytes, EXAMPLES));
     const ts_data data = {
         .device = device, .h = 1, .w = 1, .c = 1, .count = EXAMPLES, .levels = LEVELS, .bytes = memory};
     ts_bound_config config = config_of(&r, EXAMPLES, 64, 1);
     ts_bound bound;
     ts_bound_terms terms;
     config.tracks_K = false;
-    MUST(ts_bound_measure(&config, &data, r.score, NULL, NULL, &bound));
+    must(ts_bound_measure(&config, &data, r.score, NULL, NULL, &bound));
     assert_null(bound.K);
     for (int i = 0; i < 3; i++) {
-        MUST(ts_bound_prior(&config, &data, T[i], r.exact[i], prior, NULL));
+        must(ts_bound_prior(&config, &data, T[i], r.exact[i], prior, NULL));
         ts_bound_combine(&bound, i, T[i], prior, 1, &terms);
         check_interval("levels", T[i], terms.elbo, level_bound());
     }
@@ -466,8 +466,8 @@ static void extreme_weights(void **state)
             continue;
         }
         double shares[2];
-        MUST(status);
-        MUST(device->k->download(device, shares, mixture->view.weights, sizeof shares));
+        must(status);
+        must(device->k->download(device, shares, mixture->view.weights, sizeof shares));
         assert_true(fabs(shares[0] - cases[i].first) < 1e-15 && fabs(shares[0] + shares[1] - 1) < 1e-15);
         ts_mixture_destroy(mixture);
     }
@@ -510,11 +510,11 @@ static void repeats(void **state)
     ts_bound first, second;
     double prior[2][100];
     const size_t bytes = device->bytes;
-    MUST(ts_bound_measure(&config, &r.data, r.score, NULL, NULL, &first));
-    MUST(ts_bound_measure(&config, &r.data, r.score, NULL, NULL, &second));
+    must(ts_bound_measure(&config, &r.data, r.score, NULL, NULL, &first));
+    must(ts_bound_measure(&config, &r.data, r.score, NULL, NULL, &second));
     assert_memory_equal(first.diffusion, second.diffusion, 200 * sizeof(double));
-    MUST(ts_bound_prior(&config, &r.data, T[0], r.normal[0], prior[0], NULL));
-    MUST(ts_bound_prior(&config, &r.data, T[0], r.normal[0], prior[1], NULL));
+    must(ts_bound_prior(&config, &r.data, T[0], r.normal[0], prior[0], NULL));
+    must(ts_bound_prior(&config, &r.data, T[0], r.normal[0], prior[1], NULL));
     assert_memory_equal(prior[0], prior[1], sizeof prior[0]);
     /* the scratch of operations aside */
     assert_true(device->bytes - bytes < 100000);

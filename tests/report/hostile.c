@@ -80,7 +80,7 @@ void hostile_texts(void **state)
         json_object_set_new(config, bad[i], json_string(bad[i]));
         store(root, "texts/sweep.json");
         json_decref(root);
-        ASSERT_OK(ts_report_make(path_of("texts"), &result));
+        must(ts_report_make(path_of("texts"), &result));
         expect_harmless("texts");
     }
 }
@@ -205,7 +205,7 @@ void hostile_files(void **state)
     made_up_results(false, &r);
     run_folder("files", &r);
     ts_results_release(&r);
-    ASSERT_OK(ts_file_make_folder(path_of("files/charts")));
+    must(ts_file_make_folder(path_of("files/charts")));
     write_text("files/charts/.gnuplot", "system 'touch " MARK "'\n");
     write_text("files/victim", "precious");
     assert_int_equal(symlink(path_of("files/victim"), path_of("files/charts/bound.svg")), 0);
@@ -213,7 +213,7 @@ void hostile_files(void **state)
     write_text("files/charts/samples_2d.svg", "<svg><script>alert(1)</script></svg>");
     write_text("files/log.jsonl",
                "{\"step\": 1e999}\n{\"step\": 5, \"loss\": \"'; system 'touch " MARK "'\"}\n");
-    ASSERT_OK(ts_report_make(path_of("files"), &result));
+    must(ts_report_make(path_of("files"), &result));
     expect_harmless("files");
     char *victim = content_of("files/victim");
     assert_string_equal(victim, "precious");
@@ -235,7 +235,7 @@ void opens_that_fail(void **state)
         char name[128];
         snprintf(name, sizeof name, "%s/x", places[i]); /* a folder that is not empty stands in the way */
         unlink(path_of(places[i]));
-        ASSERT_OK(ts_file_make_folder(path_of(name)));
+        must(ts_file_make_folder(path_of(name)));
         ts_status status = ts_report_make(path_of("fails"), &result);
         assert_non_null(status);
         assert_non_null(strstr(ts_status_message(status), strrchr(places[i], '/') + 1));

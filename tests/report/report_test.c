@@ -19,7 +19,7 @@ char *content_of(const char *name)
 {
     char *text = NULL;
     size_t size;
-    ASSERT_OK(ts_file_read(path_of(name), (size_t)1 << 26, &text, &size));
+    must(ts_file_read(path_of(name), (size_t)1 << 26, &text, &size));
     return text;
 }
 
@@ -30,7 +30,7 @@ bool exists(const char *name)
 
 void write_text(const char *name, const char *text)
 {
-    ASSERT_OK(ts_file_write(path_of(name), text, strlen(text)));
+    must(ts_file_write(path_of(name), text, strlen(text)));
 }
 
 int count_of(const char *text, const char *part)
@@ -51,7 +51,7 @@ void expect_error(ts_status status, ts_code code, const char *part)
 
 void run_folder(const char *name, const ts_results *results)
 {
-    ASSERT_OK(ts_file_make_folder(path_of(name)));
+    must(ts_file_make_folder(path_of(name)));
     made_up_store(results, path_of(name));
 }
 

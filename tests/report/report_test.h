@@ -14,13 +14,7 @@
 
 #include "made_up.h"
 #include "report/report.h"
-
-#define ASSERT_OK(expression)                                                                                \
-    do {                                                                                                     \
-        ts_status status_ = (expression);                                                                    \
-        if (status_)                                                                                         \
-            fail_msg("%s", ts_status_message(status_));                                                      \
-    } while (0)
+#include "must.h"
 
 int make_folder(void **state);
 int remove_folder(void **state);

@@ -12,7 +12,7 @@ static char *page_of(const char *name, ts_results *r)
     ts_status status = ts_report_make(path_of(name), &result);
     setenv("PATH", path, 1);
     free(path);
-    ASSERT_OK(status);
+    must(status);
     snprintf(file, sizeof file, "%s/report.html", name);
     return content_of(file);
 }

@@ -20,7 +20,7 @@ static void grid_pixels(void **state)
 {
     (void)state;
     const float x[12] = {-1, 1, 0, NAN, 5, -7, 0.5f, -0.5f, 1, 1, 1, 1};
-    ASSERT_OK(ts_png_grid(path_of("grid.png"), x, 3, 2, 2, 1, 2, 3));
+    must(ts_png_grid(path_of("grid.png"), x, 3, 2, 2, 1, 2, 3));
     png_image image = {.version = PNG_IMAGE_VERSION};
     assert_true(png_image_begin_read_from_file(&image, path_of("grid.png")));
     assert_int_equal(image.width, 18);
@@ -46,7 +46,7 @@ static void grid_of_colours(void **state)
     const float x[3] = {-1, 0.2f, 1};
     unsigned char *png;
     size_t size;
-    ASSERT_OK(ts_png_encode(x, 1, 1, 1, 3, 0, 0, &png, &size));
+    must(ts_png_encode(x, 1, 1, 1, 3, 0, 0, &png, &size));
     png_image image = {.version = PNG_IMAGE_VERSION};
     assert_true(png_image_begin_read_from_memory(&image, png, size));
     assert_int_equal(image.width, 44);
@@ -103,7 +103,7 @@ static void csv_columns(void **state)
                                                  NULL};
     ts_results r;
     made_up_results(false, &r);
-    ASSERT_OK(ts_results_write_csv(&r, path_of(".")));
+    must(ts_results_write_csv(&r, path_of(".")));
     expect_table("bound.csv", bound, 6 * 2);
     expect_table("samples.csv", samples, 6 * 2 * 2);
     expect_table("sweep.csv", bound, 6 * 2 * 2);
@@ -126,7 +126,7 @@ static void columns_are_told(void **state)
     (void)state;
     char *readme;
     size_t bytes;
-    ASSERT_OK(ts_file_read(SOURCE_DIR "/README.md", 1 << 20, &readme, &bytes));
+    must(ts_file_read(SOURCE_DIR "/README.md", 1 << 20, &readme, &bytes));
     ts_results_columns(read_me_names, readme);
     free(readme);
 }
@@ -137,10 +137,10 @@ static void json_round_trip(void **state)
     for (int mixture = 0; mixture < 2; mixture++) {
         ts_results r, again;
         made_up_results(mixture, &r);
-        ASSERT_OK(ts_results_write_json(&r, path_of(".")));
+        must(ts_results_write_json(&r, path_of(".")));
         char *a = content_of("sweep.json");
-        ASSERT_OK(ts_results_read(path_of("."), &again));
-        ASSERT_OK(ts_results_write_json(&again, path_of(".")));
+        must(ts_results_read(path_of("."), &again));
+        must(ts_results_write_json(&again, path_of(".")));
         char *b = content_of("sweep.json");
         assert_string_equal(a, b);
         assert_int_equal(ts_results_bound_count(&again), ts_results_bound_count(&r));
@@ -177,7 +177,7 @@ static void json_mistakes(void **state)
     write_text("sweep.json", "[1]");
     expect_error(ts_results_read(path_of("."), &r), TS_FORMAT, "sweep.json");
     made_up_results(false, &r);
-    ASSERT_OK(ts_results_write_json(&r, path_of(".")));
+    must(ts_results_write_json(&r, path_of(".")));
     ts_results_release(&r);
     char *text = content_of("sweep.json");
     text[strlen(text) / 2] = 0; /* cut short */
@@ -202,7 +202,7 @@ static void charts_without_gnuplot(void **state)
     ts_status status = ts_report_make(path_of("undrawn"), &result);
     setenv("PATH", path, 1);
     free(path);
-    ASSERT_OK(status);
+    must(status);
     assert_false(result.charts);
     assert_true(exists("undrawn/charts/bound.gp"));
     assert_true(exists("undrawn/charts/bound.dat"));
@@ -246,7 +246,7 @@ static void write_logs(const char *run)
                      "{\"step\": 150, \"loss\": null, \"gradient_norm\": 1.5}\n"
                      "{\"step\": 4000, \"loss\": 0.25, \"gradient_norm\": 1}\n{\"step\": 4050, \"lo");
     snprintf(name, sizeof name, "%s/T0.4", run);
-    ASSERT_OK(ts_file_make_folder(path_of(name)));
+    must(ts_file_make_folder(path_of(name)));
     snprintf(name, sizeof name, "%s/T0.4/log.jsonl", run);
     write_text(name,
                "{\"step\": 50, \"loss\": 0.5, \"gradient_norm\": 3}\n{\"step\": 4000, \"loss\": 0.3}\n");
@@ -265,7 +265,7 @@ static void charts_drawn(void **state)
         made_up_results(m, &r);
         run_folder(name, &r);
         write_logs(name);
-        ASSERT_OK(ts_report_make(path_of(name), &result));
+        must(ts_report_make(path_of(name), &result));
         ts_results_release(&r);
         if (!result.charts) {
             print_message("gnuplot is not installed: drawing is not tested\n");
@@ -294,9 +294,9 @@ static void charts_of_before(void **state)
     ts_report_result result;
     made_up_results(false, &r);
     run_folder("before", &r);
-    ASSERT_OK(ts_file_make_folder(path_of("before/charts")));
+    must(ts_file_make_folder(path_of("before/charts")));
     write_text("before/charts/decomposition.svg", "<svg>of before</svg>");
-    ASSERT_OK(ts_report_make(path_of("before"), &result));
+    must(ts_report_make(path_of("before"), &result));
     assert_false(exists("before/charts/decomposition.svg"));
     char *page = content_of("before/report.html");
     assert_null(strstr(page, "of before"));
@@ -315,7 +315,7 @@ static void page(void **state)
     expect_error(ts_report_make(path_of("."), &result), TS_NOT_FOUND, "no finished sweep");
     made_up_results(false, &r);
     run_folder("page", &r);
-    ASSERT_OK(ts_report_make(path_of("page"), &result));
+    must(ts_report_make(path_of("page"), &result));
     char *text = content_of("page/report.html");
     /* one file that asks for nothing else */
     assert_null(strstr(text, "<script"));
@@ -341,7 +341,7 @@ static void page(void **state)
     assert_true(exists("page/grids/data.png"));
     assert_true(exists("page/grids/T0.4_glow_network_em.png"));
     /* made again it is the same */
-    ASSERT_OK(ts_report_make(path_of("page"), &result));
+    must(ts_report_make(path_of("page"), &result));
     char *again = content_of("page/report.html");
     assert_string_equal(text, again);
     free(text);

@@ -5,9 +5,9 @@ bench bench_open(const ts_sde *sde, int n, ts_device *device, ts_mixture *mixtur
 {
     bench b = {.device = device, .sde = *sde, .mixture = mixture, .n = n, .d = mixture->d};
     void *memory;
-    MUST(ts_score_mixture(mixture, sde, n, &b.score));
-    MUST(ts_sampler_create(b.score, sde, &b.sampler));
-    MUST(device->k->allocate(device, (size_t)n * (size_t)b.d * sizeof(float), &memory));
+    must(ts_score_mixture(mixture, sde, n, &b.score));
+    must(ts_sampler_create(b.score, sde, &b.sampler));
+    must(device->k->allocate(device, (size_t)n * (size_t)b.d * sizeof(float), &memory));
     b.x = memory;
     b.host = malloc((size_t)n * (size_t)b.d * sizeof(float));
     assert_non_null(b.host);
@@ -25,7 +25,7 @@ bench bench_gaussian(const ts_sde *sde, int n, double std)
     const double weight = 1.0, mean = 0.0;
     ts_device *device = open_cpu();
     ts_mixture *mixture;
-    MUST(ts_mixture_create(device, 1, 1, &weight, &mean, &std, NULL, &mixture));
+    must(ts_mixture_create(device, 1, 1, &weight, &mean, &std, NULL, &mixture));
     return bench_open(sde, n, device, mixture);
 }
 
@@ -42,24 +42,24 @@ void bench_close(bench *b)
 
 void fetch(bench *b)
 {
-    MUST(b->device->k->download(b->device, b->host, b->x, (size_t)b->n * (size_t)b->d * sizeof(float)));
-    MUST(b->device->k->synchronize(b->device));
+    must(b->device->k->download(b->device, b->host, b->x, (size_t)b->n * (size_t)b->d * sizeof(float)));
+    must(b->device->k->synchronize(b->device));
 }
 
 void put(bench *b, const float *x)
 {
-    MUST(b->device->k->upload(b->device, b->x, x, (size_t)b->n * (size_t)b->d * sizeof(float)));
+    must(b->device->k->upload(b->device, b->x, x, (size_t)b->n * (size_t)b->d * sizeof(float)));
 }
 
 void draw(bench *b, double t, uint64_t seed)
 {
     const ts_step_state state = {seed, 0, 0};
     void *memory;
-    MUST(b->device->k->allocate(b->device, sizeof state, &memory));
-    MUST(b->device->k->upload(b->device, memory, &state, sizeof state));
+    must(b->device->k->allocate(b->device, sizeof state, &memory));
+    must(b->device->k->upload(b->device, memory, &state, sizeof state));
     const ts_mixture_sample a = {b->n, 0, b->sde, t, b->mixture->view, memory, TS_STREAM_START, b->x};
-    MUST(b->device->k->mixture_sample(b->device, &a));
-    MUST(b->device->k->synchronize(b->device));
+    must(b->device->k->mixture_sample(b->device, &a));
+    must(b->device->k->synchronize(b->device));
     b->device->k->release(b->device, memory);
 }
 

@@ -40,7 +40,7 @@ void stochastic_samplers_reproduce_the_data(void **state)
             int nfe;
             snprintf(name, sizeof name, "%s %s", cases[i].name, ts_sampler_kind_words.word[configs[j].kind]);
             draw(&b, T, 17 + (uint64_t)i);
-            MUST(ts_sampler_run(b.sampler, &configs[j], 5, 0, b.x, &nfe));
+            must(ts_sampler_run(b.sampler, &configs[j], 5, 0, b.x, &nfe));
             check_samples(&b, name, T, nfe);
         }
         bench_close(&b);
@@ -137,7 +137,7 @@ void their_variance_is_that_of_the_recursion(void **state)
             double square = 0;
             int nfe;
             draw(&b, T, 100 + (uint64_t)steps);
-            MUST(ts_sampler_run(b.sampler, &config, 9, 0, b.x, &nfe));
+            must(ts_sampler_run(b.sampler, &config, 9, 0, b.x, &nfe));
             fetch(&b);
             for (int k = 0; k < N; k++)
                 square += (double)b.host[k] * b.host[k] / N;
@@ -160,12 +160,12 @@ void a_langevin_step_goes_by_the_whole_batch(void **state)
     float x[N] = {0.1f, -0.4f, 0.3f, 0.2f}, alone[N];
     int nfe;
     put(&b, x);
-    MUST(ts_sampler_run(b.sampler, &config, 9, 0, b.x, &nfe));
+    must(ts_sampler_run(b.sampler, &config, 9, 0, b.x, &nfe));
     fetch(&b);
     memcpy(alone, b.host, sizeof alone);
     x[N - 1] = 30;
     put(&b, x);
-    MUST(ts_sampler_run(b.sampler, &config, 9, 0, b.x, &nfe));
+    must(ts_sampler_run(b.sampler, &config, 9, 0, b.x, &nfe));
     fetch(&b);
     assert_true(fabsf(b.host[0] - alone[0]) > 1e-4f);
     bench_close(&b);
@@ -188,7 +188,7 @@ void evaluations_are_those_of_the_formula(void **state)
         for (int denoise = 1; denoise >= 0; denoise--) {
             config.denoise = denoise;
             draw(&b, 0.3, 1);
-            MUST(ts_sampler_run(b.sampler, &config, 1, 0, b.x, &nfe));
+            must(ts_sampler_run(b.sampler, &config, 1, 0, b.x, &nfe));
             assert_int_equal(nfe, cases[i].nfe - !denoise);
             assert_int_equal(ts_sampler_nfe(&config), nfe);
         }
@@ -205,7 +205,7 @@ static ts_status (*evaluate)(ts_score *, const float *, const float *, const flo
 static ts_status note_time(ts_score *score, const float *x, const float *t, const float **net)
 {
     float first;
-    MUST(score->device->k->download(score->device, &first, t, sizeof first));
+    must(score->device->k->download(score->device, &first, t, sizeof first));
     latest = fmax(latest, first);
     earliest = fmin(earliest, first);
     return evaluate(score, x, t, net);
@@ -228,7 +228,7 @@ void churn_never_goes_past_where_it_began(void **state)
             b.score->evaluate = note_time;
             b.device->recording_off = true;
             draw(&b, T, 1);
-            MUST(ts_sampler_run(b.sampler, &config, 1, 0, b.x, &nfe));
+            must(ts_sampler_run(b.sampler, &config, 1, 0, b.x, &nfe));
             assert_true(latest == (double)(float)T);
             assert_true(earliest == (double)(float)EPS);
             bench_close(&b);

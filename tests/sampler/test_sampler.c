@@ -23,7 +23,7 @@ static void reproduces_the_data(void **state)
         for (int j = 0; j < 4; j++) {
             int nfe;
             draw(&b, T, 17);
-            MUST(ts_sampler_run(b.sampler, &configs[j], 5, 0, b.x, &nfe));
+            must(ts_sampler_run(b.sampler, &configs[j], 5, 0, b.x, &nfe));
             check_samples(&b, names[j], T, nfe);
             if (configs[j].steps)
                 assert_int_equal(nfe, configs[j].steps * (configs[j].kind == TS_SAMPLER_HEUN ? 2 : 1));
@@ -45,7 +45,7 @@ static void other_processes(void **state)
         for (int j = 0; j < 3; j++) {
             int nfe;
             draw(&b, 0.5, 3);
-            MUST(ts_sampler_run(b.sampler, &configs[j], 5, 0, b.x, &nfe));
+            must(ts_sampler_run(b.sampler, &configs[j], 5, 0, b.x, &nfe));
             check_samples(&b, names[i], 0.5, nfe);
         }
         bench_close(&b);
@@ -92,7 +92,7 @@ static double flow_error(bench *b, const ts_sampler_config *config, const double
     double error = 0.0;
     spread_points(x);
     put(b, x);
-    MUST(ts_sampler_run(b->sampler, config, 1, 0, b->x, nfe));
+    must(ts_sampler_run(b->sampler, config, 1, 0, b->x, nfe));
     fetch(b);
     for (int i = 0; i < POINTS; i++)
         error += pow(b->host[i] - wanted[i], 2) / POINTS;
@@ -159,7 +159,7 @@ static void euler_maruyama_is_weakly_first_order(void **state)
             double square = 0.0;
             int nfe;
             draw(&b, T, 100 + (uint64_t)steps);
-            MUST(ts_sampler_run(b.sampler, &config, 9, 0, b.x, &nfe));
+            must(ts_sampler_run(b.sampler, &config, 9, 0, b.x, &nfe));
             fetch(&b);
             for (int k = 0; k < N; k++)
                 square += (double)b.host[k] * b.host[k] / N;
@@ -204,7 +204,7 @@ static void rk45_like_scipy(void **state)
         for (int j = 0; j < POINTS; j++)
             x[j] *= 0.5f;
         put(&b, x);
-        MUST(ts_sampler_ode(b.sampler, EPS, T, tolerance, tolerance, b.x, NULL, NULL, &up));
+        must(ts_sampler_ode(b.sampler, EPS, T, tolerance, tolerance, b.x, NULL, NULL, &up));
         print_message(
             "RK45      T %.1f  tolerance %.0e  error %.1e (SciPy %.1e)  nfe %d (%d), upwards %d (%d)\n", T,
             tolerance, error, cases[i].error, down, cases[i].down, up, cases[i].up);
@@ -229,8 +229,8 @@ static void there_and_back(void **state)
     draw(&b, EPS, 11);
     fetch(&b);
     memcpy(x, b.host, sizeof x);
-    MUST(ts_sampler_ode(b.sampler, EPS, 0.3, 1e-6, 1e-6, b.x, NULL, NULL, &nfe));
-    MUST(ts_sampler_ode(b.sampler, 0.3, EPS, 1e-6, 1e-6, b.x, NULL, NULL, &nfe));
+    must(ts_sampler_ode(b.sampler, EPS, 0.3, 1e-6, 1e-6, b.x, NULL, NULL, &nfe));
+    must(ts_sampler_ode(b.sampler, 0.3, EPS, 1e-6, 1e-6, b.x, NULL, NULL, &nfe));
     fetch(&b);
     for (int i = 0; i < POINTS; i++)
         NEAR(b.host[i], x[i], 2e-4);
@@ -247,14 +247,14 @@ static void log_density(bench *b, double t, double *log_prob)
     assert_non_null(host);
     for (int i = 0; i < b->n; i++)
         host[i] = (float)t;
-    MUST(b->device->k->allocate(b->device, (size_t)b->n * sizeof(float), &times));
-    MUST(b->device->k->allocate(b->device, (size_t)b->n * sizeof(double), &values));
-    MUST(b->device->k->upload(b->device, times, host, (size_t)b->n * sizeof(float)));
+    must(b->device->k->allocate(b->device, (size_t)b->n * sizeof(float), &times));
+    must(b->device->k->allocate(b->device, (size_t)b->n * sizeof(double), &values));
+    must(b->device->k->upload(b->device, times, host, (size_t)b->n * sizeof(float)));
     const ts_mixture_evaluate a = {
         .n = b->n, .sde = b->sde, .mixture = b->mixture->view, .x = b->x, .t = times, .log_prob = values};
-    MUST(b->device->k->mixture_evaluate(b->device, &a));
-    MUST(b->device->k->download(b->device, log_prob, values, (size_t)b->n * sizeof(double)));
-    MUST(b->device->k->synchronize(b->device));
+    must(b->device->k->mixture_evaluate(b->device, &a));
+    must(b->device->k->download(b->device, log_prob, values, (size_t)b->n * sizeof(double)));
+    must(b->device->k->synchronize(b->device));
     b->device->k->release(b->device, times);
     b->device->k->release(b->device, values);
     free(host);
@@ -271,7 +271,7 @@ static void check_likelihood(bench *b, double T, int probes, const float signs[]
     void *probe;
     int nfe;
     assert_true(truth && end && delta && sum && x && v);
-    MUST(b->device->k->allocate(b->device, count * sizeof(float), &probe));
+    must(b->device->k->allocate(b->device, count * sizeof(float), &probe));
     draw(b, EPS, 23);
     fetch(b);
     memcpy(x, b->host, count * sizeof *x);
@@ -279,9 +279,9 @@ static void check_likelihood(bench *b, double T, int probes, const float signs[]
     for (int p = 0; p < probes; p++) {
         for (size_t i = 0; i < count; i++)
             v[i] = signs[p][i % (size_t)b->d];
-        MUST(b->device->k->upload(b->device, probe, v, count * sizeof *v));
+        must(b->device->k->upload(b->device, probe, v, count * sizeof *v));
         put(b, x);
-        MUST(ts_sampler_ode(b->sampler, EPS, T, 1e-6, 1e-6, b->x, probe, delta, &nfe));
+        must(ts_sampler_ode(b->sampler, EPS, T, 1e-6, 1e-6, b->x, probe, delta, &nfe));
         log_density(b, T, end);
         for (int i = 0; i < b->n; i++)
             sum[i] += (end[i] + delta[i]) / probes;
@@ -310,7 +310,7 @@ static void likelihood_of_a_gaussian(void **state)
     for (int i = 0; i < 3; i++) {
         ts_device *device = open_cpu();
         ts_mixture *mixture;
-        MUST(ts_mixture_create(device, 1, 3, &weight, means, stds, NULL, &mixture));
+        must(ts_mixture_create(device, 1, 3, &weight, means, stds, NULL, &mixture));
         bench b = bench_open(sdes[i], 40, device, mixture);
         check_likelihood(&b, 1.0, 1, signs, 1e-3);
         check_likelihood(&b, 0.2, 1, signs, 1e-3);
@@ -327,7 +327,7 @@ static void likelihood_of_a_mixture(void **state)
     const double covariances[] = {0.2, 0.1, 0.1, 0.15, 0.3, -0.2, -0.2, 0.4};
     ts_device *device = open_cpu();
     ts_mixture *mixture;
-    MUST(ts_mixture_create(device, 2, 2, weights, means, NULL, covariances, &mixture));
+    must(ts_mixture_create(device, 2, 2, weights, means, NULL, covariances, &mixture));
     bench b = bench_open(&vp, 60, device, mixture);
     check_likelihood(&b, 1.0, 2, signs, 2e-3);
     check_likelihood(&b, 0.4, 2, signs, 2e-3);
@@ -348,15 +348,15 @@ static void same_seed_same_bits(void **state)
         config.denoise = true;
         config.churn = 5;
         draw(&b, 0.5, 1);
-        MUST(ts_sampler_run(b.sampler, &config, 7, 2, b.x, &nfe));
+        must(ts_sampler_run(b.sampler, &config, 7, 2, b.x, &nfe));
         fetch(&b);
         memcpy(first, b.host, sizeof first);
         draw(&b, 0.5, 1);
-        MUST(ts_sampler_run(b.sampler, &config, 7, 2, b.x, &nfe));
+        must(ts_sampler_run(b.sampler, &config, 7, 2, b.x, &nfe));
         fetch(&b);
         assert_memory_equal(first, b.host, sizeof first);
         draw(&b, 0.5, 1);
-        MUST(ts_sampler_run(b.sampler, &config, 7, 3, b.x, &nfe));
+        must(ts_sampler_run(b.sampler, &config, 7, 3, b.x, &nfe));
         fetch(&b);
         /* another instance is other noise; the ODE samplers have none */
         const bool ode = kind == TS_SAMPLER_HEUN || kind == TS_SAMPLER_RK45 || kind == TS_SAMPLER_DPMPP2M;
@@ -376,13 +376,13 @@ static void denoising(void **state)
         int nfe, nfe_denoised;
         spread_points(x);
         put(&b, x);
-        MUST(ts_sampler_run(b.sampler, &config, 1, 0, b.x, &nfe));
+        must(ts_sampler_run(b.sampler, &config, 1, 0, b.x, &nfe));
         fetch(&b);
         memcpy(x, b.host, sizeof x);
         spread_points(b.host);
         put(&b, b.host);
         config.denoise = true;
-        MUST(ts_sampler_run(b.sampler, &config, 1, 0, b.x, &nfe_denoised));
+        must(ts_sampler_run(b.sampler, &config, 1, 0, b.x, &nfe_denoised));
         fetch(&b);
         assert_int_equal(nfe_denoised, nfe + 1);
         for (int i = 0; i < POINTS; i++) {
@@ -431,7 +431,7 @@ static void refuses(void **state)
     bad.rtol = 1e-4;
     MUST_FAIL(ts_sampler_run(b.sampler, &bad, 1, 0, b.x, &nfe), TS_NOT_FINITE);
     draw(&b, 0.5, 1); /* nothing of the failure is left behind */
-    MUST(ts_sampler_run(b.sampler, &bad, 1, 0, b.x, &nfe));
+    must(ts_sampler_run(b.sampler, &bad, 1, 0, b.x, &nfe));
     bench_close(&b);
 }
 
@@ -456,13 +456,13 @@ static void the_start_is_float32(void **state)
     const ts_dtype activation = b.device->activation;
     ts_density *normal;
     void *at;
-    MUST(b.device->k->allocate(b.device, sizeof first, &at));
-    MUST(b.device->k->upload(b.device, at, &first, sizeof first));
+    must(b.device->k->allocate(b.device, sizeof first, &at));
+    must(b.device->k->upload(b.device, at, &first, sizeof first));
     kernels.fill_random = note_fill;
     b.device->k = &kernels;
     b.device->activation = TS_BF16;
-    MUST(ts_density_normal(b.device, POINTS, 1, 1.0, &normal));
-    MUST(normal->sample(normal, at, b.x));
+    must(ts_density_normal(b.device, POINTS, 1, 1.0, &normal));
+    must(normal->sample(normal, at, b.x));
     assert_true(asked.wide && asked.out == b.x && asked.count == POINTS);
     b.device->activation = activation;
     b.device->k = real_kernels;

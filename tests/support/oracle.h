@@ -14,26 +14,14 @@
 #include <string.h>
 #include <cmocka.h>
 #include "diffusion/mixture.h"
-
-#define MUST(expression)                                                                                     \
-    do {                                                                                                     \
-        ts_status status_ = (expression);                                                                    \
-        if (status_)                                                                                         \
-            fail_msg("%s", ts_status_message(status_));                                                      \
-    } while (0)
+#include "near.h"
+#include "must.h"
 
 #define MUST_FAIL(expression, code)                                                                          \
     do {                                                                                                     \
         ts_status status_ = (expression);                                                                    \
         assert_int_equal(ts_status_code(status_), code);                                                     \
         ts_status_free(status_);                                                                             \
-    } while (0)
-
-#define NEAR(value, wanted, tolerance)                                                                       \
-    do {                                                                                                     \
-        const double value_ = (value), wanted_ = (wanted);                                                   \
-        if (!(fabs(value_ - wanted_) <= (tolerance)))                                                        \
-            fail_msg("%s is %.10g, not %.10g within %.3g", #value, value_, wanted_, (double)(tolerance));    \
     } while (0)
 
 enum { COMPONENTS = 3 };
@@ -93,14 +81,14 @@ static inline ts_device *open_cpu(void)
 {
     ts_device *device = NULL;
     const ts_device_options options = {.threads = 1}; /* small batches: threads would wait for each other */
-    MUST(ts_device_open("cpu", &options, &device));
+    must(ts_device_open("cpu", &options, &device));
     return device;
 }
 
 static inline ts_mixture *line_mixture(ts_device *device)
 {
     ts_mixture *mixture = NULL;
-    MUST(ts_mixture_create(device, COMPONENTS, 1, line_weights, line_means, line_stds, NULL, &mixture));
+    must(ts_mixture_create(device, COMPONENTS, 1, line_weights, line_means, line_stds, NULL, &mixture));
     return mixture;
 }
 

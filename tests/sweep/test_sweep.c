@@ -22,20 +22,8 @@
 #include "base/file.h"
 #include "list.h"
 #include "sweep/internal.h"
-
-#define ASSERT_NEAR(actual, expected, tolerance)                                                             \
-    do {                                                                                                     \
-        const double actual_ = (actual), expected_ = (expected);                                             \
-        if (!(fabs(actual_ - expected_) <= (tolerance)))                                                     \
-            fail_msg("%s is %.17g, should be %.17g within %g", #actual, actual_, expected_,                  \
-                     (double)(tolerance));                                                                   \
-    } while (0)
-#define ASSERT_OK(expression)                                                                                \
-    do {                                                                                                     \
-        ts_status status_ = (expression);                                                                    \
-        if (status_)                                                                                         \
-            fail_msg("%s", ts_status_message(status_));                                                      \
-    } while (0)
+#include "near.h"
+#include "must.h"
 
 static char folder[] = "/tmp/tstar-test-sweep-XXXXXX";
 
@@ -61,25 +49,25 @@ static void best_is_paired(void **state)
             elbo[t * count + i] = -100 + own - loss[t] + noise;
         }
     ts_best best = {.count = 0};
-    ASSERT_OK(ts_sweep_best(elbo, 4, T, count, &best));
+    must(ts_sweep_best(elbo, 4, T, count, &best));
     assert_true(best.T_best == 0.6);
     assert_true(best.T_star == 0.2); /* worse by 0.001, well within 1.96 standard errors of 0.02/sqrt(400) */
     assert_int_equal(best.count, 4);
     const double sorted[] = {1.0, 0.6, 0.2, 0.1}, deficit[] = {0.1, 0, 0.001, 0.5};
     for (int t = 0; t < 4; t++) {
         assert_true(best.T[t] == sorted[t]);
-        ASSERT_NEAR(best.deficit[t], deficit[t], 0.003);
+        NEAR(best.deficit[t], deficit[t], 0.003);
         assert_true(best.deficit_half[t] < 0.01);
     }
     assert_true(best.deficit[0] > best.deficit_half[0]);
-    ASSERT_NEAR(best.deficit_half[1], 0, 0);
+    NEAR(best.deficit_half[1], 0, 0);
     release(&best);
 
     /* by hand: differences 1, 3 have mean 2 and half width 1.96 sqrt(2/2) */
     const double pair[] = {5, 7, 4, 4}, two[] = {1.0, 0.5};
-    ASSERT_OK(ts_sweep_best(pair, 2, two, 2, &best));
-    ASSERT_NEAR(best.deficit[1], 2, 1e-12);
-    ASSERT_NEAR(best.deficit_half[1], 1.96, 1e-12);
+    must(ts_sweep_best(pair, 2, two, 2, &best));
+    NEAR(best.deficit[1], 2, 1e-12);
+    NEAR(best.deficit_half[1], 1.96, 1e-12);
     assert_true(best.T_best == 1.0 && best.T_star == 1.0);
     release(&best);
 }
@@ -96,16 +84,16 @@ static void exact_of_one_gaussian(void **state)
     ts_config *config;
     ts_results results = {.exact_count = 0};
     const double eps = 0.01;
-    ASSERT_OK(ts_config_load(NULL, overrides, 5, &config));
-    ASSERT_OK(ts_sweep_exact(config, eps, 1.0, &results));
+    must(ts_config_load(NULL, overrides, 5, &config));
+    must(ts_sweep_exact(config, eps, 1.0, &results));
     const ts_sde sde = ts_config_sde(config);
     assert_true(results.exact_count >= 20);
     for (int i = 0; i < results.exact_count; i++) {
         const double T = results.exact[i].T, a = ts_sde_mean(&sde, T), s = ts_sde_std(&sde, T);
         const double v = a * a * 0.0625 + s * s, m = 0.7 * a;
         const double a0 = ts_sde_mean(&sde, eps), s0 = ts_sde_std(&sde, eps), v0 = a0 * a0 * 0.0625 + s0 * s0;
-        ASSERT_NEAR(results.exact[i].kl_normal, 0.5 * (v + m * m - 1 - log(v)), 1e-9);
-        ASSERT_NEAR(results.exact[i].K, 0.5 * log(v0 / (s0 * s0)) - 0.5 * log(v / (s * s)), 1e-9);
+        NEAR(results.exact[i].kl_normal, 0.5 * (v + m * m - 1 - log(v)), 1e-9);
+        NEAR(results.exact[i].K, 0.5 * log(v0 / (s0 * s0)) - 0.5 * log(v / (s * s)), 1e-9);
     }
     assert_true(results.exact[results.exact_count - 1].T == 1.0);
     ts_results_release(&results);
@@ -211,7 +199,7 @@ static char *numbers_of(const char *dir)
     char path[300], *text, *kept, *to;
     size_t size;
     snprintf(path, sizeof path, "%s/sweep.json", dir);
-    ASSERT_OK(ts_file_read(path, (size_t)1 << 26, &text, &size));
+    must(ts_file_read(path, (size_t)1 << 26, &text, &size));
     kept = to = calloc(1, size + 1);
     assert_non_null(kept);
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
@@ -355,7 +343,7 @@ static void failed_parts_leave_the_others(void **state)
     assert_int_equal(access(path, F_OK), -1);
     snprintf(path, sizeof path, "%s/parts/bound_network.safetensors.99999999.tmp",
              dir); /* of one that was killed */
-    ASSERT_OK(ts_file_write(path, "", 0));
+    must(ts_file_write(path, "", 0));
     assert_int_equal(finish(start_with((crew){2, 0}, dir, digits, count, NULL)), 0);
     assert_int_equal(access(path, F_OK), -1);
     char *a = numbers_of(whole), *b = numbers_of(dir);
@@ -390,7 +378,7 @@ static ts_results read_results(const char *name)
     char path[300];
     ts_results results;
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    ASSERT_OK(ts_results_read(path, &results));
+    must(ts_results_read(path, &results));
     return results;
 }
 
@@ -418,10 +406,10 @@ static void rows_are_complete(void **state)
         const ts_results *r = k ? &d : &v;
         for (int i = 0; i < ts_results_bound_count(r); i++) {
             const ts_bound_row *row = &r->bounds[i];
-            ASSERT_NEAR(row->terms.elbo.mean,
-                        row->terms.reconstruction.mean - row->terms.prior.mean - row->terms.diffusion.mean,
-                        1e-9 * fabs(row->terms.elbo.mean) + 1e-9);
-            ASSERT_NEAR(row->terms.bpd.mean, -row->terms.elbo.mean / (r->h * r->w * r->c * M_LN2), 1e-9);
+            NEAR(row->terms.elbo.mean,
+                 row->terms.reconstruction.mean - row->terms.prior.mean - row->terms.diffusion.mean,
+                 1e-9 * fabs(row->terms.elbo.mean) + 1e-9);
+            NEAR(row->terms.bpd.mean, -row->terms.elbo.mean / (r->h * r->w * r->c * M_LN2), 1e-9);
             for (int sampler = 0; sampler < r->sampler_count; sampler++) {
                 const ts_sample_row *samples = &r->samples[i * r->sampler_count + sampler];
                 assert_true(samples->nfe >= 1 && samples->seconds_per_image.mean > 0);
@@ -434,8 +422,8 @@ static void rows_are_complete(void **state)
     const int with_network = 0, with_exact = 1;
     const ts_bound_row *exact = bound_of(&v, 0.3, TS_START_MIXTURE, with_exact);
     assert_true(exact->score == TS_SCORE_EXACT && exact->start == TS_START_MIXTURE && exact->T == 0.3);
-    ASSERT_NEAR(exact->K.mean, exact->terms.diffusion.mean, 1e-12 * exact->K.mean);
-    ASSERT_NEAR(exact->kl_prior.mean, 0, 1e-5);
+    NEAR(exact->K.mean, exact->terms.diffusion.mean, 1e-12 * exact->K.mean);
+    NEAR(exact->kl_prior.mean, 0, 1e-5);
     assert_true(bound_of(&v, 0.3, TS_START_NORMAL, with_exact)->kl_prior.mean > 0.01);
     /* samples of the exact score from the exact density are as near to the data as data are, the untrained
      * network's are not */
@@ -458,7 +446,7 @@ static void rows_are_complete(void **state)
     for (int i = 0; i < d.profiles[0].count; i++)
         total += d.profiles[0].bins[i].integrand.mean *
                  (d.profiles[0].bins[i].t_high - d.profiles[0].bins[i].t_low);
-    ASSERT_NEAR(total, bound_of(&d, 1.0, TS_START_GLOW, with_network)->terms.diffusion.mean, 1e-6 * total);
+    NEAR(total, bound_of(&d, 1.0, TS_START_GLOW, with_network)->terms.diffusion.mean, 1e-6 * total);
     ts_results_release(&v);
     ts_results_release(&d);
 }
@@ -475,13 +463,13 @@ static void changed_configurations(void **state)
     snprintf(part, sizeof part, "%s/parts/bound_network.safetensors", dir);
     char *before, *after;
     size_t size;
-    ASSERT_OK(ts_file_read(part, 1 << 26, &before, &size));
+    must(ts_file_read(part, 1 << 26, &before, &size));
     ts_results old = read_results("vectors-killed");
     assert_int_equal(finish(start(dir, vectors, count, "sweep.samples=40")), 0);
     ts_results results = read_results("vectors-killed");
     assert_true(results.samples[0].images == 40);
     assert_true(results.bounds[0].terms.elbo.mean == old.bounds[0].terms.elbo.mean);
-    ASSERT_OK(ts_file_read(part, 1 << 26, &after, &size));
+    must(ts_file_read(part, 1 << 26, &after, &size));
     assert_memory_equal(before, after, size); /* its seconds too: it was not made again */
     /* other samplers are rows of their own */
     assert_int_equal(finish(start(dir, vectors, count, "sweep.samplers=heun,dpmpp2m")), 0);
@@ -508,11 +496,11 @@ static void per_T(void **state)
     ts_results own = read_results("per_T"), shared = read_results("vectors-whole");
     assert_int_equal(ts_results_bound_count(&own), ts_results_bound_count(&shared));
     /* at T = 1 it is the same training */
-    ASSERT_NEAR(bound_of(&own, 1.0, TS_START_NORMAL, 0)->terms.reconstruction.mean,
-                bound_of(&shared, 1.0, TS_START_NORMAL, 0)->terms.reconstruction.mean, 0);
+    NEAR(bound_of(&own, 1.0, TS_START_NORMAL, 0)->terms.reconstruction.mean,
+         bound_of(&shared, 1.0, TS_START_NORMAL, 0)->terms.reconstruction.mean, 0);
     const ts_sample_row *a = sample_of(&own, 1.0, TS_START_NORMAL, 0);
     const ts_sample_row *b = sample_of(&shared, 1.0, TS_START_NORMAL, 0);
-    ASSERT_NEAR(a->sliced_wasserstein.mean, b->sliced_wasserstein.mean, 1e-9);
+    NEAR(a->sliced_wasserstein.mean, b->sliced_wasserstein.mean, 1e-9);
     a = sample_of(&own, 0.3, TS_START_NORMAL, 0);
     b = sample_of(&shared, 0.3, TS_START_NORMAL, 0);
     assert_true(a->sliced_wasserstein.mean != b->sliced_wasserstein.mean);

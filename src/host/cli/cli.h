@@ -113,6 +113,8 @@ int cli_finish(ts_status status);
 json_t *cli_json_real(double value);
 /* Prints to stdout, and frees. */
 void cli_print_json(json_t *json);
+/* The same for a list, of which a single item is printed by itself. */
+void cli_print_list(json_t *list);
 
 /* A whole command: parses, watches for Ctrl-C, runs `body`, prints what went wrong.  Gives the exit
  * status. */

@@ -44,8 +44,7 @@ static void print_json(const ts_evaluate_row *rows, int count)
     json_t *array = json_array();
     for (int i = 0; i < count; i++)
         json_array_append_new(array, as_json(&rows[i]));
-    cli_print_json(json_incref(count == 1 ? json_array_get(array, 0) : array));
-    json_decref(array);
+    cli_print_list(array);
 }
 
 static void print_table(const ts_evaluate_row *rows, int count)

@@ -109,8 +109,9 @@ static ts_status fit(const cli_options *o, ts_progress *progress)
     for (int i = 0; i < count && !status; i++)
         status = fit_start(o, progress, run, starts[i], array);
     if (!status && o->json)
-        cli_print_json(json_incref(json_array_size(array) == 1 ? json_array_get(array, 0) : array));
-    json_decref(array);
+        cli_print_list(array);
+    else
+        json_decref(array);
     ts_run_close(run);
     return cli_hint(status, TS_INTERRUPTED, "the same command goes on with what is missing");
 }

@@ -14,3 +14,9 @@ void cli_print_json(json_t *json)
     putchar('\n');
     json_decref(json);
 }
+
+void cli_print_list(json_t *list)
+{
+    cli_print_json(json_incref(json_array_size(list) == 1 ? json_array_get(list, 0) : list));
+    json_decref(list);
+}

@@ -183,22 +183,74 @@ static ts_status need_list(const reader *r, const yaml_node_t *node, const ts_co
          shown(node));
 }
 
-static ts_status read_ints(reader *r, const yaml_node_t *node, const ts_config_key *key, ts_ints *out)
+static ts_status read_item(const reader *r, const yaml_node_t *node, const ts_config_key *key, void *out)
 {
+    return key->kind == TS_KEY_INTS    ? read_int(r, node, key, out)
+           : key->kind == TS_KEY_WORDS ? read_choice(r, node, key, out)
+                                       : read_real(r, node, key, out);
+}
+
+/* The items of a list, each of `size` bytes, in memory of their own. */
+static ts_status read_items(reader *r, const yaml_node_t *node, const ts_config_key *key, size_t size,
+                            int *count, void **items)
+{
+    ts_status status = NULL;
     TS_TRY(need_list(r, node, key));
-    int count = item_count(node);
-    int *v = calloc((size_t)count + 1, sizeof *v);
+    *count = item_count(node);
+    char *v = calloc((size_t)*count + 1, size);
     if (!v)
         return ts_error(TS_NO_MEMORY, "no memory for %s", key->name);
-    for (int i = 0; i < count; i++) {
-        ts_status status = read_int(r, item(r, node, i), key, &v[i]);
-        if (status) {
-            free(v);
-            return status;
-        }
-    }
+    for (int i = 0; i < *count && !status; i++)
+        status = read_item(r, item(r, node, i), key, v + (size_t)i * size);
+    if (status)
+        free(v);
+    else
+        *items = v;
+    return status;
+}
+
+static ts_status read_ints(reader *r, const yaml_node_t *node, const ts_config_key *key, ts_ints *out)
+{
+    int count;
+    void *v;
+    TS_TRY(read_items(r, node, key, sizeof *out->v, &count, &v));
     free(out->v);
     *out = (ts_ints){count, v};
+    return NULL;
+}
+
+static ts_status read_reals(reader *r, const yaml_node_t *node, const ts_config_key *key, ts_reals *out)
+{
+    int count;
+    void *v;
+    TS_TRY(read_items(r, node, key, sizeof *out->v, &count, &v));
+    free(out->v);
+    *out = (ts_reals){count, v};
+    return NULL;
+}
+
+static ts_status no_word_twice(reader *r, const yaml_node_t *node, const ts_config_key *key,
+                               const unsigned *v)
+{
+    for (int i = 0; i < item_count(node); i++)
+        for (int j = 0; j < i; j++)
+            if (v[j] == v[i])
+                FAIL(r, item(r, node, i), "%s: %s is given twice", key->name, key->words->word[v[i]]);
+    return NULL;
+}
+
+static ts_status read_words(reader *r, const yaml_node_t *node, const ts_config_key *key, ts_kinds *out)
+{
+    int count;
+    void *v;
+    TS_TRY(read_items(r, node, key, sizeof *out->v, &count, &v));
+    ts_status status = no_word_twice(r, node, key, v);
+    if (status) {
+        free(v);
+        return status;
+    }
+    free(out->v);
+    *out = (ts_kinds){count, v};
     return NULL;
 }
 
@@ -206,51 +258,6 @@ static ts_status read_row(reader *r, const yaml_node_t *node, const ts_config_ke
 {
     for (int i = 0; i < item_count(node); i++)
         TS_TRY(read_real(r, item(r, node, i), key, &v[i]));
-    return NULL;
-}
-
-static ts_status read_reals(reader *r, const yaml_node_t *node, const ts_config_key *key, ts_reals *out)
-{
-    TS_TRY(need_list(r, node, key));
-    int count = item_count(node);
-    double *v = calloc((size_t)count + 1, sizeof *v);
-    if (!v)
-        return ts_error(TS_NO_MEMORY, "no memory for %s", key->name);
-    ts_status status = read_row(r, node, key, v);
-    if (status) {
-        free(v);
-        return status;
-    }
-    free(out->v);
-    *out = (ts_reals){count, v};
-    return NULL;
-}
-
-static ts_status read_kinds(reader *r, const yaml_node_t *node, const ts_config_key *key, unsigned *v)
-{
-    for (int i = 0; i < item_count(node); i++) {
-        TS_TRY(read_choice(r, item(r, node, i), key, &v[i]));
-        for (int j = 0; j < i; j++)
-            if (v[j] == v[i])
-                FAIL(r, item(r, node, i), "%s: %s is given twice", key->name, key->words->word[v[i]]);
-    }
-    return NULL;
-}
-
-static ts_status read_words(reader *r, const yaml_node_t *node, const ts_config_key *key, ts_kinds *out)
-{
-    TS_TRY(need_list(r, node, key));
-    int count = item_count(node);
-    unsigned *v = calloc((size_t)count + 1, sizeof *v);
-    if (!v)
-        return ts_error(TS_NO_MEMORY, "no memory for %s", key->name);
-    ts_status status = read_kinds(r, node, key, v);
-    if (status) {
-        free(v);
-        return status;
-    }
-    free(out->v);
-    *out = (ts_kinds){count, v};
     return NULL;
 }
 

@@ -95,3 +95,13 @@ ts_status ts_model_score(const ts_model *model, int n, bool gradient, ts_score *
     return ts_score_network(model->device, model->params, model->row->apply, model->network, n, model->h,
                             model->w, model->c, gradient, score);
 }
+
+ts_glow_config ts_model_flow(const ts_config *config, const ts_data *data)
+{
+    return (ts_glow_config){.height = data->h,
+                            .width = data->w,
+                            .channels = data->c,
+                            .levels = config->glow.levels,
+                            .steps = config->glow.steps_per_level,
+                            .hidden = config->glow.hidden};
+}

@@ -14,12 +14,7 @@ ts_status ts_threads_flow_flops(const ts_run *run, double *flops)
     const ts_config *config = run->config;
     const ts_data *data = &run->dataset->train;
     const int divisor = 1 << config->glow.levels;
-    const ts_glow_config shape = {.height = data->h,
-                                  .width = data->w,
-                                  .channels = data->c,
-                                  .levels = config->glow.levels,
-                                  .steps = config->glow.steps_per_level,
-                                  .hidden = config->glow.hidden};
+    const ts_glow_config shape = ts_model_flow(config, data);
     ts_params *params = NULL;
     ts_glow *glow = NULL;
     double bytes;

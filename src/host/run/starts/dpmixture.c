@@ -238,12 +238,7 @@ static ts_status find_finished(const ts_run *run, const char *path, const char *
         status = look_at(run, file, option, result);
         ts_safetensors_close(file);
     }
-    const ts_code code = ts_status_code(status);
-    if (code == TS_NOT_FOUND || code == TS_FORMAT || (replace && code == TS_INVALID)) {
-        ts_status_free(status);
-        return NULL;
-    }
-    return status;
+    return ts_fit_or_none(status, replace);
 }
 
 /* ---- fitting ---- */

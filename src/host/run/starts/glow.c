@@ -50,6 +50,15 @@ static char *file_path(const ts_run *run, double T, const char *ending)
     return ts_run_path(run, name);
 }
 
+ts_status ts_fit_or_none(ts_status status, bool replace)
+{
+    const ts_code code = ts_status_code(status);
+    if (code != TS_NOT_FOUND && code != TS_FORMAT && (code != TS_INVALID || !replace))
+        return status;
+    ts_status_free(status);
+    return NULL;
+}
+
 /* ---- the flow of a run ---- */
 
 ts_status ts_fit_check(const ts_run *run)
@@ -68,18 +77,12 @@ ts_status ts_fit_check(const ts_run *run)
 
 static ts_status create_flow(const ts_run *run, ts_params **params, ts_glow **glow)
 {
-    const ts_data *data = &run->dataset->train;
-    const ts_config *config = run->config;
-    const ts_glow_config shape = {.height = data->h,
-                                  .width = data->w,
-                                  .channels = data->c,
-                                  .levels = config->glow.levels,
-                                  .steps = config->glow.steps_per_level,
-                                  .hidden = config->glow.hidden};
+    const uint64_t seed = (uint64_t)run->config->run.seed;
+    const ts_glow_config shape = ts_model_flow(run->config, &run->dataset->train);
     TS_TRY(ts_fit_check(run));
     TS_TRY(ts_params_create(run->device, params));
-    TS_TRY(ts_glow_create(&shape, *params, (uint64_t)config->run.seed, glow));
-    return ts_params_commit(*params, (uint64_t)config->run.seed);
+    TS_TRY(ts_glow_create(&shape, *params, seed, glow));
+    return ts_params_commit(*params, seed);
 }
 
 /* ---- saving ---- */
@@ -227,12 +230,7 @@ static ts_status find_finished(const fitting *f, bool replace, ts_fit_result *re
         status = look_at(f, file, replace, result);
         ts_safetensors_close(file);
     }
-    const ts_code code = ts_status_code(status);
-    if (code == TS_NOT_FOUND || code == TS_FORMAT || (replace && code == TS_INVALID)) {
-        ts_status_free(status);
-        return NULL;
-    }
-    return status;
+    return ts_fit_or_none(status, replace);
 }
 
 /* Whether a tensor [count] of that type is there. */

@@ -20,6 +20,10 @@ typedef struct ts_fit_options {
     bool replace; /* a finished fit of other settings or data; else it is TS_INVALID to ask for this one */
 } ts_fit_options;
 
+/* What a look at a finished fit says of it, but NULL where there is none: no file, one that is no fit, or, with
+ * `replace`, one of other settings or data (TS_INVALID). */
+ts_status ts_fit_or_none(ts_status status, bool replace);
+
 /* Whether the run's data and section glow suit each other; worth knowing before a long training.
  * TS_INVALID. */
 ts_status ts_fit_check(const ts_run *run);
