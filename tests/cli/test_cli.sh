@@ -7,17 +7,6 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 . "$2/tests/support/program.sh"
 
-# says STATUS TEXT ARGUMENTS...: must end with STATUS and TEXT on stderr.
-says() {
-    wanted=$1 text=$2
-    shift 2
-    checks=$((checks + 1))
-    "$program" "$@" >out 2>err
-    status=$?
-    [ $status = "$wanted" ] || fail "tstar $*: exit status $status instead of $wanted: $(cat err)"
-    grep -qF -- "$text" err || fail "tstar $*: \"$text\" is not in: $(cat err)"
-}
-
 # Waits until the file is there.
 await() {
     tries=0

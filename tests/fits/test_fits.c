@@ -29,6 +29,20 @@ static bool is_there(const char *dir, const char *name)
 
 /* ---- finished fits ---- */
 
+static void shape_is(const char *path, const char *name, const int64_t shape[4])
+{
+    ts_safetensors *file;
+    must(ts_safetensors_open(path, &file));
+    const int index = ts_safetensors_find(file, name);
+    if (index < 0)
+        fail_msg("%s holds no %s", path, name);
+    const ts_safetensors_info *info = ts_safetensors_at(file, index);
+    assert_int_equal(info->rank, 4);
+    for (int k = 0; k < 4; k++)
+        assert_int_equal(info->shape[k], shape[k]);
+    ts_safetensors_close(file);
+}
+
 static void test_fit(void **state)
 {
     (void)state;
@@ -47,6 +61,9 @@ static void test_fit(void **state)
     assert_string_equal(fit.density->name, "glow");
     assert_int_equal(fit.density->d, 64);
     ts_fit_release(&fit);
+    shape_is(FOLDER FIT, "flow.layers.1.block.2.conv.weight",
+             (const int64_t[]){8, 8, 1, 1});                                         /* glow.hidden */
+    shape_is(FOLDER FIT, "learn_top_fn.conv.weight", (const int64_t[]){8, 8, 3, 3}); /* 2 x 4 channels */
     must_fail(ts_fit_glow(run, 1.5, NULL, NULL), TS_INVALID, "T must lie in (1e-05, 1]");
     must_fail(ts_fit_glow(run, 1e-7, NULL, NULL), TS_INVALID, "T must lie in (1e-05, 1]");
     ts_run_close(run);

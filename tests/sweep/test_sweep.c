@@ -394,6 +394,14 @@ static const ts_sample_row *sample_of(const ts_results *r, double T, ts_start_ki
 }
 
 /* The rows are complete, and what the terms promise of each other holds. */
+static void must_name_phase(const ts_results *r, const char *name)
+{
+    for (int i = 0; i < r->phase_count; i++)
+        if (!strcmp(r->phases[i].name, name))
+            return;
+    fail_msg("no phase is called %s", name);
+}
+
 static void rows_are_complete(void **state)
 {
     (void)state;
@@ -404,6 +412,9 @@ static void rows_are_complete(void **state)
     assert_true(v.sampler_count == 2 && d.sampler_count == 2);
     for (int k = 0; k < 2; k++) {
         const ts_results *r = k ? &d : &v;
+        must_name_phase(r, "training of the score network");
+        must_name_phase(r, "samples by Euler-Maruyama");
+        must_name_phase(r, "seconds an image, measured alone");
         for (int i = 0; i < ts_results_bound_count(r); i++) {
             const ts_bound_row *row = &r->bounds[i];
             NEAR(row->terms.elbo.mean,
