@@ -189,21 +189,24 @@ typedef struct ts_slice_backward {
     bool accumulate;
 } ts_slice_backward;
 
-/* Transformer sinusoids (Vaswani et al. 2017 as in score_sde) of u(t), what networks are told of t: 999 t, or
- * for VE sigma(t).  With half = c/2 and w_j = exp(-j ln(10000)/(half-1)),
+/* Transformer sinusoids (Vaswani et al. 2017 as in score_sde) of u(t), what networks are told of t
+ * (ts_sde_condition): 999 t, for VE sigma(t), or 25 log-SNR.  With half = c/2 and w_j = exp(-j ln(10000)/(half-1)),
  * y[i] = [sin(u(t_i) w_j), cos(u(t_i) w_j)].  t [n] float, y [n,c], c even. */
 typedef struct ts_time_embedding {
     int n, c;
     ts_sde sde;
+    ts_time_input_kind input;
     const float *t;
     void *y;
 } ts_time_embedding;
 
-/* Random Fourier features (Tancik et al. 2020 as in score_sde) of the same u, with frequencies f [c/2]:
- * y[i] = [sin(2 pi f_j ln u(t_i)), cos(2 pi f_j ln u(t_i))]. */
+/* Random Fourier features (Tancik et al. 2020 as in score_sde) of l(t) = ln u(t), or ln(s/a) where the input
+ * is the log-SNR (ts_sde_log_condition), with frequencies f [c/2]:
+ * y[i] = [sin(2 pi f_j l(t_i)), cos(2 pi f_j l(t_i))]. */
 typedef struct ts_fourier_embedding {
     int n, c;
     ts_sde sde;
+    ts_time_input_kind input;
     const float *t, *frequencies;
     void *y;
 } ts_fourier_embedding;
@@ -219,6 +222,19 @@ typedef struct ts_affine {
     void *y;
     bool accumulate;
 } ts_affine;
+
+/* The noise that a network's output stands for: y = of_x(t_i) x_t + of_p(t_i) net in row i, by ts_sde_noise of
+ * what it predicts; x_t, net, y [n,d].  Without net (NULL) or without x_t that term is left out: of the
+ * gradient of y in the place of the other, it is its own backward pass; accumulate adds. */
+typedef struct ts_to_noise {
+    int n, d;
+    ts_sde sde;
+    ts_predicts_kind predicts;
+    const float *t;
+    const void *xt, *net;
+    void *y;
+    bool accumulate;
+} ts_to_noise;
 
 /* Resampling by a separable filter k (as upfirdn_2d of Karras et al. 2020): x [n,h,w,c], residual and y
  * [n,oh,ow,c],
@@ -272,8 +288,9 @@ typedef struct ts_gather {
     float *x0;
 } ts_gather;
 
-/* x_t = a(t) x0 + s(t) z and z itself, z from TS_STREAM_NOISE, element i*d + j.  With `wide`, x_t and z are
- * float32 whatever the activation type, as a bound needs them. */
+/* x_t = a(t) x0 + s(t) z, and in z what is to be predicted: z itself, v or x0 (ts_sde_target).  z is drawn
+ * from TS_STREAM_NOISE, element i*d + j.  With `wide`, both are float32 whatever the activation type, as a
+ * bound needs them. */
 typedef struct ts_perturb {
     int n, d;
     ts_sde sde;
@@ -281,6 +298,7 @@ typedef struct ts_perturb {
     const float *x0, *t;
     void *xt, *z;
     bool wide;
+    ts_predicts_kind predicts;
 } ts_perturb;
 
 /* A training batch of images or vectors in one: the times that draw_times gives, and x_t and z [n,d] of
@@ -290,16 +308,20 @@ typedef struct ts_noisy_batch {
     ts_gather data; /* without x0 */
     ts_draw_times times;
     void *xt, *z;
+    ts_predicts_kind predicts;
 } ts_noisy_batch;
 
-typedef enum ts_loss_weight { TS_WEIGHT_ONE, TS_WEIGHT_LIKELIHOOD } ts_loss_weight;
+/* Of the squared error of what is predicted, of the noise that it stands for, and of that g^2/s^2. */
+typedef enum ts_loss_weight { TS_WEIGHT_ONE, TS_WEIGHT_NOISE, TS_WEIGHT_LIKELIHOOD } ts_loss_weight;
 
-/* loss[i] = w(t_i) mean_d (net - z)^2, w = 1 or g^2/s^2; dnet = gradient of the batch mean of loss; total
- * (one double) += sum of loss; profile [bins][2] (double) += (sum of mean (net - z)^2, count) in the bin of t
- * over [t_min, t_max].  dnet, total and profile may be NULL. */
+/* net and z are predictions (`predicts`), f(t) mean_d (net - z)^2 the error of the noise that they stand for
+ * (ts_sde_noise_factor).  loss[i] = w(t_i) mean_d (net - z)^2 with w = 1, f or f g^2/s^2; dnet = gradient of
+ * the batch mean of loss; total (one double) += sum of loss; profile [bins][2] (double) += (sum of f mean
+ * (net - z)^2, count) in the bin of t over [t_min, t_max].  dnet, total and profile may be NULL. */
 typedef struct ts_score_loss {
     int n, d, bins;
     ts_sde sde;
+    ts_predicts_kind predicts;
     ts_loss_weight weight;
     double t_min, t_max;
     const float *t;
@@ -308,6 +330,14 @@ typedef struct ts_score_loss {
     void *dnet;
     double *total, *profile;
 } ts_score_loss;
+
+/* w(t), for devices; `factor`: f(t). */
+TS_FN double ts_loss_weight_of(const ts_score_loss *a, double factor, double t)
+{
+    if (a->weight == TS_WEIGHT_ONE)
+        return 1.0;
+    return a->weight == TS_WEIGHT_NOISE ? factor : factor * ts_sde_likelihood_weight(&a->sde, t);
+}
 
 /* Global norm, clipping, Adam (Kingma and Ba 2015) with linear warm-up, and EMA with a warm-up ramp
  * min(decay, (1 + step)/(10 + step)), over all parameters at once; step counts from 0 in state.  Gradients
@@ -500,6 +530,7 @@ typedef struct ts_mixture_sample {
     X(time_embedding)                                                                                        \
     X(fourier_embedding)                                                                                     \
     X(affine)                                                                                                \
+    X(to_noise)                                                                                              \
     X(fir)                                                                                                   \
     X(squeeze)                                                                                               \
     X(actnorm_forward)                                                                                       \

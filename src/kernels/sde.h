@@ -8,6 +8,7 @@
 #define TS_KERNELS_SDE_H
 
 #include <math.h>
+#include "base/kinds.h"
 #include "philox.h"
 
 /* X(enumerator, word of configurations) */
@@ -51,9 +52,29 @@ TS_FN double ts_sde_std(const ts_sde *e, double t)
     return e->kind == TS_SDE_VP ? sqrt(variance) : variance;
 }
 
-/* ln u(t), u what score_sde's networks are told of t: sigma(t) of VE, else 999 t. */
-TS_FN double ts_sde_log_condition(const ts_sde *e, double t)
+/* ln(a^2/s^2), the log signal-to-noise ratio at t. */
+TS_FN double ts_sde_log_snr(const ts_sde *e, double t)
 {
+    if (e->kind == TS_SDE_VE)
+        return -2.0 * (log(e->sigma_min) + t * log(e->sigma_max / e->sigma_min));
+    double b = ts_sde_beta_integral(e, t), log_variance = log(-expm1(-b));
+    return -b - (e->kind == TS_SDE_VP ? 1.0 : 2.0) * log_variance;
+}
+
+/* u(t), what networks are told of t: sigma(t) of VE, else 999 t, as score_sde's are; or 25 log-SNR, which
+ * spans as much. */
+TS_FN double ts_sde_condition(const ts_sde *e, ts_time_input_kind input, double t)
+{
+    if (input == TS_TIME_INPUT_LOG_SNR)
+        return 25.0 * ts_sde_log_snr(e, t);
+    return e->kind == TS_SDE_VE ? ts_sde_std(e, t) : 999.0 * t;
+}
+
+/* The same for Fourier features: ln u of score_sde's u, or ln(s/a), which for VE is that. */
+TS_FN double ts_sde_log_condition(const ts_sde *e, ts_time_input_kind input, double t)
+{
+    if (input == TS_TIME_INPUT_LOG_SNR)
+        return -0.5 * ts_sde_log_snr(e, t);
     if (e->kind == TS_SDE_VE)
         return log(e->sigma_min) + t * log(e->sigma_max / e->sigma_min);
     return log(999.0 * t);
@@ -115,6 +136,46 @@ TS_FN double ts_sde_likelihood_weight(const ts_sde *e, double t)
 {
     double s = ts_sde_std(e, t);
     return ts_sde_diffusion2(e, t) / (s * s);
+}
+
+/* Coefficients that lead from the noise z of x_t = a x0 + s z to what a network predicts, p, and back; v is
+ * that of Salimans and Ho 2022. */
+typedef struct ts_sde_mix {
+    double of_x, of_other; /* of x0 or x_t; of z or p */
+} ts_sde_mix;
+
+/* p = of_x x0 + of_other z. */
+TS_FN ts_sde_mix ts_sde_target(const ts_sde *e, ts_predicts_kind predicts, double t)
+{
+    ts_sde_mix mix = {0.0, 1.0};
+    if (predicts == TS_PREDICTS_V) {
+        mix.of_x = -ts_sde_std(e, t);
+        mix.of_other = ts_sde_mean(e, t);
+    } else if (predicts == TS_PREDICTS_X0) {
+        mix.of_x = 1.0;
+        mix.of_other = 0.0;
+    }
+    return mix;
+}
+
+/* z = of_x x_t + of_other p. */
+TS_FN ts_sde_mix ts_sde_noise(const ts_sde *e, ts_predicts_kind predicts, double t)
+{
+    ts_sde_mix mix = {0.0, 1.0};
+    if (predicts != TS_PREDICTS_NOISE) {
+        double a = ts_sde_mean(e, t), s = ts_sde_std(e, t);
+        double whole = predicts == TS_PREDICTS_V ? a * a + s * s : s;
+        mix.of_x = (predicts == TS_PREDICTS_V ? s : 1.0) / whole;
+        mix.of_other = (predicts == TS_PREDICTS_V ? a : -a) / whole;
+    }
+    return mix;
+}
+
+/* The factor of ||z - z'||^2 = factor ||p - p'||^2 for one and the same x_t. */
+TS_FN double ts_sde_noise_factor(const ts_sde *e, ts_predicts_kind predicts, double t)
+{
+    double of_prediction = ts_sde_noise(e, predicts, t).of_other;
+    return of_prediction * of_prediction;
 }
 
 #endif

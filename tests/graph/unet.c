@@ -372,21 +372,28 @@ void ncsnpp_gradients(void **state)
 
 /* ---- the network as a score ---- */
 
+typedef struct predicting {
+    const ts_unet *unet;
+    ts_predicts_kind kind;
+} predicting;
+
 static ts_tensor apply(const void *model, ts_graph *graph, ts_tensor x, ts_tensor t, bool training)
 {
-    return ts_unet_apply(model, graph, x, t, training);
+    static const ts_sde vp = {.kind = TS_SDE_VP, .beta_min = 0.1, .beta_max = 20};
+    const predicting *p = model;
+    return ts_graph_to_noise(graph, ts_unet_apply(p->unet, graph, x, t, training), x, t, &vp, p->kind);
 }
 
-/* <v, net(x + h u) - net(x - h u)> / 2h = <J^T v, u>. */
-void network_score(void **state)
+/* <v, net(x + h u) - net(x - h u)> / 2h = <J^T v, u>, net the noise whatever is predicted. */
+static void check_score(ts_predicts_kind kind)
 {
-    (void)state;
     enum { N = 2, D = 8 * 8 * 3 };
     network n;
     ts_score *score, *plain;
     network_create(&small, &n);
-    graph_must(ts_score_network(graph_device, n.params, apply, n.unet, N, 8, 8, 3, true, &score));
-    graph_must(ts_score_network(graph_device, n.params, apply, n.unet, N, 8, 8, 3, false, &plain));
+    const predicting model = {n.unet, kind};
+    graph_must(ts_score_network(graph_device, n.params, apply, &model, N, 8, 8, 3, true, &score));
+    graph_must(ts_score_network(graph_device, n.params, apply, &model, N, 8, 8, 3, false, &plain));
     assert_null(plain->vjp);
     assert_true(score->n == N && score->d == D);
     const size_t bytes = N * D * sizeof(float);
@@ -429,4 +436,11 @@ void network_score(void **state)
     ts_score_destroy(score);
     ts_score_destroy(plain);
     network_destroy(&n);
+}
+
+void network_score(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < TS_PREDICTS_COUNT; kind++)
+        check_score((ts_predicts_kind)kind);
 }

@@ -215,23 +215,30 @@ typedef struct perturb_row {
     int n, d;
     ts_sde sde;
     bool wide;
+    ts_predicts_kind predicts;
     ot_buffer *x0, *t, *xt, *z;
 } perturb_row;
+
+/* a and s at t, by their definitions. */
+static void marginal_of(const ts_sde *e, double t, double *a, double *s)
+{
+    const double b = e->beta_min * t + (e->beta_max - e->beta_min) * t * t / 2;
+    *a = e->kind == TS_SDE_VE ? 1 : exp(-b / 2);
+    *s = e->kind == TS_SDE_VE ? 0.01 * pow(5000.0, t) : e->kind == TS_SDE_VP ? sqrt(-expm1(-b)) : -expm1(-b);
+}
 
 static void perturb_reference(void *p)
 {
     perturb_row *r = p;
     for (int64_t i = 0; i < r->n; i++) {
-        const double t = r->t->v[i];
-        const double b = r->sde.beta_min * t + (r->sde.beta_max - r->sde.beta_min) * t * t / 2;
-        double a = exp(-b / 2), s = sqrt(-expm1(-b));
-        if (r->sde.kind == TS_SDE_SUBVP)
-            s = -expm1(-b);
-        if (r->sde.kind == TS_SDE_VE)
-            a = 1, s = 0.01 * pow(5000.0, t);
+        double a, s;
+        marginal_of(&r->sde, r->t->v[i], &a, &s);
         for (int64_t j = i * r->d; j < (i + 1) * r->d; j++) {
-            r->z->want[j] = normal_of(&state5, TS_STREAM_NOISE, (uint64_t)j);
-            r->xt->want[j] = a * r->x0->v[j] + s * r->z->want[j];
+            const double z = normal_of(&state5, TS_STREAM_NOISE, (uint64_t)j), x0 = r->x0->v[j];
+            const double targets[] = {
+                [TS_PREDICTS_NOISE] = z, [TS_PREDICTS_V] = a * z - s * x0, [TS_PREDICTS_X0] = x0};
+            r->xt->want[j] = a * x0 + s * z;
+            r->z->want[j] = targets[r->predicts];
         }
     }
 }
@@ -243,16 +250,21 @@ static void perturb_rows(ot *t)
     const int cases = ot_device(t)->activation == TS_F32 ? 3 : 6; /* `wide` means nothing in float32 */
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
         for (int e = 0; e < cases; e++) {
-            perturb_row r = {.n = shapes[k][0], .d = shapes[k][1], .sde = sdes[e % 3], .wide = e >= 3};
+            perturb_row r = {.n = shapes[k][0],
+                             .d = shapes[k][1],
+                             .sde = sdes[e % 3],
+                             .wide = e >= 3,
+                             .predicts = (ts_predicts_kind)(k % TS_PREDICTS_COUNT)};
             const ts_dtype type = r.wide ? TS_F32 : OT_ACTIVATION;
-            ot_case(t, "n %d, d %d, sde %d%s", r.n, r.d, e % 3, r.wide ? ", wide" : "");
+            ot_case(t, "n %d, d %d, sde %d%s, %s", r.n, r.d, e % 3, r.wide ? ", wide" : "",
+                    ts_predicts_kind_words.word[r.predicts]);
             r.x0 = ot_uniform(t, TS_F32, (int64_t)r.n * r.d, -1, 1);
             r.t = ot_uniform(t, TS_F32, r.n, 1e-5, 1);
             r.xt = ot_output(t, type, (int64_t)r.n * r.d);
             r.z = ot_output(t, type, (int64_t)r.n * r.d);
             ts_perturb a = {r.n,         r.d,        r.sde,        device_state(t, &state5),
                             ot_in(r.x0), ot_in(r.t), ot_out(r.xt), ot_out(r.z),
-                            r.wide};
+                            r.wide,      r.predicts};
             ot_run(t, perturb, a);
             ot_check(t, perturb_reference, &r, 1e-6);
         }
@@ -296,8 +308,10 @@ static void noisy_rows(ot *t)
     const ts_sde sdes[] = {vp, subvp, ve};
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         const int n = cases[k].n, d = cases[k].h * cases[k].w * cases[k].c;
-        ot_case(t, "n %d of %d [%d,%d,%d]%s%s", n, cases[k].count, cases[k].h, cases[k].w, cases[k].c,
-                cases[k].bytes ? "" : " floats", cases[k].flip ? " flips" : "");
+        const ts_predicts_kind predicts = (ts_predicts_kind)(k / 3 % TS_PREDICTS_COUNT);
+        ot_case(t, "n %d of %d [%d,%d,%d]%s%s, %s", n, cases[k].count, cases[k].h, cases[k].w, cases[k].c,
+                cases[k].bytes ? "" : " floats", cases[k].flip ? " flips" : "",
+                ts_predicts_kind_words.word[predicts]);
         ot_buffer *const data = gather_data(t, (int64_t)cases[k].count * d, cases[k].bytes);
         ot_buffer *const times = ot_output(t, TS_F32, n), *const xt =
                                                               ot_output(t, OT_ACTIVATION, (int64_t)n * d);
@@ -321,12 +335,13 @@ static void noisy_rows(ot *t)
                                       .state = device_state(t, &state5),
                                       .t = ot_out(times)},
                             .xt = ot_out(xt),
-                            .z = ot_out(z)};
+                            .z = ot_out(z),
+                            .predicts = predicts};
         a.data.bytes = cases[k].bytes ? ot_in(data) : NULL;
         a.data.floats = cases[k].bytes ? NULL : ot_in(data);
         noisy_row r = {{a.data, state5, data, NULL},
                        {n, sdes[k % 3], 1e-5, 0.6, cases[k].importance, cases[k].low, times},
-                       {n, d, sdes[k % 3], false, NULL, NULL, xt, z}};
+                       {n, d, sdes[k % 3], false, predicts, NULL, NULL, xt, z}};
         ot_run(t, noisy_batch, a);
         ot_check(t, noisy_reference, &r, 2e-6);
     }
@@ -337,7 +352,8 @@ static void noisy_rows(ot *t)
 typedef struct loss_row {
     int n, d, bins;
     ts_sde sde;
-    bool likelihood;
+    ts_predicts_kind predicts;
+    ts_loss_weight weight;
     double t_min, t_max;
     ot_buffer *t, *net, *z, *loss, *dnet, *total, *profile;
 } loss_row;
@@ -352,12 +368,21 @@ static double image_loss(const loss_row *r, int64_t i, int64_t moved, double by)
     return sum;
 }
 
-static double weight_of(const loss_row *r, double t)
+/* What the squared error of the noise is of that of the prediction. */
+static double factor_of(const loss_row *r, double t)
+{
+    double a, s;
+    marginal_of(&r->sde, t, &a, &s);
+    const double factors[] = {[TS_PREDICTS_NOISE] = 1,
+                              [TS_PREDICTS_V] = pow(a / (a * a + s * s), 2),
+                              [TS_PREDICTS_X0] = pow(a / s, 2)};
+    return factors[r->predicts];
+}
+
+static double likelihood_weight(const loss_row *r, double t)
 {
     const double b = r->sde.beta_min * t + (r->sde.beta_max - r->sde.beta_min) * t * t / 2;
     const double beta = r->sde.beta_min + (r->sde.beta_max - r->sde.beta_min) * t;
-    if (!r->likelihood)
-        return 1;
     return r->sde.kind == TS_SDE_VP      ? beta / -expm1(-b)
            : r->sde.kind == TS_SDE_SUBVP ? beta / tanh(b / 2)
                                          : 2 * log(r->sde.sigma_max / r->sde.sigma_min);
@@ -372,7 +397,11 @@ static void loss_reference(void *p)
     for (int i = 0; r->profile && i < 2 * r->bins; i++)
         r->profile->want[i] = r->profile->v[i];
     for (int64_t i = 0; i < r->n; i++) {
-        const double t = r->t->v[i], weight = weight_of(r, t), error = image_loss(r, i, -1, 0);
+        const double t = r->t->v[i], factor = factor_of(r, t), error = image_loss(r, i, -1, 0);
+        const double weights[] = {[TS_WEIGHT_ONE] = 1,
+                                  [TS_WEIGHT_NOISE] = factor,
+                                  [TS_WEIGHT_LIKELIHOOD] = factor * likelihood_weight(r, t)};
+        const double weight = weights[r->weight];
         r->loss->want[i] = weight * error;
         for (int64_t j = i * r->d; r->dnet && j < (i + 1) * r->d; j++)
             r->dnet->want[j] = weight * (image_loss(r, i, j, 1) - image_loss(r, i, j, -1)) / 2 / r->n;
@@ -382,7 +411,7 @@ static void loss_reference(void *p)
             int bin = 0;
             while (bin < r->bins - 1 && t >= r->t_min + (bin + 1) * (r->t_max - r->t_min) / r->bins)
                 bin++;
-            r->profile->want[2 * bin] += error;
+            r->profile->want[2 * bin] += factor * error;
             r->profile->want[2 * bin + 1] += 1;
         }
     }
@@ -391,19 +420,21 @@ static void loss_reference(void *p)
 static void loss_rows(ot *t)
 {
     static const int shapes[][2] = {{1, 1}, {5, 3}, {128, 64}, {30, 3072}, {600, 2}};
+    static const char *const weights[] = {"weight 1", "weight of the noise", "likelihood"};
     const ts_sde sdes[] = {vp, subvp, ve};
-    for (int k = 0; k < 30; k++) {
-        loss_row r = {.n = shapes[k / 6][0],
-                      .d = shapes[k / 6][1],
+    for (int k = 0; k < 30; k++) { /* 27: every weight with every SDE and prediction */
+        loss_row r = {.n = shapes[k % 5][0],
+                      .d = shapes[k % 5][1],
                       .bins = 10,
-                      .sde = sdes[k / 2 % 3],
-                      .likelihood = k & 1,
+                      .sde = sdes[k / 3 % 3],
+                      .predicts = (ts_predicts_kind)(k / 9 % TS_PREDICTS_COUNT),
+                      .weight = (ts_loss_weight)(k % 3),
                       .t_min = 0.25,
                       .t_max = 0.75};
         const bool lean = k % 6 == 4; /* without what may be NULL */
         const int64_t count = (int64_t)r.n * r.d;
-        ot_case(t, "n %d, d %d, sde %d%s%s", r.n, r.d, k / 2 % 3, r.likelihood ? " likelihood" : "",
-                lean ? " loss alone" : "");
+        ot_case(t, "n %d, d %d, sde %d, %s, %s%s", r.n, r.d, k / 3 % 3,
+                ts_predicts_kind_words.word[r.predicts], weights[r.weight], lean ? ", loss alone" : "");
         r.t = ot_uniform(t, TS_F32, r.n, 0.25, 0.75);
         r.t->v[0] = 0.75; /* t_max belongs to the last bin */
         r.t->v[r.n / 2] = 0.25;
@@ -417,7 +448,8 @@ static void loss_rows(ot *t)
                            .d = r.d,
                            .bins = r.bins,
                            .sde = r.sde,
-                           .weight = r.likelihood ? TS_WEIGHT_LIKELIHOOD : TS_WEIGHT_ONE,
+                           .predicts = r.predicts,
+                           .weight = r.weight,
                            .t_min = r.t_min,
                            .t_max = r.t_max,
                            .t = ot_in(r.t),

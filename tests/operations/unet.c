@@ -1,11 +1,13 @@
 /*
- * Rows of what U-Nets need besides: embeddings of sigma, affine maps, resampling by filters.
+ * Rows of what U-Nets need besides: embeddings of the time, affine maps, noise from predictions, resampling by
+ * filters.
  */
 #include <math.h>
 #include "operations.h"
 
 static const ts_sde ve = {.kind = TS_SDE_VE, .sigma_min = 0.01, .sigma_max = 50.0};
 static const ts_sde vp = {.kind = TS_SDE_VP, .beta_min = 0.1, .beta_max = 20.0};
+static const ts_sde subvp = {.kind = TS_SDE_SUBVP, .beta_min = 0.1, .beta_max = 20.0};
 
 /* sigma(t) by its definition, whatever the engine does. */
 static double sigma_of(double t)
@@ -17,9 +19,18 @@ static double sigma_of(double t)
 
 typedef struct embedding_row {
     int n, c;
-    bool ve;
+    ts_sde sde;
+    ts_time_input_kind input;
     ot_buffer *t, *frequencies, *y;
 } embedding_row;
+
+/* a and s at t. */
+static void marginal_of(const ts_sde *e, double t, double *a, double *s)
+{
+    const double b = 0.1 * t + 19.9 * t * t / 2, variance = 1 - exp(-b);
+    *a = e->kind == TS_SDE_VE ? 1 : exp(-b / 2);
+    *s = e->kind == TS_SDE_VE ? sigma_of(t) : e->kind == TS_SDE_VP ? sqrt(variance) : variance;
+}
 
 static void embedding_reference(void *p)
 {
@@ -27,8 +38,14 @@ static void embedding_reference(void *p)
     const int half = r->c / 2;
     for (int i = 0; i < r->n * half; i++) {
         const int row = i / half, j = i % half;
-        const double u = r->ve ? sigma_of(r->t->v[row]) : 999 * r->t->v[row];
-        const double angle = r->frequencies ? 2 * M_PI * r->frequencies->v[j] * log(u)
+        const double t = r->t->v[row];
+        double u = r->sde.kind == TS_SDE_VE ? sigma_of(t) : 999 * t, log_u = log(u), a, s;
+        if (r->input == TS_TIME_INPUT_LOG_SNR) {
+            marginal_of(&r->sde, t, &a, &s);
+            u = 25 * log(a * a / (s * s));
+            log_u = log(s / a);
+        }
+        const double angle = r->frequencies ? 2 * M_PI * r->frequencies->v[j] * log_u
                                             : u * pow(10000, half > 1 ? -(double)j / (half - 1) : 0);
         r->y->want[row * r->c + j] = sin(angle);
         r->y->want[row * r->c + half + j] = cos(angle);
@@ -38,20 +55,25 @@ static void embedding_reference(void *p)
 static void embedding_rows(ot *t)
 {
     static const int shapes[][2] = {{1, 2}, {5, 6}, {7, 128}};
-    for (int i = 0; i < 9; i++) {
-        const int *s = shapes[i % 3], kind = i / 3;
-        static const char *const names[] = {"sinusoids of sigma", "Fourier features of sigma",
-                                            "Fourier features of 999 t"};
-        ot_case(t, "%d times, %d channels, %s", s[0], s[1], names[kind]);
-        embedding_row r = {.n = s[0], .c = s[1], .ve = kind < 2};
+    const ts_sde sdes[] = {vp, subvp, ve};
+    for (int i = 0; i < 36; i++) {
+        const int *s = shapes[i % 3];
+        const bool fourier = i / 9 & 1;
+        embedding_row r = {.n = s[0],
+                           .c = s[1],
+                           .sde = sdes[i / 3 % 3],
+                           .input = i < 18 ? TS_TIME_INPUT_T : TS_TIME_INPUT_LOG_SNR};
+        ot_case(t, "%d times, %d channels, %s of %s, sde %d", s[0], s[1],
+                fourier ? "Fourier features" : "sinusoids", ts_time_input_kind_words.word[r.input],
+                i / 3 % 3);
         r.t = ot_uniform(t, TS_F32, r.n, 0.01, 1);
         r.y = ot_output(t, OT_ACTIVATION, r.n * r.c);
-        if (kind == 0) {
-            ts_time_embedding a = {r.n, r.c, ve, ot_in(r.t), ot_out(r.y)};
+        if (!fourier) {
+            ts_time_embedding a = {r.n, r.c, r.sde, r.input, ot_in(r.t), ot_out(r.y)};
             ot_run(t, time_embedding, a);
         } else {
             r.frequencies = ot_normal(t, TS_F32, r.c / 2, 0, 16);
-            ts_fourier_embedding a = {r.n,        r.c, r.ve ? ve : vp, ot_in(r.t), ot_in(r.frequencies),
+            ts_fourier_embedding a = {r.n,        r.c, r.sde, r.input, ot_in(r.t), ot_in(r.frequencies),
                                       ot_out(r.y)};
             ot_run(t, fourier_embedding, a);
         }
@@ -93,6 +115,55 @@ static void affine_rows(ot *t)
                        ot_in(r.x), ot_out(r.y), accumulate};
         ot_run(t, affine, a);
         ot_check(t, affine_reference, &r, 1e-6);
+    }
+}
+
+/* ---- to_noise ---- */
+
+typedef struct to_noise_row {
+    ts_to_noise a;
+    ot_buffer *t, *xt, *net, *y;
+} to_noise_row;
+
+static void to_noise_reference(void *p)
+{
+    to_noise_row *r = p;
+    for (int i = 0; i < r->a.n * r->a.d; i++) {
+        const double x = r->xt ? r->xt->v[i] : 0, net = r->net ? r->net->v[i] : 0;
+        double a, s;
+        marginal_of(&r->a.sde, r->t->v[i / r->a.d], &a, &s);
+        const double noise[] = {[TS_PREDICTS_NOISE] = net,
+                                [TS_PREDICTS_V] = (s * x + a * net) / (a * a + s * s),
+                                [TS_PREDICTS_X0] = (x - a * net) / s};
+        r->y->want[i] = noise[r->a.predicts] + (r->a.accumulate ? r->y->v[i] : 0);
+    }
+}
+
+static void to_noise_rows(ot *t)
+{
+    static const int shapes[][2] = {{1, 1}, {3, 64}, {5, 75}, {4, 8192}};
+    static const char *const terms[] = {"x and net", "net alone", "x alone"};
+    const ts_sde sdes[] = {vp, subvp, ve};
+    for (int i = 0; i < 36; i++) {
+        const int *s = shapes[i % 4], term = i / 12;
+        to_noise_row r = {.a = {.n = s[0],
+                                .d = s[1],
+                                .sde = sdes[i / 3 % 3],
+                                .predicts = (ts_predicts_kind)(i % TS_PREDICTS_COUNT),
+                                .accumulate = i & 1}};
+        const int count = r.a.n * r.a.d;
+        ot_case(t, "%d rows of %d, %s, sde %d, %s%s", s[0], s[1], ts_predicts_kind_words.word[r.a.predicts],
+                i / 3 % 3, terms[term], r.a.accumulate ? ", accumulate" : "");
+        r.t = ot_uniform(t, TS_F32, r.a.n, 0.01, 1);
+        r.xt = term == 1 ? NULL : ot_normal(t, OT_ACTIVATION, count, 0, 1);
+        r.net = term == 2 ? NULL : ot_normal(t, OT_ACTIVATION, count, 0, 1);
+        r.y = r.a.accumulate ? ot_normal(t, OT_ACTIVATION, count, 0, 1) : ot_output(t, OT_ACTIVATION, count);
+        r.a.t = ot_in(r.t);
+        r.a.xt = ot_in(r.xt);
+        r.a.net = ot_in(r.net);
+        r.a.y = ot_out(r.y);
+        ot_run(t, to_noise, r.a);
+        ot_check(t, to_noise_reference, &r, 1e-6);
     }
 }
 
@@ -169,5 +240,6 @@ void operations_unet(ot *t)
 {
     embedding_rows(t);
     affine_rows(t);
+    to_noise_rows(t);
     fir_rows(t);
 }

@@ -43,6 +43,8 @@ static void train(model *m, bool recording)
         .t_max = 0.6,
         .sampling = TS_TIME_IMPORTANCE,
         .low_discrepancy = true,
+        .predicts = TS_PREDICTS_V,
+        .weight = TS_WEIGHT_NOISE,
         .batch = BATCH,
         .profile_bins = BINS,
         .seed = 21,

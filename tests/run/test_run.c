@@ -234,6 +234,26 @@ static void test_resume_on_ve(void **state)
     check_resume(on_ve, 3, "train.steps=5");
 }
 
+/* Networks that predict something else, told of the log-SNR. */
+static const char *const on_mixture_v[] = {
+    "data={kind: mixture, mixture: {weights: [1, 1], means: [-1, 1], stds: [.3, .2], count: 64}}",
+    "model={kind: mlp, hidden: 8, blocks: 1, predicts: v, time_input: log_snr}",
+    "train={batch: 16, log_every: 4, checkpoint_every: 5, steps: 12, warmup: 3}", "train.loss=likelihood",
+    "train.lr=1e-2"};
+static const char *const on_digits_x0[] = {
+    "data.kind=digits",
+    "model={nf: 8, ch_mult: [1, 1], num_res_blocks: 1, dropout: 0.1, predicts: x0, time_input: log_snr}",
+    "train={batch: 4, log_every: 4, checkpoint_every: 5, steps: 8, warmup: 3}", "sde.kind=subvp",
+    "train.t_sampling=importance"};
+
+static void test_resume_of_predictions(void **state)
+{
+    (void)state;
+    check_resume(on_mixture_v, 7, "train.steps=10");
+    assert_int_equal(start_clean(NULL), 0);
+    check_resume(on_digits_x0, 3, "train.steps=5");
+}
+
 static void read_frequencies(const ts_run *run, float frequencies[8])
 {
     const ts_params *params = run->model->params;
@@ -501,6 +521,7 @@ int main(void)
         cmocka_unit_test_setup(test_resume_on_mixture, start_clean),
         cmocka_unit_test_setup(test_resume_on_digits, start_clean),
         cmocka_unit_test_setup(test_resume_on_ve, start_clean),
+        cmocka_unit_test_setup(test_resume_of_predictions, start_clean),
         cmocka_unit_test_setup(test_frequencies_are_frozen, start_clean),
         cmocka_unit_test_setup(test_log_after_a_crash, start_clean),
         cmocka_unit_test_setup(test_trained_further, start_clean),

@@ -318,6 +318,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(follows_the_reference),
+        cmocka_unit_test(one_network_three_ways),
+        cmocka_unit_test(one_bound_three_ways),
         cmocka_unit_test(same_seed_same_run),
         cmocka_unit_test(resumed_is_the_same),
         cmocka_unit_test(learns),

@@ -43,6 +43,8 @@ static const ts_score_training_config plain = {
 
 /* The tests of linear.c. */
 void follows_the_reference(void **unused);
+void one_network_three_ways(void **unused);
+void one_bound_three_ways(void **unused);
 void refusals(void **unused);
 
 #endif

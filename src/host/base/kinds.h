@@ -79,6 +79,17 @@
     X(TS_EMBEDDING_POSITIONAL, "positional")                                                                 \
     X(TS_EMBEDDING_FOURIER, "fourier")
 
+/* What the output of a network is: the noise z of x_t = a x0 + s z, v = a z - s x0, or x0. */
+#define TS_PREDICTS_KINDS(X)                                                                                 \
+    X(TS_PREDICTS_NOISE, "noise")                                                                            \
+    X(TS_PREDICTS_V, "v")                                                                                    \
+    X(TS_PREDICTS_X0, "x0")
+
+/* What a network is told of t: t as score_sde's are, or the log-SNR ln(a^2/s^2). */
+#define TS_TIME_INPUT_KINDS(X)                                                                               \
+    X(TS_TIME_INPUT_T, "t")                                                                                  \
+    X(TS_TIME_INPUT_LOG_SNR, "log_snr")
+
 #define TS_PROGRESSIVE_KINDS(X)                                                                              \
     X(TS_PROGRESSIVE_NONE, "none")                                                                           \
     X(TS_PROGRESSIVE_OUTPUT_SKIP, "output_skip")
@@ -121,6 +132,10 @@ typedef enum ts_network_kind { TS_NETWORK_KINDS(TS_KIND_ENUMERATOR) TS_NETWORK_C
 typedef enum ts_embedding_kind {
     TS_EMBEDDING_KINDS(TS_KIND_ENUMERATOR) TS_EMBEDDING_COUNT
 } ts_embedding_kind;
+typedef enum ts_predicts_kind { TS_PREDICTS_KINDS(TS_KIND_ENUMERATOR) TS_PREDICTS_COUNT } ts_predicts_kind;
+typedef enum ts_time_input_kind {
+    TS_TIME_INPUT_KINDS(TS_KIND_ENUMERATOR) TS_TIME_INPUT_COUNT
+} ts_time_input_kind;
 typedef enum ts_progressive_kind {
     TS_PROGRESSIVE_KINDS(TS_KIND_ENUMERATOR) TS_PROGRESSIVE_COUNT
 } ts_progressive_kind;
@@ -141,7 +156,7 @@ extern const ts_words ts_data_kind_words, ts_model_kind_words, ts_score_kind_wor
     ts_fitted_to_kind_words, ts_covariance_kind_words, ts_sampler_kind_words, ts_features_kind_words,
     ts_loss_kind_words, ts_t_sampling_kind_words, ts_network_kind_words, ts_embedding_kind_words,
     ts_progressive_kind_words, ts_progressive_input_kind_words, ts_combine_kind_words, ts_resblock_kind_words,
-    ts_probe_kind_words;
+    ts_predicts_kind_words, ts_time_input_kind_words, ts_probe_kind_words;
 
 /* The enumerator of the word that is the first `length` characters of `text`; -1: none. */
 int ts_words_find(const ts_words *words, const char *text, size_t length);

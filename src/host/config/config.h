@@ -54,6 +54,8 @@
 
 #define TS_CONFIG_MODEL(X)                                                                                                       \
     X(CHOICE, FIXED, kind, "ddpmpp", ts_model_kind, 0, "score: DDPM++ or NCSN++ U-Net (images), residual MLP (vectors), or a mixture's exact score") \
+    X(CHOICE, FIXED, predicts, "noise", ts_predicts_kind, 0, "what the network's output is: the noise z of x_t = a x0 + s z (VE U-Net: the score, as score_sde's), v = a z - s x0, or x0") \
+    X(CHOICE, FIXED, time_input, "t", ts_time_input_kind, 0, "what the network is told of t: 999 t (VE U-Net: sigma), or 25 times the log-SNR ln(a^2/s^2)") \
     X(INT, FIXED, nf, 32, 4, 4096, "base width of the U-Net; even")                                                              \
     X(INTS, FIXED, ch_mult, "1,2", 1, 64, "width multiplier of each level")                                                      \
     X(INT, FIXED, num_res_blocks, 2, 1, 64, "residual blocks a level")                                                           \
@@ -77,7 +79,7 @@
     X(INT, FREE, batch, 128, 1, 65536, "images a step")                                                                          \
     X(REAL, FIXED, T, 1.0, 1e-6, 1, "diffusion time: t is drawn from [eps, T]")                                                  \
     X(REAL, FIXED, eps, 1e-5, 1e-9, 0.1, "smallest t in training")                                                               \
-    X(CHOICE, TRAIN, loss, "simple", ts_loss_kind, 0, "weight of the loss: 1, or g^2/s^2 (the bound)")                           \
+    X(CHOICE, TRAIN, loss, "simple", ts_loss_kind, 0, "weight of the squared error: 1 (of what the network predicts), or g^2/s^2 of the noise that it stands for (the bound), one number whatever it predicts")                           \
     X(CHOICE, TRAIN, t_sampling, "auto", ts_t_sampling_kind, 0, "density of t; auto: importance for likelihood (the weight is then 1), else uniform") \
     X(BOOL, TRAIN, low_discrepancy, true, 0, 0, "spread the t of a batch evenly")                                                \
     X(REAL, FREE, lr, 2e-4, 0, 1e30, "Adam's rate")                                                                              \

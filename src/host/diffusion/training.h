@@ -46,14 +46,15 @@ typedef struct ts_score_training_config {
     double t_min, t_max;
     ts_time_sampling sampling;
     bool low_discrepancy;
+    ts_predicts_kind predicts; /* what the network's output is */
     ts_loss_weight weight;
     int batch, profile_bins;
     uint64_t seed;
     ts_optimizer_config optimizer;
 } ts_score_training_config;
 
-/* Objective (Ho et al. 2020; Song et al. 2021): mean over d and the batch of w(t) (net(x_t, t) - z)^2, t
- * uniform or importance-sampled.  data, params and model are borrowed. */
+/* Objective (Ho et al. 2020; Song et al. 2021): mean over d and the batch of w(t) (net(x_t, t) - z)^2, or with
+ * v or x0 for z, t uniform or importance-sampled; the profile is that of the noise in any case.  data, params and model are borrowed. */
 ts_status ts_training_score(ts_device *device, const ts_score_training_config *config, const ts_data *data,
                             ts_params *params, ts_network_apply *apply, const void *model,
                             ts_training **training);

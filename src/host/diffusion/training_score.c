@@ -31,7 +31,8 @@ static ts_status queue_step(void *training)
     ts_device *device = b->device;
     const ts_kernels *k = device->k;
 
-    ts_training_phase(b, "batch"); /* t [batch] on [t_min, t_max], z ~ N(0, I), x_t = a(t) x0 + s(t) z */
+    /* t [batch] on [t_min, t_max], z ~ N(0, I), x_t = a(t) x0 + s(t) z; what is predicted takes z's place */
+    ts_training_phase(b, "batch");
     if (b->data->mixture) {
         TS_TRY(ts_data_train_batch(b->data, s->batch, b->state, s->x0)); /* x0 [batch,d], drawn fresh */
         TS_TRY(k->draw_times(device, &s->noisy.times));                  /* t [batch] */
@@ -176,6 +177,7 @@ static void freeze(score_training *s, const ts_score_training_config *c)
     times->sampling = c->sampling;
     times->low_discrepancy = c->low_discrepancy;
     times->state = s->base.state;
+    s->noisy.predicts = s->loss.predicts = c->predicts;
     s->noisy.data = ts_data_train_examples(s->base.data, s->batch, s->base.state);
     s->perturb = (ts_perturb){.n = s->batch,
                               .d = d,
@@ -184,7 +186,8 @@ static void freeze(score_training *s, const ts_score_training_config *c)
                               .x0 = s->x0,
                               .t = times->t,
                               .xt = s->noisy.xt,
-                              .z = s->noisy.z};
+                              .z = s->noisy.z,
+                              .predicts = c->predicts};
     s->loss.d = d;
     s->loss.t = times->t;
     s->loss.bins = s->bins;

@@ -84,14 +84,19 @@ ts_tensor ts_graph_add_scaled(ts_graph *graph, ts_tensor x, ts_tensor y, float s
 ts_tensor ts_concat(ts_graph *graph, ts_tensor a, ts_tensor b);
 /* x [n,h,w,c] -> its channels first .. first + channels - 1, [n,h,w,channels]. */
 ts_tensor ts_slice(ts_graph *graph, ts_tensor x, int first, int channels);
-/* t [n] -> [n,1,1,channels]; without an SDE of 999 t. */
-ts_tensor ts_graph_time_embedding(ts_graph *graph, ts_tensor t, const ts_sde *sde, int channels);
-ts_tensor ts_graph_fourier_embedding(ts_graph *graph, ts_tensor t, const ts_sde *sde, ts_param frequencies,
-                                     int channels);
+/* t [n] -> [n,1,1,channels]. */
+ts_tensor ts_graph_time_embedding(ts_graph *graph, ts_tensor t, const ts_sde *sde, ts_time_input_kind input,
+                                  int channels);
+ts_tensor ts_graph_fourier_embedding(ts_graph *graph, ts_tensor t, const ts_sde *sde,
+                                     ts_time_input_kind input, ts_param frequencies, int channels);
 /* x [n,h,w,c] -> scale x + offset, or with t [n] scale s(t) x + offset, [n,h,w,c]; the SDE is needed with
  * t. */
 ts_tensor ts_graph_affine(ts_graph *graph, ts_tensor x, ts_tensor t, const ts_sde *sde, float scale,
                           float offset);
+/* What a network gives for x at t [n], net as x [n,h,w,c] -> the noise that it stands for, [n,h,w,c]; net
+ * itself where it predicts that. */
+ts_tensor ts_graph_to_noise(ts_graph *graph, ts_tensor net, ts_tensor x, ts_tensor t, const ts_sde *sde,
+                            ts_predicts_kind predicts);
 /* x [n,h,w,c], residual [n,oh,ow,c] -> scale (filtered x + residual) [n,oh,ow,c]; of the filter oh, ow, up,
  * down, pad, taps and k are given. */
 ts_tensor ts_graph_fir(ts_graph *graph, ts_tensor x, const ts_fir *filter, ts_tensor residual, float scale);

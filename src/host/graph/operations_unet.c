@@ -15,22 +15,23 @@ static bool check_embedding(ts_graph *graph, const char *operation, ts_tensor t,
     return !graph->failed;
 }
 
-ts_tensor ts_graph_time_embedding(ts_graph *graph, ts_tensor t, const ts_sde *sde, int channels)
+ts_tensor ts_graph_time_embedding(ts_graph *graph, ts_tensor t, const ts_sde *sde, ts_time_input_kind input,
+                                  int channels)
 {
     if (!check_embedding(graph, "time_embedding", t, channels))
         return -1;
     const int n = graph->tensors[t].shape[0];
     const ts_tensor y = tape_tensor_add(graph, n, 1, 1, channels, false);
     tape_open(graph, OPERATION_TIME_EMBEDDING, &t, 1, y);
-    STEP(graph, time_embedding, .n = n, .c = channels, .sde = sde ? *sde : (ts_sde){0});
+    STEP(graph, time_embedding, .n = n, .c = channels, .sde = *sde, .input = input);
     READ(graph, time_embedding, t, tape_buffer_of(graph, t));
     WRITE(graph, time_embedding, y, tape_buffer_of(graph, y));
     tape_close(graph);
     return y;
 }
 
-ts_tensor ts_graph_fourier_embedding(ts_graph *graph, ts_tensor t, const ts_sde *sde, ts_param frequencies,
-                                     int channels)
+ts_tensor ts_graph_fourier_embedding(ts_graph *graph, ts_tensor t, const ts_sde *sde,
+                                     ts_time_input_kind input, ts_param frequencies, int channels)
 {
     if (!check_embedding(graph, "fourier_embedding", t, channels) ||
         !tape_check_vector(graph, "fourier_embedding", frequencies, channels / 2, false))
@@ -38,7 +39,7 @@ ts_tensor ts_graph_fourier_embedding(ts_graph *graph, ts_tensor t, const ts_sde 
     const int n = graph->tensors[t].shape[0];
     const ts_tensor y = tape_tensor_add(graph, n, 1, 1, channels, false);
     tape_open(graph, OPERATION_FOURIER_EMBEDDING, &t, 1, y);
-    STEP(graph, fourier_embedding, .n = n, .c = channels, .sde = *sde);
+    STEP(graph, fourier_embedding, .n = n, .c = channels, .sde = *sde, .input = input);
     READ(graph, fourier_embedding, t, tape_buffer_of(graph, t));
     VALUE(graph, fourier_embedding, frequencies, frequencies);
     WRITE(graph, fourier_embedding, y, tape_buffer_of(graph, y));
@@ -65,6 +66,35 @@ ts_tensor ts_graph_affine(ts_graph *graph, ts_tensor x, ts_tensor t, const ts_sd
     READ(graph, affine, x, tape_buffer_of(graph, x));
     READ(graph, affine, t, tape_buffer_of(graph, t));
     WRITE(graph, affine, y, tape_buffer_of(graph, y));
+    tape_close(graph);
+    return y;
+}
+
+/* ---- predictions ---- */
+
+ts_tensor ts_graph_to_noise(ts_graph *graph, ts_tensor net, ts_tensor x, ts_tensor t, const ts_sde *sde,
+                            ts_predicts_kind predicts)
+{
+    const ts_tensor in[] = {net, x, t};
+    if (predicts == TS_PREDICTS_NOISE)
+        return net;
+    if (!tape_ready(graph, "to_noise", in, 3))
+        return -1;
+    const tape_tensor *tensors = graph->tensors;
+    const int *s = tensors[x].shape, n = s[0], h = s[1], w = s[2], c = s[3];
+    if (tensors[x].is_float || !tape_same_shape(&tensors[net], &tensors[x]) || !tensors[t].is_float ||
+        tape_elements(graph, t) != n) {
+        tape_fail(graph, TS_INVALID,
+                  "to_noise: it needs two activations of one shape and a vector of %d times", n);
+        return -1;
+    }
+    const ts_tensor y = tape_tensor_add(graph, n, h, w, c, false);
+    tape_open(graph, OPERATION_TO_NOISE, in, 3, y);
+    STEP(graph, to_noise, .n = n, .d = h * w * c, .sde = *sde, .predicts = predicts);
+    READ(graph, to_noise, net, tape_buffer_of(graph, net));
+    READ(graph, to_noise, xt, tape_buffer_of(graph, x));
+    READ(graph, to_noise, t, tape_buffer_of(graph, t));
+    WRITE(graph, to_noise, y, tape_buffer_of(graph, y));
     tape_close(graph);
     return y;
 }

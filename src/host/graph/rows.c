@@ -245,6 +245,24 @@ static void affine_backward(ts_graph *graph, const tape_node *node)
     bind_target(graph, offsetof(ts_affine, y), dx, accumulate);
 }
 
+/* Of the output, then of x_t. */
+static void to_noise_backward(ts_graph *graph, const tape_node *node)
+{
+    static const size_t fields[] = {offsetof(ts_to_noise, net), offsetof(ts_to_noise, xt)};
+    const ts_to_noise f = FORWARD(graph, node, to_noise);
+    for (int i = 0; i < 2; i++) {
+        bool accumulate;
+        if (!tape_wants(graph, node->in[i]))
+            continue;
+        const int target = tape_target(graph, node->in[i], &accumulate);
+        STEP(graph, to_noise, .n = f.n, .d = f.d, .sde = f.sde, .predicts = f.predicts,
+             .accumulate = accumulate);
+        tape_bind(graph, fields[i], ACCESS_READ, tape_gradient(graph, node->out[0]));
+        READ(graph, to_noise, t, tape_buffer_of(graph, node->in[2]));
+        bind_target(graph, offsetof(ts_to_noise, y), target, accumulate);
+    }
+}
+
 /* By the transposed filter. */
 static void fir_backward(ts_graph *graph, const tape_node *node)
 {
@@ -383,6 +401,7 @@ const tape_row tape_rows[OPERATION_COUNT] = {
     [OPERATION_TIME_EMBEDDING] = {"time_embedding", NULL, NULL},
     [OPERATION_FOURIER_EMBEDDING] = {"fourier_embedding", NULL, NULL},
     [OPERATION_AFFINE] = {"affine", NULL, affine_backward},
+    [OPERATION_TO_NOISE] = {"to_noise", NULL, to_noise_backward},
     [OPERATION_FIR] = {"fir", NULL, fir_backward},
     [OPERATION_SQUEEZE] = {"squeeze", NULL, squeeze_backward},
     [OPERATION_ACTNORM] = {"actnorm", NULL, actnorm_backward},

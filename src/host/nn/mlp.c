@@ -11,6 +11,9 @@
 
 enum { TIME_CHANNELS = 64 };
 
+/* Of which networks are told 999 t. */
+static const ts_sde plain = {.kind = TS_SDE_VP};
+
 typedef struct block {
     ts_param norm[2], first[2], time[2], second[2];
 } block;
@@ -97,8 +100,11 @@ void ts_mlp_destroy(ts_mlp *mlp)
 ts_tensor ts_mlp_apply(const ts_mlp *mlp, ts_graph *graph, ts_tensor x, ts_tensor t)
 {
     const int hidden = mlp->config.hidden, groups = groups_of(hidden);
+    const ts_time_input_kind input = mlp->config.time_input;
+    const ts_sde *sde = input == TS_TIME_INPUT_T ? &plain : &mlp->config.sde;
     ts_graph_layer(graph, "time");
-    ts_tensor time = ts_graph_time_embedding(graph, t, NULL, TIME_CHANNELS); /* t [n] -> [n,1,1,64] */
+    /* t [n] -> [n,1,1,64] */
+    ts_tensor time = ts_graph_time_embedding(graph, t, sde, input, TIME_CHANNELS);
     /* -> [n,1,1,hidden], as is all that follows */
     time = ts_dense(graph, time, false, mlp->time0[0], mlp->time0[1], hidden, -1, 1);
     time = ts_dense(graph, time, true, mlp->time1[0], mlp->time1[1], hidden, -1, 1);

@@ -29,9 +29,11 @@ typedef struct ts_unet_config {
     int num_res_blocks;
     int attn_count, attn_resolutions[8]; /* heights at which attention follows each block */
     float dropout;
-    ts_sde sde;          /* VE: the network is told sigma(t), and what it computes is the score */
+    ts_sde sde; /* VE: the network is told sigma(t), and what predicts the noise computes the score */
+    ts_predicts_kind predicts;
+    ts_time_input_kind time_input;
     bool unit_data;      /* x is of [0,1], not [-1,1]: the network begins with 2 x - 1 */
-    bool scale_by_sigma; /* VE: the output is divided by sigma(t) */
+    bool scale_by_sigma; /* VE: a score is what comes out divided by sigma(t) */
     bool fourier;        /* embedding by random Fourier features, not sinusoids */
     float fourier_scale; /* standard deviation of their frequencies */
     int fir_taps;        /* of the filter that resamples; 0: mean of 2x2 and nearest neighbour */
@@ -48,14 +50,17 @@ typedef struct ts_unet ts_unet;
 /* Declares the parameters in `params`.  Errors: sizes the levels do not divide, odd nf, ... */
 ts_status ts_unet_create(const ts_unet_config *config, ts_params *params, ts_unet **unet);
 void ts_unet_destroy(ts_unet *unet);
-/* Appends the network: x [n,h,w,channels], t [n] -> predicted noise, same shape as x, under VE -sigma(t)
- * times the score that the public network returns.  `training` switches dropout on. */
+/* Appends the network: x [n,h,w,channels], t [n] -> what it predicts, same shape as x; where that is the noise
+ * it is under VE -sigma(t) times the score that the public network returns.  `training` switches dropout
+ * on. */
 ts_tensor ts_unet_apply(const ts_unet *unet, ts_graph *graph, ts_tensor x, ts_tensor t, bool training);
 
 /* Residual MLP on vectors: input and time embedding to `hidden`, `blocks` times h = (h + W2 silu(W1
  * silu(gn(h)) + temb)) / sqrt 2, zero-initialised output layer. x is [n,1,1,dim]. */
 typedef struct ts_mlp_config {
     int dim, hidden, blocks;
+    ts_sde sde;
+    ts_time_input_kind time_input; /* t: 999 t, whatever the SDE */
 } ts_mlp_config;
 
 typedef struct ts_mlp ts_mlp;
@@ -64,7 +69,7 @@ void ts_mlp_destroy(ts_mlp *mlp);
 ts_tensor ts_mlp_apply(const ts_mlp *mlp, ts_graph *graph, ts_tensor x, ts_tensor t);
 
 /*
- * The networks that predict the noise: one table, a row a kind of model.  What has no `create` is no network
+ * The networks, which predict the noise, v or x0: one table, a row a kind of model.  What has no `create` is no network
  * (the exact score).
  */
 typedef struct ts_network_config {

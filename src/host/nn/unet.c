@@ -228,19 +228,21 @@ static ts_tensor apply_time(const walk *w, ts_tensor t)
     const ts_unet_config *c = &u->config;
     ts_graph *g = w->graph;
     ts_graph_layer(g, "time");
-    ts_tensor time = c->fourier ? ts_graph_fourier_embedding(g, t, &c->sde, u->frequencies, 2 * c->nf)
-                                : ts_graph_time_embedding(g, t, &c->sde, c->nf); /* [n,1,1,nf or 2 nf] */
+    ts_tensor time = c->fourier
+                         ? ts_graph_fourier_embedding(g, t, &c->sde, c->time_input, u->frequencies, 2 * c->nf)
+                         : ts_graph_time_embedding(g, t, &c->sde, c->time_input, c->nf);
+    /* [n,1,1,nf or 2 nf] */
     time = ts_dense(g, time, false, u->time0[0], u->time0[1], u->time_channels, -1, 1); /* -> [n,1,1,4 nf] */
     time = ts_dense(g, time, true, u->time1[0], u->time1[1], u->time_channels, -1, 1);
     return ts_silu(g, time);
 }
 
-/* h is what score_sde's network gives before it divides by sigma; for VE it gives the score, so that the
- * noise is -sigma times that. */
-static ts_tensor to_noise(const walk *w, ts_tensor h, ts_tensor t)
+/* h is what score_sde's network gives before it divides by sigma; where it predicts the noise, for VE it gives
+ * the score, so that the noise is -sigma times that. */
+static ts_tensor to_prediction(const walk *w, ts_tensor h, ts_tensor t)
 {
     const ts_unet_config *c = &w->unet->config;
-    if (c->sde.kind != TS_SDE_VE)
+    if (c->sde.kind != TS_SDE_VE || c->predicts != TS_PREDICTS_NOISE)
         return h;
     ts_graph_layer(w->graph, "noise");
     return ts_graph_affine(w->graph, h, c->scale_by_sigma ? -1 : t, &c->sde, -1, 0);
@@ -285,7 +287,7 @@ ts_tensor ts_unet_apply(const ts_unet *unet, ts_graph *graph, ts_tensor x, ts_te
         h = ts_conv(graph, h, unet->last[0], unet->last[1], c->channels, -1,
                     1); /* -> [n,h,w,channels], as x */
     }
-    h = to_noise(&w, h, t);
+    h = to_prediction(&w, h, t);
     ts_graph_layer(graph, NULL);
     return h;
 }

@@ -32,8 +32,13 @@ static ts_network_config network_config(const ts_config *config, const ts_model 
                  .dropout = (float)config->model.dropout,
                  .sde = model->sde,
                  .unit_data = model->sde.kind == TS_SDE_VE,
-                 .scale_by_sigma = config->model.scale_by_sigma},
-        .mlp = {.hidden = config->model.hidden, .blocks = config->model.blocks},
+                 .scale_by_sigma = config->model.scale_by_sigma,
+                 .predicts = model->predicts,
+                 .time_input = config->model.time_input},
+        .mlp = {.hidden = config->model.hidden,
+                .blocks = config->model.blocks,
+                .sde = model->sde,
+                .time_input = config->model.time_input},
     };
     for (int i = 0; i < network.unet.levels; i++)
         network.unet.ch_mult[i] = config->model.ch_mult.v[i];
@@ -62,6 +67,7 @@ ts_status ts_model_create(const ts_config *config, const ts_dataset *dataset, ts
     *m = (ts_model){.device = device,
                     .row = &ts_networks[config->model.kind],
                     .sde = ts_config_sde(config),
+                    .predicts = config->model.predicts,
                     .h = dataset->train.h,
                     .w = dataset->train.w,
                     .c = dataset->train.c};
@@ -88,12 +94,20 @@ void ts_model_destroy(ts_model *model)
     free(model);
 }
 
+/* The noise that the network's output stands for. */
+static ts_tensor apply_to_noise(const void *context, ts_graph *graph, ts_tensor x, ts_tensor t, bool training)
+{
+    const ts_model *m = context;
+    const ts_tensor net = m->row->apply(m->network, graph, x, t, training);
+    return ts_graph_to_noise(graph, net, x, t, &m->sde, m->predicts);
+}
+
 ts_status ts_model_score(const ts_model *model, int n, bool gradient, ts_score **score)
 {
     if (!model->params)
         return ts_score_mixture(model->mixture, &model->sde, n, score);
-    return ts_score_network(model->device, model->params, model->row->apply, model->network, n, model->h,
-                            model->w, model->c, gradient, score);
+    return ts_score_network(model->device, model->params, apply_to_noise, model, n, model->h, model->w,
+                            model->c, gradient, score);
 }
 
 ts_glow_config ts_model_flow(const ts_config *config, const ts_data *data)

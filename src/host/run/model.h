@@ -13,6 +13,7 @@ typedef struct ts_model {
     ts_sde sde;
     int h, w, c;
     const ts_network_row *row;
+    ts_predicts_kind predicts;
     ts_params *params;         /* NULL: exact score */
     void *network;             /* NULL: exact score */
     const ts_mixture *mixture; /* exact score; belongs to the data set */
@@ -24,7 +25,7 @@ ts_status ts_model_create(const ts_config *config, const ts_dataset *dataset, ts
                           ts_model **model);
 void ts_model_destroy(ts_model *model); /* NULL is fine */
 
-/* The score for batches of n; with `gradient` it has a vjp. */
+/* The score for batches of n, whatever the network predicts; with `gradient` it has a vjp. */
 ts_status ts_model_score(const ts_model *model, int n, bool gradient, ts_score **score);
 
 /* The flow that section glow asks for over images of the data's size. */

@@ -21,18 +21,25 @@ static ts_time_sampling time_sampling(const ts_config *config)
     return config->train.t_sampling == TS_T_SAMPLING_IMPORTANCE ? TS_TIME_IMPORTANCE : TS_TIME_UNIFORM;
 }
 
+/* Importance sampling carries the likelihood weight g^2/s^2 in the density of t already. */
+static ts_loss_weight loss_weight(const ts_config *config, ts_time_sampling sampling)
+{
+    if (config->train.loss == TS_LOSS_SIMPLE)
+        return TS_WEIGHT_ONE;
+    return sampling == TS_TIME_UNIFORM ? TS_WEIGHT_LIKELIHOOD : TS_WEIGHT_NOISE;
+}
+
 ts_score_training_config ts_trainer_config(const ts_config *config)
 {
     const ts_time_sampling sampling = time_sampling(config);
-    /* Importance sampling carries the likelihood weight g^2/s^2 in the density of t already. */
-    const bool weighted = config->train.loss == TS_LOSS_LIKELIHOOD && sampling == TS_TIME_UNIFORM;
     return (ts_score_training_config){
         .sde = ts_config_sde(config),
         .t_min = config->train.eps,
         .t_max = config->train.T,
         .sampling = sampling,
         .low_discrepancy = config->train.low_discrepancy,
-        .weight = weighted ? TS_WEIGHT_LIKELIHOOD : TS_WEIGHT_ONE,
+        .predicts = config->model.predicts,
+        .weight = loss_weight(config, sampling),
         .batch = config->train.batch,
         .profile_bins = TS_TRAINER_PROFILE_BINS,
         .seed = (uint64_t)config->run.seed,

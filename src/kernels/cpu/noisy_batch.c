@@ -17,7 +17,8 @@ ts_status ts_cpu_noisy_batch(ts_device *device, const ts_noisy_batch *a)
                               .x0 = x0,
                               .t = a->times.t,
                               .xt = a->xt,
-                              .z = a->z};
+                              .z = a->z,
+                              .predicts = a->predicts};
     TS_TRY(ts_cpu_gather(device, &data));
     TS_TRY(ts_cpu_draw_times(device, &a->times));
     return ts_cpu_perturb(device, &noise);

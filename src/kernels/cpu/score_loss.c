@@ -32,12 +32,13 @@ static int bin_of(const ts_score_loss *a, double t)
 ts_status ts_cpu_score_loss(ts_device *device, const ts_score_loss *a)
 {
     void *memory;
-    TS_TRY(ts_cpu_scratch(device, 0, 2 * (size_t)a->n * sizeof(double), &memory));
-    double *error = memory, *weight = error + a->n; /* mean over d, and w(t), of each image */
+    TS_TRY(ts_cpu_scratch(device, 0, 3 * (size_t)a->n * sizeof(double), &memory));
+    double *error = memory, *weight = error + a->n, *factor = weight + a->n; /* mean over d, w(t), f(t) */
 #pragma omp parallel for schedule(static) num_threads(device->threads) if ((int64_t)a->n * a->d > 65536)
     for (int i = 0; i < a->n; i++) {
         const int64_t at = (int64_t)i * a->d;
-        weight[i] = a->weight == TS_WEIGHT_ONE ? 1.0 : ts_sde_likelihood_weight(&a->sde, a->t[i]);
+        factor[i] = ts_sde_noise_factor(&a->sde, a->predicts, a->t[i]);
+        weight[i] = ts_loss_weight_of(a, factor[i], a->t[i]);
         error[i] =
             squared_error(a->d, (float)(2.0 * weight[i] / ((double)a->d * a->n)), (const float *)a->net + at,
                           (const float *)a->z + at, a->dnet ? (float *)a->dnet + at : NULL) /
@@ -49,7 +50,7 @@ ts_status ts_cpu_score_loss(ts_device *device, const ts_score_loss *a)
         total += weight[i] * error[i];
         if (a->profile) {
             double *bin = a->profile + 2 * (int64_t)bin_of(a, a->t[i]);
-            bin[0] += error[i];
+            bin[0] += factor[i] * error[i];
             bin[1] += 1.0;
         }
     }

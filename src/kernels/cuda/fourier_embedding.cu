@@ -4,6 +4,7 @@
 template <class T> struct fourier {
     int half;
     ts_sde sde;
+    ts_time_input_kind input;
     const float *t, *frequencies;
     T *y;
     template <int N> __device__ void run(int64_t i) const
@@ -11,7 +12,7 @@ template <class T> struct fourier {
         const int64_t row = i / half;
         const int j = (int)(i - row * half);
         double sine, cosine;
-        sincos(2.0 * M_PI * ts_sde_log_condition(&sde, (double)t[row]) * (double)frequencies[j], &sine,
+        sincos(2.0 * M_PI * ts_sde_log_condition(&sde, input, (double)t[row]) * (double)frequencies[j], &sine,
                &cosine);
         y[row * 2 * half + j] = ts_cast<T>((float)sine);
         y[row * 2 * half + half + j] = ts_cast<T>((float)cosine);
@@ -23,5 +24,5 @@ ts_status ts_cuda_fourier_embedding(ts_device *device, const ts_fourier_embeddin
     const int half = a->c / 2;
     TS_DISPATCH(device, T,
                 return ts_each<1>(device, (int64_t)a->n * half, true,
-                                  fourier<T>{half, a->sde, a->t, a->frequencies, (T *)a->y}));
+                                  fourier<T>{half, a->sde, a->input, a->t, a->frequencies, (T *)a->y}));
 }

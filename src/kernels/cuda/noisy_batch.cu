@@ -14,6 +14,7 @@ namespace
 struct subject {
     int64_t start; /* of its example in the data */
     float mean, std;
+    float of_x, of_z; /* in what is to be predicted */
     bool mirrored;
 };
 
@@ -46,6 +47,9 @@ static __device__ __forceinline__ void find_subjects(const ts_noisy_batch &a, co
         subjects[k].start = ts_gather_example(a.data, state, i) * d;
         subjects[k].mean = (float)ts_sde_mean(&a.times.sde, time);
         subjects[k].std = (float)ts_sde_std(&a.times.sde, time);
+        const ts_sde_mix target = ts_sde_target(&a.times.sde, a.predicts, time);
+        subjects[k].of_x = (float)target.of_x;
+        subjects[k].of_z = (float)target.of_other;
         subjects[k].mirrored = ts_gather_flips(a.data, state, i);
         if (k > 0 || t.before == 0)
             a.times.t[i] = time;
@@ -57,13 +61,15 @@ template <class T, class S, int N>
 static __device__ __forceinline__ void mix(const ts_noisy_batch &a, const S *data, const subject &s,
                                            unsigned j, const float (&z)[N], int64_t at)
 {
-    float x[N];
+    float x[N], target[N];
     ts_gather_elements(a.data, data + s.start, s.mirrored, (int)j, x);
 #pragma unroll
-    for (int k = 0; k < N; k++)
+    for (int k = 0; k < N; k++) {
+        target[k] = s.of_x * x[k] + s.of_z * z[k];
         x[k] = s.mean * x[k] + s.std * z[k];
+    }
     ts_store((T *)a.xt + at, x);
-    ts_store((T *)a.z + at, z);
+    ts_store((T *)a.z + at, target);
 }
 
 template <class T, class S, int N>

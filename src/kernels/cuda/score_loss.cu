@@ -8,9 +8,9 @@ enum { THREADS = TS_ROW_THREADS };
 
 namespace
 {
-/* What the first pass leaves for the second, [n] each: mean over d, and that times w(t). */
+/* What the first pass leaves for the second, [n] each: mean over d, times f(t) and times w(t). */
 struct errors {
-    double *plain, *weighted;
+    double *noise, *weighted;
 };
 } // namespace
 
@@ -32,26 +32,29 @@ static __device__ __forceinline__ double elements(const ts_score_loss &a, int64_
     return sum;
 }
 
-/* w(t), worked out by the first thread of the row: functions of doubles are dear on most cards. */
-template <int LANES> static __device__ double weight_of(const ts_score_loss &a, int64_t row, int lane)
+/* w(t), worked out by the first thread of the row: functions of doubles are dear on most cards.  `factor`,
+ * f(t), is that thread's alone. */
+template <int LANES>
+static __device__ double weight_of(const ts_score_loss &a, double factor, int64_t row, int lane)
 {
     if (a.weight == TS_WEIGHT_ONE)
         return 1.0;
-    return ts_row_broadcast<LANES>(lane == 0 ? ts_sde_likelihood_weight(&a.sde, a.t[row]) : 0.0);
+    return ts_row_broadcast<LANES>(lane == 0 ? ts_loss_weight_of(&a, factor, a.t[row]) : 0.0);
 }
 
 template <class T, int LANES, int N> static __global__ void images(const ts_score_loss a, const errors out)
 {
     const int lane = (int)threadIdx.x % LANES;
     for (int64_t row = ts_thread() / LANES; row < a.n; row += ts_threads() / LANES) {
-        const double weight = weight_of<LANES>(a, row, lane);
-        const float factor = (float)(2.0 * weight / ((double)a.d * a.n));
+        const double factor = lane == 0 ? ts_sde_noise_factor(&a.sde, a.predicts, a.t[row]) : 0.0;
+        const double weight = weight_of<LANES>(a, factor, row, lane);
+        const float slope = (float)(2.0 * weight / ((double)a.d * a.n));
         double sum = 0;
         for (int64_t j = (int64_t)N * lane; j < a.d; j += N * LANES)
-            sum += elements<T, N>(a, row * a.d + j, factor);
+            sum += elements<T, N>(a, row * a.d + j, slope);
         sum = ts_row_sum<LANES>(sum) / a.d;
         if (lane == 0) {
-            out.plain[row] = sum;
+            out.noise[row] = factor * sum;
             out.weighted[row] = weight * sum;
             a.loss[row] = (float)(weight * sum);
         }
@@ -75,7 +78,7 @@ static __global__ void totals(const ts_score_loss a, const errors in)
         const int count = a.n - first < THREADS ? a.n - first : THREADS;
         if (thread < count) {
             sum += in.weighted[i];
-            error[thread] = in.plain[i];
+            error[thread] = in.noise[i];
             bin[thread] = a.profile ? bin_of(a, a.t[i]) : 0;
         }
         __syncthreads();
