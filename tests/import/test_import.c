@@ -7,7 +7,7 @@
 #define FOLDER "test_import_files"
 
 #include "run/checkpoint.h"
-#include "run/import.h"
+#include "run/exchange/import.h"
 #include "run_test.h"
 #include "base/file.h"
 #include "base/safetensors.h"

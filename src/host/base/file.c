@@ -44,6 +44,13 @@ static int sync_file(int fd)
     return result;
 }
 
+bool ts_file_same(const char *a, const char *b)
+{
+    struct stat first, second;
+    return !stat(a, &first) && !stat(b, &second) && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
 ts_status ts_file_open(const char *path, int *descriptor, uint64_t *bytes)
 {
     struct stat about;

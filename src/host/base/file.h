@@ -17,6 +17,9 @@ ts_status ts_file_read(const char *path, size_t limit, char **content, size_t *b
 typedef enum ts_file_kind { TS_FILE_OTHER, TS_FILE_PYTORCH, TS_FILE_SAFETENSORS } ts_file_kind;
 ts_file_kind ts_file_kind_of(const char *path); /* TS_FILE_OTHER where it cannot be read */
 
+/* Whether two paths lead to one file that exists. */
+bool ts_file_same(const char *a, const char *b);
+
 /* Opens an existing regular file for reading and gives its size. */
 ts_status ts_file_open(const char *path, int *descriptor, uint64_t *bytes);
 

@@ -37,7 +37,8 @@ typedef enum cli_takes {
     CLI_ALGORITHMS = 1 << 13,    /* --algorithms FILE: those that the device chose */
     CLI_RECORDING_OFF = 1 << 14, /* --recording-off: for profilers */
     CLI_FORCE = 1 << 15,         /* --force: replace what is there */
-    CLI_WORKERS = 1 << 16        /* --workers N: how many parts of a sweep are done at once */
+    CLI_WORKERS = 1 << 16,       /* --workers N: how many parts of a sweep are done at once */
+    CLI_IN = 1 << 17             /* --in FILE */
 } cli_takes;
 
 typedef struct cli_usage {
@@ -63,9 +64,10 @@ typedef struct cli_command_row {
 extern const cli_command_row cli_commands[];
 
 extern const cli_usage cli_train_usage, cli_fit_usage, cli_sample_usage, cli_elbo_usage, cli_nll_usage,
-    cli_sweep_usage, cli_report_usage, cli_bench_usage, cli_info_usage, cli_import_usage;
+    cli_sweep_usage, cli_report_usage, cli_bench_usage, cli_info_usage, cli_import_usage, cli_export_usage,
+    cli_score_usage;
 cli_run cli_train, cli_fit, cli_sample, cli_elbo, cli_nll, cli_sweep, cli_report, cli_bench, cli_info,
-    cli_import;
+    cli_import, cli_export, cli_score;
 
 /* ---- what the command line asks for ---- */
 
@@ -77,7 +79,7 @@ typedef struct cli_options {
     const char *device; /* "auto" unless given */
     int threads;        /* 0: all */
     bool fast, json, resume, raw, keys, markdown, recording_off, force;
-    const char *out; /* NULL: not given */
+    const char *in, *out; /* NULL: not given */
     int T_count;
     double *T;
     int start_count;

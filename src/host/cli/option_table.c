@@ -17,6 +17,7 @@ const cli_option_row cli_option_table[] = {
      "algorithms that the device chose: read if the file is there, written afterwards", NULL, true},
     {"recording-off", NULL, OPTION_RECORDING_OFF, CLI_RECORDING_OFF,
      "queue every kernel by itself: profilers then show phases and layers", NULL, false},
+    {"in", "FILE", OPTION_IN, CLI_IN, "safetensors file with the inputs", NULL, true},
     {"out", "PATH", OPTION_OUT, CLI_OUT, "where the results go", NULL, true},
     {"force", NULL, OPTION_FORCE, CLI_FORCE, "replace what is there: a file, or a fit of other settings",
      NULL, false},

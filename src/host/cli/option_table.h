@@ -12,6 +12,7 @@ enum {
     OPTION_THREADS,
     OPTION_FAST,
     OPTION_JSON,
+    OPTION_IN,
     OPTION_OUT,
     OPTION_RESUME,
     OPTION_T,

@@ -145,6 +145,9 @@ static const char *take(int code, char *value, cli_options *o, const char **unkn
     case OPTION_ALGORITHMS:
         o->algorithms = value;
         return *value ? NULL : "a path";
+    case OPTION_IN:
+        o->in = value;
+        return *value ? NULL : "a path";
     case OPTION_OUT:
         o->out = value;
         return *value ? NULL : "a path";

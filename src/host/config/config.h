@@ -246,6 +246,10 @@ typedef struct ts_config {
  * data.mixture.weights) in order. Errors name the file and line, or the override, and the key. Checks ranges,
  * choices and what keys demand of each other (T in (eps, 1], list lengths, ...). */
 ts_status ts_config_load(const char *path, const char *const *overrides, int count, ts_config **config);
+/* The same for the network of a public checkpoint: keys of model and sde that neither names have the values of
+ * score_sde's own configurations for this model.kind (published.c). */
+ts_status ts_config_load_published(const char *path, const char *const *overrides, int count,
+                                   ts_config **config);
 /* The resolved configuration as YAML, loadable again, or of it the sections named as for ts_config_compare;
  * caller frees *text. */
 ts_status ts_config_print(const ts_config *config, const char *sections, char **text);

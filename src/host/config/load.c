@@ -47,9 +47,9 @@ static ts_status refuse_weights(const char *path)
     case TS_FILE_PYTORCH:
         return ts_error(
             TS_INVALID,
-            "%s: a file of PyTorch's, no configuration or run: save its state dict with safetensors, "
-            "then tstar import CONFIG FILE.safetensors --out RUN",
-            path);
+            "%s: a file of PyTorch's, no configuration or run: tools/import_checkpoint.py %s CONFIG --out RUN "
+            "makes a run of a score network's",
+            path, path);
     case TS_FILE_SAFETENSORS:
         return ts_error(
             TS_INVALID,
@@ -62,7 +62,8 @@ static ts_status refuse_weights(const char *path)
     return NULL;
 }
 
-static ts_status read_all(ts_config *config, const char *path, const char *const *overrides, int count)
+static ts_status read_all(ts_config *config, const char *path, const char *const *overrides, int count,
+                          bool published)
 {
     ts_config_origin origins[TS_CONFIG_KEY_LIMIT] = {{0}};
     TS_TRY(read_defaults(config, origins));
@@ -77,22 +78,36 @@ static ts_status read_all(ts_config *config, const char *path, const char *const
     }
     for (int i = 0; i < count; i++)
         TS_TRY(ts_config_read_override(config, overrides[i], origins));
+    if (published)
+        TS_TRY(ts_config_fill_published(config, origins));
     TS_TRY(resolve_data_path(config));
     return ts_config_check(config, origins);
 }
 
-ts_status ts_config_load(const char *path, const char *const *overrides, int count, ts_config **config)
+static ts_status load(const char *path, const char *const *overrides, int count, bool published,
+                      ts_config **config)
 {
     *config = NULL;
     ts_config *c = calloc(1, sizeof *c);
     if (!c)
         return ts_error(TS_NO_MEMORY, "no memory for the configuration");
-    ts_status status = read_all(c, path, overrides, count);
+    ts_status status = read_all(c, path, overrides, count, published);
     if (status)
         ts_config_free(c);
     else
         *config = c;
     return status;
+}
+
+ts_status ts_config_load(const char *path, const char *const *overrides, int count, ts_config **config)
+{
+    return load(path, overrides, count, false, config);
+}
+
+ts_status ts_config_load_published(const char *path, const char *const *overrides, int count,
+                                   ts_config **config)
+{
+    return load(path, overrides, count, true, config);
 }
 
 ts_status ts_config_parse(const char *text, const char *name, ts_config **config)

@@ -72,6 +72,9 @@ ts_status ts_config_read_text(ts_config *config, const char *text, size_t length
                               ts_config_origin *origins);
 ts_status ts_config_read_override(ts_config *config, const char *override, ts_config_origin *origins);
 
+/* Keys whose origin is none get the values of score_sde's configurations. */
+ts_status ts_config_fill_published(ts_config *config, ts_config_origin *origins);
+
 /* What keys demand of each other. */
 ts_status ts_config_check(const ts_config *config, const ts_config_origin *origins);
 

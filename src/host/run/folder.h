@@ -13,7 +13,7 @@
  *   DIR/dpmixture.safetensors    a mixture fitted to the data, for every T; _T0.4: at T (starts/dpmixture.h)
  *
  * What lives in this room: what is done with one run.  Opening and closing it (run.c, trained.c), its model
- * (model.c), training (trainer.c, log.c), weights of elsewhere (import.c), what is stored (state.c,
+ * (model.c), training (trainer.c, log.c), networks of others (exchange/), what is stored (state.c,
  * checkpoint.c), start densities that are fitted (starts/), the bound and samples (evaluate.c, samples.c), the
  * tables of start densities and scores (starts.c, scores.c), and what to do about memory, threads and the
  * device's choices (memory.c, threads.c, algorithms.c).

@@ -110,6 +110,28 @@ ts_status ts_model_score(const ts_model *model, int n, bool gradient, ts_score *
                             model->c, gradient, score);
 }
 
+ts_status ts_model_output(const ts_model *model, int n, ts_score **score)
+{
+    if (!model->params)
+        return ts_score_mixture(model->mixture, &model->sde, n, score);
+    return ts_score_network(model->device, model->params, model->row->apply, model->network, n, model->h,
+                            model->w, model->c, false, score);
+}
+
+void ts_model_forget_attention(ts_config *config, const ts_dataset *dataset)
+{
+    ts_ints *heights = &config->model.attn_resolutions;
+    int kept = 0;
+    for (int i = 0; i < heights->count; i++) {
+        bool found = false;
+        for (int level = 0; level < config->model.ch_mult.count; level++)
+            found |= dataset->train.h >> level == heights->v[i];
+        if (found)
+            heights->v[kept++] = heights->v[i];
+    }
+    heights->count = kept;
+}
+
 ts_glow_config ts_model_flow(const ts_config *config, const ts_data *data)
 {
     return (ts_glow_config){.height = data->h,

@@ -28,6 +28,12 @@ void ts_model_destroy(ts_model *model); /* NULL is fine */
 /* The score for batches of n, whatever the network predicts; with `gradient` it has a vjp. */
 ts_status ts_model_score(const ts_model *model, int n, bool gradient, ts_score **score);
 
+/* What the network itself gives, whatever that is; of an exact score the noise. */
+ts_status ts_model_output(const ts_model *model, int n, ts_score **score);
+
+/* Attention at heights that no level has is left out of the configuration, as score_sde leaves it out. */
+void ts_model_forget_attention(ts_config *config, const ts_dataset *dataset);
+
 /* The flow that section glow asks for over images of the data's size. */
 ts_glow_config ts_model_flow(const ts_config *config, const ts_data *data);
 

@@ -139,6 +139,8 @@ static ts_status open_parts(ts_run *run, const ts_run_options *options)
         TS_TRY(ts_dataset_open(run->config, run->device, &run->dataset));
         run->owns_dataset = true;
     }
+    if (options->published)
+        ts_model_forget_attention(run->config, run->dataset);
     if (!options->without_model)
         TS_TRY(ts_model_create(run->config, run->dataset, run->device, &run->model));
     return run->owns_device ? ts_threads_choose(run, options) : NULL;

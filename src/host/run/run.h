@@ -25,6 +25,7 @@ typedef struct ts_run_options {
     ts_device *borrowed_device; /* use this device and this data set instead of opening them: the runs of a */
     ts_dataset *borrowed_dataset; /* sweep share theirs; NULL: open */
     bool without_model;           /* config and data only; model stays NULL */
+    bool published; /* the configuration is of a network of score_sde's: see ts_model_forget_attention */
 } ts_run_options;
 
 /* A run to be written in `dir` (created if need be; NULL: without a directory), locked until it is closed.

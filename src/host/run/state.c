@@ -65,18 +65,29 @@ done:
     return status;
 }
 
-ts_status ts_state_append_average(ts_safetensors_writer *writer, const ts_params *params)
+/* One buffer of what is trained, and the constants. */
+static ts_status append_buffer(ts_safetensors_writer *writer, const ts_params *params, ts_param_buffer buffer)
 {
     float *scratch;
     TS_TRY(ts_params_scratch(params, &scratch));
     ts_status status = NULL;
     for (int p = 0; p < ts_params_table_size(params); p++) {
-        const ts_param_buffer buffer = ts_params_info(params, p)->trained ? TS_BUFFER_EMA : TS_BUFFER_VALUE;
-        TS_GOTO(append(writer, params, p, buffer, scratch), done);
+        const bool trained = ts_params_info(params, p)->trained;
+        TS_GOTO(append(writer, params, p, trained ? buffer : TS_BUFFER_VALUE, scratch), done);
     }
 done:
     free(scratch);
     return status;
+}
+
+ts_status ts_state_append_average(ts_safetensors_writer *writer, const ts_params *params)
+{
+    return append_buffer(writer, params, TS_BUFFER_EMA);
+}
+
+ts_status ts_state_append_values(ts_safetensors_writer *writer, const ts_params *params)
+{
+    return append_buffer(writer, params, TS_BUFFER_VALUE);
 }
 
 /* ---- reading ---- */

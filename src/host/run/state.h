@@ -19,6 +19,8 @@ void ts_state_declare(ts_safetensors_writer *writer, const ts_params *params, bo
 ts_status ts_state_append(ts_safetensors_writer *writer, const ts_params *params);
 /* The averages, and the constants, under the names of the values. */
 ts_status ts_state_append_average(ts_safetensors_writer *writer, const ts_params *params);
+/* The values, and the constants: all that was declared without `training`. */
+ts_status ts_state_append_values(ts_safetensors_writer *writer, const ts_params *params);
 
 /* Whether the file holds all of a training state in the right shapes: *missing is the first name that it does
  * not, or "", and *found how many tensors there are.  Nothing is read. */

@@ -3,7 +3,7 @@
  */
 #include <stdio.h>
 #include "cli/cli.h"
-#include "run/import.h"
+#include "run/exchange/import.h"
 
 const cli_usage cli_import_usage = {
     .name = "import",
@@ -11,7 +11,8 @@ const cli_usage cli_import_usage = {
     .about =
         "Makes the run --out of a score network trained elsewhere: CONFIG describes the network, WEIGHTS is a\n"
         "safetensors file with its tensors under the public names (a state dict of score_sde's; of a .pth file,\n"
-        "save the state dict with safetensors first).  sample, elbo, fit and train --resume then work on it.",
+        "tools/import_checkpoint.py makes one).  Keys of network and SDE that neither CONFIG nor --set names take\n"
+        "score_sde's defaults.  sample, elbo, nll, fit, sweep and train --resume then work on the run.",
     .least = 2,
     .most = 2,
     .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_OUT};
@@ -23,8 +24,9 @@ static ts_status import(const cli_options *o, ts_progress *progress)
     ts_run *run;
     if (!o->out)
         return ts_error(TS_INVALID, "import: --out RUN is missing: the directory for the run");
-    TS_TRY(ts_config_load(o->arguments[0], o->overrides, o->override_count, &config));
-    const ts_run_options options = cli_run_options(o);
+    TS_TRY(ts_config_load_published(o->arguments[0], o->overrides, o->override_count, &config));
+    ts_run_options options = cli_run_options(o);
+    options.published = true;
     TS_TRY(ts_run_create(o->out, config, false, &options, &run));
     ts_status status = ts_import(run, o->arguments[1]);
     const json_int_t parameters = status ? 0 : (json_int_t)ts_params_count(run->model->params);
