@@ -33,6 +33,7 @@ typedef struct golden {
 
 typedef enum golden_kind {
     GOLDEN_FORWARD,  /* outputs, losses */
+    GOLDEN_OUTPUT,   /* outputs; in bfloat16 by what moved weights and inputs do */
     GOLDEN_CLOSED,   /* closed forms, in double whatever the activations, of data in float32 */
     GOLDEN_GRADIENT, /* per tensor; a tensor whose true gradient is (next to) zero is judged against
                         golden.gradient_scale and gradient_tensors */
@@ -102,10 +103,14 @@ void golden_must(ts_status status);
 /* Zeroed memory; without any the program ends with a message. */
 void *golden_allocate(size_t count, size_t size);
 
+/* The network that the metadata describe, for images as in the tensor of that name. */
+void golden_unet_config(golden *g, const char *images, ts_unet_config *config);
+
 /* The checks by kind.  golden_ode: ode.* and likelihood.* of a network's file; score (batch n, with vjp)
  * belongs to the caller; h, w, c are the image's. */
 void golden_unet(golden *g);                                                         /* unet.c */
 void golden_ode(golden *g, ts_score *score, const ts_sde *sde, int h, int w, int c); /* ode.c */
+void golden_checkpoint(golden *g);                                                   /* checkpoint.c */
 void golden_glow(golden *g);                                                         /* glow.c */
 void golden_gaussian(golden *g);                                                     /* gaussian.c */
 void golden_dpmixture(golden *g);                                                    /* dpmixture.c */

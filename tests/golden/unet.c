@@ -23,12 +23,11 @@ typedef struct case_unet {
 
 /* The file counts levels by the image's width, and names widths that no level has, which the engine calls a
  * mistake. */
-static void read_attention(case_unet *u)
+static void read_attention(const golden *g, ts_unet_config *c)
 {
-    ts_unet_config *c = &u->config;
     int widths[8];
-    const int count = golden_integers(u->g, "attn_resolutions", 8, widths);
-    const int size = (int)golden_number(u->g, "image_size");
+    const int count = golden_integers(g, "attn_resolutions", 8, widths);
+    const int size = (int)golden_number(g, "image_size");
     for (int level = 0; level < c->levels; level++)
         for (int i = 0; i < count; i++)
             if (size >> level == widths[i]) {
@@ -43,25 +42,21 @@ static bool is(const golden *g, const char *key, const char *value)
     return text && strcmp(text, value) == 0;
 }
 
-static void read_sde(case_unet *u)
+static void read_sde(const golden *g, ts_sde *sde)
 {
-    const golden *g = u->g;
-    u->sde.kind = is(g, "sde", "vp") ? TS_SDE_VP : is(g, "sde", "subvp") ? TS_SDE_SUBVP : TS_SDE_VE;
-    if (u->sde.kind == TS_SDE_VE) {
-        u->sde.sigma_min = golden_number(g, "sigma_min");
-        u->sde.sigma_max = golden_number(g, "sigma_max");
+    sde->kind = is(g, "sde", "vp") ? TS_SDE_VP : is(g, "sde", "subvp") ? TS_SDE_SUBVP : TS_SDE_VE;
+    if (sde->kind == TS_SDE_VE) {
+        sde->sigma_min = golden_number(g, "sigma_min");
+        sde->sigma_max = golden_number(g, "sigma_max");
     } else {
-        u->sde.beta_min = golden_number(g, "beta_min");
-        u->sde.beta_max = golden_number(g, "beta_max");
+        sde->beta_min = golden_number(g, "beta_min");
+        sde->beta_max = golden_number(g, "beta_max");
     }
-    u->config.sde = u->sde;
 }
 
 /* What makes the network an NCSN++; a key that the file lacks is as for DDPM++. */
-static void read_variant(case_unet *u)
+static void read_variant(const golden *g, ts_unet_config *c)
 {
-    const golden *g = u->g;
-    ts_unet_config *c = &u->config;
     c->unit_data = is(g, "centered", "false");
     c->scale_by_sigma = is(g, "scale_by_sigma", "true");
     c->fourier = is(g, "embedding_type", "fourier");
@@ -82,29 +77,27 @@ static void read_variant(case_unet *u)
     c->plain_sums = is(g, "skip_rescale", "false");
 }
 
-static void read_config(case_unet *u)
+void golden_unet_config(golden *g, const char *images, ts_unet_config *c)
 {
-    const golden *g = u->g;
-    ts_unet_config *c = &u->config;
     int64_t shape[8] = {0};
-    double *x0;
-    golden_read(u->g, "x0", &x0, shape);
-    free(x0);
+    double *values;
+    golden_read(g, images, &values, shape);
+    free(values);
     for (int i = 0; i < 4; i++)
         if (shape[i] < 1 || shape[i] > 1 << 16)
-            golden_must(ts_error(TS_FORMAT, "x0: should have the shape [n,c,h,w]"));
+            golden_must(ts_error(TS_FORMAT, "%s: should have the shape [n,c,h,w]", images));
     c->channels = (int)shape[1];
     c->height = (int)shape[2];
     c->width = (int)shape[3];
     if (golden_number(g, "num_channels") != c->channels)
-        golden_must(ts_error(TS_FORMAT, "x0 has %d channels, metadata num_channels says %s", c->channels,
-                             golden_string(g, "num_channels")));
+        golden_must(ts_error(TS_FORMAT, "%s has %d channels, metadata num_channels says %s", images,
+                             c->channels, golden_string(g, "num_channels")));
     c->nf = (int)golden_number(g, "nf");
     c->num_res_blocks = (int)golden_number(g, "num_res_blocks");
     c->levels = golden_integers(g, "ch_mult", 8, c->ch_mult);
-    read_attention(u);
-    read_sde(u);
-    read_variant(u);
+    read_attention(g, c);
+    read_sde(g, &c->sde);
+    read_variant(g, c);
 }
 
 /* Images must be [n,channels,height,width]. */
@@ -291,7 +284,8 @@ static void release(case_unet *u)
 void golden_unet(golden *g)
 {
     case_unet u = {.g = g};
-    read_config(&u);
+    golden_unet_config(g, "x0", &u.config);
+    u.sde = u.config.sde;
     read_inputs(&u);
     check_marginals(&u);
     build(&u);

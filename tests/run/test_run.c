@@ -21,19 +21,7 @@
 #include "run/checkpoint.h"
 #include "run/evaluate.h"
 #include "run/trainer.h"
-#include "run_test.h"
-
-static void same_files(const char *a, const char *b)
-{
-    char *first, *second;
-    size_t bytes, other;
-    must(ts_file_read(a, 1 << 28, &first, &bytes));
-    must(ts_file_read(b, 1 << 28, &second, &other));
-    assert_int_equal(bytes, other);
-    assert_memory_equal(first, second, bytes);
-    free(first);
-    free(second);
-}
+#include "run_files.h"
 
 /* ---- the directory ---- */
 

@@ -22,6 +22,18 @@ static inline void copy_edited(const char *source, const char *target, const cha
     free(content);
 }
 
+static inline void same_files(const char *a, const char *b)
+{
+    char *first, *second;
+    size_t bytes, other;
+    must(ts_file_read(a, 1 << 28, &first, &bytes));
+    must(ts_file_read(b, 1 << 28, &second, &other));
+    assert_int_equal(bytes, other);
+    assert_memory_equal(first, second, bytes);
+    free(first);
+    free(second);
+}
+
 /* A folder of IDX files: 16 training and 16 held-out images [8,8]; the first pixel of all is `first`. */
 static inline void write_images(const char *folder, uint8_t first)
 {

@@ -118,7 +118,8 @@ static ts_status train(const cli_options *o, ts_progress *progress)
     options.work = TS_WORK_TRAIN;
     TS_TRY(ts_run_create(o->out, config, o->resume, &options, &run));
     cli_watch(progress, run);
-    ts_status status = ts_trainer_run(run, &(ts_trainer_options){o->resume, progress}, &result);
+    ts_status status =
+        ts_trainer_run(run, &(ts_trainer_options){.resume = o->resume, .progress = progress}, &result);
     if (!status)
         print_result(o, run, &result);
     ts_run_close(run);

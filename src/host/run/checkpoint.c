@@ -31,6 +31,8 @@ static ts_status declare(ts_safetensors_writer *writer, const ts_run *run, const
     ts_state_declare_integer(writer, "step", checkpoint->step);
     ts_state_declare_integer(writer, "skipped", checkpoint->skipped);
     ts_state_declare_integer(writer, "seed", run->config->run.seed);
+    if (checkpoint->imported)
+        ts_safetensors_declare_metadata(writer, "imported", "yes");
     ts_state_declare_real(writer, "T", checkpoint->T);
     ts_state_declare_real(writer, "t_min", checkpoint->t_min);
     free(config);
@@ -131,6 +133,7 @@ static ts_status read_header(const ts_run *run, const ts_safetensors *file, ts_c
     if (seed != run->stored->run.seed)
         return ts_error(TS_FORMAT, "%s: its metadata say seed %" PRId64 " and, in the configuration, %d",
                         ts_safetensors_path(file), seed, run->stored->run.seed);
+    checkpoint->imported = ts_safetensors_metadata(file, "imported") != NULL;
     TS_TRY(ts_state_integer(file, "step", &checkpoint->step));
     TS_TRY(read_time(file, "T", &checkpoint->T));
     TS_TRY(read_time(file, "t_min", &checkpoint->t_min));

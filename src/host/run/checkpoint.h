@@ -1,7 +1,7 @@
 /*
  * The checkpoint of a score network, one safetensors file: the state of its parameters (state.h) and
  * "loss_profile" [bins,2] (float64: by t, sums of mean (net - z)^2 and counts); metadata format, version,
- * kind, step, seed, T, t_min, skipped, config (YAML), data (checksum).
+ * kind, step, seed, T, t_min, skipped, config (YAML), data (checksum), imported.
  */
 #ifndef TS_RUN_CHECKPOINT_H
 #define TS_RUN_CHECKPOINT_H
@@ -12,6 +12,7 @@
 typedef struct ts_checkpoint {
     int64_t step, skipped;
     double T, t_min; /* what the network was trained on: t in [t_min, T] */
+    bool imported;   /* the weights are of elsewhere (exchange/import.h), and as they came */
     int bins;
     double *profile; /* [bins][2]; NULL where none was stored */
 } ts_checkpoint;

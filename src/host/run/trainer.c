@@ -64,6 +64,7 @@ typedef struct trainer {
     ts_training *training;
     ts_log *log;               /* NULL: a run without a directory */
     int64_t step, begin;       /* done so far; done when this call began */
+    int64_t steps;             /* to be done */
     int64_t saved;             /* step of the last checkpoint; -1: none */
     int64_t skipped_before;    /* in earlier calls */
     double loss_sum;           /* of the steps since the last log line that have been read */
@@ -150,7 +151,7 @@ static void show(const trainer *t)
 static ts_status run_steps(trainer *t)
 {
     const ts_config *config = t->run->config;
-    const int64_t steps = config->train.steps;
+    const int64_t steps = t->steps;
     if (t->step <= steps) /* a run may have been trained further than is asked now */
         show(t);
     if (t->step < steps)
@@ -177,7 +178,7 @@ static ts_status run_steps(trainer *t)
 
 /* ---- beginning ---- */
 
-static ts_status resume(trainer *t)
+static ts_status resume(trainer *t, bool imported_suffices)
 {
     const ts_config *config = t->run->config;
     ts_checkpoint checkpoint;
@@ -189,19 +190,21 @@ static ts_status resume(trainer *t)
         status = ts_training_set_profile(t->training, checkpoint.profile);
     t->step = t->begin = t->saved = checkpoint.step;
     t->skipped_before = checkpoint.skipped;
+    if (imported_suffices && checkpoint.imported)
+        t->steps = checkpoint.step;
     ts_checkpoint_release(&checkpoint);
     return status;
 }
 
-static ts_status begin(trainer *t, bool continues)
+static ts_status begin(trainer *t, const ts_trainer_options *options)
 {
     ts_run *run = t->run;
     const ts_score_training_config config = ts_trainer_config(run->config);
     ts_model *model = run->model;
     TS_TRY(ts_training_score(run->device, &config, &run->dataset->train, model->params, model->row->apply,
                              model->network, &t->training));
-    if (continues && ts_checkpoint_exists(run))
-        TS_TRY(resume(t));
+    if (options->resume && ts_checkpoint_exists(run))
+        TS_TRY(resume(t, options->imported_suffices));
     t->read_step = t->line_step = t->step;
     if (!run->dir)
         return NULL;
@@ -237,10 +240,11 @@ ts_status ts_trainer_run(ts_run *run, const ts_trainer_options *options, ts_trai
                         ts_model_kind_words.word[run->config->model.kind]);
     trainer t = {.run = run,
                  .progress = options->progress,
+                 .steps = run->config->train.steps,
                  .saved = -1,
                  .logged_loss = NAN,
                  .report.gradient_norm = NAN};
-    ts_status status = begin(&t, options->resume);
+    ts_status status = begin(&t, options);
     t.began = t.line_began = ts_seconds();
     if (!status)
         status = run_steps(&t);

@@ -17,7 +17,8 @@
 #include "run/run.h"
 
 typedef struct ts_trainer_options {
-    bool resume; /* continue from the checkpoint if there is one */
+    bool resume;            /* continue from the checkpoint if there is one */
+    bool imported_suffices; /* and if it is of an imported network (import.h), take that as it is */
     ts_progress *progress;
 } ts_trainer_options;
 

@@ -18,7 +18,8 @@ static ts_status train(ts_worker *w, ts_part *part, ts_run *run, const char *nam
     part->reused = found;
     if (!found) {
         ts_trainer_result result;
-        const ts_trainer_options options = {.resume = true, .progress = &w->progress};
+        const ts_trainer_options options = {
+            .resume = true, .imported_suffices = true, .progress = &w->progress};
         TS_TRY(ts_trainer_run(run, &options, &result));
         part->seconds = result.seconds;
         TS_TRY(ts_part_save(w->sweep, &file, &tensor, 1));

@@ -11,7 +11,8 @@
 #include "run/folder.h"
 
 /* Makes the file's weights the run's network, values and averages alike, and stores them as the checkpoint of
- * step 0.  "module." in front of all names, as wrapped networks have it, is passed over, and so is "sigmas", a
+ * step 0, which says that it was imported: a sweep takes such a network as it is, ts_trainer_run goes on from
+ * it.  "module." in front of all names, as wrapped networks have it, is passed over, and so is "sigmas", a
  * buffer that such state dicts carry.  Errors: TS_INVALID or TS_FORMAT naming the first tensor that is missing,
  * of another shape, or none of this network's. */
 ts_status ts_import(ts_run *run, const char *path);

@@ -45,15 +45,14 @@ static ts_status check_shape(const outputs *o, const ts_safetensors_info *x)
 static ts_status check_times(const outputs *o)
 {
     const float low = (float)o->run->config->train.eps, high = (float)o->run->config->train.T;
-    char is[32], least[32], most[32];
+    char least[32], most[32];
     for (int i = 0; i < o->n; i++) {
         if ((float)o->t[i] >= low && (float)o->t[i] <= high)
             continue;
-        ts_decimal(o->t[i], is);
         ts_decimal(o->run->config->train.eps, least);
         ts_decimal(o->run->config->train.T, most);
-        return ts_error(TS_INVALID, "%s: t[%d] = %s, should lie in [%s, %s], from train.eps to train.T",
-                        o->in, i, is, least, most);
+        return ts_error(TS_INVALID, "%s: t[%d] = %g, should lie in [%s, %s], from train.eps to train.T",
+                        o->in, i, o->t[i], least, most);
     }
     return NULL;
 }
