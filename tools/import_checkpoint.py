@@ -52,7 +52,7 @@ def safe_globals(torch):
     return known + [(scalar, "numpy._core.multiarray.scalar"), (scalar, "numpy.core.multiarray.scalar")]
 
 
-def load(torch, path):
+def check_file(path):
     try:
         with open(path, "rb") as file:
             head = file.read(4)
@@ -61,6 +61,9 @@ def load(torch, path):
     if head != b"PK\x03\x04":
         refuse(f"{path}: not a file of PyTorch's from 1.6 on, which are zip archives; load it with PyTorch and "
                "save it again with torch.save")
+
+
+def load(torch, path):
     try:
         with torch.serialization.safe_globals(safe_globals(torch)):
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -161,6 +164,7 @@ def main():
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--tstar", metavar="PROGRAM", help="the program (default: build/tstar, or that in PATH)")
     options = parser.parse_args()
+    check_file(options.file)
     torch = import_torch()
     tensors = weights_of(torch, options.file, load(torch, options.file), options.raw_weights)
     tensors.pop(BUFFER, None)
