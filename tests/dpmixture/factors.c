@@ -278,7 +278,7 @@ void test_factors_carried(void **state)
 void test_factor_draws(void **state)
 {
     (void)state;
-    enum { n = 20000 };
+    enum { n = 6000 };
     const double T = 0.3, a = ts_sde_mean(&vp, T), s = ts_sde_std(&vp, T);
     analysers m;
     double mean[D] = {0}, covariance[D * D] = {0}, c[D * D];
