@@ -480,11 +480,16 @@ typedef struct ts_normal_log_prob {
     double *out;
 } ts_normal_log_prob;
 
+enum { TS_MIXTURE_FACTORS = 64 }; /* of a component, at most */
+
 /* A Gaussian mixture in d dimensions, in device memory: weights [k], means [k,d], and each covariance by its
- * eigenvectors [k,d,d] (columns; NULL: diagonal covariances) and eigenvalues [k,d]. */
+ * eigenvectors [k,d,d] (columns; NULL: diagonal covariances) and eigenvalues [k,d]; or, with rank above 0, as
+ * F^T F + diag(values) by its factors F [k,rank,d], vectors NULL. */
 typedef struct ts_mixture_view {
     int k, d;
     const double *weights, *means, *vectors, *values;
+    int rank;
+    const double *factors;
 } ts_mixture_view;
 
 /* For each row i with its own t: net = -s(t) grad log p_t(x) (the noise that an exact network would predict)

@@ -1,57 +1,7 @@
 /*
  * The Dirichlet-process mixture: its evidence bound against closed forms and by the step, what it finds, and its file.
  */
-#define FOLDER "test_dpmixture_files"
-
-#include <math.h>
-#include <stdio.h>
-#include <unistd.h>
-#include "base/safetensors.h"
-#include "diffusion/bound.h"
-#include "diffusion/densities/dpmixture.h"
-#include "diffusion/densities/kmeans.h"
-#include "oracle.h"
-#include "run/starts.h"
-#include "run/starts/dpmixture.h"
-#include "run_files.h"
-
-#define FIT      "/dpmixture.safetensors"
-#define FIT_AT_T "/dpmixture_T0.4.safetensors"
-
-static double uniform(uint64_t *state)
-{
-    *state = *state * 6364136223846793005u + 1442695040888963407u;
-    return ((double)(*state >> 11) + 0.5) * 0x1p-53;
-}
-
-static double normal(uint64_t *state)
-{
-    const double u = uniform(state), v = uniform(state);
-    return sqrt(-2 * log(u)) * cos(2 * M_PI * v);
-}
-
-/* Points [n,d] around `groups` centres that lie `apart` from each other, in turns; each dimension has its own scale. */
-static double *points(int n, int d, int groups, double apart)
-{
-    uint64_t state = 7;
-    double *x = calloc((size_t)n * (size_t)d, sizeof *x);
-    assert_non_null(x);
-    for (int i = 0; i < n; i++)
-        for (int j = 0; j < d; j++)
-            x[i * d + j] = (i % groups == j % groups ? apart : 0) + normal(&state) / (1 + j);
-    return x;
-}
-
-static ts_dpmixture_config settings(int components)
-{
-    return (ts_dpmixture_config){.components = components,
-                                 .concentration = 0.5,
-                                 .floor = 1e-6,
-                                 .tolerance = 1e-8,
-                                 .iterations = 400,
-                                 .seed = 3,
-                                 .threads = 1};
-}
+#include "dpmixture_test.h"
 
 /* ---- the evidence bound ---- */
 
@@ -152,8 +102,9 @@ static void test_never_falls(void **state)
             ts_dpmixture fit;
             ts_dpmixture_config config = settings(cases[c].components);
             config.floor = cases[c].floor;
-            config.seed = seed / 2;
-            config.diagonal = seed % 2;
+            config.seed = seed / 3;
+            config.diagonal = seed % 3 == 1;
+            config.factors = seed % 3 == 2 ? (cases[c].d + 1) / 2 : 0;
             must(ts_dpmixture_fit(x, cases[c].n, cases[c].d, &config, &fit));
             assert_true(fit.iterations > 1);
             for (int i = 1; i <= fit.iterations; i++)
@@ -255,36 +206,6 @@ static void test_kmeans(void **state)
 }
 
 /* ---- of a run ---- */
-
-static void prior_of(ts_run *run, ts_start_kind kind, double T, ts_interval *prior, ts_interval *kl)
-{
-    static double values[2][4096];
-    const int64_t count = run->dataset->test.count < 297 ? run->dataset->test.count : 297;
-    const ts_bound_config config = {.sde = ts_config_sde(run->config),
-                                    .eps = 1e-3,
-                                    .T_count = 1,
-                                    .T = &T,
-                                    .draws = 1,
-                                    .prior_draws = 8,
-                                    .count = count,
-                                    .seed = 1};
-    ts_start start;
-    must(ts_start_open(run, kind, T, 64, &start));
-    must(ts_bound_prior(&config, &run->dataset->test, T, start.density, values[0], kl ? values[1] : NULL));
-    ts_start_release(&start);
-    *prior = ts_interval_of(values[0], count);
-    if (kl)
-        *kl = ts_interval_of(values[1], count);
-}
-
-static int64_t components_of(const char *path)
-{
-    ts_safetensors *file;
-    must(ts_safetensors_open(path, &file));
-    const int64_t count = ts_safetensors_at(file, ts_safetensors_find(file, "weights"))->count;
-    ts_safetensors_close(file);
-    return count;
-}
 
 /* On the digits, carried to any T, it is nearer to x_T than one Gaussian; fitted at T it serves that one. */
 static void test_digits(void **state)
@@ -395,29 +316,6 @@ static void test_replaced(void **state)
     ts_run_close(run);
 }
 
-static void test_too_many_dimensions(void **state)
-{
-    (void)state;
-    char numbers[257 * 3 + 1] = "", extra[3 * sizeof numbers];
-    ts_start_kind kinds[TS_START_COUNT];
-    ts_run *run;
-    for (int i = 0; i < 257; i++)
-        strcat(numbers, i ? ", 1" : "1");
-    snprintf(extra, sizeof extra, "data.mixture={weights: [1], means: [[%s]], stds: [[%s]]}", numbers,
-             numbers);
-    must(ts_run_create(NULL,
-                       config_of((const char *const[]){"data.kind=mixture", "model.kind=exact", extra,
-                                                       "data.mixture.count=4", "seed=3"},
-                                 NULL),
-                       false, &cpu, &run));
-    must_fail(ts_dpmixture_check(run), TS_INVALID,
-              "full covariances for at most 256 dimensions, and these data have 257");
-    assert_int_equal(ts_starts_of(run, kinds), 3); /* normal, gaussian, mixture */
-    run->config->start.covariance = TS_COVARIANCE_DIAGONAL;
-    must(ts_dpmixture_check(run));
-    ts_run_close(run);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -428,11 +326,17 @@ int main(void)
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_floor),
         cmocka_unit_test(test_kmeans),
+        cmocka_unit_test(test_factor_bound),
+        cmocka_unit_test(test_factors_found),
+        cmocka_unit_test(test_factor_threads),
+        cmocka_unit_test(test_factors_carried),
+        cmocka_unit_test(test_factor_draws),
+        cmocka_unit_test_setup_teardown(test_factor_file, start_clean, start_clean),
+        cmocka_unit_test_setup_teardown(test_many_dimensions, start_clean, start_clean),
         cmocka_unit_test_setup_teardown(test_digits, start_clean, start_clean),
         cmocka_unit_test_setup_teardown(test_mixture, start_clean, start_clean),
         cmocka_unit_test_setup_teardown(test_diagonal_file, start_clean, start_clean),
         cmocka_unit_test_setup_teardown(test_replaced, start_clean, start_clean),
-        cmocka_unit_test(test_too_many_dimensions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

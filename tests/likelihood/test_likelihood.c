@@ -285,6 +285,71 @@ static void levels_are_dequantised(void **state)
     check_levels(true);
 }
 
+/* ---- how often the interval that is printed holds ----
+ *
+ * At least 183 of 200 seeds: 95 % less two standard errors; more than 196 would be conservative.
+ */
+
+enum { SEEDS = 200, LEAST = 183, CONSERVATIVE = 196 };
+
+static void check_cover(const char *what, double wanted, const ts_interval *found)
+{
+    int hits = 0;
+    for (int i = 0; i < SEEDS; i++)
+        hits += fabs(found[i].mean - wanted) <= found[i].half;
+    print_message("  %-40s held %d of %d%s\n", what, hits, SEEDS,
+                  hits > CONSERVATIVE ? ", conservative" : "");
+    assert_true(hits >= LEAST);
+}
+
+/* E log p_eps over data x, on the line and in the plane, by sums over a grid. */
+static double line_truth(double eps)
+{
+    double sum = 0;
+    for (double x = -4; x < 4; x += 1e-3)
+        sum += 1e-3 * line_density(&vp, 0, x, NULL) * log(line_density(&vp, eps, x, NULL));
+    return sum;
+}
+
+static double plane_truth(double eps)
+{
+    const double h = 0.025;
+    double sum = 0;
+    for (int i = -200; i <= 200; i++)
+        for (int j = -200; j <= 200; j++) {
+            const float x[] = {(float)(i * h), (float)(j * h)};
+            sum += h * h * exp(plane_density(&vp, 0, x)) * plane_density(&vp, eps, x);
+        }
+    return sum;
+}
+
+static void intervals_cover(void **state)
+{
+    (void)state;
+    static const double T = 0.4;
+    for (int plane = 0; plane < 2; plane++) {
+        ts_interval exact[SEEDS], normal[SEEDS];
+        ts_device *device = open_cpu();
+        bench b;
+        bench_open(&b, &vp, device, plane ? plane_mixture(device) : line_mixture(device));
+        b.config.probes = plane; /* one in the plane, which widens the interval; on the line it is exact */
+        b.config.rtol = b.config.atol = 1e-3;
+        for (int i = 0; i < SEEDS; i++) {
+            b.config.seed = (uint64_t)i + 1;
+            measure(&b, T);
+            exact[i] = ts_interval_of(b.log_prob, COUNT);
+            normal[i] = ts_interval_of(b.log_prob + COUNT, COUNT);
+        }
+        if (plane)
+            check_cover("in the plane, by a probe", plane_truth(b.config.eps), exact);
+        else {
+            check_cover("on the line, exact start", line_truth(b.config.eps), exact);
+            check_cover("on the line, normal start", line_truth(b.config.eps) - line_kl(T), normal);
+        }
+        bench_close(&b);
+    }
+}
+
 /* ---- the rest ---- */
 
 static bool half_done(void *context, double share)
@@ -336,6 +401,7 @@ int main(void)
         cmocka_unit_test(a_wrong_start_costs_its_divergence),
         cmocka_unit_test(the_bound_is_not_above_it),
         cmocka_unit_test(levels_are_dequantised),
+        cmocka_unit_test(intervals_cover),
         cmocka_unit_test(refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

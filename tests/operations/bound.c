@@ -153,10 +153,13 @@ static void reconstruction_rows(ot *t)
 
 enum { DIMENSIONS = 10 };
 
+/* Covariances: of so many factors where positive. */
+enum { FULL = -1, DIAGONAL = 0 };
+
 typedef struct mixture_row {
-    int n, k, d;
+    int n, k, d, rank;
     ts_sde sde;
-    ot_buffer *weights, *means, *vectors, *values;
+    ot_buffer *weights, *means, *vectors, *values, *factors;
     ot_buffer *x, *t, *net, *log_prob;
 } mixture_row;
 
@@ -179,13 +182,16 @@ static void orthonormalise(double *v, int d)
     }
 }
 
-static mixture_row make_mixture(ot *t, ts_sde_kind kind, int n, int k, int d, bool full)
+static mixture_row make_mixture(ot *t, ts_sde_kind kind, int n, int k, int d, int covariances)
 {
-    mixture_row r = {n, k, d, {kind, 0.1, 20, 0.01, 50}, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL};
+    const bool full = covariances == FULL;
+    mixture_row r = {
+        .n = n, .k = k, .d = d, .rank = full ? 0 : covariances, .sde = {kind, 0.1, 20, 0.01, 50}};
     r.weights = ot_uniform(t, TS_F64, k, 0.2, 1);
     r.means = ot_normal(t, TS_F64, (int64_t)k * d, 0, 1);
     r.values = ot_uniform(t, TS_F64, (int64_t)k * d, 0.02, 0.5);
     r.vectors = full ? ot_normal(t, TS_F64, (int64_t)k * d * d, 0, 1) : NULL;
+    r.factors = r.rank ? ot_normal(t, TS_F64, (int64_t)k * r.rank * d, 0, 0.7) : NULL;
     double sum = 0;
     for (int i = 0; i < k; i++)
         sum += r.weights->v[i];
@@ -198,8 +204,14 @@ static mixture_row make_mixture(ot *t, ts_sde_kind kind, int n, int k, int d, bo
 
 static ts_mixture_view view_of(const mixture_row *r)
 {
-    const ts_mixture_view view = {
-        r->k, r->d, ot_in(r->weights), ot_in(r->means), ot_in(r->vectors), ot_in(r->values)};
+    const ts_mixture_view view = {.k = r->k,
+                                  .d = r->d,
+                                  .weights = ot_in(r->weights),
+                                  .means = ot_in(r->means),
+                                  .vectors = ot_in(r->vectors),
+                                  .values = ot_in(r->values),
+                                  .rank = r->rank,
+                                  .factors = ot_in(r->factors)};
     return view;
 }
 
@@ -214,6 +226,10 @@ static void covariance_of(const mixture_row *r, int k, double a, double s, doubl
                 const double vi = r->vectors ? r->vectors->v[(k * d + i) * d + m] : i == m;
                 const double vj = r->vectors ? r->vectors->v[(k * d + j) * d + m] : j == m;
                 c[i][j] += a * a * vi * vj * r->values->v[k * d + m];
+            }
+            for (int m = 0; m < r->rank; m++) {
+                const double *factor = r->factors->v + (k * r->rank + m) * d;
+                c[i][j] += a * a * factor[i] * factor[j];
             }
         }
 }
@@ -272,11 +288,16 @@ static void mixture_reference(void *row)
     }
 }
 
-static void evaluate_case(ot *t, ts_sde_kind kind, int n, int k, int d, bool full)
+static const char *words_of(int covariances)
+{
+    return covariances == FULL ? "full" : covariances == DIAGONAL ? "diagonal" : "factors";
+}
+
+static void evaluate_case(ot *t, ts_sde_kind kind, int n, int k, int d, int covariances)
 {
     static const char *const names[] = {"vp", "subvp", "ve"};
-    ot_case(t, "%s n %d k %d d %d %s", names[kind], n, k, d, full ? "full" : "diagonal");
-    mixture_row r = make_mixture(t, kind, n, k, d, full);
+    ot_case(t, "%s n %d k %d d %d %s", names[kind], n, k, d, words_of(covariances));
+    mixture_row r = make_mixture(t, kind, n, k, d, covariances);
     r.x = ot_normal(t, TS_F32, (int64_t)n * d, 0, 1);
     r.t = ot_uniform(t, TS_F32, n, 0.05, kind == TS_SDE_VE ? 0.6 : 1);
     r.net = ot_output(t, TS_F32, (int64_t)n * d);
@@ -303,7 +324,7 @@ static void far_away(ot *t)
     ot_buffer *v = ot_values(t, TS_F64, 1, &value), *x = ot_values(t, TS_F32, 1, &at);
     ot_buffer *when = ot_values(t, TS_F32, 1, &time), *net = ot_output(t, TS_F32, 1),
               *p = ot_output(t, TS_F64, 1);
-    const ts_mixture_view view = {1, 1, ot_in(w), ot_in(m), NULL, ot_in(v)};
+    const ts_mixture_view view = {.k = 1, .d = 1, .weights = ot_in(w), .means = ot_in(m), .values = ot_in(v)};
     const ts_mixture_evaluate a = {1, sde, view, ot_in(x), ot_in(when), NULL, ot_out(net), NULL, ot_out(p)};
     ot_run(t, mixture_evaluate, a);
     const double s = ts_sde_std(&sde, when->v[0]), c = pow(ts_sde_mean(&sde, when->v[0]), 2) * value + s * s;
@@ -316,7 +337,7 @@ static void far_away(ot *t)
 static mixture_row one_component(ot *t, int n, int d)
 {
     ot_case(t, "n %d, one component, d %d", n, d);
-    mixture_row r = make_mixture(t, TS_SDE_VP, n, 1, d, false);
+    mixture_row r = make_mixture(t, TS_SDE_VP, n, 1, d, DIAGONAL);
     r.x = ot_normal(t, TS_F32, (int64_t)n * d, 0, 1);
     r.t = ot_uniform(t, TS_F32, n, 0.05, 1);
     r.net = ot_output(t, TS_F32, (int64_t)n * d);
@@ -346,6 +367,59 @@ static void many_dimensions(ot *t)
                                    NULL, ot_out(r.net), NULL,        ot_out(r.log_prob)};
     ot_run(t, mixture_evaluate, a);
     ot_check(t, one_component_reference, &r, 1e-6);
+}
+
+/*
+ * Little noise beside large factors: ln p and P e by elimination in long double, of one component.  At t = 0.05 and
+ * where a bound begins.
+ */
+static void little_noise_reference(void *row)
+{
+    mixture_row *r = row;
+    const int d = r->d;
+    for (int i = 0; i < r->n; i++) {
+        const double a = ts_sde_mean(&r->sde, r->t->v[i]), s = ts_sde_std(&r->sde, r->t->v[i]);
+        double dense[DIMENSIONS][DIMENSIONS];
+        long double c[DIMENSIONS][DIMENSIONS + 1], e[DIMENSIONS], log_prob = 0;
+        covariance_of(r, 0, a, s, dense);
+        for (int p = 0; p < d; p++) {
+            for (int q = 0; q < d; q++)
+                c[p][q] = (long double)dense[p][q];
+            c[p][d] = e[p] = (long double)r->x->v[i * d + p] - (long double)a * (long double)r->means->v[p];
+        }
+        for (int p = 0; p < d; p++) {
+            log_prob -= 0.5L * logl(2 * (long double)M_PI * c[p][p]);
+            for (int q = 0; q < d; q++) {
+                const long double f = c[q][p] / c[p][p];
+                for (int j = p; q != p && j <= d; j++)
+                    c[q][j] -= f * c[p][j];
+            }
+        }
+        for (int p = 0; p < d; p++) {
+            const long double h = c[p][d] / c[p][p];
+            log_prob -= 0.5L * e[p] * h;
+            r->net->want[i * d + p] = (double)((long double)s * h);
+        }
+        r->log_prob->want[i] = (double)log_prob;
+    }
+}
+
+static void little_noise(ot *t)
+{
+    enum { N = 6, RANK = 3 };
+    static const double times[N] = {1e-5, 0.05, 1e-3, 1e-5, 0.05, 0.4};
+    ot_case(t, "noise of variance 1e-6 beside factors of size 3");
+    mixture_row r = make_mixture(t, TS_SDE_VP, N, 1, DIMENSIONS, RANK);
+    r.values = ot_uniform(t, TS_F64, DIMENSIONS, 1e-6, 2e-6);
+    r.factors = ot_normal(t, TS_F64, RANK * DIMENSIONS, 0, 3);
+    r.x = ot_normal(t, TS_F32, N * DIMENSIONS, 0, 2);
+    r.t = ot_values(t, TS_F32, N, times);
+    r.net = ot_output(t, TS_F32, N * DIMENSIONS);
+    r.log_prob = ot_output(t, TS_F64, N);
+    const ts_mixture_evaluate a = {N,    r.sde,         view_of(&r), ot_in(r.x),        ot_in(r.t),
+                                   NULL, ot_out(r.net), NULL,        ot_out(r.log_prob)};
+    ot_run(t, mixture_evaluate, a);
+    ot_check(t, little_noise_reference, &r, 1e-6);
 }
 
 /* ---- draws from mixtures ---- */
@@ -384,12 +458,12 @@ static double worst_quantile(const mixture_row *r, double a, double s, const dou
     return worst;
 }
 
-static void sample_case(ot *t, ts_sde_kind kind, double time, int d, bool full)
+static void sample_case(ot *t, ts_sde_kind kind, double time, int d, int covariances)
 {
     enum { N = 20000, START = 77, PART = 130 };
     static const char *const names[] = {"vp", "subvp", "ve"};
-    ot_case(t, "%s t %g d %d %s", names[kind], time, d, full ? "full" : "diagonal");
-    mixture_row r = make_mixture(t, kind, N, 3, d, full);
+    ot_case(t, "%s t %g d %d %s", names[kind], time, d, words_of(covariances));
+    mixture_row r = make_mixture(t, kind, N, 3, d, covariances);
     const ts_step_state *state = ot_state(t, 5, 3, 1);
     r.x = ot_output(t, TS_F32, (int64_t)N * d);
     ot_buffer *part = ot_output(t, TS_F32, (int64_t)PART * d);
@@ -427,7 +501,7 @@ static void sample_reference(void *row)
 static void sample_many_dimensions(ot *t)
 {
     ot_case(t, "one component, d 1601");
-    mixture_row r = make_mixture(t, TS_SDE_VP, 6, 1, 1601, false);
+    mixture_row r = make_mixture(t, TS_SDE_VP, 6, 1, 1601, DIAGONAL);
     r.x = ot_output(t, TS_F32, (int64_t)r.n * r.d);
     const ts_mixture_sample a = {
         r.n, 0, r.sde, 0, view_of(&r), device_state(t, &state5), TS_STREAM_MIXTURE, ot_out(r.x)};
@@ -437,22 +511,28 @@ static void sample_many_dimensions(ot *t)
 
 static void mixture_rows(ot *t)
 {
-    evaluate_case(t, TS_SDE_VP, 1, 1, 1, false);
-    evaluate_case(t, TS_SDE_VP, 200, 3, 1, false);
-    evaluate_case(t, TS_SDE_VP, 70, 4, 5, false);
-    evaluate_case(t, TS_SDE_VP, 70, 3, 2, true);
-    evaluate_case(t, TS_SDE_SUBVP, 9, 2, 6, true);
-    evaluate_case(t, TS_SDE_VE, 9, 2, 3, true);
-    evaluate_case(t, TS_SDE_VP, 6, 3, 9, true);
-    evaluate_case(t, TS_SDE_VP, 6, 2, 10, false);
+    evaluate_case(t, TS_SDE_VP, 1, 1, 1, DIAGONAL);
+    evaluate_case(t, TS_SDE_VP, 200, 3, 1, DIAGONAL);
+    evaluate_case(t, TS_SDE_VP, 70, 4, 5, DIAGONAL);
+    evaluate_case(t, TS_SDE_VP, 70, 3, 2, FULL);
+    evaluate_case(t, TS_SDE_SUBVP, 9, 2, 6, FULL);
+    evaluate_case(t, TS_SDE_VE, 9, 2, 3, FULL);
+    evaluate_case(t, TS_SDE_VP, 6, 3, 9, FULL);
+    evaluate_case(t, TS_SDE_VP, 6, 2, 10, DIAGONAL);
+    evaluate_case(t, TS_SDE_VP, 20, 3, 4, 1);
+    evaluate_case(t, TS_SDE_SUBVP, 9, 2, 6, 2);
+    evaluate_case(t, TS_SDE_VE, 70, 2, 10, 5);
+    little_noise(t);
     many_dimensions(t);
     far_away(t);
-    sample_case(t, TS_SDE_VP, 0, 1, false);
-    sample_case(t, TS_SDE_VE, 0, 2, true);
-    sample_case(t, TS_SDE_VP, 0.3, 5, true);
-    sample_case(t, TS_SDE_SUBVP, 0.2, 2, false);
-    sample_case(t, TS_SDE_VE, 0.4, 4, true);
-    sample_case(t, TS_SDE_VP, 0.2, 9, true);
+    sample_case(t, TS_SDE_VP, 0, 1, DIAGONAL);
+    sample_case(t, TS_SDE_VE, 0, 2, FULL);
+    sample_case(t, TS_SDE_VP, 0.3, 5, FULL);
+    sample_case(t, TS_SDE_SUBVP, 0.2, 2, DIAGONAL);
+    sample_case(t, TS_SDE_VE, 0.4, 4, FULL);
+    sample_case(t, TS_SDE_VP, 0.2, 9, FULL);
+    sample_case(t, TS_SDE_VP, 0, 3, 2);
+    sample_case(t, TS_SDE_VE, 0.4, 9, 3);
     sample_many_dimensions(t);
 }
 

@@ -203,6 +203,36 @@ works elbo whole --T 0.4 --start normal,gaussian,dpmixture --json
 works sample whole --T 0.4 --start dpmixture -n 8 --out dpmixture_samples.safetensors
 works sample whole --T 0.4 --start gaussian -n 8 --out gaussian_samples.safetensors
 
+# ---- images of more than 256 dimensions: a mixture of factor analysers in every command ----
+mkdir large_data
+digits=$2/src/host/data/digits/train-images-idx3-ubyte
+for set in train:060 t10k:010; do # 48 and 8 images [20,20], each of a few digits
+    {
+        printf '\000\000\010\003\000\000\000\'"${set#*:}"'\000\000\000\024\000\000\000\024'
+        tail -c +17 "$digits" | head -c $((48 * 400))
+    } | head -c $((16 + 400 * 0${set#*:})) >"large_data/${set%:*}-images-idx3-ubyte"
+done
+cat >large.yaml <<'END'
+data: {kind: idx, path: large_data}
+model: {nf: 4, ch_mult: [1, 1], num_res_blocks: 1}
+train: {steps: 1, batch: 4, warmup: 0}
+start: {components: 3, factors: 2, floor: 1e-3}
+bound: {draws: 1, prior_draws: 1}
+likelihood: {rtol: 1e-2, atol: 1e-2}
+sample: {steps_per_unit: 10}
+sweep: {T: [0.4], starts: [gaussian, dpmixture], samplers: [em], samples: 4}
+END
+works train large.yaml --out large --threads 1
+works fit large --start dpmixture --threads 1
+grep -q '"factors"' large/dpmixture.safetensors || fail "a mixture for 400 dimensions has no factors"
+works elbo large --T 0.4 --start normal,dpmixture --threads 1 --json
+works nll large --T 0.4 --start dpmixture --threads 1 --json
+works sample large --T 0.4 --start dpmixture -n 2 --out large.png --threads 1
+works sweep large.yaml --out large_sweep --threads 1
+grep -q '^0.4,dpmixture,' large_sweep/sweep.csv || fail "sweep: $(cat large_sweep/sweep.csv)"
+refused 2 'full covariances for at most 256 dimensions, and these data have 400' \
+    fit large --start dpmixture --set start.covariance=full
+
 # ---- a finished fit is replaced by force alone ----
 works train "$configs/digits.yaml" --out pictures --threads 1 --set model.nf=4 --set model.num_res_blocks=1 \
     --set train.steps=1 --set train.batch=4 --set train.warmup=0

@@ -44,8 +44,10 @@
     X(TS_FITTED_TO_T, "T")
 
 #define TS_COVARIANCE_KINDS(X)                                                                               \
+    X(TS_COVARIANCE_AUTO, "auto")                                                                            \
     X(TS_COVARIANCE_FULL, "full")                                                                            \
-    X(TS_COVARIANCE_DIAGONAL, "diagonal")
+    X(TS_COVARIANCE_DIAGONAL, "diagonal")                                                                    \
+    X(TS_COVARIANCE_FACTOR, "factor")
 
 #define TS_SAMPLER_KINDS(X)                                                                                  \
     X(TS_SAMPLER_EM, "em")                                                                                   \

@@ -87,51 +87,104 @@ static ts_status to_device(ts_device *device, const double *host, size_t count, 
     return device->k->upload(device, p, host, count * sizeof *host);
 }
 
+/* Weights and means; host [k] is room for the former. */
+static ts_status fill_weights(ts_mixture *m, const double *weights, const double *means, double *host)
+{
+    TS_TRY(normalise_weights(m->k, weights, host));
+    TS_TRY(check_means(m->k, m->d, means));
+    TS_TRY(to_device(m->device, host, (size_t)m->k, &m->view.weights));
+    return to_device(m->device, means, (size_t)m->k * m->d, &m->view.means);
+}
+
 static ts_status fill(ts_mixture *m, const double *weights, const double *means, const double *stds,
                       const double *covariances, double *host)
 {
     const int k = m->k, d = m->d;
     const size_t kd = (size_t)k * d, square = (size_t)d * d;
-    double *w = host, *values = host + k, *vectors = values + kd;
-    TS_TRY(normalise_weights(k, weights, w));
-    TS_TRY(check_means(k, d, means));
+    double *values = host + k, *vectors = values + kd;
+    TS_TRY(fill_weights(m, weights, means, host));
     if (stds)
         TS_TRY(variances_of(k, d, stds, values));
     for (int i = 0; covariances && i < k; i++)
         TS_TRY(decompose(i, d, covariances + i * square, vectors + i * square, values + (size_t)i * d));
-    TS_TRY(to_device(m->device, w, (size_t)k, &m->view.weights));
-    TS_TRY(to_device(m->device, means, kd, &m->view.means));
     TS_TRY(to_device(m->device, values, kd, &m->view.values));
     return covariances ? to_device(m->device, vectors, k * square, &m->view.vectors) : NULL;
+}
+
+static ts_status fill_factors(ts_mixture *m, int rank, const double *weights, const double *means,
+                              const double *factors, const double *variances, double *host)
+{
+    const size_t kd = (size_t)m->k * m->d, count = kd * (size_t)rank;
+    TS_TRY(fill_weights(m, weights, means, host));
+    for (size_t i = 0; i < kd; i++)
+        if (!(variances[i] > 0.0) || !isfinite(variances[i]))
+            return ts_error(TS_INVALID, "mixture: component %zu has variance %g; it must be positive",
+                            i / (size_t)m->d, variances[i]);
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(factors[i]))
+            return ts_error(TS_INVALID, "mixture: a factor of component %zu is not finite",
+                            i / (size_t)rank / (size_t)m->d);
+    m->view.rank = rank;
+    TS_TRY(to_device(m->device, variances, kd, &m->view.values));
+    return to_device(m->device, factors, count, &m->view.factors);
+}
+
+static ts_status allocate(ts_device *device, int k, int d, size_t doubles, ts_mixture **mixture,
+                          double **host)
+{
+    if (k < 1 || d < 1 || k > 65536 || d > 65536 || (int64_t)k * d > INT32_MAX / 2)
+        return ts_error(TS_INVALID, "mixture: %d components in %d dimensions; both must be in 1 .. 65536", k,
+                        d);
+    *mixture = calloc(1, sizeof **mixture);
+    *host = malloc(doubles * sizeof **host);
+    if (!*mixture || !*host) {
+        free(*mixture);
+        free(*host);
+        *mixture = NULL;
+        return ts_error(TS_NO_MEMORY, "mixture: cannot allocate %d components in %d dimensions", k, d);
+    }
+    (*mixture)->device = device;
+    (*mixture)->k = (*mixture)->view.k = k;
+    (*mixture)->d = (*mixture)->view.d = d;
+    return NULL;
+}
+
+/* The mixture, or what was made of it is released. */
+static ts_status finish(ts_status status, double *host, ts_mixture **mixture)
+{
+    free(host);
+    if (status) {
+        ts_mixture_destroy(*mixture);
+        *mixture = NULL;
+    }
+    return status;
 }
 
 ts_status ts_mixture_create(ts_device *device, int k, int d, const double *weights, const double *means,
                             const double *stds, const double *covariances, ts_mixture **mixture)
 {
+    double *host;
     *mixture = NULL;
-    if (k < 1 || d < 1 || k > 65536 || d > 65536 || (int64_t)k * d > INT32_MAX / 2)
-        return ts_error(TS_INVALID, "mixture: %d components in %d dimensions; both must be in 1 .. 65536", k,
-                        d);
     if (!weights || !means || !stds == !covariances)
         return ts_error(TS_INVALID, "mixture: give weights, means and either stds or covariances");
-    ts_mixture *m = calloc(1, sizeof *m);
-    const size_t kd = (size_t)k * d;
-    double *host = malloc((k + kd + (covariances ? kd * d : 0)) * sizeof *host);
-    if (!m || !host) {
-        free(m);
-        free(host);
-        return ts_error(TS_NO_MEMORY, "mixture: cannot allocate %d components in %d dimensions", k, d);
-    }
-    m->device = device;
-    m->k = m->view.k = k;
-    m->d = m->view.d = d;
-    ts_status status = fill(m, weights, means, stds, covariances, host);
-    free(host);
-    if (status)
-        ts_mixture_destroy(m);
-    else
-        *mixture = m;
-    return status;
+    const size_t kd = (size_t)k * (size_t)d;
+    TS_TRY(allocate(device, k, d, (size_t)k + kd + (covariances ? kd * (size_t)d : 0), mixture, &host));
+    return finish(fill(*mixture, weights, means, stds, covariances, host), host, mixture);
+}
+
+ts_status ts_mixture_create_factors(ts_device *device, int k, int d, int rank, const double *weights,
+                                    const double *means, const double *factors, const double *variances,
+                                    ts_mixture **mixture)
+{
+    double *host;
+    *mixture = NULL;
+    if (rank < 1 || rank > d || rank > TS_MIXTURE_FACTORS)
+        return ts_error(
+            TS_INVALID,
+            "mixture: %d factors in %d dimensions; there must be 1 .. %d, no more than dimensions", rank, d,
+            TS_MIXTURE_FACTORS);
+    TS_TRY(allocate(device, k, d, (size_t)k, mixture, &host));
+    return finish(fill_factors(*mixture, rank, weights, means, factors, variances, host), host, mixture);
 }
 
 void ts_mixture_destroy(ts_mixture *mixture)
@@ -143,5 +196,6 @@ void ts_mixture_destroy(ts_mixture *mixture)
     device->k->release(device, (void *)mixture->view.means);
     device->k->release(device, (void *)mixture->view.values);
     device->k->release(device, (void *)mixture->view.vectors);
+    device->k->release(device, (void *)mixture->view.factors);
     free(mixture);
 }

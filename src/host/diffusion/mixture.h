@@ -1,7 +1,7 @@
 /*
- * Gaussian mixtures in any dimension, with diagonal or full covariances: as data, as exact score, as start
- * density.  Under the forward process a mixture stays one: component k of p_t has mean a mu_k and covariance
- * a^2 C_k + s^2 I.
+ * Gaussian mixtures in any dimension, with diagonal or full covariances, or diagonal ones and factors: as data, as
+ * exact score, as start density.  Under the forward process a mixture stays one: component k of p_t has mean a mu_k
+ * and covariance a^2 C_k + s^2 I.
  */
 #ifndef TS_DIFFUSION_MIXTURE_H
 #define TS_DIFFUSION_MIXTURE_H
@@ -18,6 +18,10 @@ typedef struct ts_mixture {
  * [k,d,d] (symmetric positive definite; eigen-decomposed with LAPACK); the other is NULL. */
 ts_status ts_mixture_create(ts_device *device, int k, int d, const double *weights, const double *means,
                             const double *stds, const double *covariances, ts_mixture **mixture);
+/* Of covariances F_k^T F_k + diag(variances): factors F [k,rank,d], variances [k,d] positive. */
+ts_status ts_mixture_create_factors(ts_device *device, int k, int d, int rank, const double *weights,
+                                    const double *means, const double *factors, const double *variances,
+                                    ts_mixture **mixture);
 void ts_mixture_destroy(ts_mixture *mixture);
 
 #endif

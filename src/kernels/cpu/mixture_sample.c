@@ -19,7 +19,8 @@ static int choose(const ts_mixture_view *m, double u)
     return m->k - 1;
 }
 
-/* x = a mu_k + V_k sqrt(a^2 lambda_k + s^2) z */
+/* x = a mu_k + V_k sqrt(a^2 lambda_k + s^2) z; of factors a mu_k + a F_k^T y + sqrt(a^2 lambda_k + s^2) z, with
+ * the numbers y behind the d of z. */
 static void sample_row(const ts_mixture_view *m, int k, double a, double s, const float *z, float *x)
 {
     const int d = m->d;
@@ -32,6 +33,8 @@ static void sample_row(const ts_mixture_view *m, int k, double a, double s, cons
                 sum += vectors[(size_t)i * d + j] * sqrt(a * a * value[j] + s * s) * (double)z[j];
         else
             sum += sqrt(a * a * value[i] + s * s) * (double)z[i];
+        for (int j = 0; j < m->rank; j++)
+            sum += a * m->factors[((size_t)k * m->rank + j) * d + i] * (double)z[d + j];
         x[i] = (float)sum;
     }
 }
@@ -41,7 +44,7 @@ ts_status ts_cpu_mixture_sample(ts_device *device, const ts_mixture_sample *a)
     const ts_mixture_view *m = &a->mixture;
     const double mean = a->t == 0.0 ? 1.0 : ts_sde_mean(&a->sde, a->t);
     const double std = a->t == 0.0 ? 0.0 : ts_sde_std(&a->sde, a->t);
-    const int blocks = 1 + (m->d + 3) / 4; /* of a row */
+    const int blocks = 1 + (m->d + m->rank + 3) / 4; /* of a row */
     const int groups = (a->n + ROWS - 1) / ROWS;
     const size_t stride = (size_t)ROWS * blocks * 4;
     void *memory;

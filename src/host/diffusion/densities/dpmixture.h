@@ -8,6 +8,11 @@
  * with the points' mean m, and C their covariance (over n - 1) plus d floor I; the q(z_n) know the first `components`
  * alone.  With diagonal covariances every dimension's precision has a Wishart(1, 1/C_ii) of its own, C_ii the variance
  * plus floor.  The points are taken as blurred by N(0, floor I).  So no covariance has an eigenvalue below floor.
+ *
+ * With factors, for many dimensions: covariances F_k^T F_k + Psi_k, F [factors,d], Psi diagonal and nowhere below floor
+ * (mixtures of factor analysers: Ghahramani and Hinton 1996; of whole images: Richardson and Weiss, "On GANs and
+ * GMMs", NeurIPS 2018), whose means, F and Psi are those that maximise the bound: dpmixture_factors.c.  No d x d matrix
+ * is formed.
  */
 #ifndef TS_DIFFUSION_DENSITIES_DPMIXTURE_H
 #define TS_DIFFUSION_DENSITIES_DPMIXTURE_H
@@ -22,6 +27,7 @@ typedef struct ts_dpmixture_config {
     double concentration; /* of the Dirichlet process */
     double floor;         /* variance */
     bool diagonal;        /* covariances */
+    int factors;          /* beside diagonal ones; 0: none */
     double tolerance;     /* ends when a step raises the evidence bound by less, in nats a point */
     int iterations;       /* or after so many steps */
     uint64_t seed;        /* of the groups that it begins from */
@@ -32,8 +38,9 @@ typedef struct ts_dpmixture_config {
 /* The plug-in mixture: expected weights (normalised) and means, covariances the inverse of expected precisions; in
  * order of the weights. */
 typedef struct ts_dpmixture {
-    int k, d;
-    double *weights, *means, *covariances; /* [k], [k,d], [k,d,d]; diagonal: [k,d] */
+    int k, d, rank;
+    double *weights, *means, *covariances; /* [k], [k,d], [k,d,d]; diagonal, and beside factors: [k,d] */
+    double *factors;                       /* [k,rank,d] or NULL */
     int iterations;
     bool converged;
     double *bound; /* [iterations + 1]: on the log evidence of all points, nats; it never falls */

@@ -20,6 +20,7 @@ typedef struct groups {
 static double squared_distance(const double *a, const double *b, int d)
 {
     double sum = 0;
+#pragma omp simd reduction(+ : sum)
     for (int i = 0; i < d; i++)
         sum += (a[i] - b[i]) * (a[i] - b[i]);
     return sum;

@@ -29,19 +29,23 @@ static bool is_at_T(const ts_run *run)
     return run->config->start.at == TS_FITTED_TO_T;
 }
 
-static bool is_diagonal(const ts_config *config)
+/* What the run's data get. */
+static ts_covariance_kind covariance_of(const ts_run *run)
 {
-    return config->start.covariance == TS_COVARIANCE_DIAGONAL;
+    const ts_covariance_kind kind = run->config->start.covariance;
+    if (kind != TS_COVARIANCE_AUTO)
+        return kind;
+    return ts_data_dim(&run->dataset->train) <= FULL_DIMENSIONS ? TS_COVARIANCE_FULL : TS_COVARIANCE_FACTOR;
 }
 
 ts_status ts_dpmixture_check(const ts_run *run)
 {
     const int d = ts_data_dim(&run->dataset->train);
-    return d <= FULL_DIMENSIONS || is_diagonal(run->config)
+    return d <= FULL_DIMENSIONS || covariance_of(run) != TS_COVARIANCE_FULL
                ? NULL
                : ts_error(TS_INVALID,
                           "a dpmixture start has full covariances for at most %d dimensions, and these data "
-                          "have %d; start.covariance diagonal takes any",
+                          "have %d; start.covariance factor or diagonal takes any",
                           FULL_DIMENSIONS, d);
 }
 
@@ -123,12 +127,14 @@ static ts_status fit_points(const ts_run *run, double T, ts_progress *progress, 
                             ts_dpmixture *mixture)
 {
     const ts_config *config = run->config;
-    const int d = ts_data_dim(&run->dataset->train), components = config->start.components;
+    const int d = ts_data_dim(&run->dataset->train), components = config->start.components,
+              factors = config->start.factors < d ? config->start.factors : d;
     const ts_dpmixture_config settings = {
         .components = components,
         .concentration = config->start.concentration > 0 ? config->start.concentration : 1.0 / components,
         .floor = config->start.floor,
-        .diagonal = is_diagonal(config),
+        .diagonal = covariance_of(run) == TS_COVARIANCE_DIAGONAL,
+        .factors = covariance_of(run) == TS_COVARIANCE_FACTOR ? factors : 0,
         .tolerance = config->start.tolerance,
         .iterations = config->start.iterations,
         .seed = (uint64_t)config->run.seed,
@@ -136,7 +142,9 @@ static ts_status fit_points(const ts_run *run, double T, ts_progress *progress, 
         .progress = progress};
     double *points = malloc(sizeof *points * (size_t)n * (size_t)d);
     if (!points)
-        return ts_error(TS_NO_MEMORY, "no memory for %lld points in %d dimensions", (long long)n, d);
+        return ts_error(TS_NO_MEMORY,
+                        "no memory for %lld points in %d dimensions (%.0f MB); data.limit takes fewer",
+                        (long long)n, d, (double)n * d * sizeof(double) / 1e6);
     ts_status status = read_points(run, T, n, points);
     if (!status)
         status = ts_dpmixture_fit(points, n, d, &settings, mixture);
@@ -170,19 +178,22 @@ static ts_status write_file(const ts_run *run, const char *path, double T, const
 {
     ts_safetensors_writer *writer;
     ts_status status;
-    const size_t k = (size_t)kept, d = (size_t)m->d;
-    const bool diagonal = is_diagonal(run->config);
+    const size_t k = (size_t)kept, d = (size_t)m->d, rank = (size_t)m->rank;
+    const bool full = covariance_of(run) == TS_COVARIANCE_FULL;
     TS_TRY(ts_safetensors_create(path, &writer));
     TS_GOTO(declare(run, T, result, writer), failed);
     ts_safetensors_declare(writer, "weights", TS_ST_F64, 1, (int64_t[]){kept});
     ts_safetensors_declare(writer, "means", TS_ST_F64, 2, (int64_t[]){kept, m->d});
-    ts_safetensors_declare(writer, diagonal ? "variances" : "covariances", TS_ST_F64, diagonal ? 2 : 3,
+    ts_safetensors_declare(writer, full ? "covariances" : "variances", TS_ST_F64, full ? 3 : 2,
                            (int64_t[]){kept, m->d, m->d});
+    if (m->rank)
+        ts_safetensors_declare(writer, "factors", TS_ST_F64, 3, (int64_t[]){kept, m->rank, m->d});
     ts_safetensors_declare(writer, "evidence_bound", TS_ST_F64, 1, (int64_t[]){m->iterations + 1});
     TS_GOTO(ts_safetensors_append(writer, m->weights, k * sizeof(double)), failed);
     TS_GOTO(ts_safetensors_append(writer, m->means, k * d * sizeof(double)), failed);
-    TS_GOTO(ts_safetensors_append(writer, m->covariances, k * d * (diagonal ? 1 : d) * sizeof(double)),
-            failed);
+    TS_GOTO(ts_safetensors_append(writer, m->covariances, k * d * (full ? d : 1) * sizeof(double)), failed);
+    if (m->rank)
+        TS_GOTO(ts_safetensors_append(writer, m->factors, k * rank * d * sizeof(double)), failed);
     TS_GOTO(ts_safetensors_append(writer, m->bound, (size_t)(m->iterations + 1) * sizeof(double)), failed);
     return ts_safetensors_commit(writer);
 failed:
@@ -290,44 +301,67 @@ ts_status ts_dpmixture_fit_run(ts_run *run, double T, const ts_fit_options *opti
 
 /* ---- opening ---- */
 
-/* Which of the two kinds of covariances a file has, it says itself: standard deviations or covariances end up in
- * `spread`. */
-static ts_status read_numbers(ts_safetensors *file, int64_t k, int64_t d, bool diagonal, double *weights,
-                              double *means, double *spread)
+/* What a file has room for: of k components in d dimensions. */
+typedef struct numbers {
+    int64_t k, d, rank; /* 0: no factors */
+    bool full;
+    double *weights, *means, *factors, *spread; /* spread: variances [k,d] or covariances [k,d,d] */
+} numbers;
+
+static ts_status read_numbers(ts_safetensors *file, const numbers *m)
 {
-    TS_TRY(ts_safetensors_read(file, "weights", TS_ST_F64, 1, (int64_t[]){k}, weights));
-    TS_TRY(ts_safetensors_read(file, "means", TS_ST_F64, 2, (int64_t[]){k, d}, means));
-    if (!diagonal)
-        return ts_safetensors_read(file, "covariances", TS_ST_F64, 3, (int64_t[]){k, d, d}, spread);
-    TS_TRY(ts_safetensors_read(file, "variances", TS_ST_F64, 2, (int64_t[]){k, d}, spread));
-    for (int64_t i = 0; i < k * d; i++)
-        spread[i] = sqrt(spread[i]);
-    return NULL;
+    const int64_t square[] = {m->k, m->d, m->d};
+    TS_TRY(ts_safetensors_read(file, "weights", TS_ST_F64, 1, square, m->weights));
+    TS_TRY(ts_safetensors_read(file, "means", TS_ST_F64, 2, square, m->means));
+    if (m->rank)
+        TS_TRY(
+            ts_safetensors_read(file, "factors", TS_ST_F64, 3, (int64_t[]){m->k, m->rank, m->d}, m->factors));
+    return m->full ? ts_safetensors_read(file, "covariances", TS_ST_F64, 3, square, m->spread)
+                   : ts_safetensors_read(file, "variances", TS_ST_F64, 2, square, m->spread);
 }
 
+static ts_status make_mixture(const ts_run *run, const numbers *m, ts_mixture **mixture)
+{
+    const int k = (int)m->k, d = (int)m->d;
+    if (m->rank)
+        return ts_mixture_create_factors(run->device, k, d, (int)m->rank, m->weights, m->means, m->factors,
+                                         m->spread, mixture);
+    for (int64_t i = 0; !m->full && i < m->k * m->d; i++)
+        m->spread[i] = sqrt(m->spread[i]);
+    return ts_mixture_create(run->device, k, d, m->weights, m->means, m->full ? NULL : m->spread,
+                             m->full ? m->spread : NULL, mixture);
+}
+
+/* Which kind of covariances a file has, it says itself. */
 static ts_status read_mixture(const ts_run *run, ts_safetensors *file, ts_mixture **mixture)
 {
-    const int64_t d = ts_data_dim(&run->dataset->train);
-    const bool diagonal = ts_safetensors_find(file, "variances") >= 0;
-    const int index = ts_safetensors_find(file, "weights");
-    const int64_t k = index < 0 ? 0 : ts_safetensors_at(file, index)->count;
-    if (k < 1 || k > 65536)
+    const int weights = ts_safetensors_find(file, "weights"), factors = ts_safetensors_find(file, "factors");
+    numbers m = {.k = weights < 0 ? 0 : ts_safetensors_at(file, weights)->count,
+                 .d = ts_data_dim(&run->dataset->train),
+                 .full = ts_safetensors_find(file, "variances") < 0};
+    if (m.k < 1 || m.k > 65536)
         return ts_error(TS_FORMAT, "%s: it has no weights of 1 to 65536 components",
                         ts_safetensors_path(file));
-    double *weights = malloc(sizeof *weights * (size_t)k), *means = malloc(sizeof *means * (size_t)(k * d)),
-           *spread = malloc(sizeof *spread * (size_t)(k * d * (diagonal ? 1 : d)));
-    ts_status status = weights && means && spread
-                           ? NULL
-                           : ts_error(TS_NO_MEMORY, "no memory for %lld components", (long long)k);
+    if (factors >= 0)
+        m.rank = ts_safetensors_at(file, factors)->count / m.k / m.d;
+    if (factors >= 0 && (m.rank < 1 || m.rank > TS_MIXTURE_FACTORS || m.full))
+        return ts_error(TS_FORMAT,
+                        "%s: its factors must be 1 to %d for each of %lld components, beside variances",
+                        ts_safetensors_path(file), TS_MIXTURE_FACTORS, (long long)m.k);
+    const size_t cells = (size_t)(m.k * m.d);
+    m.weights = malloc(sizeof(double) * (size_t)m.k);
+    m.means = malloc(sizeof(double) * cells);
+    m.factors = malloc(sizeof(double) * cells * (size_t)m.rank + 1);
+    m.spread = malloc(sizeof(double) * cells * (size_t)(m.full ? m.d : 1));
+    ts_status status = m.weights && m.means && m.factors && m.spread
+                           ? read_numbers(file, &m)
+                           : ts_error(TS_NO_MEMORY, "no memory for %lld components", (long long)m.k);
     if (!status)
-        status = read_numbers(file, k, d, diagonal, weights, means, spread);
-    if (!status)
-        status = ts_context(ts_mixture_create(run->device, (int)k, (int)d, weights, means,
-                                              diagonal ? spread : NULL, diagonal ? NULL : spread, mixture),
-                            "%s", ts_safetensors_path(file));
-    free(weights);
-    free(means);
-    free(spread);
+        status = ts_context(make_mixture(run, &m, mixture), "%s", ts_safetensors_path(file));
+    free(m.weights);
+    free(m.means);
+    free(m.factors);
+    free(m.spread);
     return status;
 }
 

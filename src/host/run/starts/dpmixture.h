@@ -2,8 +2,9 @@
  * A Dirichlet-process mixture fitted to a run's training data (diffusion/densities/dpmixture.h), for every T, or with
  * `start.at: T` to draws of x_T, for that T alone.
  *
- *   DIR/dpmixture.safetensors         weights [k], means [k,d], covariances [k,d,d] (diagonal: variances [k,d]) and, by the step, the evidence
- *   DIR/dpmixture_T0.4.safetensors    bound in nats an example [steps + 1], float64; in the metadata what it is of
+ *   DIR/dpmixture.safetensors         weights [k], means [k,d], covariances [k,d,d] (diagonal: variances [k,d]; of factors: F [k,rank,d] and
+ *   DIR/dpmixture_T0.4.safetensors    variances [k,d], a covariance F^T F + diag(variances)) and, by the step, the evidence bound in nats an
+ *                                     example [steps + 1], float64; in the metadata what it is of
  *
  * Components that weigh less than 1e-9 are left out.  Images are taken in model scale, unflipped.
  */
@@ -12,7 +13,7 @@
 
 #include "run/starts/glow.h"
 
-/* Whether the run's data have few enough dimensions for full covariances.  TS_INVALID. */
+/* Whether the run's data have few enough dimensions for full covariances, if such are asked for.  TS_INVALID. */
 ts_status ts_dpmixture_check(const ts_run *run);
 
 /* Makes the file, unless it is there and is of the run's data, section start, process and seed: result->reused then.
