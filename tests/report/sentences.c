@@ -60,8 +60,8 @@ void sentences_of_a_good_run(void **state)
         expect(page, never[i], false);
     free(page);
     /* the first sampler is an adaptive one: nothing goes with T */
-    r.samplers[0] = TS_SAMPLER_RK45;
-    r.samplers[1] = TS_SAMPLER_EM;
+    r.samplers[0].kind = TS_SAMPLER_RK45;
+    r.samplers[1].kind = TS_SAMPLER_EM;
     for (int i = 0; i < 24; i++)
         r.samples[i].sampler = r.samplers[i % 2];
     r.steps_per_unit = 1000;

@@ -424,7 +424,7 @@ static void rows_are_complete(void **state)
             for (int sampler = 0; sampler < r->sampler_count; sampler++) {
                 const ts_sample_row *samples = &r->samples[i * r->sampler_count + sampler];
                 assert_true(samples->nfe >= 1 && samples->seconds_per_image.mean > 0);
-                if (samples->sampler == TS_SAMPLER_EM)
+                if (samples->sampler.kind == TS_SAMPLER_EM)
                     assert_int_equal(samples->nfe, round((k ? 10 : 20) * row->T) + 1);
             }
         }
@@ -486,7 +486,7 @@ static void changed_configurations(void **state)
     assert_int_equal(finish(start(dir, vectors, count, "sweep.samplers=heun,dpmpp2m")), 0);
     ts_results others = read_results("vectors-killed");
     assert_int_equal(others.sampler_count, 2);
-    assert_int_equal(others.samples[0].sampler, TS_SAMPLER_HEUN);
+    assert_int_equal(others.samples[0].sampler.kind, TS_SAMPLER_HEUN);
     assert_true(others.samples[1].nfe == 21); /* 20 steps, and the denoising one */
     assert_true(others.bounds[0].terms.elbo.mean == old.bounds[0].terms.elbo.mean);
     ts_results_release(&others);

@@ -108,12 +108,16 @@ static void distance(const char *words, ts_interval value, FILE *page)
 static void evaluations(const ts_results *r, const char *name, const ts_sample_row *star,
                         const ts_sample_row *full, double T_star, double longest, FILE *page)
 {
-    const ts_sampler_row *sampler = &ts_samplers[star->sampler];
+    const ts_sampler_row *sampler = &ts_samplers[star->sampler.kind];
+    const bool budget = isfinite(star->sampler.budget);
     fprintf(page,
             "<p>From <b>%s</b>: %s takes %.0f network evaluations for a sample at <i>T</i>* = %g and %.0f at "
             "<i>T</i>&nbsp;=&nbsp;%g",
             name, sampler->html, star->nfe, T_star, full->nfe, longest);
-    if (sampler->integrator && sampler->steps == 0)
+    if (budget)
+        fprintf(page, ", for it may spend %.0f at every <i>T</i>: here <i>T</i> is compared at equal cost",
+                star->sampler.budget);
+    else if (sampler->integrator && sampler->steps == 0)
         fprintf(page,
                 ", in proportion to <i>T</i> because its step length is fixed (%.0f steps a unit of time)",
                 r->steps_per_unit);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/safetensors.h"
+#include "diffusion/samplers/sampler.h"
 #include "report/curves.h"
 #include "run/starts.h"
 
@@ -57,8 +58,8 @@ static ts_status load_vectors(ts_report *report)
         return ts_error(TS_NO_MEMORY, "report: no memory");
     for (int k = 0; k < r->T_count * r->start_count; k++) {
         char name[128];
-        ts_samples_name(r->T[k / r->start_count], r->starts[k % r->start_count], r->scores[0], r->samplers[0],
-                        name);
+        ts_samples_name(r->T[k / r->start_count], r->starts[k % r->start_count], r->scores[0],
+                        &r->samplers[ts_report_sampler(r)], name);
         TS_TRY(ts_stored_load(report->dir, name, &report->drawn[k]));
         const ts_stored *data = &report->data, *set = &report->drawn[k];
         if (data->x && set->x && (set->h != data->h || set->w != data->w || set->c != data->c))
@@ -127,10 +128,26 @@ const ts_bound_row *ts_report_bound_at(const ts_results *results, int start, dou
     return k < 0 ? NULL : ts_results_bound(results, 0, k, start);
 }
 
+int ts_report_sampler(const ts_results *results)
+{
+    for (int i = 0; i < results->sampler_count; i++)
+        if (!isfinite(results->samplers[i].budget))
+            return i;
+    return 0;
+}
+
 const ts_sample_row *ts_report_sample_at(const ts_results *results, int start, double T)
 {
     const int k = ts_results_T_index(results, T);
-    return k < 0 ? NULL : ts_results_sample(results, 0, k, start, 0);
+    return k < 0 ? NULL : ts_results_sample(results, 0, k, start, ts_report_sampler(results));
+}
+
+void ts_report_sampler_html(const ts_sampler_entry *sampler, char html[96])
+{
+    if (isfinite(sampler->budget))
+        snprintf(html, 96, "%s within %.0f evaluations", ts_samplers[sampler->kind].html, sampler->budget);
+    else
+        snprintf(html, 96, "%s", ts_samplers[sampler->kind].html);
 }
 
 const char *ts_report_start_html(const ts_results *results, ts_start_kind start)

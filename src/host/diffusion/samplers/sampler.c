@@ -146,6 +146,12 @@ int64_t ts_sampler_nfe(const ts_sampler_config *config)
     return (int64_t)config->steps * step_evaluations(config) + (config->denoise ? 1 : 0);
 }
 
+int ts_sampler_steps_within(const ts_sampler_config *config, int nfe)
+{
+    const int left = nfe - (config->denoise ? 1 : 0);
+    return left > 0 ? left / step_evaluations(config) : 0;
+}
+
 static ts_status run_steps(ts_sampler *s, const ts_sampler_config *config, float *x)
 {
     const ts_sampler_row *row = &ts_samplers[config->kind];
