@@ -146,7 +146,7 @@ static void tics(char axis, const double *values, int count, bool labelled, FILE
 /* The budgets, but those so near to the one before that their labels would run into each other. */
 static int choose_x(const ts_results *r, int columns, double values[MOST_TICS])
 {
-    const double apart = 1.2 + 0.15 * columns;
+    const double apart = 1.2 + 0.1 * columns;
     int count = 0;
     for (; count < MOST_TICS; count++) {
         double next = INFINITY;
@@ -228,12 +228,13 @@ bool ts_chart_equal(const ts_report *report, FILE *data, FILE *script)
     widen(f->sliced_wasserstein_low, &a.y_low, &a.y_high);
     a = (axes){a.x_low / 1.25, a.x_high * 1.25, a.y_low / 1.15, a.y_high * 1.15};
     const double pixels = TS_CHART_EQUAL_HEIGHT + TS_CHART_EQUAL_ROW * r->start_count;
-    const double above = 30 + 24 * ts_chart_legend(script, r->T_count + 1, 5), below = 62, between = 18;
-    fprintf(script,
-            "set multiplot layout %d,%d margins 0.095,0.955,%.4f,%.4f spacing 0.014,%.4f\nset logscale xy\n"
-            "set xrange [%.6g:%.6g]\nset yrange [%.6g:%.6g]\nset label 97 ",
-            r->start_count, columns, below / pixels, 1 - above / pixels, between / pixels, a.x_low, a.x_high,
-            a.y_low, a.y_high);
+    const double above = 30 + 24 * ts_chart_legend(script, r->T_count + 1, 5), below = 68, between = 18;
+    fprintf(
+        script,
+        "set multiplot layout %d,%d margins 0.095,0.955,%.4f,%.4f spacing 0.014,%.4f\nset logscale xy\nset tics scale 0.6\n"
+        "set xrange [%.6g:%.6g]\nset yrange [%.6g:%.6g]\nset label 97 ",
+        r->start_count, columns, below / pixels, 1 - above / pixels, between / pixels, a.x_low, a.x_high,
+        a.y_low, a.y_high);
     ts_gnuplot_text(script, "network evaluations (NFE)");
     fprintf(script, " at screen 0.525, screen %.4f center\nset label 99 ", 14 / pixels);
     ts_gnuplot_text(script, "%s distance", r->projections > 1 ? "sliced Wasserstein" : "Wasserstein");

@@ -190,6 +190,9 @@ int64_t ts_sweep_prior_at(const ts_sweep *sweep, int T, int start);
 /* By quadrature; mixtures on the line only. */
 ts_status ts_sweep_exact(const ts_config *config, double eps, double T_max, ts_results *results);
 
+/* The gain (results.h) at one column of two bounds of the same data; scratch [count]. */
+ts_interval ts_sweep_gain(const ts_bound *shared, const ts_bound *own, int T, double *scratch);
+
 /* T* of one start and score from elbo [T][count]: fills everything but the kinds. */
 ts_status ts_sweep_best(const double *elbo, int T_count, const double *T, int64_t count, ts_best *best);
 

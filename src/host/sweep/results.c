@@ -120,7 +120,7 @@ void ts_results_release(ts_results *r)
         free(r->profiles[i].bins);
     void *memory[] = {r->name,     r->command, r->version, r->device, r->date,    r->config,
                       r->T,        r->scores,  r->starts,  r->bounds, r->samples, r->samplers,
-                      r->profiles, r->best,    r->exact,   r->fits,   r->phases};
+                      r->profiles, r->gains,   r->best,    r->exact,  r->fits,    r->phases};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         free(memory[i]);
     memset(r, 0, sizeof *r);

@@ -118,6 +118,13 @@ typedef struct ts_profile {
     ts_profile_bin *bins;
 } ts_profile;
 
+/* What the network trained for one T alone gains over the one for all T: the mean over data of how much higher its
+ * bound is, nats a datum.  Both share their data, start and draws of x_T, so all of it lies in the diffusion term. */
+typedef struct ts_gain {
+    double T;
+    ts_interval nats;
+} ts_gain;
+
 /* By quadrature, for mixtures on the line, nats. */
 typedef struct ts_exact_point {
     double T, kl_normal, K;
@@ -161,9 +168,10 @@ typedef struct ts_results {
     ts_bound_row *bounds;
     ts_sample_row *samples;
 
-    int best_count, profile_count, exact_count, fit_count, phase_count;
+    int best_count, profile_count, gain_count, exact_count, fit_count, phase_count;
     ts_best *best; /* [score_count][start_count] */
     ts_profile *profiles;
+    ts_gain *gains; /* with both trainings side by side */
     ts_exact_point *exact;
     ts_fit_summary *fits;
     ts_phase *phases;

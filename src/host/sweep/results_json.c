@@ -37,6 +37,13 @@ static const ts_field exact_fields[] = {
     {0},
 };
 
+static const ts_field gain_fields[] = {
+    NUMBER(ts_gain, T, T),
+    NUMBER(ts_gain, gain_nats, nats.mean),
+    NUMBER(ts_gain, gain_ci95_nats, nats.half),
+    {0},
+};
+
 static const ts_field fit_fields[] = {
     TS_FIELD(WORD, &ts_start_kind_words, ts_fit_summary, start, start, ""),
     NUMBER(ts_fit_summary, T, T),
@@ -216,6 +223,8 @@ static json_t *pack_results(const ts_results *r)
     json_object_set_new(root, "samples", pack_samples(r));
     json_object_set_new(root, "floor", pack(json_object(), floor_fields, &r->floor));
     json_object_set_new(root, "profiles", profiles);
+    json_object_set_new(root, "gains_per_T",
+                        pack_list(gain_fields, r->gains, r->gain_count, sizeof *r->gains));
     json_object_set_new(root, "exact", pack_list(exact_fields, r->exact, r->exact_count, sizeof *r->exact));
     json_object_set_new(root, "fits", pack_list(fit_fields, r->fits, r->fit_count, sizeof *r->fits));
     json_object_set_new(root, "phases",
@@ -504,6 +513,8 @@ static ts_status unpack_results(const json_t *root, ts_results *r)
     TS_TRY(unpack_bounds(root, r));
     TS_TRY(unpack_samples(root, r));
     TS_TRY(unpack_list(exact_fields, root, "exact", sizeof *r->exact, (void **)&r->exact, &r->exact_count));
+    TS_TRY(
+        unpack_list(gain_fields, root, "gains_per_T", sizeof *r->gains, (void **)&r->gains, &r->gain_count));
     TS_TRY(unpack_list(fit_fields, root, "fits", sizeof *r->fits, (void **)&r->fits, &r->fit_count));
     TS_TRY(
         unpack_list(phase_fields, root, "phases", sizeof *r->phases, (void **)&r->phases, &r->phase_count));

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "run/scores.h"
+
 ts_status ts_sweep_best(const double *elbo, int T_count, const double *T, int64_t count, ts_best *best)
 {
     double *difference = malloc(sizeof *difference * (size_t)count);
@@ -80,6 +82,38 @@ static void fill_row(const ts_sweep *s, int score, int t, int p, double *scratch
     }
 }
 
+ts_interval ts_sweep_gain(const ts_bound *shared, const ts_bound *own, int T, double *scratch)
+{
+    for (int64_t i = 0; i < own->count; i++)
+        scratch[i] = shared->diffusion[i * shared->T_count + T] - own->diffusion[i * own->T_count + T];
+    return ts_interval_of(scratch, own->count);
+}
+
+/* The place of the score of networks trained once, or for each T; -1: there is none. */
+static int trained(const ts_results *r, bool per_T)
+{
+    for (int i = 0; i < r->score_count; i++)
+        if (ts_scores[r->scores[i]].trained && ts_scores[r->scores[i]].per_T == per_T)
+            return i;
+    return -1;
+}
+
+static ts_status compare_trainings(const ts_sweep *s, double *scratch)
+{
+    ts_results *r = s->results;
+    const int shared = trained(r, false), own = trained(r, true);
+    if (shared < 0 || own < 0)
+        return NULL;
+    r->gains = calloc((size_t)r->T_count, sizeof *r->gains);
+    if (!r->gains)
+        return ts_error(TS_NO_MEMORY, "sweep: no memory");
+    for (int t = 0; t < r->T_count; t++)
+        if (ts_sweep_has_own(s, own, r->T[t]))
+            r->gains[r->gain_count++] =
+                (ts_gain){r->T[t], ts_sweep_gain(&s->bounds[shared], &s->bounds[own], t, scratch)};
+    return NULL;
+}
+
 static ts_status summarize(ts_sweep *s, double *elbo)
 {
     ts_results *r = s->results;
@@ -92,6 +126,7 @@ static ts_status summarize(ts_sweep *s, double *elbo)
                 fill_row(s, score, t, p, elbo);
             TS_TRY(best_of(s, score, p, elbo, &r->best[r->best_count++]));
         }
+    TS_TRY(compare_trainings(s, elbo));
     if (s->run->dataset->mixture && s->d == 1)
         return ts_sweep_exact(s->config, s->eps, ts_sweep_largest_T(s), r);
     return NULL;
