@@ -152,6 +152,27 @@ void made_up_results(bool mixture, ts_results *r)
     }
 }
 
+void made_up_comparisons(ts_results *r)
+{
+    static const double gains[][3] = {{0.4, 0.5, 0.2}, {0.1, -0.25, 0.125}};
+    made_up_results(false, r);
+    r->samplers[0].budget = 20;
+    for (int i = 0; i < ts_results_bound_count(r); i++) {
+        ts_sample_row *row = &r->samples[2 * i];
+        row->sampler = r->samplers[0];
+        row->nfe = 20;
+        row->steps = 19;
+        r->bounds[i].ode_log_prob = (ts_interval){-100 + i, 2};
+        r->bounds[i].ode_bpd = (ts_interval){2.25 + i / 128.0, 0.0625};
+        r->bounds[i].ode_nfe = 140;
+    }
+    r->gains = calloc(2, sizeof *r->gains);
+    for (int i = 0; i < 2; i++)
+        r->gains[r->gain_count++] = (ts_gain){gains[i][0], {gains[i][1], gains[i][2]}};
+    add_profile(r, TS_SCORE_NETWORK_PER_T);
+    r->profiles[1].T = 0.4;
+}
+
 /* ---- stored ---- */
 
 static void save_samples(const ts_results *r, const char *folder, const char *name)

@@ -275,6 +275,16 @@ static void charts_drawn(void **state)
         for (const char *const *chart = m ? mixture : images; *chart; chart++)
             expect_drawn(name, *chart);
     }
+    ts_results r;
+    ts_report_result result;
+    made_up_comparisons(&r);
+    run_folder("comparisons", &r);
+    must(ts_report_make(path_of("comparisons"), &result));
+    ts_results_release(&r);
+    expect_drawn("comparisons", "equal");
+    expect_drawn("comparisons", "cost");
+    expect_drawn("comparisons", "profile");
+    assert_false(exists("images/charts/equal.gp"));   /* nothing keeps to a budget */
     assert_false(exists("mixture/charts/terms.svg")); /* densities have nothing to stack */
     assert_false(exists("images/charts/decomposition.gp"));
     char *data = content_of("images/charts/training.dat");
@@ -370,6 +380,7 @@ int main(void)
         cmocka_unit_test(opens_that_fail),
         cmocka_unit_test(sentences_of_a_good_run),
         cmocka_unit_test(sentences_warn),
+        cmocka_unit_test(sentences_of_comparisons),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

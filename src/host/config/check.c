@@ -36,8 +36,8 @@ static ts_status check_budgets(const ts_config *config, const ts_config_origin *
             const int64_t least = ts_sampler_nfe(&step);
             if (nfe->v[i] > 0 && nfe->v[i] < least)
                 FAIL(origins, "sweep.nfe",
-                     "sweep.nfe: %d evaluations are too few for one step of %s, which takes %lld%s",
-                     nfe->v[i], ts_sampler_kind_words.word[step.kind], (long long)least,
+                     "sweep.nfe: %d is too few evaluations for a step of %s, which takes %lld%s", nfe->v[i],
+                     ts_sampler_kind_words.word[step.kind], (long long)least,
                      step.denoise ? " with denoising" : "");
         }
     }
