@@ -41,6 +41,9 @@ says 2 '--device foo: should be auto, cpu or cuda' info --device foo
 says 2 'did you mean cuda?' info --device cdua
 says 2 '--device cuda:x: should be' info --device cuda:x
 works info --device cpu
+grep -q 'pc  *(1 + sample.corrector_steps) N$' out || fail "no cost of a sampler's steps: $(cat out)"
+says 2 'sweep.nfe: 1 is too few evaluations for a step of em, which takes 2 with denoising' sweep small.yaml --set sweep.nfe=1 --out none
+[ ! -e none ] || fail "a sweep that cannot be was begun"
 # keys of a configuration as before
 says 2 'did you mean train.steps?' train small.yaml --set train.stepz=3 --out none
 

@@ -195,6 +195,12 @@ static void test_mistakes_in_files(void **state)
                  ":2: sweep.starts must be one of normal|gaussian|dpmixture|glow|mixture, not other");
     expect_error("sweep:\n  starts: [glow, normal, glow]\n", NULL,
                  FILE_NAME ":2: sweep.starts: glow is given twice");
+    expect_error("sweep:\n  nfe: [20, 1]\n", NULL,
+                 FILE_NAME
+                 ":2: sweep.nfe: 1 is too few evaluations for a step of em, which takes 2 with denoising");
+    expect_error("sample: {denoise: false, corrector_steps: 3}\nsweep:\n  samplers: [rk45, pc]\n  nfe: [3]\n",
+                 NULL, FILE_NAME ":4: sweep.nfe: 3 is too few evaluations for a step of pc, which takes 4");
+    expect_error("sweep: {nfe: [0, 20, 0]}\n", NULL, FILE_NAME ":1: sweep.nfe holds 0 twice");
     expect_error("train: 5\n", NULL, FILE_NAME ":1: train must be a mapping of keys to values, not 5");
     expect_error("- 1\n", NULL,
                  FILE_NAME ":1: a configuration must be a mapping of keys to values, not a list");

@@ -1,6 +1,7 @@
 /* sweep.json, as a report reads it. */
 #include "fuzz.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,7 @@ void fuzz_begin(void)
     fuzz_must(ts_config_print(config, NULL, &r.config));
     ts_config_free(config);
     fuzz_must(ts_results_make(&r, 1, (ts_score_kind[]){0}, 2, (double[]){1, 0.4}, 2, (ts_start_kind[]){0, 1},
-                              2, (ts_sampler_kind[]){0, 1}));
+                              2, (ts_sampler_entry[]){{0, 20}, {2, NAN}}));
     r.profile_count = r.fit_count = r.phase_count = r.exact_count = 1;
     r.profiles = calloc(1, sizeof *r.profiles);
     r.exact = calloc(1, sizeof *r.exact);

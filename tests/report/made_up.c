@@ -41,9 +41,10 @@ static void make_up_bound(ts_bound_row *row, bool mixture)
 
 static void make_up_sample(ts_sample_row *row, const ts_bound_row *bound, bool mixture)
 {
-    const bool normal = bound->start == TS_START_NORMAL, em = row->sampler == TS_SAMPLER_EM;
+    const bool normal = bound->start == TS_START_NORMAL, em = row->sampler.kind == TS_SAMPLER_EM;
     const double T = bound->T, kl = normal ? exp(-beta_integral(T)) : 0.004;
     row->images = 256;
+    row->steps = em ? 150 * T : NAN;
     row->nfe = em ? 150 * T + 1 : floor(40 + 60 * T + (normal ? 20 : 0));
     row->seconds_per_image = (ts_interval){row->nfe * 1.1e-4, row->nfe * 1e-5};
     row->sliced_wasserstein = (ts_interval){0.055 + 0.3 * kl + (em ? 0.004 : 0), 0.002};
@@ -83,6 +84,7 @@ static void add_profile(ts_results *r, ts_score_kind score)
 {
     ts_profile *profile = &r->profiles[r->profile_count++];
     profile->score = score;
+    profile->T = 1;
     profile->count = 24;
     profile->bins = calloc(24, sizeof *profile->bins);
     for (int i = 0; i < 24; i++) {
@@ -120,7 +122,7 @@ static void describe(ts_results *r, bool mixture)
 void made_up_results(bool mixture, ts_results *r)
 {
     static const ts_score_kind scores[] = {TS_SCORE_NETWORK, TS_SCORE_EXACT};
-    static const ts_sampler_kind samplers[] = {TS_SAMPLER_EM, TS_SAMPLER_RK45};
+    static const ts_sampler_entry samplers[] = {{TS_SAMPLER_EM, NAN}, {TS_SAMPLER_RK45, NAN}};
     const ts_start_kind starts[] = {TS_START_NORMAL, mixture ? TS_START_MIXTURE : TS_START_GLOW};
     memset(r, 0, sizeof *r);
     describe(r, mixture);
@@ -150,6 +152,27 @@ void made_up_results(bool mixture, ts_results *r)
     }
 }
 
+void made_up_comparisons(ts_results *r)
+{
+    static const double gains[][3] = {{0.4, 0.5, 0.2}, {0.1, -0.25, 0.125}};
+    made_up_results(false, r);
+    r->samplers[0].budget = 20;
+    for (int i = 0; i < ts_results_bound_count(r); i++) {
+        ts_sample_row *row = &r->samples[2 * i];
+        row->sampler = r->samplers[0];
+        row->nfe = 20;
+        row->steps = 19;
+        r->bounds[i].ode_log_prob = (ts_interval){-100 + i, 2};
+        r->bounds[i].ode_bpd = (ts_interval){2.25 + i / 128.0, 0.0625};
+        r->bounds[i].ode_nfe = 140;
+    }
+    r->gains = calloc(2, sizeof *r->gains);
+    for (int i = 0; i < 2; i++)
+        r->gains[r->gain_count++] = (ts_gain){gains[i][0], {gains[i][1], gains[i][2]}};
+    add_profile(r, TS_SCORE_NETWORK_PER_T);
+    r->profiles[1].T = 0.4;
+}
+
 /* ---- stored ---- */
 
 static void save_samples(const ts_results *r, const char *folder, const char *name)
@@ -177,7 +200,7 @@ void made_up_store(const ts_results *r, const char *folder)
     for (int i = 0; i < ts_results_bound_count(r) * r->sampler_count; i++) {
         const ts_bound_row *row = &r->bounds[i / r->sampler_count];
         char name[128];
-        ts_samples_name(row->T, row->start, row->score, r->samples[i].sampler, name);
+        ts_samples_name(row->T, row->start, row->score, &r->samples[i].sampler, name);
         save_samples(r, folder, name);
     }
     assert_null(ts_results_write_json(r, folder));

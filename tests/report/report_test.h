@@ -37,5 +37,6 @@ void hostile_files(void **state);
 void opens_that_fail(void **state);
 void sentences_of_a_good_run(void **state);
 void sentences_warn(void **state);
+void sentences_of_comparisons(void **state);
 
 #endif

@@ -60,8 +60,8 @@ void sentences_of_a_good_run(void **state)
         expect(page, never[i], false);
     free(page);
     /* the first sampler is an adaptive one: nothing goes with T */
-    r.samplers[0] = TS_SAMPLER_RK45;
-    r.samplers[1] = TS_SAMPLER_EM;
+    r.samplers[0].kind = TS_SAMPLER_RK45;
+    r.samplers[1].kind = TS_SAMPLER_EM;
     for (int i = 0; i < 24; i++)
         r.samples[i].sampler = r.samplers[i % 2];
     r.steps_per_unit = 1000;
@@ -160,6 +160,56 @@ void sentences_warn(void **state)
     expect(page,
            "2 of 24 estimates of KL(<i>p<sub>T</sub></i>, start) are below zero, down to &minus;0.0030 nats",
            true);
+    free(page);
+    ts_results_release(&r);
+}
+
+/* Equal cost is told from equal step length, the likelihood from the bound, a gain from a loss. */
+void sentences_of_comparisons(void **state)
+{
+    (void)state;
+    ts_results r;
+    made_up_comparisons(&r);
+    char *page = page_of("comparisons", &r);
+    /* Glow, at equal cost: the table's row of em, nearest where the made-up distance is smallest */
+    expect(page, "<h3>At equal cost</h3>", true);
+    expect(page,
+           "<td class=\"word\">Euler&ndash;Maruyama</td><td>20</td><td>19</td><td>20</td><td>1</td>"
+           "<td>0.0602&nbsp;<small>&plusmn;&nbsp;0.0020</small></td>",
+           true);
+    expect(page, "Euler&ndash;Maruyama within 20 evaluations", true);
+    expect(page, "RK45 within", false);
+    /* the text tells of the sampler with steps of its own, which here has no fixed length */
+    expect(page, "RK45 takes ", true);
+    expect(page, "step length is fixed", false);
+    expect(page, "coarser discretisation", false);
+    expect(page, "2.250&nbsp;<small>&plusmn;&nbsp;0.062</small></td><td>140</td>", true);
+    expect(page, "Neither has to be the smaller", true);
+    /* nats/(64 ln 2), with their signs */
+    expect(page,
+           "in bits per dimension, 0.0113&nbsp;<small>&plusmn;&nbsp;0.0045</small> at "
+           "<i>T</i>&nbsp;=&nbsp;0.4, &minus;0.0056&nbsp;<small>&plusmn;&nbsp;0.0028</small> at "
+           "<i>T</i>&nbsp;=&nbsp;0.1 (negative: worse)",
+           true);
+    free(page);
+    char *data = content_of("comparisons/charts/equal.dat"),
+         *cost = content_of("comparisons/charts/cost.dat");
+    assert_int_equal(count_of(data, "\n20 "), 2 * 6); /* start, T */
+    assert_null(strstr(data, "rk45"));
+    assert_null(strstr(cost, "-em"));
+    assert_int_equal(count_of(cost, "-rk45"), 2);
+    free(data);
+    free(cost);
+    char *profile = content_of("comparisons/charts/profile.dat");
+    assert_non_null(strstr(profile, "# network_per_T-0.4\n"));
+    free(profile);
+    ts_results_release(&r);
+
+    made_up_results(false, &r);
+    page = page_of("own-steps", &r);
+    static const char *const never[] = {"At equal cost</h3>", "by the ODE", "Trained for each"};
+    for (size_t i = 0; i < sizeof never / sizeof *never; i++)
+        expect(page, never[i], false);
     free(page);
     ts_results_release(&r);
 }

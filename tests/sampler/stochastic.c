@@ -191,6 +191,12 @@ void evaluations_are_those_of_the_formula(void **state)
             must(ts_sampler_run(b.sampler, &config, 1, 0, b.x, &nfe));
             assert_int_equal(nfe, cases[i].nfe - !denoise);
             assert_int_equal(ts_sampler_nfe(&config), nfe);
+            /* and as a budget they hold ten steps, one less holds nine, and a step's too few none */
+            const int step = (cases[i].nfe - 1) / 10;
+            assert_int_equal(ts_sampler_steps_within(&config, nfe), 10);
+            assert_int_equal(ts_sampler_steps_within(&config, nfe + step - 1), 10);
+            assert_int_equal(ts_sampler_steps_within(&config, nfe - 1), 9);
+            assert_int_equal(ts_sampler_steps_within(&config, step - 1 + denoise), 0);
         }
     }
     const ts_sampler_config adaptive = config_of(TS_SAMPLER_RK45, 0.3, 10, 1e-3);

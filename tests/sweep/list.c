@@ -29,9 +29,8 @@ static volatile sig_atomic_t stop;
 static uint64_t made_of(int i)
 {
     uint64_t v = (uint64_t)i + 1;
-    for (int k = 0; k < TS_PART_NEEDS; k++)
-        if (parts[i].needs[k] != TS_NO_PART)
-            v = v * 6364136223846793005u + value[parts[i].needs[k]];
+    for (int k = 0; k < parts[i].need_count; k++)
+        v = v * 6364136223846793005u + value[parts[i].needs[k]];
     return v;
 }
 
@@ -52,12 +51,12 @@ static void make_list(int fails, ts_code code)
     assert_null(ts_part_list_make(&list));
     memset(value, 0, sizeof value);
     for (int i = 0; i < PARTS; i++) {
-        parts[i] = (ts_part){.run = run, .needs = {TS_NO_PART, TS_NO_PART}};
+        parts[i] = (ts_part){.run = run};
         snprintf(parts[i].name, sizeof parts[i].name, "part %d", i);
         if (i % 4)
-            parts[i].needs[0] = (int)((uint32_t)i * 2654435761u >> 8) % i;
+            parts[i].needs[parts[i].need_count++] = (int)((uint32_t)i * 2654435761u >> 8) % i;
         if (i % 3 == 1 && i > 8)
-            parts[i].needs[1] = i - 1 - i * 7 % 8;
+            parts[i].needs[parts[i].need_count++] = i - 1 - i * 7 % 8;
         runs[i] = 0;
     }
     list.parts = parts;
@@ -102,8 +101,8 @@ void any_number_and_order(void **state)
 static bool needs(int i, int root)
 {
     bool is = i == root;
-    for (int k = 0; k < TS_PART_NEEDS && !is; k++)
-        is = parts[i].needs[k] != TS_NO_PART && needs(parts[i].needs[k], root);
+    for (int k = 0; k < parts[i].need_count && !is; k++)
+        is = needs(parts[i].needs[k], root);
     return is;
 }
 

@@ -4,28 +4,13 @@
  * To add a case, run a sweep on a mixture in a folder of its own, compare with the closed form, and list the
  * test in main.
  */
-#include <dirent.h>
-#include <math.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "base/file.h"
-#include "list.h"
-#include "sweep/internal.h"
-#include "near.h"
-#include "must.h"
-
-static char folder[] = "/tmp/tstar-test-sweep-XXXXXX";
+#include "sweep_test.h"
 
 /* ---- T* ---- */
 
@@ -102,201 +87,16 @@ static void exact_of_one_gaussian(void **state)
 
 /* ---- whole sweeps ---- */
 
-/* A mixture in the plane with both scores, or digits with a Glow: small, yet every kind of part. */
-static const char *const vectors[] = {"data.kind=mixture",
-                                      "data.mixture.weights=[1,2]",
-                                      "data.mixture.means=[[-1,0],[0.5,0.5]]",
-                                      "data.mixture.stds=[[0.3,0.2],[0.2,0.4]]",
-                                      "data.mixture.count=200",
-                                      "model.kind=mlp",
-                                      "model.hidden=16",
-                                      "model.blocks=1",
-                                      "train.steps=60",
-                                      "train.batch=32",
-                                      "train.checkpoint_every=20",
-                                      "train.warmup=5",
-                                      "train.eps=1e-3",
-                                      "bound.draws=8",
-                                      "bound.batch=64",
-                                      "sample.steps_per_unit=20",
-                                      "sample.batch=32",
-                                      "sample.rtol=1e-2",
-                                      "sample.atol=1e-2",
-                                      "sweep.T=[1.0,0.3]",
-                                      "sweep.samples=64",
-                                      "sweep.projections=16",
-                                      "sweep.starts=[normal, mixture]",
-                                      "sweep.network=shared"};
-static const char *const digits[] = {"model.nf=8",
-                                     "model.ch_mult=[1]",
-                                     "model.num_res_blocks=1",
-                                     "train.steps=12",
-                                     "train.batch=16",
-                                     "train.checkpoint_every=5",
-                                     "train.warmup=2",
-                                     "train.eps=1e-3",
-                                     "glow.levels=1",
-                                     "glow.steps_per_level=1",
-                                     "glow.hidden=8",
-                                     "glow.steps=10",
-                                     "glow.batch=16",
-                                     "bound.draws=2",
-                                     "bound.count=32",
-                                     "bound.batch=32",
-                                     "sample.steps_per_unit=10",
-                                     "sample.batch=16",
-                                     "sample.rtol=1e-1",
-                                     "sample.atol=1e-1",
-                                     "sweep.T=[1.0,0.3]",
-                                     "sweep.samples=32",
-                                     "sweep.projections=16"};
-
-/* How many parts are done at once, and in which order; a card takes one worker. */
-typedef struct crew {
-    int workers;
-    uint64_t order;
-} crew;
-static const crew alone = {1, 0};
-
-/* In a process of its own, which can be killed; the parent never starts a thread. */
-static pid_t start_with(crew c, const char *dir, const char *const *overrides, int count, const char *more)
-{
-    const bool one = getenv("TSTAR_TEST_DEVICE") != NULL;
-    const int workers = one ? 1 : c.workers;
-    const pid_t child = fork();
-    if (child != 0)
-        return child;
-    const char *all[32];
-    memcpy(all, overrides, sizeof *all * (size_t)count);
-    if (more)
-        all[count++] = more;
-    ts_config *config;
-    const ts_run_options run = {.device = "cpu", .device_options = {.threads = workers}, .command = "test"};
-    const ts_sweep_options options = {.run = &run, .workers = workers, .order = c.order};
-    ts_status status = ts_config_load(NULL, all, count, &config);
-    if (!status)
-        status = ts_sweep_run(dir, config, &options);
-    if (status)
-        fprintf(stderr, "%s\n", ts_status_message(status));
-    _exit(ts_status_exit(status));
-}
-
-static pid_t start(const char *dir, const char *const *overrides, int count, const char *more)
-{
-    return start_with(alone, dir, overrides, count, more);
-}
-
-static int finish(pid_t child)
-{
-    int result;
-    assert_int_equal(waitpid(child, &result, 0), child);
-    return WIFEXITED(result) ? WEXITSTATUS(result) : -WTERMSIG(result);
-}
-
-/* sweep.json without lines about time. */
-static char *numbers_of(const char *dir)
-{
-    char path[300], *text, *kept, *to;
-    size_t size;
-    snprintf(path, sizeof path, "%s/sweep.json", dir);
-    must(ts_file_read(path, (size_t)1 << 26, &text, &size));
-    kept = to = calloc(1, size + 1);
-    assert_non_null(kept);
-    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
-        if (!strstr(line, "seconds") && !strstr(line, "\"date\"") && !strstr(line, "\"device\""))
-            to += sprintf(to, "%s\n", line);
-    free(text);
-    return kept;
-}
-
-/* Fails with the first line that differs. */
-static void expect_same(const char *a, const char *b)
-{
-    size_t begin = 0, at = 0;
-    for (; a[at] == b[at]; at++) {
-        if (!a[at])
-            return;
-        if (a[at] == '\n')
-            begin = at + 1;
-    }
-    fail_msg("%.*s instead of %.*s", (int)strcspn(b + begin, "\n"), b + begin, (int)strcspn(a + begin, "\n"),
-             a + begin);
-}
-
-static int count_files(const char *dir, const char *sub)
-{
-    char path[300];
-    int count = 0;
-    snprintf(path, sizeof path, "%s/%s", dir, sub);
-    DIR *d = opendir(path);
-    if (!d)
-        return 0;
-    for (struct dirent *entry; (entry = readdir(d));)
-        count += strstr(entry->d_name, ".safetensors") && entry->d_name[0] != '.';
-    closedir(d);
-    return count;
-}
-
-static void wait_a_little(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
-}
-
-/* Kills whenever another few parts have come, at a moment that differs from time to time, until it ends; one to
- * three workers in turn. */
-static int run_with_kills(const char *dir, const char *const *overrides, int count)
-{
-    int kills = 0;
-    for (int wanted = 1, round = 0; round < 200; round++) {
-        const pid_t child = start_with((crew){1 + round % 3, (uint64_t)round}, dir, overrides, count, NULL);
-        int result;
-        while (count_files(dir, "parts") + count_files(dir, "samples") < wanted) {
-            if (waitpid(child, &result, WNOHANG) == child) {
-                assert_true(WIFEXITED(result) && WEXITSTATUS(result) == 0);
-                return kills;
-            }
-            wait_a_little();
-        }
-        for (int i = 0; i < round % 4; i++)
-            wait_a_little();
-        kill(child, SIGKILL);
-        kills += finish(child) == -SIGKILL;
-        wanted = count_files(dir, "parts") + count_files(dir, "samples") + 2;
-    }
-    fail_msg("the sweep never ended");
-    return kills;
-}
-
-static void killed_sweep_ends_the_same(const char *name, const char *const *overrides, int count)
-{
-    char whole[128], killed[128];
-    snprintf(whole, sizeof whole, "%s/%s-whole", folder, name);
-    snprintf(killed, sizeof killed, "%s/%s-killed", folder, name);
-    assert_int_equal(finish(start(whole, overrides, count, NULL)), 0);
-    const int kills = run_with_kills(killed, overrides, count);
-    print_message("%s: killed %d times\n", name, kills);
-    assert_true(kills >= 3);
-    char *a = numbers_of(whole), *b = numbers_of(killed);
-    expect_same(a, b);
-    free(b);
-    /* once more: everything is there */
-    assert_int_equal(finish(start(killed, overrides, count, NULL)), 0);
-    b = numbers_of(killed);
-    expect_same(a, b);
-    free(a);
-    free(b);
-}
-
 static void vectors_survive_kills(void **state)
 {
     (void)state;
-    killed_sweep_ends_the_same("vectors", vectors, sizeof vectors / sizeof *vectors);
+    killed_sweep_ends_the_same("vectors", vectors, VECTORS, 2);
 }
 
 static void digits_survive_kills(void **state)
 {
     (void)state;
-    killed_sweep_ends_the_same("digits", digits, sizeof digits / sizeof *digits);
+    killed_sweep_ends_the_same("digits", digits, DIGITS, 2);
 }
 
 /* ---- workers ---- */
@@ -312,9 +112,8 @@ static void workers_change_no_number(void **state)
         char *a = numbers_of(whole);
         for (size_t i = 0; i < sizeof crews / sizeof *crews; i++) {
             snprintf(dir, sizeof dir, "%s/crew%d-%zu", folder, set, i);
-            const pid_t child =
-                set ? start_with(crews[i], dir, digits, sizeof digits / sizeof *digits, NULL)
-                    : start_with(crews[i], dir, vectors, sizeof vectors / sizeof *vectors, NULL);
+            const pid_t child = set ? start_with(crews[i], dir, digits, DIGITS, NULL)
+                                    : start_with(crews[i], dir, vectors, VECTORS, NULL);
             assert_int_equal(finish(child), 0);
             char *b = numbers_of(dir);
             expect_same(a, b);
@@ -329,7 +128,7 @@ static void failed_parts_leave_the_others(void **state)
 {
     (void)state;
     char dir[128], whole[128], path[200];
-    const int count = sizeof digits / sizeof *digits;
+    const int count = DIGITS;
     snprintf(dir, sizeof dir, "%s/failed", folder);
     snprintf(whole, sizeof whole, "%s/digits-whole", folder);
     assert_int_equal(finish(start_with((crew){2, 0}, dir, digits, count, "glow.lr=1e30")), 2);
@@ -357,7 +156,7 @@ static void refused_at_once(void **state)
 {
     (void)state;
     char dir[128], path[200];
-    const int count = sizeof vectors / sizeof *vectors;
+    const int count = VECTORS;
     static const struct {
         crew crew;
         const char *override;
@@ -372,26 +171,6 @@ static void refused_at_once(void **state)
 }
 
 /* ---- the rows ---- */
-
-static ts_results read_results(const char *name)
-{
-    char path[300];
-    ts_results results;
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    must(ts_results_read(path, &results));
-    return results;
-}
-
-static const ts_bound_row *bound_of(const ts_results *r, double T, ts_start_kind start, int score)
-{
-    return ts_results_bound(r, score, ts_results_T_index(r, T), ts_results_start_index(r, start));
-}
-
-/* Of the first sampler. */
-static const ts_sample_row *sample_of(const ts_results *r, double T, ts_start_kind start, int score)
-{
-    return ts_results_sample(r, score, ts_results_T_index(r, T), ts_results_start_index(r, start), 0);
-}
 
 /* The rows are complete, and what the terms promise of each other holds. */
 static void must_name_phase(const ts_results *r, const char *name)
@@ -424,7 +203,7 @@ static void rows_are_complete(void **state)
             for (int sampler = 0; sampler < r->sampler_count; sampler++) {
                 const ts_sample_row *samples = &r->samples[i * r->sampler_count + sampler];
                 assert_true(samples->nfe >= 1 && samples->seconds_per_image.mean > 0);
-                if (samples->sampler == TS_SAMPLER_EM)
+                if (samples->sampler.kind == TS_SAMPLER_EM)
                     assert_int_equal(samples->nfe, round((k ? 10 : 20) * row->T) + 1);
             }
         }
@@ -467,7 +246,7 @@ static void changed_configurations(void **state)
 {
     (void)state;
     char dir[128], part[200];
-    const int count = sizeof vectors / sizeof *vectors;
+    const int count = VECTORS;
     snprintf(dir, sizeof dir, "%s/vectors-killed", folder);
     assert_int_equal(finish(start(dir, vectors, count, "model.hidden=24")), 2);
     assert_int_equal(finish(start(dir, vectors, count, "train.log_every=3")), 0); /* changes no number */
@@ -486,7 +265,7 @@ static void changed_configurations(void **state)
     assert_int_equal(finish(start(dir, vectors, count, "sweep.samplers=heun,dpmpp2m")), 0);
     ts_results others = read_results("vectors-killed");
     assert_int_equal(others.sampler_count, 2);
-    assert_int_equal(others.samples[0].sampler, TS_SAMPLER_HEUN);
+    assert_int_equal(others.samples[0].sampler.kind, TS_SAMPLER_HEUN);
     assert_true(others.samples[1].nfe == 21); /* 20 steps, and the denoising one */
     assert_true(others.bounds[0].terms.elbo.mean == old.bounds[0].terms.elbo.mean);
     ts_results_release(&others);
@@ -501,7 +280,7 @@ static void per_T(void **state)
 {
     (void)state;
     char dir[128], path[200];
-    const int count = sizeof vectors / sizeof *vectors - 1; /* without sweep.network */
+    const int count = VECTORS - 1; /* without sweep.network */
     snprintf(dir, sizeof dir, "%s/per_T", folder);
     assert_int_equal(finish(start(dir, vectors, count, "sweep.network=per_T")), 0);
     ts_results own = read_results("per_T"), shared = read_results("vectors-whole");
@@ -521,30 +300,30 @@ static void per_T(void **state)
     ts_results_release(&shared);
 }
 
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(best_is_paired),           cmocka_unit_test(exact_of_one_gaussian),
-        cmocka_unit_test(vectors_survive_kills),    cmocka_unit_test(digits_survive_kills),
-        cmocka_unit_test(any_number_and_order),     cmocka_unit_test(failure_leaves_what_needs_it),
-        cmocka_unit_test(full_disk_ends_all),       cmocka_unit_test(stop_ends_all),
-        cmocka_unit_test(workers_change_no_number), cmocka_unit_test(failed_parts_leave_the_others),
-        cmocka_unit_test(refused_at_once),          cmocka_unit_test(rows_are_complete),
-        cmocka_unit_test(changed_configurations),   cmocka_unit_test(per_T),
+        cmocka_unit_test(best_is_paired),
+        cmocka_unit_test(exact_of_one_gaussian),
+        cmocka_unit_test(vectors_survive_kills),
+        cmocka_unit_test(digits_survive_kills),
+        cmocka_unit_test(all_of_it_survives_kills),
+        cmocka_unit_test(any_number_and_order),
+        cmocka_unit_test(failure_leaves_what_needs_it),
+        cmocka_unit_test(full_disk_ends_all),
+        cmocka_unit_test(stop_ends_all),
+        cmocka_unit_test(workers_change_no_number),
+        cmocka_unit_test(all_of_it_by_workers),
+        cmocka_unit_test(failed_parts_leave_the_others),
+        cmocka_unit_test(refused_at_once),
+        cmocka_unit_test(rows_are_complete),
+        cmocka_unit_test(changed_configurations),
+        cmocka_unit_test(per_T),
+        cmocka_unit_test(budgets_are_kept),
+        cmocka_unit_test(both_trainings),
+        cmocka_unit_test(likelihood_of_the_exact_score),
+        cmocka_unit_test(likelihood_coverage),
+        cmocka_unit_test(gain_coverage),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -29,6 +29,7 @@
 
 #define TS_SCORE_KINDS(X)                                                                                    \
     X(TS_SCORE_NETWORK, "network")                                                                           \
+    X(TS_SCORE_NETWORK_PER_T, "network_per_T")                                                               \
     X(TS_SCORE_EXACT, "exact")
 
 #define TS_START_KINDS(X)                                                                                    \
@@ -74,7 +75,8 @@
 
 #define TS_NETWORK_KINDS(X)                                                                                  \
     X(TS_NETWORK_SHARED, "shared")                                                                           \
-    X(TS_NETWORK_PER_T, "per_T")
+    X(TS_NETWORK_PER_T, "per_T")                                                                             \
+    X(TS_NETWORK_BOTH, "both")
 
 #define TS_EMBEDDING_KINDS(X)                                                                                \
     X(TS_EMBEDDING_AUTO, "auto")                                                                             \

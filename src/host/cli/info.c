@@ -7,14 +7,16 @@
 #include <yaml.h>
 #include <zlib.h>
 #include "cli/cli.h"
+#include "diffusion/samplers/sampler.h"
 
 const cli_usage cli_info_usage = {
     .name = "info",
     .arguments = "",
     .about =
-        "Prints the version, the devices at hand, or why they cannot be used, and the libraries; with --keys\n"
-        "every key of a configuration with its kind, default, range, meaning, and whether a trained run may\n"
-        "change it: free, free to read (sample and elbo may, train --resume and fit not), fixed.",
+        "Prints the version, the devices at hand, or why they cannot be used, the libraries, and what the steps\n"
+        "of each sampler cost; with --keys every key of a configuration with its kind, default, range, meaning,\n"
+        "and whether a trained run may change it: free, free to read (sample and elbo may, train --resume and fit\n"
+        "not), fixed.",
     .least = 0,
     .most = 0,
     .takes = CLI_DEVICE | CLI_JSON | CLI_KEYS | CLI_MARKDOWN};
@@ -72,6 +74,17 @@ static void print_device(const char *name, const found *f)
         printf("%-9s  %s\n", "", f->libraries);
 }
 
+/* What N steps of each cost. */
+static void print_samplers(void)
+{
+    printf("%-9s  network evaluations of N steps, one more with sample.denoise:\n", "samplers");
+    for (int kind = 0; kind < TS_SAMPLER_COUNT; kind++) {
+        char cost[64];
+        ts_sampler_nfe_text((ts_sampler_kind)kind, cost);
+        printf("%-9s  %-9s %s\n", "", ts_sampler_kind_words.word[kind], cost);
+    }
+}
+
 static ts_status info(const cli_options *o, ts_progress *progress)
 {
     (void)progress;
@@ -95,6 +108,7 @@ static ts_status info(const cli_options *o, ts_progress *progress)
     print_device("cpu", &cpu);
     print_device("cuda", &cuda);
     printf("%-9s  %s\n", "libraries", others);
+    print_samplers();
     return NULL;
 }
 

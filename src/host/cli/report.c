@@ -50,7 +50,7 @@ static void show_best(const ts_results *r, const ts_best *best)
     if (start < 0 || T < 0 || score == r->score_count)
         return;
     const ts_interval *bpd = &ts_results_bound(r, score, T, start)->terms.bpd;
-    const double nfe = ts_results_sample(r, score, T, start, 0)->nfe;
+    const double nfe = ts_results_sample(r, score, T, start, ts_report_sampler(r))->nfe;
     char bits[64] = "-", evaluations[32] = "-", T_star[32] = "-";
     const bool taught = score || !ts_report_worse_than_uniform(r, start); /* else its T* says nothing */
     if (taught)
@@ -59,15 +59,27 @@ static void show_best(const ts_results *r, const ts_best *best)
         snprintf(bits, sizeof bits, isfinite(bpd->half) ? "%.4f +- %.4f" : "%.4f", bpd->mean, bpd->half);
     if (isfinite(nfe))
         snprintf(evaluations, sizeof evaluations, "%.0f", nfe);
-    printf("%-9s %-8s %6s %22s %10g %10s\n", ts_start_kind_words.word[best->start],
+    printf("%-9s %-13s %6s %22s %10g %10s\n", ts_start_kind_words.word[best->start],
            ts_score_kind_words.word[best->score], T_star, bits, best->T_best, evaluations);
+}
+
+/* What the samplers that are compared at equal cost spend: the same for every row. */
+static void show_budgets(const ts_results *r)
+{
+    for (int i = 0; i < r->sampler_count; i++)
+        if (isfinite(r->samplers[i].budget) && isfinite(r->samples[i].nfe))
+            printf("%s within %.0f evaluations: %.0f steps, %.0f evaluations\n",
+                   ts_sampler_kind_words.word[r->samplers[i].kind], r->samplers[i].budget,
+                   r->samples[i].steps, r->samples[i].nfe);
 }
 
 static void show_text(const ts_results *r)
 {
-    printf("%-9s %-8s %6s %22s %10s %10s\n", "start", "score", "T*", "bits/dim at T*", "best T", "NFE at T*");
+    printf("%-9s %-13s %6s %22s %10s %10s\n", "start", "score", "T*", "bits/dim at T*", "best T",
+           "NFE at T*");
     for (int i = 0; i < r->best_count; i++)
         show_best(r, &r->best[i]);
+    show_budgets(r);
     for (int i = 0; i < r->phase_count; i++) {
         fputs(i ? ", " : "time: ", stdout);
         show_printable(r->phases[i].name);

@@ -3,6 +3,7 @@
 #include "base/decimal.h"
 #include "config/table.h"
 #include "data/dataset.h"
+#include "diffusion/samplers/sampler.h"
 #include "nn/nn.h"
 
 /* An error that points to where `key` got its value. */
@@ -17,6 +18,30 @@ static ts_status check_time(const ts_config_origin *origins, const char *key, do
     ts_decimal(T, time);
     ts_decimal(eps, least);
     FAIL(origins, key, "%s must lie in (%s, 1], above %s = %s, not %s", key, least, eps_key, least, time);
+}
+
+/* That every sampler of fixed steps can take one within each budget of evaluations. */
+static ts_status check_budgets(const ts_config *config, const ts_config_origin *origins)
+{
+    const ts_ints *nfe = &config->sweep.nfe;
+    for (int i = 0; i < nfe->count; i++) {
+        for (int j = 0; j < i; j++)
+            if (nfe->v[i] == nfe->v[j])
+                FAIL(origins, "sweep.nfe", "sweep.nfe holds %d twice", nfe->v[i]);
+        for (int k = 0; k < config->sweep.samplers.count; k++) {
+            const ts_sampler_config step = {.kind = config->sweep.samplers.v[k],
+                                            .steps = 1,
+                                            .denoise = config->sample.denoise,
+                                            .corrector_steps = config->sample.corrector_steps};
+            const int64_t least = ts_sampler_nfe(&step);
+            if (nfe->v[i] > 0 && nfe->v[i] < least)
+                FAIL(origins, "sweep.nfe",
+                     "sweep.nfe: %d is too few evaluations for a step of %s, which takes %lld%s", nfe->v[i],
+                     ts_sampler_kind_words.word[step.kind], (long long)least,
+                     step.denoise ? " with denoising" : "");
+        }
+    }
+    return NULL;
 }
 
 static ts_status check_times(const ts_config *config, const ts_config_origin *origins)
@@ -176,5 +201,6 @@ ts_status ts_config_check(const ts_config *config, const ts_config_origin *origi
     TS_TRY(check_data(config, origins));
     TS_TRY(check_sde(config, origins));
     TS_TRY(check_model(config, origins));
+    TS_TRY(check_budgets(config, origins));
     return check_times(config, origins);
 }

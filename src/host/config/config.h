@@ -150,9 +150,11 @@
 
 #define TS_CONFIG_SWEEP(X)                                                                                                       \
     X(REALS, FREE, T, "1.0,0.8,0.6,0.4,0.2,0.1", 1e-6, 1, "diffusion times to compare")                                          \
-    X(CHOICE, FREE, network, "shared", ts_network_kind, 0, "one network on [eps, 1], or one trained for each T")                 \
+    X(CHOICE, FREE, network, "shared", ts_network_kind, 0, "one network on [eps, 1], one trained for each T, or both side by side") \
     X(WORDS, FREE, starts, "", ts_start_kind, 0, "start densities to compare (empty: all that suit the data)")                   \
-    X(WORDS, FREE, samplers, "em,rk45", ts_sampler_kind, 0, "samplers to compare, each with its own steps")                      \
+    X(WORDS, FREE, samplers, "em,rk45", ts_sampler_kind, 0, "samplers to compare")                                               \
+    X(INTS, FREE, nfe, "", 0, 100000000, "evaluations a sample that every sampler of fixed steps may spend, denoising included: the most steps that fit (0, and empty: its own steps)") \
+    X(BOOL, FREE, likelihood, false, 0, 0, "also the log-likelihood by the ODE at each T, by section likelihood")                \
     X(INT, FREE, samples, 256, 2, 10000000, "images drawn for each T, start and sampler")                                        \
     X(INT, FREE, projections, 256, 1, 100000, "directions of the sliced Wasserstein distance")
 

@@ -19,36 +19,43 @@ typedef struct chart {
     const char *name;
     ts_chart_writer *write;
     int width, height; /* pixels of the SVG */
+    int a_start;       /* of height, more for each start */
     const char *caption;
 } chart;
 
 static const chart charts[TS_CHARTS] = {
-    {"bound", ts_chart_bound, 920, 430,
+    {"bound", ts_chart_bound, 920, 430, 0,
      "The bound on the negative log-likelihood against the diffusion time <i>T</i>. Left: bits per dimension "
      "with 95&nbsp;% intervals over held-out data. Right: what each <i>T</i> loses against the best <i>T</i> of "
      "the same start, compared datum by datum (paired 95&nbsp;% intervals); <i>T</i>* is the smallest <i>T</i> "
      "whose interval reaches zero."},
-    {"terms", ts_chart_terms, 920, 410,
+    {"terms", ts_chart_terms, 920, 410, 0,
      "The terms of the bound. A shorter <i>T</i> moves bits from the diffusion term to the prior term, and the "
      "more so the worse the start density is."},
-    {"cost", ts_chart_cost, 920, 800,
-     "What samples cost and how far they are from held-out data, lower left is better. Lines run over "
+    {"cost", ts_chart_cost, 920, 800, 0,
+     "What samples cost and how far they are from held-out data, lower left is better. Every sampler takes steps of "
+     "its own, so <i>T</i> is compared at equal step length, or tolerance: a shorter one is cheaper. Lines run over "
      "<i>T</i>, which labels their ends, and every point from <i>N</i>(0,&nbsp;<i>I</i>); bars are 95&nbsp;% "
      "intervals, of distances over images and, where there are several batches, of seconds over these. The grey "
      "band is how far as many training data are from held-out data, its line their mean; samples can lie below."},
-    {"profile", ts_chart_profile, 920, 410,
+    {"equal", ts_chart_equal, 920, TS_CHART_EQUAL_HEIGHT, TS_CHART_EQUAL_ROW,
+     "<i>T</i> compared at equal cost: how far samples are from held-out data when every <i>T</i> may spend as many "
+     "network evaluations, so that a shorter one takes finer steps. A row for each start, a column for each sampler, "
+     "which takes the most steps that fit; points of one cost stand a little apart, bars are 95&nbsp;% intervals over "
+     "images, and the grey band is that of as many training data."},
+    {"profile", ts_chart_profile, 920, 410, 0,
      "Where the network errs: its held-out squared error over time (left; predicting zero would score 1), and "
      "the integrand of the diffusion term (right), whose integral up to <i>T</i> is that term."},
-    {"training", ts_chart_training, 920, 400,
+    {"training", ts_chart_training, 920, 400, 0,
      "How training went, by its log: loss (the mean since the point before) and gradient norm over steps. "
      "Right: what it came to, the bound on held-out data at its best <i>T</i> with its 95&nbsp;% interval."},
-    {"decomposition", ts_chart_decomposition, 920, 440,
+    {"decomposition", ts_chart_decomposition, 920, 440, 0,
      "The bound falls short of the entropy by <i>G</i>(<i>T</i>) = <i>I</i>(<i>T</i>) &minus; "
      "<i>K</i>(<i>T</i>), what the score misses, plus the divergence between <i>p</i>(<i>x</i>, <i>T</i>) and "
      "the start density. For this mixture both are known."},
-    {"samples_1d", ts_chart_samples_1d, 920, 420,
+    {"samples_1d", ts_chart_samples_1d, 920, 420, 0,
      "Samples by <i>T</i> (columns) and start density (rows): histograms, with held-out data as the line."},
-    {"samples_2d", ts_chart_samples_2d, 920, 420,
+    {"samples_2d", ts_chart_samples_2d, 920, 420, 0,
      "Samples by <i>T</i> (columns) and start density (rows) over held-out data (grey)."},
 };
 
@@ -153,7 +160,7 @@ static ts_status write_chart(const chart *c, const ts_report *report, const char
         ts_text_abandon(&data);
         return status;
     }
-    ts_gnuplot_preamble(script.out, c->name, c->width, c->height);
+    ts_gnuplot_preamble(script.out, c->name, c->width, c->height + c->a_start * report->results->start_count);
     *wanted = c->write(report, data.out, script.out);
     fputs("unset output\n", script.out);
     if (!*wanted) {

@@ -5,6 +5,21 @@
 #include "run/starts.h"
 #include "report/chart_internal.h"
 
+/* Here are the samplers with steps of their own; those that keep to a budget have a chart of theirs. */
+static bool has_own_steps(const ts_results *r, int sampler)
+{
+    return !isfinite(r->samplers[sampler].budget);
+}
+
+/* Which of these it is. */
+static int order_of(const ts_results *r, int sampler)
+{
+    int order = 0;
+    for (int i = 0; i < sampler; i++)
+        order += has_own_steps(r, i);
+    return order;
+}
+
 /* The columns of the data behind T: for each quantity its value and the ends of its interval. */
 typedef enum quantity { NFE, SECONDS, SLICED, FRECHET, QUANTITIES } quantity;
 
@@ -38,7 +53,7 @@ static void interval_ends(ts_interval value, double ends[2])
 static void block_of(const ts_results *r, int start, int sampler, char block[96])
 {
     snprintf(block, 96, "%s-%s", ts_chart_start_of(r, start).block,
-             ts_sampler_kind_words.word[r->samplers[sampler]]);
+             ts_sampler_kind_words.word[r->samplers[sampler].kind]);
 }
 
 /* Returns how many points a logarithmic axis cannot show. */
@@ -49,6 +64,8 @@ static int cost_data(const ts_report *report, FILE *data)
     for (int line = 0; line < r->start_count * r->sampler_count; line++) {
         const int start = line / r->sampler_count, sampler = line % r->sampler_count;
         char block[96];
+        if (!has_own_steps(r, sampler))
+            continue;
         block_of(r, start, sampler, block);
         ts_gnuplot_block(
             data, block,
@@ -95,6 +112,8 @@ static void widen(axis *a, double value)
 static bool range_of(const ts_results *r, axis *a, double margin)
 {
     for (int k = 0; k < r->T_count * r->start_count * r->sampler_count; k++) {
+        if (!has_own_steps(r, k % r->sampler_count))
+            continue;
         const ts_interval value = value_of(&r->samples[k], a->q);
         double ends[2];
         interval_ends(value, ends);
@@ -130,7 +149,20 @@ static void floor_band(double low, double high, double middle, FILE *script)
  * together do not. */
 static const char *const corners[] = {"right offset -0.6,-0.5", "left offset 0.6,-0.5", "left offset 0.6,0.5",
                                       "right offset -0.6,0.5"};
-static const char *const dashes[] = {"1", "3", "2", "4"};
+static const char *const dashes[] = {"1", "3", "2", "4", "5", "(16,4,2,4,2,4)"};
+enum { DASHES = sizeof dashes / sizeof *dashes };
+
+/* Of a sampler: the first has filled points. */
+static const char *dash_of(const ts_results *r, int sampler)
+{
+    return dashes[order_of(r, sampler) % DASHES];
+}
+
+static int point_of(const ts_results *r, int start, int sampler)
+{
+    const ts_chart_series series = ts_chart_start_of(r, start);
+    return order_of(r, sampler) ? series.hollow : series.point;
+}
 
 static void plot_line(const ts_results *r, int start, int sampler, const axis *x, const axis *y, FILE *script)
 {
@@ -143,8 +175,8 @@ static void plot_line(const ts_results *r, int start, int sampler, const axis *x
         "'cost.dat' index '%s' using %d:%d with lines linewidth 1.6 dashtype %s linecolor '%s' notitle, "
         "\\\n  '' index '%s' using %d:%d:%d:%d:%d:%d with xyerrorbars linewidth 1.1 pointtype %d pointsize "
         "0.8 linecolor '%s' notitle, \\\n  ",
-        block, cx, cy, dashes[sampler % 4], series.color, block, cx, cy, cx + 1, cx + 2, cy + 1, cy + 2,
-        sampler ? series.hollow : series.point, series.color);
+        block, cx, cy, dash_of(r, sampler), series.color, block, cx, cy, cx + 1, cx + 2, cy + 1, cy + 2,
+        point_of(r, start, sampler), series.color);
 }
 
 /* Where starts differ little their points lie together: of those that know the data only the ends have labels. */
@@ -159,16 +191,26 @@ static void plot_labels(const ts_results *r, int start, int sampler, const axis 
         "'cost.dat' index '%s' every %d using %d:%d:(sprintf(tex ? '\\scriptsize %%g' : '%%g', $1)) with labels font @small %s textcolor '%s' "
         "notitle, \\\n  ",
         block, ts_starts[r->starts[start]].plain ? 1 : ends, column_of(x->q), column_of(y->q),
-        corners[(start + 2 * sampler) % 4], ts_chart_start_of(r, start).color);
+        corners[(start + 2 * order_of(r, sampler)) % 4], ts_chart_start_of(r, start).color);
 }
 
-static void plot_key(const ts_results *r, int start, int sampler, FILE *script)
+/* Colours are starts, dashes samplers. */
+static void plot_keys(const ts_results *r, FILE *script)
 {
-    const ts_chart_series series = ts_chart_start_of(r, start);
-    fprintf(script, "keyentry with linespoints linewidth 1.6 dashtype %s pointtype %d linecolor '%s' title ",
-            dashes[sampler % 4], sampler ? series.hollow : series.point, series.color);
-    ts_gnuplot_text(script, "%s, %s", series.title, ts_samplers[r->samplers[sampler]].text);
-    fputs(", \\\n  ", script);
+    for (int start = 0; start < r->start_count; start++) {
+        const ts_chart_series series = ts_chart_start_of(r, start);
+        fprintf(script, "keyentry with linespoints linewidth 1.6 pointtype %d linecolor '%s' title ",
+                series.point, series.color);
+        ts_gnuplot_text(script, "%s", series.title);
+        fputs(", \\\n  ", script);
+    }
+    for (int sampler = 0; sampler < r->sampler_count; sampler++)
+        if (has_own_steps(r, sampler)) {
+            fprintf(script, "keyentry with lines linewidth 1.6 dashtype %s linecolor '#444444' title ",
+                    dash_of(r, sampler));
+            ts_gnuplot_text(script, "%s", ts_samplers[r->samplers[sampler].kind].text);
+            fputs(", \\\n  ", script);
+        }
 }
 
 static void panel(const ts_results *r, const axis *x, const axis *y, FILE *script)
@@ -179,11 +221,14 @@ static void panel(const ts_results *r, const axis *x, const axis *y, FILE *scrip
             y->high);
     const int lines = r->start_count * r->sampler_count;
     for (int line = 0; line < lines; line++)
-        plot_line(r, line / r->sampler_count, line % r->sampler_count, x, y, script);
+        if (has_own_steps(r, line % r->sampler_count))
+            plot_line(r, line / r->sampler_count, line % r->sampler_count, x, y, script);
+    /* of many samplers the first has labels: more would cover each other */
+    const int labelled = order_of(r, r->sampler_count) > 2 ? 1 : 2;
     for (int line = 0; line < lines; line++)
-        plot_labels(r, line / r->sampler_count, line % r->sampler_count, x, y, script);
-    for (int line = 0; line < lines; line++)
-        plot_key(r, line / r->sampler_count, line % r->sampler_count, script);
+        if (has_own_steps(r, line % r->sampler_count) && order_of(r, line % r->sampler_count) < labelled)
+            plot_labels(r, line / r->sampler_count, line % r->sampler_count, x, y, script);
+    plot_keys(r, script);
     fputs("keyentry with boxes fillstyle solid 1 noborder fillcolor '#DDDDDD' title 'training data'\n",
           script);
 }
@@ -200,7 +245,7 @@ bool ts_chart_cost(const ts_report *report, FILE *data, FILE *script)
         !range_of(r, &frechet, 0.12))
         return false;
     const int lost = cost_data(report, data);
-    const int rows = ts_chart_legend(script, r->start_count * r->sampler_count + 1, 3);
+    const int rows = ts_chart_legend(script, r->start_count + order_of(r, r->sampler_count) + 1, 3);
     fprintf(script,
             "set multiplot layout 2,2 margins 0.1,0.985,0.115,%.3f spacing 0.085,0.09\nset logscale xy\n",
             0.97 - 0.032 * rows);

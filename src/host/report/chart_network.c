@@ -11,16 +11,35 @@ enum { COLORS = sizeof colors / sizeof *colors };
 
 /* ---- over t ---- */
 
+/* The block of a profile; its line's title. */
+static void profile_block(const ts_profile *profile, char block[64])
+{
+    if (ts_scores[profile->score].per_T)
+        snprintf(block, 64, "%s-%g", ts_score_kind_words.word[profile->score], profile->T);
+    else
+        snprintf(block, 64, "%s", ts_score_kind_words.word[profile->score]);
+}
+
+static void profile_title(const ts_profile *profile, FILE *script)
+{
+    if (ts_scores[profile->score].per_T)
+        ts_gnuplot_text(script, "trained for {/:Italic T} = %g", profile->T);
+    else
+        ts_gnuplot_text(script, "%s", ts_scores[profile->score].label);
+}
+
 static void profile_panel(const ts_results *r, const char *columns, FILE *script)
 {
     for (int i = 0; i < r->profile_count; i++) {
-        const ts_score_kind score = r->profiles[i].score;
+        const ts_score_row *score = &ts_scores[r->profiles[i].score];
+        char block[64];
+        profile_block(&r->profiles[i], block);
         fprintf(script,
                 "%s'profile.dat' index '%s' using %s with yerrorlines linewidth 1.8 dashtype %s pointtype %d "
                 "pointsize 0.5 linecolor '%s' title ",
-                i ? ", \\\n  " : "plot ", ts_score_kind_words.word[score], columns, ts_scores[score].dash,
-                ts_scores[score].hollow ? 6 : 7, colors[score % COLORS]);
-        ts_gnuplot_text(script, "%s", ts_scores[score].label);
+                i ? ", \\\n  " : "plot ", block, columns, score->dash, score->hollow ? 6 : 7,
+                colors[i % COLORS]);
+        profile_title(&r->profiles[i], script);
     }
     fputc('\n', script);
 }
@@ -31,7 +50,9 @@ bool ts_chart_profile(const ts_report *report, FILE *data, FILE *script)
     bool known = false;
     for (int i = 0; i < r->profile_count; i++) {
         const ts_profile *profile = &r->profiles[i];
-        ts_gnuplot_block(data, ts_score_kind_words.word[profile->score],
+        char block[64];
+        profile_block(profile, block);
+        ts_gnuplot_block(data, block,
                          "t (geometric middle), mean (net - z)^2, 95 % interval, integrand in nats per unit "
                          "time, 95 % interval");
         for (int k = 0; k < profile->count; k++) {

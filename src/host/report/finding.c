@@ -108,12 +108,16 @@ static void distance(const char *words, ts_interval value, FILE *page)
 static void evaluations(const ts_results *r, const char *name, const ts_sample_row *star,
                         const ts_sample_row *full, double T_star, double longest, FILE *page)
 {
-    const ts_sampler_row *sampler = &ts_samplers[star->sampler];
+    const ts_sampler_row *sampler = &ts_samplers[star->sampler.kind];
+    const bool budget = isfinite(star->sampler.budget);
     fprintf(page,
             "<p>From <b>%s</b>: %s takes %.0f network evaluations for a sample at <i>T</i>* = %g and %.0f at "
             "<i>T</i>&nbsp;=&nbsp;%g",
             name, sampler->html, star->nfe, T_star, full->nfe, longest);
-    if (sampler->integrator && sampler->steps == 0)
+    if (budget)
+        fprintf(page, ", for it may spend %.0f at every <i>T</i>: here <i>T</i> is compared at equal cost",
+                star->sampler.budget);
+    else if (sampler->integrator && sampler->steps == 0)
         fprintf(page,
                 ", in proportion to <i>T</i> because its step length is fixed (%.0f steps a unit of time)",
                 r->steps_per_unit);
@@ -125,6 +129,17 @@ static void evaluations(const ts_results *r, const char *name, const ts_sample_r
         fputs("&nbsp;s", page);
     }
     fputs(".", page);
+}
+
+/* Whether a sampler took steps of the length that the configuration says. */
+static bool any_fixed_length(const ts_results *r)
+{
+    for (int i = 0; i < r->sampler_count; i++) {
+        const ts_sampler_row *row = &ts_samplers[r->samplers[i].kind];
+        if (row->integrator && row->steps == 0 && !isfinite(r->samplers[i].budget))
+            return true;
+    }
+    return false;
 }
 
 static void saving(const ts_report *report, int start, FILE *page)
@@ -156,6 +171,31 @@ static void saving(const ts_report *report, int start, FILE *page)
     fputs("</p>\n", page);
 }
 
+/* ---- trained once, or for each T ---- */
+
+static void trainings(const ts_results *r, FILE *page)
+{
+    const char *before =
+        "<p>Trained for each <i>T</i> instead of once for all, with as many steps, the network's bound "
+        "is better by, in bits per dimension, ";
+    for (int i = 0; i < r->gain_count; i++) {
+        const ts_gain *gain = &r->gains[i];
+        if (!isfinite(gain->nats.mean))
+            continue;
+        fputs(before, page);
+        ts_html_interval(
+            page, 4, (ts_interval){ts_report_bits(r, gain->nats.mean), ts_report_bits(r, gain->nats.half)});
+        fprintf(page, " at <i>T</i>&nbsp;=&nbsp;%g", gain->T);
+        before = ", ";
+    }
+    if (*before == ',')
+        fprintf(
+            page,
+            " (negative: worse), taken datum by datum, from any start. This is of one training each, of seed %.0f: "
+            "another would change the network by what no interval here covers.</p>\n",
+            r->seed);
+}
+
 /* ---- all of it ---- */
 
 void ts_finding_write(const ts_report *report, FILE *page)
@@ -181,12 +221,13 @@ void ts_finding_write(const ts_report *report, FILE *page)
     for (int start = 0; start < r->start_count; start++)
         if (!ts_starts[r->starts[start]].plain)
             saving(report, start, page);
+    trainings(r, page);
     fputs(
         "<p class=\"note\"><i>T</i>* is the smallest <i>T</i> of this sweep whose bound is not worse than "
         "the best one's within the 95&nbsp;% interval of their difference, taken datum by datum. An interval "
         "too wide to tell two <i>T</i> apart does not make them equal.</p>\n",
         page);
-    if (r->steps_per_unit < 1000)
+    if (r->steps_per_unit < 1000 && any_fixed_length(r))
         fprintf(
             page,
             "<p class=\"note\">Samplers with a fixed step length took %.0f steps a unit of time here (the "

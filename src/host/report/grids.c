@@ -12,6 +12,9 @@
 /* of an image in the page's small grids: whole multiples, shown as they are */
 enum { GRID_IMAGES = 64, CELL_IMAGES = 16, CELL_COLUMNS = 4, CELL_PIXELS = 32 };
 
+/* shown from the beginning */
+enum { OPEN_GRIDS = 2 };
+
 static bool can_be_drawn(const ts_results *r)
 {
     return r->levels > 0 && (r->c == 1 || r->c == 3);
@@ -54,7 +57,7 @@ ts_status ts_grids_write(const ts_report *report)
     for (int i = 0; i < count && !status; i++) {
         const ts_bound_row *row = &r->bounds[i / r->sampler_count];
         char name[128];
-        ts_samples_name(row->T, row->start, row->score, r->samples[i].sampler, name);
+        ts_samples_name(row->T, row->start, row->score, &r->samples[i].sampler, name);
         status = write_grid(report->dir, name);
     }
     return status;
@@ -83,7 +86,7 @@ static ts_status cell(const char *dir, const char *name, const char *alternative
     return NULL;
 }
 
-static ts_status sampler_rows(const ts_report *report, ts_sampler_kind sampler, FILE *page)
+static ts_status sampler_rows(const ts_report *report, const ts_sampler_entry *sampler, FILE *page)
 {
     const ts_results *r = report->results;
     for (int i = 0; i < r->start_count; i++) {
@@ -94,7 +97,7 @@ static ts_status sampler_rows(const ts_report *report, ts_sampler_kind sampler, 
             char name[128], alternative[128];
             ts_samples_name(T, start, r->scores[0], sampler, name);
             snprintf(alternative, sizeof alternative, "samples, T = %g, start %s, %s", T,
-                     ts_start_kind_words.word[start], ts_sampler_kind_words.word[sampler]);
+                     ts_start_kind_words.word[start], ts_sampler_kind_words.word[sampler->kind]);
             fputs("<td>", page);
             TS_TRY(cell(report->dir, name, alternative, page));
             fputs("</td>", page);
@@ -116,15 +119,18 @@ ts_status ts_grids_page(const ts_report *report, FILE *page)
         return NULL;
     fputs("<h2>Samples</h2>\n<p>The same random numbers in every cell; not selected.</p>\n", page);
     for (int s = 0; s < r->sampler_count; s++) {
-        fprintf(page,
-                "<div class=\"keep\"><h3>%s</h3>\n<div class=\"scroll\"><table class=\"grids\">\n"
-                "<tr><th></th>",
-                ts_samplers[r->samplers[s]].html);
+        char sampler[96];
+        ts_report_sampler_html(&r->samplers[s], sampler);
+        /* many grids make a long page: those behind the first ones open at a click */
+        const bool folded = s >= OPEN_GRIDS;
+        fprintf(page, folded ? "<details><summary>%s</summary>\n" : "<div class=\"keep\"><h3>%s</h3>\n",
+                sampler);
+        fputs("<div class=\"scroll\"><table class=\"grids\">\n<tr><th></th>", page);
         for (int k = 0; k < r->T_count; k++)
             fprintf(page, "<th><i>T</i>&nbsp;=&nbsp;%g</th>", r->T[report->ascending[k]]);
         fputs("<th>held-out data</th></tr>\n", page);
-        TS_TRY(sampler_rows(report, r->samplers[s], page));
-        fputs("</table></div></div>\n", page);
+        TS_TRY(sampler_rows(report, &r->samplers[s], page));
+        fprintf(page, "</table></div></%s>\n", folded ? "details" : "div");
     }
     return NULL;
 }

@@ -35,6 +35,7 @@ static const char style[] =
     ".grids td,.grids th{border:0;padding:.2rem;text-align:center}.grids th{font-weight:500}\n"
     ".grids th.side{writing-mode:vertical-rl;transform:rotate(180deg)}\n"
     ".grids img{display:block;image-rendering:pixelated}\n"
+    "details{margin:.4rem 0}summary{cursor:pointer;font-weight:600}\n"
     "dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1.2rem;font-size:.92rem}\n"
     "dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}\n"
     "pre{background:var(--panel);border:1px solid var(--line);border-radius:6px;padding:.8rem 1rem;"

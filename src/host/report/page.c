@@ -72,8 +72,10 @@ static void cards_at_T_star(const ts_report *report, FILE *page)
             best->T_star, ts_report_start_html(r, r->starts[start]));
     const ts_sample_row *star = ts_report_sample_at(r, start, best->T_star);
     const ts_sample_row *full = ts_report_sample_at(r, start, longest);
-    const ts_sampler_row *sampler = &ts_samplers[r->samplers[0]];
-    if (star && full && best->T_star != longest && isfinite(star->nfe) && isfinite(full->nfe))
+    const ts_sampler_entry *entry = &r->samplers[ts_report_sampler(r)];
+    const ts_sampler_row *sampler = &ts_samplers[entry->kind];
+    if (star && full && !isfinite(entry->budget) && best->T_star != longest && isfinite(star->nfe) &&
+        isfinite(full->nfe))
         fprintf(page,
                 "<div><b>%.0f <small>against %.0f</small></b><span>network evaluations a sample at "
                 "<i>T</i>*&nbsp;=&nbsp;%g from %s, against <i>T</i>&nbsp;=&nbsp;%g (%s%s)</span></div>\n",

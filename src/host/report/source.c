@@ -1,11 +1,15 @@
 #include "report/source.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/decimal.h"
+#include "base/file.h"
 #include "base/safetensors.h"
-#include "report/curves.h"
+#include "diffusion/samplers/sampler.h"
 #include "run/starts.h"
 
 /* ---- stored samples ---- */
@@ -57,13 +61,120 @@ static ts_status load_vectors(ts_report *report)
         return ts_error(TS_NO_MEMORY, "report: no memory");
     for (int k = 0; k < r->T_count * r->start_count; k++) {
         char name[128];
-        ts_samples_name(r->T[k / r->start_count], r->starts[k % r->start_count], r->scores[0], r->samplers[0],
-                        name);
+        ts_samples_name(r->T[k / r->start_count], r->starts[k % r->start_count], r->scores[0],
+                        &r->samplers[ts_report_sampler(r)], name);
         TS_TRY(ts_stored_load(report->dir, name, &report->drawn[k]));
         const ts_stored *data = &report->data, *set = &report->drawn[k];
         if (data->x && set->x && (set->h != data->h || set->w != data->w || set->c != data->c))
             return ts_error(TS_FORMAT, "%s: samples %s and held-out data differ in their dimension",
                             report->dir, name);
+    }
+    return NULL;
+}
+
+/* ---- training curves ---- */
+
+#define LARGEST_LOG ((size_t)1 << 30)
+
+enum { MOST_POINTS = 400 };
+
+typedef struct ts_curve_point point;
+
+static double number_of(const json_t *line, const char *key)
+{
+    const json_t *value = json_object_get(line, key);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+static bool read_line(const char *text, size_t length, double last_step, point *p)
+{
+    json_t *line = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
+    *p = (point){number_of(line, "step"), number_of(line, "loss"), number_of(line, "gradient_norm")};
+    json_decref(line);
+    return isfinite(p->step) && p->step > last_step;
+}
+
+/* Means over groups of neighbours, so that a long training draws no more points than a chart has room for. */
+static void thin(ts_curve *curve)
+{
+    const int group = (curve->count + MOST_POINTS - 1) / MOST_POINTS;
+    int kept = 0;
+    for (int i = 0; i < curve->count; i += group) {
+        const int end = i + group < curve->count ? i + group : curve->count;
+        point mean = {curve->points[end - 1].step, 0, 0};
+        for (int k = i; k < end; k++) {
+            mean.loss += curve->points[k].loss / (end - i);
+            mean.gradient_norm += curve->points[k].gradient_norm / (end - i);
+        }
+        curve->points[kept++] = mean;
+    }
+    curve->count = kept;
+}
+
+static ts_status parse(char *text, ts_curve *curve)
+{
+    int room = 0;
+    double last_step = -1;
+    for (char *line = text, *end; *line; line = end) {
+        const size_t length = strcspn(line, "\n");
+        end = line + length + (line[length] == '\n');
+        point p;
+        if (!read_line(line, length, last_step, &p))
+            continue;
+        if (curve->count == room) {
+            room = room ? 2 * room : 256;
+            point *more = realloc(curve->points, (size_t)room * sizeof *more);
+            if (!more)
+                return ts_error(TS_NO_MEMORY, "report: no memory for a training log");
+            curve->points = more;
+        }
+        curve->points[curve->count++] = p;
+        last_step = p.step;
+    }
+    return NULL;
+}
+
+/* One log: adds its curve where there is anything in it. */
+static ts_status add(ts_report *report, const char *folder, double T)
+{
+    char *path, *text;
+    size_t size;
+    if (asprintf(&path, "%s%s/log.jsonl", report->dir, folder) < 0)
+        return ts_error(TS_NO_MEMORY, "report: no memory");
+    ts_status status = ts_file_read(path, LARGEST_LOG, &text, &size);
+    free(path);
+    if (ts_status_code(status) == TS_NOT_FOUND) {
+        ts_status_free(status);
+        return NULL;
+    }
+    TS_TRY(status);
+    ts_curve *curve = &report->curves[report->curve_count];
+    *curve = (ts_curve){.T = T};
+    status = parse(text, curve);
+    free(text);
+    if (curve->count == 0) {
+        free(curve->points);
+        return status;
+    }
+    report->curve_count++;
+    report->last_step = fmin(report->last_step, curve->points[curve->count - 1].step); /* at first NaN */
+    thin(curve);
+    return status;
+}
+
+/* DIR/log.jsonl, and DIR/T0.4/log.jsonl of a network for T = 0.4.  A log that is not there gives no curve; a line
+ * that is no object with a step behind the one before is passed over. */
+static ts_status read_curves(ts_report *report)
+{
+    const ts_results *r = report->results;
+    if (!(report->curves = calloc((size_t)r->T_count + 1, sizeof *report->curves)))
+        return ts_error(TS_NO_MEMORY, "report: no memory");
+    TS_TRY(add(report, "", NAN));
+    for (int i = 0; i < r->T_count; i++) {
+        char T[32], folder[40];
+        ts_T_text(r->T[report->ascending[i]], T);
+        snprintf(folder, sizeof folder, "/T%s", T);
+        TS_TRY(add(report, folder, r->T[report->ascending[i]]));
     }
     return NULL;
 }
@@ -90,7 +201,7 @@ ts_status ts_report_open(const char *dir, const ts_results *results, ts_report *
     for (int i = 0; i < r->T_count; i++)
         report->ascending[i] = i;
     qsort_r(report->ascending, (size_t)r->T_count, sizeof *report->ascending, by_T, r->T);
-    TS_TRY(ts_curves_read(report));
+    TS_TRY(read_curves(report));
     return r->levels > 0 ? NULL : load_vectors(report);
 }
 
@@ -101,7 +212,9 @@ void ts_report_close(ts_report *report)
         free(report->drawn[k].x);
     free(report->drawn);
     free(report->data.x);
-    ts_curves_release(report);
+    for (int i = 0; i < report->curve_count; i++)
+        free(report->curves[i].points);
+    free(report->curves);
     free(report->ascending);
 }
 
@@ -127,10 +240,26 @@ const ts_bound_row *ts_report_bound_at(const ts_results *results, int start, dou
     return k < 0 ? NULL : ts_results_bound(results, 0, k, start);
 }
 
+int ts_report_sampler(const ts_results *results)
+{
+    for (int i = 0; i < results->sampler_count; i++)
+        if (!isfinite(results->samplers[i].budget))
+            return i;
+    return 0;
+}
+
 const ts_sample_row *ts_report_sample_at(const ts_results *results, int start, double T)
 {
     const int k = ts_results_T_index(results, T);
-    return k < 0 ? NULL : ts_results_sample(results, 0, k, start, 0);
+    return k < 0 ? NULL : ts_results_sample(results, 0, k, start, ts_report_sampler(results));
+}
+
+void ts_report_sampler_html(const ts_sampler_entry *sampler, char html[96])
+{
+    if (isfinite(sampler->budget))
+        snprintf(html, 96, "%s within %.0f evaluations", ts_samplers[sampler->kind].html, sampler->budget);
+    else
+        snprintf(html, 96, "%s", ts_samplers[sampler->kind].html);
 }
 
 const char *ts_report_start_html(const ts_results *results, ts_start_kind start)

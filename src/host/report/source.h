@@ -6,7 +6,7 @@
 
 #include "sweep/results.h"
 
-enum { TS_CHARTS = 8 };
+enum { TS_CHARTS = 9 };
 
 /* Stored samples [n,h,w,c] in [-1, 1]. */
 typedef struct ts_stored {
@@ -28,7 +28,7 @@ typedef struct ts_report {
     const char *dir;
     int *ascending; /* [T_count], the grid's indexes of T, T ascending */
 
-    /* Vectors: held-out data and, [T_count][start_count], the first sampler's samples with the first score. */
+    /* Vectors: held-out data and, [T_count][start_count], samples of ts_report_sampler with the first score. */
     ts_stored data, *drawn;
     int curve_count;
     ts_curve *curves; /* only those with points */
@@ -53,12 +53,16 @@ double ts_report_bits(const ts_results *results, double nats);
 const ts_best *ts_report_best(const ts_results *results, int score, int start);
 /* Of the first score, at this T; NULL: that T is not in the grid. */
 const ts_bound_row *ts_report_bound_at(const ts_results *results, int start, double T);
-/* The same, of the first sampler. */
+/* The place of the sampler that the text tells of: the first one with steps of its own, else the first. */
+int ts_report_sampler(const ts_results *results);
+/* Of the first score and that sampler. */
 const ts_sample_row *ts_report_sample_at(const ts_results *results, int start, double T);
 
 /* What a start is called under the results' SDE, on the page and in charts. */
 const char *ts_report_start_html(const ts_results *results, ts_start_kind start);
 const char *ts_report_start_label(const ts_results *results, ts_start_kind start);
+/* "Euler-Maruyama", or with a budget "Euler-Maruyama within 20 evaluations", on the page. */
+void ts_report_sampler_html(const ts_sampler_entry *sampler, char html[96]);
 
 /* The place in the grid of the start that knows nothing of the data, and of the one with the best bound of
  * those that do; -1: there is none. */

@@ -61,11 +61,13 @@ static void noise_error(const ts_results *r, FILE *page)
         }
         if (!worst || !ts_scores[profile->score].trained)
             continue;
-        fprintf(
-            page,
-            "<li>In %d of %d intervals of time the network's noise error is above 1, worse than predicting "
-            "zero: up to ",
-            count, profile->count);
+        char whose[64] = "the network";
+        if (ts_scores[profile->score].per_T)
+            snprintf(whose, sizeof whose, "the network trained for <i>T</i>&nbsp;=&nbsp;%g", profile->T);
+        fprintf(page,
+                "<li>In %d of %d intervals of time %s's noise error is above 1, worse than predicting "
+                "zero: up to ",
+                count, profile->count, whose);
         ts_html_interval(page, 3, worst->mse);
         fprintf(page, " for <i>t</i> from %.2g to %.2g.</li>\n", worst->t_low, worst->t_high);
     }

@@ -156,6 +156,23 @@ ts_status ts_evaluate_bound(ts_run *run, int T_count, const double *T, int start
 
 enum { EXACT_DIVERGENCE = 64 }; /* dimensions, at most, where nothing is said about probes */
 
+ts_likelihood_config ts_evaluate_likelihood_config(const ts_run *run)
+{
+    const ts_config *config = run->config;
+    const ts_data *data = &run->dataset->test;
+    const int probes = config->likelihood.probes;
+    return (ts_likelihood_config){.sde = ts_config_sde(config),
+                                  .eps =
+                                      config->likelihood.eps > 0 ? config->likelihood.eps : config->train.eps,
+                                  .rtol = config->likelihood.rtol,
+                                  .atol = config->likelihood.atol,
+                                  .probes = probes || ts_data_dim(data) <= EXACT_DIVERGENCE ? probes : 1,
+                                  .probe = config->likelihood.probe,
+                                  .dequantisations = config->likelihood.dequantisations,
+                                  .count = data_of(data, config->likelihood.count),
+                                  .seed = (uint64_t)config->run.seed};
+}
+
 typedef struct likelihood_pass {
     ts_run *run;
     ts_progress *progress;
@@ -226,25 +243,15 @@ ts_status ts_evaluate_likelihood(ts_run *run, int T_count, const double *T, int 
 {
     const ts_config *config = run->config;
     const ts_data *data = &run->dataset->test;
-    const double eps = config->likelihood.eps > 0 ? config->likelihood.eps : config->train.eps;
-    for (int i = 0; i < T_count; i++)
-        TS_TRY(check_T(run, T[i], config->likelihood.eps > 0 ? "likelihood.eps" : "train.eps", eps));
-    TS_TRY(check_starts(run, T_count, T, start_count, starts));
-    const int d = ts_data_dim(data), probes = config->likelihood.probes;
     likelihood_pass p = {.run = run,
                          .progress = progress,
-                         .config = {.sde = ts_config_sde(config),
-                                    .eps = eps,
-                                    .rtol = config->likelihood.rtol,
-                                    .atol = config->likelihood.atol,
-                                    .probes = probes || d <= EXACT_DIVERGENCE ? probes : 1,
-                                    .probe = config->likelihood.probe,
-                                    .dequantisations = config->likelihood.dequantisations,
-                                    .count = data_of(data, config->likelihood.count),
-                                    .seed = (uint64_t)config->run.seed,
-                                    .stop = progress ? progress->stop : NULL},
+                         .config = ts_evaluate_likelihood_config(run),
                          .start_count = start_count,
                          .starts = starts};
+    p.config.stop = progress ? progress->stop : NULL;
+    for (int i = 0; i < T_count; i++)
+        TS_TRY(check_T(run, T[i], config->likelihood.eps > 0 ? "likelihood.eps" : "train.eps", p.config.eps));
+    TS_TRY(check_starts(run, T_count, T, start_count, starts));
     p.n = smaller(config->likelihood.batch, p.config.count * ts_likelihood_draws(&p.config, data));
     ts_status status = run_likelihood(&p, T_count, T, rows);
     ts_score_destroy(p.score);

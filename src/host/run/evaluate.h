@@ -38,6 +38,9 @@ typedef struct ts_likelihood_row {
     double nfe;                /* network evaluations of a solution */
 } ts_likelihood_row;
 
+/* What section `likelihood` of the configuration says for the run's data. */
+ts_likelihood_config ts_evaluate_likelihood_config(const ts_run *run);
+
 /* Of held-out data for every T and start, by section `likelihood` of the configuration: rows[i * start_count + j]
  * for T[i], starts[j]. */
 ts_status ts_evaluate_likelihood(ts_run *run, int T_count, const double *T, int start_count,

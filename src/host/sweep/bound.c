@@ -57,11 +57,11 @@ static bool tell_share(void *context, double share)
     return !ts_progress_stopped(progress);
 }
 
-/* One pass of `view`'s score over the data, for the T of some columns of `all`. */
+/* One pass of a score over the data: first the T that it serves, then the ends of the loss profile's bins. */
 typedef struct columns {
     const char *name; /* of the part */
-    int count;
-    int *index; /* in `all` */
+    int count, bins;  /* of all columns; of the last of them */
+    int first;        /* the place of the first T in the results' list */
     double *T;
 } columns;
 
@@ -101,16 +101,85 @@ static ts_status allocate_bound(const ts_sweep *s, int T_count, ts_bound *bound)
 /* Reconstruction is the same for every T: those that share it do not all write it. */
 static void copy_columns(const ts_bound *from, const columns *c, ts_bound *all)
 {
-    if (c->index[0] == 0)
+    if (c->first == 0)
         memcpy(all->reconstruction, from->reconstruction, sizeof(double) * (size_t)all->count);
     for (int64_t i = 0; i < all->count; i++)
-        for (int j = 0; j < c->count; j++) {
-            const int64_t to = i * all->T_count + c->index[j], at = i * c->count + j;
+        for (int j = 0; j < c->count - c->bins; j++) {
+            const int64_t to = i * all->T_count + c->first + j, at = i * c->count + j;
             all->diffusion[to] = from->diffusion[at];
             if (all->K)
                 all->K[to] = from->K[at];
         }
 }
+
+/* ---- the loss profile ---- */
+
+/* Mean and interval over data of the difference of two columns (from < 0: of the column itself). */
+static ts_interval increment(const ts_bound *bound, int from, int to, double *scratch)
+{
+    for (int64_t i = 0; i < bound->count; i++) {
+        const double *row = bound->diffusion + i * bound->T_count;
+        scratch[i] = row[to] - (from < 0 ? 0 : row[from]);
+    }
+    return ts_interval_of(scratch, bound->count);
+}
+
+static ts_interval scaled(ts_interval x, double factor)
+{
+    return (ts_interval){x.mean * factor, x.half * factor};
+}
+
+static ts_status fill_profile(const ts_sweep *s, const ts_bound *bound, const columns *c, ts_profile *profile)
+{
+    const ts_sde sde = ts_config_sde(s->config);
+    const int first = c->count - c->bins;
+    double *scratch = malloc(sizeof *scratch * (size_t)bound->count);
+    if (!scratch)
+        return ts_error(TS_NO_MEMORY, "sweep: no memory");
+    for (int j = 0; j < c->bins; j++) {
+        const double low = j ? c->T[first + j - 1] : s->eps, high = c->T[first + j];
+        const double lambda = ts_sde_lambda(&sde, high) - ts_sde_lambda(&sde, low);
+        const ts_interval nats = increment(bound, j ? first + j - 1 : -1, first + j, scratch);
+        /* the increment is (Lambda(high) - Lambda(low)) / 2 times the mean of ||net - z||^2 in between */
+        profile->bins[j] = (ts_profile_bin){.t_low = low,
+                                            .t_high = high,
+                                            .mse = scaled(nats, 2 / (lambda * s->d)),
+                                            .integrand = scaled(nats, 1 / (high - low))};
+    }
+    profile->count = c->bins;
+    free(scratch);
+    return NULL;
+}
+
+/* The place of a profile: a score has one, or with a network for each T one for each. */
+static int profile_at(const ts_results *r, int score, int T)
+{
+    int place = 0;
+    for (int i = 0; i < score; i++)
+        place += ts_scores[r->scores[i]].per_T ? r->T_count : 1;
+    return place + (T < 0 ? 0 : T);
+}
+
+static ts_status allocate_profiles(ts_sweep *s)
+{
+    ts_results *r = s->results;
+    r->profile_count = profile_at(r, r->score_count, -1);
+    r->profiles = calloc((size_t)r->profile_count, sizeof *r->profiles);
+    if (!r->profiles)
+        return ts_error(TS_NO_MEMORY, "sweep: no memory");
+    for (int score = 0; score < r->score_count; score++)
+        for (int t = 0; t < (ts_scores[r->scores[score]].per_T ? r->T_count : 1); t++) {
+            ts_profile *profile = &r->profiles[profile_at(r, score, t)];
+            profile->score = r->scores[score];
+            profile->T = ts_scores[r->scores[score]].per_T ? r->T[t] : ts_sweep_largest_T(s);
+            profile->bins = calloc(TS_SWEEP_BINS, sizeof *profile->bins);
+            if (!profile->bins)
+                return ts_error(TS_NO_MEMORY, "sweep: no memory");
+        }
+    return NULL;
+}
+
+/* ---- the part ---- */
 
 /* What a pass depends on beside the configuration: the part's name and each T. */
 static ts_status inputs_of(const columns *c, char **inputs)
@@ -175,8 +244,11 @@ static ts_status bound_of_columns(ts_worker *w, ts_part *part, const columns *c)
     ts_status status = allocate_bound(s, c->count, &bound);
     if (!status)
         status = load_or_measure(w, part, c, &(ts_part_file){"parts", c->name, sections, inputs}, &bound);
-    if (!status)
+    if (!status) {
         copy_columns(&bound, c, &s->bounds[part->score]);
+        status =
+            fill_profile(s, &bound, c, &s->results->profiles[profile_at(s->results, part->score, part->T)]);
+    }
     ts_bound_release(&bound);
     free(inputs);
     return status;
@@ -190,39 +262,34 @@ double ts_sweep_largest_T(const ts_sweep *s)
     return T;
 }
 
-/* The columns of one network: all of them, or with a network for each T that T's (the largest also serves the
- * loss profile). */
+/* Of a network for all T, or of that of one T; bins end where all of them do, the last one at the largest T. */
 static void choose_columns(const ts_sweep *s, int part_T, columns *c)
 {
     const ts_results *r = s->results;
-    const int first = part_T < 0 ? 0 : part_T;
-    for (int j = first; j < (part_T < 0 ? r->T_count : first + 1); j++) {
-        c->index[c->count] = j;
+    const double top = part_T < 0 ? ts_sweep_largest_T(s) : r->T[part_T];
+    c->first = part_T < 0 ? 0 : part_T;
+    for (int j = c->first; j < (part_T < 0 ? r->T_count : c->first + 1); j++)
         c->T[c->count++] = r->T[j];
-    }
-    for (int j = 0; j < TS_SWEEP_BINS && (part_T < 0 || r->T[first] == ts_sweep_largest_T(s)); j++) {
-        c->index[c->count] = r->T_count + j;
+    for (int j = 0; j < TS_SWEEP_BINS && s->edges[j] < top; j++, c->bins++)
         c->T[c->count++] = s->edges[j];
-    }
+    c->T[c->count++] = top;
+    c->bins++;
 }
 
 ts_status ts_part_bound(ts_worker *w, ts_part *part)
 {
     const ts_results *r = w->sweep->results;
-    const size_t most = (size_t)(r->T_count + TS_SWEEP_BINS);
     char name[96], text[32] = "";
-    columns c = {.name = name, .index = calloc(most, sizeof *c.index), .T = calloc(most, sizeof *c.T)};
-    ts_status status = c.index && c.T ? NULL : ts_error(TS_NO_MEMORY, "sweep: no memory");
+    columns c = {.name = name, .T = calloc((size_t)(r->T_count + TS_SWEEP_BINS), sizeof *c.T)};
     ts_worker_watch(w, part);
-    if (!status) {
-        choose_columns(w->sweep, part->T, &c);
-        if (part->T >= 0)
-            ts_T_text(r->T[part->T], text);
-        snprintf(name, sizeof name, "bound_%s%s%s", ts_score_kind_words.word[r->scores[part->score]],
-                 part->T >= 0 ? "_T" : "", text);
-        status = bound_of_columns(w, part, &c);
-    }
-    free(c.index);
+    if (!c.T)
+        return ts_error(TS_NO_MEMORY, "sweep: no memory");
+    choose_columns(w->sweep, part->T, &c);
+    if (part->T >= 0)
+        ts_T_text(r->T[part->T], text);
+    snprintf(name, sizeof name, "bound_%s%s%s", ts_score_kind_words.word[r->scores[part->score]],
+             part->T >= 0 ? "_T" : "", text);
+    ts_status status = bound_of_columns(w, part, &c);
     free(c.T);
     return status;
 }
@@ -238,7 +305,8 @@ ts_status ts_sweep_allocate_bounds(ts_sweep *s)
         s->edges[j] = ts_sde_lambda_inverse(&sde, low + (high - low) * (j + 1) / TS_SWEEP_BINS);
     s->edges[TS_SWEEP_BINS - 1] = ts_sweep_largest_T(s);
     for (int score = 0; score < r->score_count; score++)
-        TS_TRY(allocate_bound(s, r->T_count + TS_SWEEP_BINS, &s->bounds[score]));
+        TS_TRY(allocate_bound(s, r->T_count, &s->bounds[score]));
+    TS_TRY(allocate_profiles(s));
     s->prior = calloc(cells, sizeof *s->prior);
     s->kl = s->run->dataset->mixture ? calloc(cells, sizeof *s->kl) : NULL;
     if (!s->prior || (s->run->dataset->mixture && !s->kl))

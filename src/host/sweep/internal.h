@@ -6,7 +6,7 @@
  *   workers.c   threads that take the parts
  *   worker.c    what each of them has of its own: device, data, networks
  *   progress.c  how far all of it is, and what is left
- *   network.c, bound.c, samples.c   the parts themselves; summary.c, exact.c what follows from them
+ *   network.c, bound.c, likelihood.c, samples.c   the parts themselves; summary.c, exact.c what follows from them
  *   parts.c     finished parts on disk; results*.c the results
  */
 #ifndef TS_SWEEP_INTERNAL_H
@@ -14,6 +14,7 @@
 
 #include "base/safetensors.h"
 #include "diffusion/bound.h"
+#include "diffusion/samplers/sampler.h"
 #include "quality/reference.h"
 #include "run/starts.h"
 #include "sweep/results.h"
@@ -29,6 +30,7 @@ enum { TS_SWEEP_BINS = 24, TS_SWEEP_TIMED = 16 };
     X(FIT, "fits of start densities")                                                                        \
     X(BOUND, "bound: reconstruction and diffusion terms")                                                    \
     X(PRIOR, "bound: prior terms")                                                                           \
+    X(LIKELIHOOD, "likelihood by the ODE")                                                                   \
     X(DISTANCE, "distances")                                                                                 \
     X(TIMING, "seconds an image, measured alone")
 
@@ -69,7 +71,7 @@ typedef struct ts_sweep {
     int d;
     double eps;                      /* of the bound */
     double edges[TS_SWEEP_BINS];     /* upper ends of the loss profile's bins; the first begins at eps */
-    ts_bound bounds[TS_SCORE_COUNT]; /* [score_count]; columns: T[], then edges[] */
+    ts_bound bounds[TS_SCORE_COUNT]; /* [score_count]; columns: T[] */
     double *prior, *kl;              /* [T][start][count]; kl: mixtures, else NULL */
     ts_comparison comparison;
 
@@ -91,7 +93,7 @@ struct ts_worker {
     bool borrows;     /* device, data and network are the sweep's */
     bool has_weights; /* run.model holds the trained ones */
     ts_model *exact;  /* mixtures: the exact score, beside a trained one */
-    ts_run *own;      /* per_T: the run of own_T, with its trained weights */
+    ts_run *own;      /* trained for each T: the run of own_T, with its trained weights */
     double own_T;
 
     ts_part *part; /* what it does */
@@ -114,16 +116,23 @@ ts_status ts_worker_view(ts_worker *worker, int score, double T, ts_run *view);
 
 ts_status ts_sweep_plan(ts_sweep *sweep); /* fills parts and list, once the results' rows are there */
 
-/* Whether there is a network of its own for each T behind this score. */
-bool ts_sweep_is_per_T(const ts_sweep *sweep, int score);
+/* Whether there is a network of its own for this T behind this score.  With both trainings side by side the one
+ * for all T serves as that of T = train.T, which would be the same. */
+bool ts_sweep_has_own(const ts_sweep *sweep, int score, double T);
+/* Whether the list of scores holds the one of a network for all T. */
+bool ts_sweep_has_shared(const ts_sweep *sweep);
+/* What the sampler of this place in the list does at T. */
+ts_status ts_sweep_sampler(const ts_config *config, const ts_sampler_entry *entry, double T,
+                           ts_sampler_config *sampler);
 
 /* The parts of the list: what each is of stands in it. */
-ts_status ts_part_train(ts_worker *worker, ts_part *part);     /* T: an index, or -1 for the shared network */
-ts_status ts_part_fit(ts_worker *worker, ts_part *part);       /* T, start */
-ts_status ts_part_bound(ts_worker *worker, ts_part *part);     /* score; T: an index, or -1 for all */
-ts_status ts_part_prior(ts_worker *worker, ts_part *part);     /* T, start */
-ts_status ts_part_reference(ts_worker *worker, ts_part *part); /* makes the comparison */
-ts_status ts_part_sample(ts_worker *worker, ts_part *part);    /* score, T, start, sampler; as these: */
+ts_status ts_part_train(ts_worker *worker, ts_part *part); /* T: an index, or -1 for the shared network */
+ts_status ts_part_fit(ts_worker *worker, ts_part *part);   /* T, start */
+ts_status ts_part_bound(ts_worker *worker, ts_part *part); /* score; T: an index, or -1 for all */
+ts_status ts_part_prior(ts_worker *worker, ts_part *part); /* T, start */
+ts_status ts_part_likelihood(ts_worker *worker, ts_part *part); /* score, T; of all starts */
+ts_status ts_part_reference(ts_worker *worker, ts_part *part);  /* makes the comparison */
+ts_status ts_part_sample(ts_worker *worker, ts_part *part);     /* score, T, start, sampler; as these: */
 ts_status ts_part_distance(ts_worker *worker, ts_part *part);
 ts_status ts_part_timing(ts_worker *worker, ts_part *part);
 
@@ -165,14 +174,14 @@ ts_status ts_part_save(const ts_sweep *sweep, const ts_part_file *part, const ts
  * not to be trained for. */
 ts_status ts_sweep_check(const ts_sweep *sweep);
 
-/* Memory for what the parts fill; the bins of the loss profile. */
+/* Memory for what the parts fill, the loss profiles too; the edges of their bins. */
 ts_status ts_sweep_allocate_bounds(ts_sweep *sweep);
 ts_status ts_sweep_allocate_fits(ts_sweep *sweep);
 void ts_comparison_release(ts_comparison *comparison);
 /* The place of a fit in the results' list. */
 int ts_sweep_fit_at(const ts_sweep *sweep, int T, int start);
 
-ts_status ts_sweep_summarize(ts_sweep *sweep); /* fills the bound rows, T*, the loss profile, what is exact */
+ts_status ts_sweep_summarize(ts_sweep *sweep); /* fills the bound rows, T*, what is exact */
 
 double ts_sweep_largest_T(const ts_sweep *sweep);
 /* Where the prior terms of a T and start begin in prior and kl. */
@@ -180,6 +189,9 @@ int64_t ts_sweep_prior_at(const ts_sweep *sweep, int T, int start);
 
 /* By quadrature; mixtures on the line only. */
 ts_status ts_sweep_exact(const ts_config *config, double eps, double T_max, ts_results *results);
+
+/* The gain (results.h) at one column of two bounds of the same data; scratch [count]. */
+ts_interval ts_sweep_gain(const ts_bound *shared, const ts_bound *own, int T, double *scratch);
 
 /* T* of one start and score from elbo [T][count]: fills everything but the kinds. */
 ts_status ts_sweep_best(const double *elbo, int T_count, const double *T, int64_t count, ts_best *best);

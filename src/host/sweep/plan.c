@@ -16,7 +16,8 @@ static const double adaptive_evaluations = 100;
 
 typedef struct plan {
     ts_sweep *s;
-    int network, *networks, *fits, *samples; /* places in the list: [T], [T][start], [row]; TS_NO_PART */
+    /* places in the list, or TS_NO_PART; networks [T], fits [T][start], samples [row] */
+    int network, *networks, *fits, *samples;
     int reference;
     double network_flop, flow_flop; /* of a pass, an image */
 } plan;
@@ -26,6 +27,13 @@ static ts_part *add(plan *p, ts_part part)
     ts_part *added = &p->s->list.parts[p->s->list.count++];
     *added = part;
     return added;
+}
+
+/* `before`: its place in the list, or TS_NO_PART. */
+static void need(ts_part *part, int before)
+{
+    if (before != TS_NO_PART)
+        part->needs[part->need_count++] = before;
 }
 
 static int last(const plan *p)
@@ -62,44 +70,49 @@ static double work_of_samples(const plan *p, int T, int start, int sampler, doub
 {
     const ts_results *r = p->s->results;
     ts_sampler_config config;
-    ts_status unknown = ts_evaluate_sampler(p->s->config, r->samplers[sampler], r->T[T], &config);
-    const double steps = unknown || !ts_samplers[r->samplers[sampler]].integrator
-                             ? adaptive_evaluations
-                             : config.steps * ts_samplers[r->samplers[sampler]].evaluations;
+    ts_status unknown = ts_sweep_sampler(p->s->config, &r->samplers[sampler], r->T[T], &config);
+    const double evaluations = unknown || !ts_samplers[r->samplers[sampler].kind].integrator
+                                   ? adaptive_evaluations
+                                   : (double)ts_sampler_nfe(&config);
     ts_status_free(unknown);
-    return images * (steps * p->network_flop + pass_of_start(p, start));
+    return images * (evaluations * p->network_flop + pass_of_start(p, start));
 }
 
 /* ---- the parts ---- */
 
-static void add_networks(plan *p)
+static int add_network(plan *p, int T, const char *name)
 {
     const ts_config *config = p->s->config;
-    const bool per_T = config->sweep.network == TS_NETWORK_PER_T;
-    if (!p->s->run->model->params)
-        return;
-    for (int t = 0; t < (per_T ? p->s->results->T_count : 1); t++) {
-        char text[32];
-        ts_T_text(p->s->results->T[t], text);
-        ts_part *part =
-            add(p, (ts_part){.run = ts_part_train,
-                             .T = per_T ? t : -1,
-                             .needs = {TS_NO_PART, TS_NO_PART},
-                             .phase = TS_SWEEP_TRAIN,
-                             .work = 3.0 * config->train.steps * config->train.batch * p->network_flop});
-        snprintf(part->name, sizeof part->name, per_T ? "train for T = %s" : "train", text);
-        if (per_T)
-            p->networks[t] = last(p);
-        else
-            p->network = last(p);
-    }
+    ts_part *part =
+        add(p, (ts_part){.run = ts_part_train,
+                         .T = T,
+                         .phase = TS_SWEEP_TRAIN,
+                         .work = 3.0 * config->train.steps * config->train.batch * p->network_flop});
+    snprintf(part->name, sizeof part->name, "%s", name);
+    return last(p);
+}
+
+static void add_networks(plan *p)
+{
+    const ts_results *r = p->s->results;
+    if (ts_sweep_has_shared(p->s))
+        p->network = add_network(p, -1, "train");
+    for (int score = 0; score < r->score_count; score++)
+        for (int t = 0; t < r->T_count; t++) {
+            char text[32], name[64];
+            if (!ts_sweep_has_own(p->s, score, r->T[t]))
+                continue;
+            ts_T_text(r->T[t], text);
+            snprintf(name, sizeof name, "train for T = %s", text);
+            p->networks[t] = add_network(p, t, name);
+        }
 }
 
 static int network_of(const plan *p, int score, int T)
 {
     if (!ts_scores[p->s->results->scores[score]].trained)
         return TS_NO_PART;
-    return ts_sweep_is_per_T(p->s, score) ? p->networks[T] : p->network;
+    return ts_sweep_has_own(p->s, score, p->s->results->T[T]) ? p->networks[T] : p->network;
 }
 
 static int *fit_of(const plan *p, int T, int start)
@@ -126,14 +139,13 @@ static void add_fits(plan *p)
             ts_part *part = add(p, (ts_part){.run = ts_part_fit,
                                              .T = t,
                                              .start = start,
-                                             .needs = {TS_NO_PART, TS_NO_PART},
                                              .phase = TS_SWEEP_FIT,
                                              .work = work_of_fit(p, t, start)});
             snprintf(part->name, sizeof part->name, "%s at T = %s",
                      ts_start_kind_words.word[r->starts[start]], text);
             *fit_of(p, t, start) = last(p);
             if (t && ts_starts[r->starts[start]].every_T) /* that of the first is its own */
-                part->needs[0] = *fit_of(p, 0, start);
+                need(part, *fit_of(p, 0, start));
         }
 }
 
@@ -141,7 +153,7 @@ static void add_bounds(plan *p)
 {
     const ts_results *r = p->s->results;
     for (int score = 0; score < r->score_count; score++) {
-        const bool per_T = ts_sweep_is_per_T(p->s, score);
+        const bool per_T = ts_scores[r->scores[score]].per_T;
         for (int t = 0; t < (per_T ? r->T_count : 1); t++) {
             char text[32];
             ts_T_text(r->T[t], text);
@@ -149,9 +161,9 @@ static void add_bounds(plan *p)
                 add(p, (ts_part){.run = ts_part_bound,
                                  .score = score,
                                  .T = per_T ? t : -1,
-                                 .needs = {network_of(p, score, t), TS_NO_PART},
                                  .phase = TS_SWEEP_BOUND,
                                  .work = (double)p->s->count * p->s->config->bound.draws * p->network_flop});
+            need(part, network_of(p, score, t));
             snprintf(part->name, sizeof part->name,
                      per_T ? "bound of the %s score at T = %s" : "bound of the %s score",
                      ts_score_kind_words.word[r->scores[score]], text);
@@ -169,13 +181,49 @@ static void add_priors(plan *p)
             ts_part *part = add(p, (ts_part){.run = ts_part_prior,
                                              .T = t,
                                              .start = start,
-                                             .needs = {*fit_of(p, t, start), TS_NO_PART},
                                              .phase = TS_SWEEP_PRIOR,
                                              .work = (double)p->s->count * p->s->config->bound.prior_draws *
                                                      pass_of_start(p, start)});
+            need(part, *fit_of(p, t, start));
             snprintf(part->name, sizeof part->name, "prior term at T = %s of %s", text,
                      ts_start_kind_words.word[r->starts[start]]);
         }
+}
+
+/* How a row with this score is told from the others, for people. */
+static const char *with_score(const ts_results *r, int score)
+{
+    if (r->score_count == 1)
+        return "";
+    if (!ts_scores[r->scores[score]].trained)
+        return " with the exact score";
+    return ts_scores[r->scores[score]].per_T ? " with the network of its own" : "";
+}
+
+/* One solution for each score and T, from which all starts are told. */
+static void add_likelihoods(plan *p)
+{
+    const ts_results *r = p->s->results;
+    const ts_config *config = p->s->config;
+    for (int i = 0; i < r->score_count * r->T_count && config->sweep.likelihood; i++) {
+        const int score = i / r->T_count, t = i % r->T_count;
+        const ts_likelihood_config how = ts_evaluate_likelihood_config(p->s->run);
+        char text[32];
+        ts_T_text(r->T[t], text);
+        ts_part *part =
+            add(p, (ts_part){.run = ts_part_likelihood,
+                             .score = score,
+                             .T = t,
+                             .phase = TS_SWEEP_LIKELIHOOD,
+                             /* an evaluation with its gradient */
+                             .work = (double)how.count *
+                                     (double)ts_likelihood_draws(&how, &p->s->run->dataset->test) *
+                                     adaptive_evaluations * 3.0 * p->network_flop});
+        need(part, network_of(p, score, t));
+        for (int start = 0; start < r->start_count; start++)
+            need(part, *fit_of(p, t, start));
+        snprintf(part->name, sizeof part->name, "likelihood at T = %s%s", text, with_score(r, score));
+    }
 }
 
 static void add_reference(plan *p)
@@ -183,11 +231,22 @@ static void add_reference(plan *p)
     const ts_config *config = p->s->config;
     ts_part *part =
         add(p, (ts_part){.run = ts_part_reference,
-                         .needs = {TS_NO_PART, TS_NO_PART},
                          .phase = TS_SWEEP_DISTANCE,
                          .work = 6.0 * config->sweep.samples * config->sweep.projections * p->s->d});
     snprintf(part->name, sizeof part->name, "distances of real data");
     p->reference = last(p);
+}
+
+static void name_row(const ts_results *r, const char *what, ts_part *part)
+{
+    const ts_sampler_entry *sampler = &r->samplers[part->sampler];
+    char T[32], budget[48] = "";
+    ts_T_text(r->T[part->T], T);
+    if (isfinite(sampler->budget))
+        snprintf(budget, sizeof budget, " within %.0f evaluations", sampler->budget);
+    snprintf(part->name, sizeof part->name, "%s%s%s at T = %s from %s%s", what,
+             ts_sampler_kind_words.word[sampler->kind], budget, T,
+             ts_start_kind_words.word[r->starts[part->start]], with_score(r, part->score));
 }
 
 /* One part of a kind for every row of samples. */
@@ -195,28 +254,22 @@ static void add_rows(plan *p, const char *what, const ts_part *like, int images)
 {
     const ts_results *r = p->s->results;
     for (int i = 0; i < ts_results_bound_count(r) * r->sampler_count; i++) {
-        const ts_bound_row *row = &r->bounds[i / r->sampler_count];
-        const ts_sampler_kind sampler = r->samplers[i % r->sampler_count];
         ts_part *part = add(p, *like);
-        char text[32];
-        ts_T_text(row->T, text);
         part->sampler = i % r->sampler_count;
         part->start = i / r->sampler_count % r->start_count;
         part->T = i / r->sampler_count / r->start_count % r->T_count;
         part->score = i / r->sampler_count / r->start_count / r->T_count;
         part->work = work_of_samples(p, part->T, part->start, part->sampler, images);
-        snprintf(part->name, sizeof part->name, "%s%s at T = %s from %s%s", what,
-                 ts_sampler_kind_words.word[sampler], text, ts_start_kind_words.word[row->start],
-                 r->score_count == 1 || ts_scores[row->score].trained ? "" : " with the exact score");
+        name_row(r, what, part);
         if (part->run == ts_part_sample) {
-            part->phase = TS_SWEEP_SAMPLE + (int)sampler;
-            part->needs[0] = network_of(p, part->score, part->T);
-            part->needs[1] = *fit_of(p, part->T, part->start);
+            part->phase = TS_SWEEP_SAMPLE + (int)r->samplers[part->sampler].kind;
+            need(part, network_of(p, part->score, part->T));
+            need(part, *fit_of(p, part->T, part->start));
             p->samples[i] = last(p);
         } else if (part->run == ts_part_distance) {
             part->work = (double)images * p->s->config->sweep.projections * p->s->d;
-            part->needs[0] = p->samples[i];
-            part->needs[1] = p->reference;
+            need(part, p->samples[i]);
+            need(part, p->reference);
         }
     }
 }
@@ -225,17 +278,14 @@ static void add_rows(plan *p, const char *what, const ts_part *like, int images)
 static void add_all(plan *p)
 {
     const int images = p->s->config->sweep.samples;
-    const ts_part nothing = {.needs = {TS_NO_PART, TS_NO_PART}};
-    ts_part sample = nothing, distance = nothing, timing = nothing;
-    sample.run = ts_part_sample;
-    distance.run = ts_part_distance;
-    distance.phase = TS_SWEEP_DISTANCE;
-    timing.run = ts_part_timing;
-    timing.phase = TS_SWEEP_TIMING;
+    const ts_part sample = {.run = ts_part_sample};
+    const ts_part distance = {.run = ts_part_distance, .phase = TS_SWEEP_DISTANCE};
+    const ts_part timing = {.run = ts_part_timing, .phase = TS_SWEEP_TIMING};
     add_networks(p);
     add_fits(p);
     add_reference(p);
     add_bounds(p);
+    add_likelihoods(p);
     add_rows(p, "", &sample, images);
     add_priors(p);
     add_rows(p, "distances of ", &distance, images);
@@ -248,7 +298,7 @@ ts_status ts_sweep_plan(ts_sweep *s)
     const ts_results *r = s->results;
     const size_t T = (size_t)r->T_count, starts = (size_t)r->start_count;
     const size_t rows = (size_t)(ts_results_bound_count(r) * r->sampler_count);
-    const size_t most = T + T * starts + 1 + (size_t)r->score_count * T + T * starts + 3 * rows;
+    const size_t most = 1 + T + T * starts + 1 + 2 * (size_t)r->score_count * T + T * starts + 3 * rows;
     plan p = {.s = s,
               .network = TS_NO_PART,
               .networks = malloc(sizeof(int) * T),

@@ -87,10 +87,9 @@ static int next_of(const ts_sweep *s, const double *end, double *time)
         if (end[i] >= 0)
             continue;
         double ready = *time;
-        for (int k = 0; k < TS_PART_NEEDS; k++) {
-            const int need = list->parts[i].needs[k];
-            if (need != TS_NO_PART)
-                ready = fmax(ready, end[need] < 0 ? INFINITY : end[need]);
+        for (int k = 0; k < list->parts[i].need_count; k++) {
+            const double end_of_need = end[list->parts[i].needs[k]];
+            ready = fmax(ready, end_of_need < 0 ? INFINITY : end_of_need);
         }
         if (ready < soonest || chosen == TS_NO_PART) {
             soonest = ready;

@@ -57,10 +57,14 @@ static void name_rows(ts_results *r)
                                       .terms = {r->T[T], unknown, unknown, unknown, unknown, unknown},
                                       .kl_prior = unknown,
                                       .K = unknown,
-                                      .data = NAN};
+                                      .data = NAN,
+                                      .ode_log_prob = unknown,
+                                      .ode_bpd = unknown,
+                                      .ode_nfe = NAN};
         for (int k = 0; k < r->sampler_count; k++)
             r->samples[i * r->sampler_count + k] = (ts_sample_row){.sampler = r->samplers[k],
                                                                    .images = NAN,
+                                                                   .steps = NAN,
                                                                    .nfe = NAN,
                                                                    .seconds_per_image = unknown,
                                                                    .sliced_wasserstein = unknown,
@@ -70,7 +74,7 @@ static void name_rows(ts_results *r)
 
 ts_status ts_results_make(ts_results *r, int score_count, const ts_score_kind *scores, int T_count,
                           const double *T, int start_count, const ts_start_kind *starts, int sampler_count,
-                          const ts_sampler_kind *samplers)
+                          const ts_sampler_entry *samplers)
 {
     const size_t rows = (size_t)score_count * (size_t)T_count * (size_t)start_count;
     r->score_count = score_count;
@@ -116,19 +120,21 @@ void ts_results_release(ts_results *r)
         free(r->profiles[i].bins);
     void *memory[] = {r->name,     r->command, r->version, r->device, r->date,    r->config,
                       r->T,        r->scores,  r->starts,  r->bounds, r->samples, r->samplers,
-                      r->profiles, r->best,    r->exact,   r->fits,   r->phases};
+                      r->profiles, r->gains,   r->best,    r->exact,  r->fits,    r->phases};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         free(memory[i]);
     memset(r, 0, sizeof *r);
 }
 
-void ts_samples_name(double T, ts_start_kind start, ts_score_kind score, ts_sampler_kind sampler,
+void ts_samples_name(double T, ts_start_kind start, ts_score_kind score, const ts_sampler_entry *sampler,
                      char name[128])
 {
-    char text[32];
+    char text[32], budget[32] = "";
     ts_T_text(T, text);
-    snprintf(name, 128, "T%s_%s_%s_%s", text, ts_start_kind_words.word[start],
-             ts_score_kind_words.word[score], ts_sampler_kind_words.word[sampler]);
+    if (isfinite(sampler->budget))
+        snprintf(budget, sizeof budget, "_nfe%.0f", sampler->budget);
+    snprintf(name, 128, "T%s_%s_%s_%s%s", text, ts_start_kind_words.word[start],
+             ts_score_kind_words.word[score], ts_sampler_kind_words.word[sampler->kind], budget);
 }
 
 /* ---- CSV ---- */

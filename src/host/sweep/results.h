@@ -7,6 +7,8 @@
  *
  *     bounds  [score_count][T_count][start_count]
  *     samples [score_count][T_count][start_count][sampler_count]
+ *
+ * A sampler stands in the list once with its own steps, or once for each budget of evaluations.
  */
 #ifndef TS_SWEEP_RESULTS_H
 #define TS_SWEEP_RESULTS_H
@@ -21,13 +23,21 @@ typedef struct ts_bound_row {
     ts_start_kind start;
     ts_score_kind score;
     ts_bound_terms terms;
-    ts_interval kl_prior, K; /* mixtures */
-    double data;             /* held-out data behind the bound */
+    ts_interval kl_prior, K;           /* mixtures */
+    double data;                       /* held-out data behind the bound */
+    ts_interval ode_log_prob, ode_bpd; /* with sweep.likelihood */
+    double ode_nfe;
 } ts_bound_row;
 
+/* A sampler as a sweep draws with it. */
+typedef struct ts_sampler_entry {
+    ts_sampler_kind kind;
+    double budget; /* network evaluations that it may spend on a sample; NaN: its own steps */
+} ts_sampler_entry;
+
 typedef struct ts_sample_row {
-    ts_sampler_kind sampler;
-    double images, nfe;
+    ts_sampler_entry sampler;
+    double images, steps, nfe; /* steps: fixed ones; NaN of adaptive samplers */
     ts_interval seconds_per_image;
     ts_interval sliced_wasserstein, frechet;
     ts_features_kind frechet_features;
@@ -43,7 +53,7 @@ typedef struct ts_sample_row {
 #define TS_BOUND_COLUMNS(X)                                                                                                      \
     X(NUMBER, T, T, "diffusion time: the forward process ends, and the reverse process starts, at T <= 1")                       \
     X(START, start, start, "start density: normal (N(0, I); VE: N(0, sigma(T)^2 I)), glow (the fitted auxiliary density), mixture (the exact density at T)") \
-    X(SCORE, score, score, "network (trained), exact (of a mixture)")                                                            \
+    X(SCORE, score, score, "network (trained, one for all T), network_per_T (trained for each T, on [eps, T]), exact (of a mixture)") \
     X(NUMBER, elbo_nats, terms.elbo.mean, "evidence lower bound on the log-likelihood of a datum: mean over held-out data, nats") \
     X(NUMBER, elbo_ci95_nats, terms.elbo.half, "half width of its 95 % interval over data, nats")                                \
     X(NUMBER, bpd, terms.bpd.mean, "the bound in bits per dimension, -elbo_nats / (d ln 2); smaller is better")                  \
@@ -58,10 +68,17 @@ typedef struct ts_sample_row {
     X(NUMBER, kl_prior_ci95_nats, kl_prior.half, "half width of its 95 % interval, nats")                                        \
     X(NUMBER, K_nats, K.mean, "mixtures: K(T), what the exact score would leave of the diffusion term, nats")                    \
     X(NUMBER, K_ci95_nats, K.half, "half width of its 95 % interval, nats")                                                      \
-    X(COUNT, data, data, "held-out data behind the bound")
+    X(COUNT, data, data, "held-out data behind the bound")                                                                       \
+    X(NUMBER, ode_log_prob_nats, ode_log_prob.mean, "with sweep.likelihood: log-likelihood of a datum by the probability-flow ODE (images: dequantised), mean over held-out data, nats") \
+    X(NUMBER, ode_log_prob_ci95_nats, ode_log_prob.half, "half width of its 95 % interval over data, nats")                      \
+    X(NUMBER, ode_bpd, ode_bpd.mean, "the same in bits per dimension; another model and treatment of levels than the bound's, so neither has to be the smaller") \
+    X(NUMBER, ode_bpd_ci95, ode_bpd.half, "half width of its 95 % interval, bits per dimension")                                 \
+    X(NUMBER, ode_nfe, ode_nfe, "network evaluations of one solution of that ODE, mean over batches")
 
 #define TS_SAMPLE_COLUMNS(X)                                                                                                     \
-    X(SAMPLER, sampler, sampler, "the sampler, by the word of sweep.samplers: em (Euler-Maruyama on the reverse SDE), rk45 (adaptive Runge-Kutta on the probability-flow ODE), ...") \
+    X(SAMPLER, sampler, sampler.kind, "the sampler, by the word of sweep.samplers: em (Euler-Maruyama on the reverse SDE), rk45 (adaptive Runge-Kutta on the probability-flow ODE), ...") \
+    X(COUNT, budget, sampler.budget, "network evaluations that the sampler may spend on a sample, of sweep.nfe; unknown: its own steps") \
+    X(COUNT, steps, steps, "its fixed steps; unknown of rk45, which adapts")                                                     \
     X(NUMBER, nfe, nfe, "network evaluations for one sample, the last denoising step included; rk45: the mean over batches")     \
     X(NUMBER, seconds_per_image, seconds_per_image.mean, "wall time of sampling 16 images in batches of at most sample.batch, the draw from the start density included, divided by 16, s: measured behind all else, alone, by one worker") \
     X(NUMBER, seconds_per_image_ci95, seconds_per_image.half, "half width of its 95 % interval, s; none of one measurement") \
@@ -96,9 +113,17 @@ typedef struct ts_profile_bin {
 
 typedef struct ts_profile {
     ts_score_kind score;
+    double T; /* up to which it reaches: with a network for each T there is one for each */
     int count;
     ts_profile_bin *bins;
 } ts_profile;
+
+/* What the network trained for one T alone gains over the one for all T: the mean over data of how much higher its
+ * bound is, nats a datum.  Both share their data, start and draws of x_T, so all of it lies in the diffusion term. */
+typedef struct ts_gain {
+    double T;
+    ts_interval nats;
+} ts_gain;
 
 /* By quadrature, for mixtures on the line, nats. */
 typedef struct ts_exact_point {
@@ -139,13 +164,14 @@ typedef struct ts_results {
     double *T;                                            /* as configured */
     ts_score_kind *scores;
     ts_start_kind *starts;
-    ts_sampler_kind *samplers;
+    ts_sampler_entry *samplers;
     ts_bound_row *bounds;
     ts_sample_row *samples;
 
-    int best_count, profile_count, exact_count, fit_count, phase_count;
+    int best_count, profile_count, gain_count, exact_count, fit_count, phase_count;
     ts_best *best; /* [score_count][start_count] */
     ts_profile *profiles;
+    ts_gain *gains; /* with both trainings side by side */
     ts_exact_point *exact;
     ts_fit_summary *fits;
     ts_phase *phases;
@@ -154,7 +180,7 @@ typedef struct ts_results {
 /* Makes every row of the grid, with unknown numbers; copies the lists. */
 ts_status ts_results_make(ts_results *results, int score_count, const ts_score_kind *scores, int T_count,
                           const double *T, int start_count, const ts_start_kind *starts, int sampler_count,
-                          const ts_sampler_kind *samplers);
+                          const ts_sampler_entry *samplers);
 
 static inline int ts_results_bound_index(const ts_results *r, int score, int T, int start)
 {
@@ -197,7 +223,7 @@ void ts_results_columns(ts_result_column_visitor *visitor, void *context);
 /* Samples as sweeps store them: DIR/samples/NAME.safetensors with one tensor "x" [n,h,w,c], float32, in [-1,
  * 1]; NAME is "data" for held-out data, else this. */
 #define TS_SAMPLES_FOLDER "samples"
-void ts_samples_name(double T, ts_start_kind start, ts_score_kind score, ts_sampler_kind sampler,
+void ts_samples_name(double T, ts_start_kind start, ts_score_kind score, const ts_sampler_entry *sampler,
                      char name[128]);
 
 #endif

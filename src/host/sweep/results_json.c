@@ -37,6 +37,13 @@ static const ts_field exact_fields[] = {
     {0},
 };
 
+static const ts_field gain_fields[] = {
+    NUMBER(ts_gain, T, T),
+    NUMBER(ts_gain, gain_nats, nats.mean),
+    NUMBER(ts_gain, gain_ci95_nats, nats.half),
+    {0},
+};
+
 static const ts_field fit_fields[] = {
     TS_FIELD(WORD, &ts_start_kind_words, ts_fit_summary, start, start, ""),
     NUMBER(ts_fit_summary, T, T),
@@ -77,6 +84,13 @@ static const ts_field best_fields[] = {
 
 static const ts_field profile_fields[] = {
     TS_FIELD(WORD, &ts_score_kind_words, ts_profile, score, score, ""),
+    NUMBER(ts_profile, T, T),
+    {0},
+};
+
+static const ts_field sampler_fields[] = {
+    TS_FIELD(WORD, &ts_sampler_kind_words, ts_sampler_entry, sampler, kind, ""),
+    COUNT(ts_sampler_entry, budget, budget),
     {0},
 };
 
@@ -201,13 +215,16 @@ static json_t *pack_results(const ts_results *r)
     json_object_set_new(root, "T", times);
     json_object_set_new(root, "scores", pack_words(&ts_score_kind_words, r->scores, r->score_count));
     json_object_set_new(root, "starts", pack_words(&ts_start_kind_words, r->starts, r->start_count));
-    json_object_set_new(root, "samplers", pack_words(&ts_sampler_kind_words, r->samplers, r->sampler_count));
+    json_object_set_new(root, "samplers",
+                        pack_list(sampler_fields, r->samplers, r->sampler_count, sizeof *r->samplers));
     json_object_set_new(root, "T_star", best);
     json_object_set_new(root, "bound",
                         pack_list(ts_bound_fields, r->bounds, ts_results_bound_count(r), sizeof *r->bounds));
     json_object_set_new(root, "samples", pack_samples(r));
     json_object_set_new(root, "floor", pack(json_object(), floor_fields, &r->floor));
     json_object_set_new(root, "profiles", profiles);
+    json_object_set_new(root, "gains_per_T",
+                        pack_list(gain_fields, r->gains, r->gain_count, sizeof *r->gains));
     json_object_set_new(root, "exact", pack_list(exact_fields, r->exact, r->exact_count, sizeof *r->exact));
     json_object_set_new(root, "fits", pack_list(fit_fields, r->fits, r->fit_count, sizeof *r->fits));
     json_object_set_new(root, "phases",
@@ -354,16 +371,32 @@ static ts_status unpack_times(const json_t *root, double **T, int *count)
     return NULL;
 }
 
+static bool same_sampler(const ts_sampler_entry *a, const ts_sampler_entry *b)
+{
+    return a->kind == b->kind && (a->budget == b->budget || (isnan(a->budget) && isnan(b->budget)));
+}
+
+static ts_status unpack_samplers(const json_t *root, ts_sampler_entry **samplers, int *count)
+{
+    TS_TRY(unpack_list(sampler_fields, root, "samplers", sizeof **samplers, (void **)samplers, count));
+    for (int i = 0; i < *count; i++)
+        for (int k = 0; k < i; k++)
+            if (same_sampler(&(*samplers)[k], &(*samplers)[i]))
+                return wrong("samplers", "a list without repetition");
+    return *count ? NULL : wrong("samplers", "a list with at least one entry");
+}
+
 /* The grid, from its lists. */
 static ts_status unpack_grid(const json_t *root, ts_results *r)
 {
-    unsigned *scores = NULL, *starts = NULL, *samplers = NULL;
+    unsigned *scores = NULL, *starts = NULL;
+    ts_sampler_entry *samplers = NULL;
     double *T = NULL;
     int score_count = 0, start_count = 0, sampler_count = 0, T_count = 0;
     ts_status status;
     TS_GOTO(unpack_words(root, "scores", &ts_score_kind_words, &scores, &score_count), done);
     TS_GOTO(unpack_words(root, "starts", &ts_start_kind_words, &starts, &start_count), done);
-    TS_GOTO(unpack_words(root, "samplers", &ts_sampler_kind_words, &samplers, &sampler_count), done);
+    TS_GOTO(unpack_samplers(root, &samplers, &sampler_count), done);
     TS_GOTO(unpack_times(root, &T, &T_count), done);
     if (!T_count)
         status = wrong("T", "a list with at least one entry");
@@ -410,7 +443,8 @@ static ts_status unpack_samples(const json_t *root, ts_results *r)
         TS_TRY(read_word("start", json_object_get(from, "start"), &ts_start_kind_words, &start));
         TS_TRY(read_word("score", json_object_get(from, "score"), &ts_score_kind_words, &score));
         if (json_number_value(json_object_get(from, "T")) != bound->T || start != bound->start ||
-            score != bound->score || r->samples[i].sampler != r->samplers[i % r->sampler_count])
+            score != bound->score ||
+            !same_sampler(&r->samples[i].sampler, &r->samplers[i % r->sampler_count]))
             return wrong("samples", "in the order of score, T, start, sampler");
     }
     return NULL;
@@ -479,6 +513,8 @@ static ts_status unpack_results(const json_t *root, ts_results *r)
     TS_TRY(unpack_bounds(root, r));
     TS_TRY(unpack_samples(root, r));
     TS_TRY(unpack_list(exact_fields, root, "exact", sizeof *r->exact, (void **)&r->exact, &r->exact_count));
+    TS_TRY(
+        unpack_list(gain_fields, root, "gains_per_T", sizeof *r->gains, (void **)&r->gains, &r->gain_count));
     TS_TRY(unpack_list(fit_fields, root, "fits", sizeof *r->fits, (void **)&r->fits, &r->fit_count));
     TS_TRY(
         unpack_list(phase_fields, root, "phases", sizeof *r->phases, (void **)&r->phases, &r->phase_count));

@@ -130,13 +130,33 @@ static ts_sample_row *row_of(const ts_sweep *s, const ts_part *part)
     return ts_results_sample(s->results, part->score, part->T, part->start, part->sampler);
 }
 
+ts_status ts_sweep_sampler(const ts_config *config, const ts_sampler_entry *entry, double T,
+                           ts_sampler_config *sampler)
+{
+    TS_TRY(ts_evaluate_sampler(config, entry->kind, T, sampler));
+    if (isfinite(entry->budget))
+        sampler->steps = ts_sampler_steps_within(sampler, (int)entry->budget);
+    return NULL;
+}
+
+/* The fixed steps of a row; NaN where they adapt. */
+static double steps_of(const ts_sweep *s, const ts_part *part)
+{
+    ts_sampler_config config;
+    const ts_sampler_entry *entry = &row_of(s, part)->sampler;
+    ts_status status = ts_sweep_sampler(s->config, entry, bound_of(s, part)->T, &config);
+    const bool known = !status && ts_samplers[entry->kind].integrator;
+    ts_status_free(status);
+    return known ? config.steps : NAN;
+}
+
 static ts_status draw(ts_worker *w, const ts_part *part, int count, ts_samples *drawn)
 {
     const ts_bound_row *bound = bound_of(w->sweep, part);
     ts_run view;
     ts_sampler_config config;
     TS_TRY(ts_worker_view(w, part->score, bound->T, &view));
-    TS_TRY(ts_evaluate_sampler(view.config, row_of(w->sweep, part)->sampler, bound->T, &config));
+    TS_TRY(ts_sweep_sampler(view.config, &row_of(w->sweep, part)->sampler, bound->T, &config));
     return ts_evaluate_samples(&view, &config, bound->start, count, &w->progress, drawn);
 }
 
@@ -148,9 +168,8 @@ typedef struct origin {
 static void describe_origin(const ts_sweep *s, const ts_part *part, int count, origin *o)
 {
     const ts_bound_row *bound = bound_of(s, part);
-    ts_samples_name(bound->T, bound->start, bound->score, row_of(s, part)->sampler, o->name);
-    snprintf(o->inputs, sizeof o->inputs, "%s samples %d network %s", o->name, count,
-             ts_network_kind_words.word[s->config->sweep.network]);
+    ts_samples_name(bound->T, bound->start, bound->score, &row_of(s, part)->sampler, o->name);
+    snprintf(o->inputs, sizeof o->inputs, "%s samples %d", o->name, count);
     snprintf(o->sections, sizeof o->sections, "sample %s %s", ts_scores[bound->score].sections,
              ts_starts[bound->start].sections);
 }
@@ -208,6 +227,7 @@ ts_status ts_part_sample(ts_worker *w, ts_part *part)
     TS_TRY(status);
     part->reused = found;
     row->nfe = cost[0];
+    row->steps = steps_of(s, part);
     row->images = s->config->sweep.samples;
     part->seconds = cost[1] * s->config->sweep.samples;
     return NULL;

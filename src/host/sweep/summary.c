@@ -1,8 +1,10 @@
-/* What follows from the terms of the bound: its rows, T*, the loss profile. */
+/* What follows from the terms of the bound: its rows, T*. */
 #include "sweep/internal.h"
 
 #include <math.h>
 #include <stdlib.h>
+
+#include "run/scores.h"
 
 ts_status ts_sweep_best(const double *elbo, int T_count, const double *T, int64_t count, ts_best *best)
 {
@@ -61,43 +63,6 @@ static ts_status best_of(const ts_sweep *s, int score, int p, double *elbo, ts_b
     return ts_sweep_best(elbo, r->T_count, r->T, s->count, best);
 }
 
-/* Mean and interval over data of the difference of two columns (from < 0: of the column itself). */
-static ts_interval increment(const ts_bound *bound, int from, int to, double *scratch)
-{
-    for (int64_t i = 0; i < bound->count; i++) {
-        const double *row = bound->diffusion + i * bound->T_count;
-        scratch[i] = row[to] - (from < 0 ? 0 : row[from]);
-    }
-    return ts_interval_of(scratch, bound->count);
-}
-
-static ts_interval scaled(ts_interval x, double factor)
-{
-    return (ts_interval){x.mean * factor, x.half * factor};
-}
-
-static ts_status profile_of(const ts_sweep *s, int score, double *scratch, ts_profile *profile)
-{
-    const ts_sde sde = ts_config_sde(s->config);
-    profile->score = s->results->scores[score];
-    profile->bins = calloc(TS_SWEEP_BINS, sizeof *profile->bins);
-    if (!profile->bins)
-        return ts_error(TS_NO_MEMORY, "sweep: no memory");
-    profile->count = TS_SWEEP_BINS;
-    for (int j = 0; j < TS_SWEEP_BINS; j++) {
-        const double low = j ? s->edges[j - 1] : s->eps, high = s->edges[j];
-        const double lambda = ts_sde_lambda(&sde, high) - ts_sde_lambda(&sde, low);
-        const ts_interval nats = increment(&s->bounds[score], j ? s->results->T_count + j - 1 : -1,
-                                           s->results->T_count + j, scratch);
-        /* the increment is (Lambda(high) - Lambda(low)) / 2 times the mean of ||net - z||^2 in between */
-        profile->bins[j] = (ts_profile_bin){.t_low = low,
-                                            .t_high = high,
-                                            .mse = scaled(nats, 2 / (lambda * s->d)),
-                                            .integrand = scaled(nats, 1 / (high - low))};
-    }
-    return NULL;
-}
-
 static ts_interval K_of(const ts_bound *bound, int column, double *scratch)
 {
     for (int64_t i = 0; i < bound->count; i++)
@@ -117,21 +82,51 @@ static void fill_row(const ts_sweep *s, int score, int t, int p, double *scratch
     }
 }
 
+ts_interval ts_sweep_gain(const ts_bound *shared, const ts_bound *own, int T, double *scratch)
+{
+    for (int64_t i = 0; i < own->count; i++)
+        scratch[i] = shared->diffusion[i * shared->T_count + T] - own->diffusion[i * own->T_count + T];
+    return ts_interval_of(scratch, own->count);
+}
+
+/* The place of the score of networks trained once, or for each T; -1: there is none. */
+static int trained(const ts_results *r, bool per_T)
+{
+    for (int i = 0; i < r->score_count; i++)
+        if (ts_scores[r->scores[i]].trained && ts_scores[r->scores[i]].per_T == per_T)
+            return i;
+    return -1;
+}
+
+static ts_status compare_trainings(const ts_sweep *s, double *scratch)
+{
+    ts_results *r = s->results;
+    const int shared = trained(r, false), own = trained(r, true);
+    if (shared < 0 || own < 0)
+        return NULL;
+    r->gains = calloc((size_t)r->T_count, sizeof *r->gains);
+    if (!r->gains)
+        return ts_error(TS_NO_MEMORY, "sweep: no memory");
+    for (int t = 0; t < r->T_count; t++)
+        if (ts_sweep_has_own(s, own, r->T[t]))
+            r->gains[r->gain_count++] =
+                (ts_gain){r->T[t], ts_sweep_gain(&s->bounds[shared], &s->bounds[own], t, scratch)};
+    return NULL;
+}
+
 static ts_status summarize(ts_sweep *s, double *elbo)
 {
     ts_results *r = s->results;
     r->best = calloc((size_t)(r->score_count * r->start_count), sizeof *r->best);
-    r->profiles = calloc((size_t)r->score_count, sizeof *r->profiles);
-    if (!r->best || !r->profiles)
+    if (!r->best)
         return ts_error(TS_NO_MEMORY, "sweep: no memory");
-    for (int score = 0; score < r->score_count; score++) {
+    for (int score = 0; score < r->score_count; score++)
         for (int p = 0; p < r->start_count; p++) {
             for (int t = 0; t < r->T_count; t++)
                 fill_row(s, score, t, p, elbo);
             TS_TRY(best_of(s, score, p, elbo, &r->best[r->best_count++]));
         }
-        TS_TRY(profile_of(s, score, elbo, &r->profiles[r->profile_count++]));
-    }
+    TS_TRY(compare_trainings(s, elbo));
     if (s->run->dataset->mixture && s->d == 1)
         return ts_sweep_exact(s->config, s->eps, ts_sweep_largest_T(s), r);
     return NULL;

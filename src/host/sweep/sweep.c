@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "run/evaluate.h"
+#include "run/scores.h"
 
 /* ---- a folder that is there already ---- */
 
@@ -41,7 +42,7 @@ static ts_status check(const ts_sweep *s)
     const ts_reals *T = &s->config->sweep.T;
     const ts_data *train = &s->run->dataset->train, *test = &s->run->dataset->test;
     const ts_features_row *features = &ts_features_rows[ts_features_chosen(test->h, test->w, test->c)];
-    const bool limited = s->run->model->params && s->config->sweep.network == TS_NETWORK_SHARED;
+    const bool limited = ts_sweep_has_shared(s);
     for (int i = 0; i < T->count; i++) {
         if (limited && T->v[i] > s->config->train.T)
             return ts_error(TS_INVALID,
@@ -61,20 +62,43 @@ static ts_status check(const ts_sweep *s)
     return NULL;
 }
 
+/* Each sampler of fixed steps once for each budget, where there are any; those that adapt once. */
+static ts_status list_samplers(const ts_config *config, ts_sampler_entry **list, int *count)
+{
+    const ts_kinds *samplers = &config->sweep.samplers;
+    const ts_ints *nfe = &config->sweep.nfe;
+    const int budgets = nfe->count ? nfe->count : 1;
+    *count = 0;
+    *list = calloc((size_t)(samplers->count * budgets), sizeof **list);
+    if (!*list)
+        return ts_error(TS_NO_MEMORY, "sweep: no memory");
+    for (int i = 0; i < samplers->count; i++)
+        for (int k = 0; k < (ts_samplers[samplers->v[i]].integrator ? budgets : 1); k++) {
+            const bool own = !ts_samplers[samplers->v[i]].integrator || !nfe->count || nfe->v[k] == 0;
+            (*list)[(*count)++] = (ts_sampler_entry){samplers->v[i], own ? NAN : nfe->v[k]};
+        }
+    return NULL;
+}
+
 /* The rows of the results. */
 static ts_status make_rows(ts_sweep *s)
 {
-    const ts_kinds *samplers = &s->config->sweep.samplers;
+    const ts_config *config = s->config;
     ts_start_kind starts[TS_START_COUNT];
     ts_score_kind scores[TS_SCORE_COUNT];
-    int start_count, score_count = 0;
-    TS_TRY(ts_starts_chosen(s->run, &s->config->sweep.starts, starts, &start_count));
-    if (s->run->model->params)
-        scores[score_count++] = TS_SCORE_NETWORK;
-    if (s->run->dataset->mixture)
-        scores[score_count++] = TS_SCORE_EXACT;
-    return ts_results_make(s->results, score_count, scores, s->config->sweep.T.count, s->config->sweep.T.v,
-                           start_count, starts, samplers->count, samplers->v);
+    ts_sampler_entry *samplers;
+    int start_count, sampler_count, score_count = 0;
+    TS_TRY(ts_starts_chosen(s->run, &config->sweep.starts, starts, &start_count));
+    for (int kind = 0; kind < TS_SCORE_COUNT; kind++)
+        if (ts_scores[kind].trained
+                ? s->run->model->params && (ts_scores[kind].networks >> config->sweep.network & 1)
+                : s->run->dataset->mixture != NULL)
+            scores[score_count++] = (ts_score_kind)kind;
+    TS_TRY(list_samplers(config, &samplers, &sampler_count));
+    ts_status status = ts_results_make(s->results, score_count, scores, config->sweep.T.count,
+                                       config->sweep.T.v, start_count, starts, sampler_count, samplers);
+    free(samplers);
+    return status;
 }
 
 static ts_status make_folders(const ts_sweep *s)
@@ -98,12 +122,12 @@ static ts_status prepare(ts_sweep *s)
     s->d = ts_data_dim(test);
     s->count = wanted > 0 && wanted < test->count ? wanted : test->count;
     s->eps = ts_evaluate_eps(s->config, test);
-    TS_TRY(check(s));
     if (!s->run->dataset->mixture && !s->config->sweep.starts.count)
         TS_TRY(ts_fit_check(s->run)); /* a start that the user expects is not left out without a word */
     s->exact_config = *s->config;
     s->exact_config.model.kind = TS_MODEL_EXACT;
     TS_TRY(make_rows(s));
+    TS_TRY(check(s));
     TS_TRY(ts_sweep_allocate_bounds(s));
     TS_TRY(ts_sweep_allocate_fits(s));
     TS_TRY(ts_sweep_plan(s));
@@ -139,13 +163,20 @@ static char *now_text(void)
     return strdup(text);
 }
 
+/* Those that there are parts of. */
 static void add_phase(const ts_sweep *s, int phase)
 {
-    ts_phase *row = &s->results->phases[s->results->phase_count++];
-    ts_sweep_phase_text(phase, row->name);
+    ts_phase *row = &s->results->phases[s->results->phase_count];
+    int parts = 0;
     for (int i = 0; i < s->list.count; i++)
-        if (s->list.parts[i].phase == phase)
+        if (s->list.parts[i].phase == phase) {
             row->seconds += s->list.parts[i].seconds;
+            parts++;
+        }
+    if (!parts)
+        return;
+    ts_sweep_phase_text(phase, row->name);
+    s->results->phase_count++;
 }
 
 static ts_status describe_phases(const ts_sweep *s)
@@ -157,7 +188,8 @@ static ts_status describe_phases(const ts_sweep *s)
     for (int k = 0; k < TS_SWEEP_DISTANCE; k++)
         add_phase(s, k);
     for (int k = 0; k < r->sampler_count; k++)
-        add_phase(s, TS_SWEEP_SAMPLE + (int)r->samplers[k]);
+        if (!k || r->samplers[k].kind != r->samplers[k - 1].kind)
+            add_phase(s, TS_SWEEP_SAMPLE + (int)r->samplers[k].kind);
     add_phase(s, TS_SWEEP_DISTANCE);
     add_phase(s, TS_SWEEP_TIMING);
     return NULL;

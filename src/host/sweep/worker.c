@@ -155,9 +155,17 @@ static ts_status open_network(ts_worker *w, double T)
     return status;
 }
 
-bool ts_sweep_is_per_T(const ts_sweep *s, int score)
+bool ts_sweep_has_shared(const ts_sweep *s)
 {
-    return s->config->sweep.network == TS_NETWORK_PER_T && ts_scores[s->results->scores[score]].trained;
+    for (int i = 0; i < s->results->score_count; i++)
+        if (ts_scores[s->results->scores[i]].trained && !ts_scores[s->results->scores[i]].per_T)
+            return true;
+    return false;
+}
+
+bool ts_sweep_has_own(const ts_sweep *s, int score, double T)
+{
+    return ts_scores[s->results->scores[score]].per_T && !(T == s->config->train.T && ts_sweep_has_shared(s));
 }
 
 ts_status ts_worker_view(ts_worker *w, int score, double T, ts_run *view)
@@ -168,7 +176,7 @@ ts_status ts_worker_view(ts_worker *w, int score, double T, ts_run *view)
         view->config = &s->exact_config;
         if (w->exact)
             view->model = w->exact;
-    } else if (ts_sweep_is_per_T(s, score)) {
+    } else if (ts_sweep_has_own(s, score, T)) {
         if (!w->own || w->own_T != T)
             TS_TRY(open_network(w, T));
         view->model = w->own->model;

@@ -46,9 +46,7 @@ static uint64_t next_bits(uint64_t *bits)
 static bool is_ready(const ts_part_list *list, ts_part *part)
 {
     bool ready = true;
-    for (int i = 0; i < TS_PART_NEEDS; i++) {
-        if (part->needs[i] == TS_NO_PART)
-            continue;
+    for (int i = 0; i < part->need_count; i++) {
         const ts_part_state state = list->parts[part->needs[i]].state;
         if (state == TS_PART_FAILED || state == TS_PART_LEFT)
             part->state = TS_PART_LEFT;

@@ -25,13 +25,14 @@ typedef enum ts_part_state {
     TS_PART_LEFT /* not done, for what it needs failed */
 } ts_part_state;
 
-enum { TS_PART_NEEDS = 2, TS_NO_PART = -1, TS_PART_UNTOLD = -1 };
+enum { TS_PART_NEEDS = 8, TS_NO_PART = -1, TS_PART_UNTOLD = -1 };
 
 struct ts_part {
     char name[96]; /* for people: "glow at T = 0.4" */
     ts_status (*run)(ts_worker *worker, ts_part *part);
     int score, T, start, sampler; /* what it is of, as places in the results' lists; not all have all */
-    int needs[TS_PART_NEEDS];     /* parts before it in the list; TS_NO_PART */
+    int needs[TS_PART_NEEDS];     /* parts before it in the list */
+    int need_count;
 
     int phase;      /* what its time is counted under */
     double work;    /* estimated, in units that are worth the same within a phase */

@@ -2,6 +2,7 @@
  * The reverse process: buffers, time grids, runs of fixed steps, the denoising step.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "diffusion/buffer.h"
@@ -144,6 +145,25 @@ int64_t ts_sampler_nfe(const ts_sampler_config *config)
     if (!ts_samplers[config->kind].integrator)
         return 0;
     return (int64_t)config->steps * step_evaluations(config) + (config->denoise ? 1 : 0);
+}
+
+void ts_sampler_nfe_text(ts_sampler_kind kind, char text[64])
+{
+    const ts_sampler_row *row = &ts_samplers[kind];
+    if (!row->integrator)
+        snprintf(text, 64, "as many as it takes");
+    else if (row->corrects)
+        snprintf(text, 64, "(%d + sample.corrector_steps) N", row->evaluations);
+    else if (row->evaluations > 1)
+        snprintf(text, 64, "%d N", row->evaluations);
+    else
+        snprintf(text, 64, "N");
+}
+
+int ts_sampler_steps_within(const ts_sampler_config *config, int nfe)
+{
+    const int left = nfe - (config->denoise ? 1 : 0);
+    return left > 0 ? left / step_evaluations(config) : 0;
 }
 
 static ts_status run_steps(ts_sampler *s, const ts_sampler_config *config, float *x)

@@ -67,6 +67,10 @@ typedef struct ts_sampler ts_sampler;
 /* Network evaluations of a run of fixed steps: steps (evaluations [+ corrector_steps]) [+ 1, denoising].  0 of an
  * adaptive one, which is known when it has run. */
 int64_t ts_sampler_nfe(const ts_sampler_config *config);
+/* The same for people, of N steps without denoising: "2 N". */
+void ts_sampler_nfe_text(ts_sampler_kind kind, char text[64]);
+/* The most fixed steps whose evaluations, denoising included, are at most `nfe`; 0: not one fits. */
+int ts_sampler_steps_within(const ts_sampler_config *config, int nfe);
 
 /* Buffers for one score's batch size. */
 ts_status ts_sampler_create(ts_score *score, const ts_sde *sde, ts_sampler **sampler);
