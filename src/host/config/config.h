@@ -151,7 +151,8 @@
     X(WORDS, FREE, starts, "", ts_start_kind, 0, "start densities to compare (empty: all that suit the data)")                   \
     X(WORDS, FREE, samplers, "em,rk45", ts_sampler_kind, 0, "samplers to compare, each with its own steps")                      \
     X(INT, FREE, samples, 256, 2, 10000000, "images drawn for each T, start and sampler")                                        \
-    X(INT, FREE, projections, 256, 1, 100000, "directions of the sliced Wasserstein distance")
+    X(INT, FREE, projections, 256, 1, 100000, "directions of the sliced Wasserstein distance")                                   \
+    X(REAL, FREE, tolerance, 0.01, 0, 1000, "T* is the smallest T whose bound is within this of the best one's, bits/dim")
 
 /* section name, its table, what it is about */
 #define TS_CONFIG_SECTIONS(S)                                                                                                    \

@@ -190,8 +190,8 @@ double ts_sweep_largest_T(const ts_sweep *s)
     return T;
 }
 
-/* The columns of one network: all of them, or with a network for each T that T's (the largest also serves the
- * loss profile). */
+/* The columns of one network: all of them, the curve's too, or with a network for each T that T's (the largest also
+ * serves the loss profile). */
 static void choose_columns(const ts_sweep *s, int part_T, columns *c)
 {
     const ts_results *r = s->results;
@@ -204,12 +204,16 @@ static void choose_columns(const ts_sweep *s, int part_T, columns *c)
         c->index[c->count] = r->T_count + j;
         c->T[c->count++] = s->edges[j];
     }
+    for (int j = 0; j < s->curve.count && part_T < 0; j++) {
+        c->index[c->count] = r->T_count + TS_SWEEP_BINS + j;
+        c->T[c->count++] = s->curve.T[j];
+    }
 }
 
 ts_status ts_part_bound(ts_worker *w, ts_part *part)
 {
     const ts_results *r = w->sweep->results;
-    const size_t most = (size_t)(r->T_count + TS_SWEEP_BINS);
+    const size_t most = (size_t)(r->T_count + TS_SWEEP_BINS + w->sweep->curve.count);
     char name[96], text[32] = "";
     columns c = {.name = name, .index = calloc(most, sizeof *c.index), .T = calloc(most, sizeof *c.T)};
     ts_status status = c.index && c.T ? NULL : ts_error(TS_NO_MEMORY, "sweep: no memory");
@@ -238,7 +242,7 @@ ts_status ts_sweep_allocate_bounds(ts_sweep *s)
         s->edges[j] = ts_sde_lambda_inverse(&sde, low + (high - low) * (j + 1) / TS_SWEEP_BINS);
     s->edges[TS_SWEEP_BINS - 1] = ts_sweep_largest_T(s);
     for (int score = 0; score < r->score_count; score++)
-        TS_TRY(allocate_bound(s, r->T_count + TS_SWEEP_BINS, &s->bounds[score]));
+        TS_TRY(allocate_bound(s, r->T_count + TS_SWEEP_BINS + s->curve.count, &s->bounds[score]));
     s->prior = calloc(cells, sizeof *s->prior);
     s->kl = s->run->dataset->mixture ? calloc(cells, sizeof *s->kl) : NULL;
     if (!s->prior || (s->run->dataset->mixture && !s->kl))

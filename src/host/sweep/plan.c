@@ -178,6 +178,23 @@ static void add_priors(plan *p)
         }
 }
 
+static void add_curves(plan *p)
+{
+    const ts_results *r = p->s->results;
+    for (int start = 0; start < r->start_count; start++) {
+        if (!p->s->curve.prior[start])
+            continue;
+        ts_part *part = add(p, (ts_part){.run = ts_part_curve,
+                                         .start = start,
+                                         .needs = {*fit_of(p, 0, start), TS_NO_PART},
+                                         .phase = TS_SWEEP_PRIOR,
+                                         .work = (double)p->s->count * ts_sweep_curve_draws(p->s) *
+                                                 p->s->curve.count * pass_of_start(p, start)});
+        snprintf(part->name, sizeof part->name, "prior term over T of %s",
+                 ts_start_kind_words.word[r->starts[start]]);
+    }
+}
+
 static void add_reference(plan *p)
 {
     const ts_config *config = p->s->config;
@@ -238,6 +255,7 @@ static void add_all(plan *p)
     add_bounds(p);
     add_rows(p, "", &sample, images);
     add_priors(p);
+    add_curves(p);
     add_rows(p, "distances of ", &distance, images);
     p->s->timings = p->s->list.count;
     add_rows(p, "time of ", &timing, TS_SWEEP_TIMED);
@@ -248,7 +266,7 @@ ts_status ts_sweep_plan(ts_sweep *s)
     const ts_results *r = s->results;
     const size_t T = (size_t)r->T_count, starts = (size_t)r->start_count;
     const size_t rows = (size_t)(ts_results_bound_count(r) * r->sampler_count);
-    const size_t most = T + T * starts + 1 + (size_t)r->score_count * T + T * starts + 3 * rows;
+    const size_t most = T + T * starts + 1 + (size_t)r->score_count * T + T * starts + starts + 3 * rows;
     plan p = {.s = s,
               .network = TS_NO_PART,
               .networks = malloc(sizeof(int) * T),
