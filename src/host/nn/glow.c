@@ -92,8 +92,7 @@ static norm add_norm(const scope *s, const char *bias, const char *logs, int c, 
 static zero_conv add_zero_conv(const scope *s, int out, int in, const float *first_bias)
 {
     zero_conv z;
-    z.logs =
-        add_given(s, "logs", (ts_param_info){.rank = 3, .shape = {out, 1, 1}, .trained = true}, NULL);
+    z.logs = add_given(s, "logs", (ts_param_info){.rank = 3, .shape = {out, 1, 1}, .trained = true}, NULL);
     z.weight = add_conv(s, "conv.weight", out, in, 3, 0);
     z.bias =
         add_given(s, "conv.bias", (ts_param_info){.rank = 1, .shape = {out}, .trained = true}, first_bias);
@@ -269,14 +268,13 @@ static ts_status declare(ts_glow *glow, ts_params *params, uint64_t seed, float 
             flow_step *step = &glow->steps[level * c->steps + k];
             snprintf(step->name, sizeof step->name, "level %d step %d", level, k);
             /* behind a squeeze nothing is smaller: what was has left */
-            const float *logs =
-                beginning(c, room, channels, k ? channels / 2 : channels, 1, -log_shrinks);
+            const float *logs = beginning(c, room, channels, k ? channels / 2 : channels, 1, -log_shrinks);
             TS_TRY(add_step(params, layer, channels, c->hidden, seed, logs, step));
         }
         if (level + 1 < c->levels) {
             const scope s = scope_of(params, "flow.layers.%d.conv", layer++);
-            glow->splits[level] = add_zero_conv(&s, channels, channels / 2,
-                                                beginning(c, room, channels, 1, 2, log_shrinks));
+            glow->splits[level] =
+                add_zero_conv(&s, channels, channels / 2, beginning(c, room, channels, 1, 2, log_shrinks));
         }
     }
     const scope s = scope_of(params, "learn_top_fn");
