@@ -88,7 +88,9 @@
     X(REAL, FREE, clip, 1, 0, 1e9, "largest global norm of the gradient (0: no clipping)")                                       \
     X(REAL, FREE, ema, 0.9999, 0, 0.99999999, "decay of the averaged weights")                                                   \
     X(INT, IDLE, log_every, 50, 1, 2147483647, "steps between log lines")                                                        \
-    X(INT, IDLE, checkpoint_every, 1000, 1, 2147483647, "steps between checkpoints")
+    X(INT, IDLE, checkpoint_every, 1000, 1, 2147483647, "steps between checkpoints")                                             \
+    X(INT, IDLE, eval_every, 500, 0, 2147483647, "steps between measurements of T* on held-out data, and one at the end (0: none)") \
+    X(INT, IDLE, eval_data, 256, 2, 1000000, "held-out data that such a measurement takes, or all")
 
 #define TS_CONFIG_GLOW(X)                                                                                                        \
     X(INT, FREE, levels, 2, 1, 8, "levels of squeeze and split (L)")                                                             \

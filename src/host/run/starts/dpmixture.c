@@ -339,7 +339,8 @@ static ts_status check_own(const ts_run *run, const ts_safetensors *file, double
     TS_TRY(check_format(file));
     if (ts_dpmixture_is_of_T(run) != !!stored || (stored && strcmp(stored, T_text)))
         return ts_error(TS_FORMAT, "%s: not what is fitted %s%s", ts_safetensors_path(file),
-                        ts_dpmixture_is_of_T(run) ? "at T = " : "to the data", ts_dpmixture_is_of_T(run) ? T_text : "");
+                        ts_dpmixture_is_of_T(run) ? "at T = " : "to the data",
+                        ts_dpmixture_is_of_T(run) ? T_text : "");
     if (other)
         return ts_error(TS_INVALID, "%s: is of other data (checksum %s) than this run now has",
                         ts_safetensors_path(file), other);

@@ -349,19 +349,29 @@ static ts_status find_or_make(ts_run *run, const char *path, stored *s)
     return NULL;
 }
 
-ts_status ts_gaussian_open(ts_run *run, double T, int n, ts_density **density)
+ts_status ts_gaussian_of_run(ts_run *run, ts_data_gaussian **gaussian)
 {
     stored s = {0};
     ts_status status;
-    *density = NULL;
     if (run->dir) {
         char *path = ts_run_path(run, FILE_NAME);
         status = path ? find_or_make(run, path, &s) : ts_error(TS_NO_MEMORY, "no memory for a path");
         free(path);
     } else
         status = make(run, rank_of(run), NULL, &s.gaussian);
-    if (!status)
-        status = ts_density_gaussian(run->device, s.gaussian, mean_at(run, T), std_at(run, T), n, density);
-    ts_data_gaussian_destroy(s.gaussian);
+    if (status)
+        ts_data_gaussian_destroy(s.gaussian);
+    *gaussian = status ? NULL : s.gaussian;
+    return ts_context(status, "gaussian");
+}
+
+ts_status ts_gaussian_open(ts_run *run, double T, int n, ts_density **density)
+{
+    ts_data_gaussian *gaussian;
+    *density = NULL;
+    TS_TRY(ts_gaussian_of_run(run, &gaussian));
+    ts_status status =
+        ts_density_gaussian(run->device, gaussian, mean_at(run, T), std_at(run, T), n, density);
+    ts_data_gaussian_destroy(gaussian);
     return ts_context(status, "gaussian");
 }
