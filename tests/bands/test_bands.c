@@ -12,7 +12,7 @@
 #include "near.h"
 #include "quality/bands.h"
 
-enum { POINTS = 19, RUNS = 200, REPETITIONS = 400 };
+enum { POINTS = 19, RUNS = 200, REPETITIONS = 200 };
 
 /* ---- laws ---- */
 
@@ -145,17 +145,21 @@ static void sets_hold_as_often_as_they_say(void **state)
     for (size_t k = 0; k < sizeof laws / sizeof *laws; k++) {
         double width = POINTS;
         curve(laws[k].mean);
-        for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        for (size_t i = 0; i < (laws[k].skew > 0 ? 2 : 3); i++) { /* what is skewed is hardest at few */
             const int64_t n = counts[i];
             const coverage c = cover(&laws[k], n);
             const int least = n < 100 ? 180 : 183;
             say("bands of losses", laws[k].name, n, c.bands, least);
             say("sets of the best", laws[k].name, n, c.best, least);
             say("sets of T*", laws[k].name, n, c.star, least);
+            /* bands that hold one by one do not hold together */
+            print_message("of 1.96 standard errors: %d\n", c.pointwise);
+            if (n > 100)
+                assert_true(c.pointwise < 183);
             assert_true(c.width <= width); /* more data sharpen the answer */
             width = c.width;
         }
-        assert_true(width < 3);
+        assert_true(width < 5);
     }
 }
 

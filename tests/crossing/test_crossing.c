@@ -220,7 +220,7 @@ static void sets_of_T_hold(void **state)
             ts_bands b;
             measure(&r, counts[k], 100 + run, elbo);
             must(ts_bands_make(elbo, counts[k], POINTS,
-                               &(ts_bands_config){.tolerance = tolerance, .repetitions = 400, .seed = run},
+                               &(ts_bands_config){.tolerance = tolerance, .repetitions = 200, .seed = run},
                                &b));
             best += b.may_be_best[t.best];
             star += b.star_low <= t.star && t.star <= b.star_high;

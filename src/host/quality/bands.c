@@ -7,7 +7,9 @@
 #include "kernels/philox.h"
 #include "quality/threads.h"
 
-enum { CHUNK = 32 }; /* repetitions that one product makes */
+/* CHUNK: repetitions that one product makes.  RESAMPLED: rows at most that are drawn anew, with standard errors of their
+ * own in each repetition. */
+enum { CHUNK = 32, RESAMPLED = 128 };
 
 /* Of the differences' variances, what is rounding. */
 static const double rounding = 1e-20;
@@ -45,12 +47,12 @@ static ts_status centre(const double *rows, sample *s)
     return NULL;
 }
 
-static void standard_errors(const sample *s)
+/* error [points][points] <- the standard error of the difference of every two means, of n rows less their means. */
+static void standard_errors(const double *centred, int64_t n, int p, double *error)
 {
-    const int p = s->points;
-    double *v = s->error; /* first the covariance of the means */
-    cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, p, p, (int)s->n,
-                1 / ((double)s->n * (double)(s->n - 1)), s->centred, p, s->centred, p, 0, v, p);
+    double *v = error; /* first the covariance of the means */
+    cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, p, p, (int)n, 1 / ((double)n * (double)(n - 1)),
+                centred, p, centred, p, 0, v, p);
     for (int j = 0; j < p; j++)
         for (int k = 0; k < j; k++) {
             const double of_both = v[j * p + j] + v[k * p + k], of_difference = of_both - 2 * v[j * p + k];
@@ -91,14 +93,37 @@ static void shift(const sample *s, int first, int count, double *multipliers, do
     }
 }
 
-static double largest_t(const sample *s, const double *moved)
+/* shift [points], error [points][points] of rows drawn anew with replacement; rows [n][points] is scratch. */
+static void resample(const sample *s, int repetition, double *rows, double *shifted, double *error)
+{
+    const int p = s->points;
+    memset(shifted, 0, sizeof *shifted * (size_t)p);
+    for (int64_t i = 0; i < s->n; i++) {
+        const ts_philox_words w =
+            ts_philox(s->config->seed, (uint32_t)i, (uint32_t)repetition, TS_STREAM_BOOTSTRAP, 1);
+        const double *row = s->centred + (int64_t)((uint64_t)w.v[0] * (uint64_t)s->n >> 32) * p;
+        for (int j = 0; j < p; j++) {
+            rows[i * p + j] = row[j];
+            shifted[j] += row[j] / (double)s->n;
+        }
+    }
+    for (int64_t i = 0; i < s->n; i++)
+        for (int j = 0; j < p; j++)
+            rows[i * p + j] -= shifted[j];
+    standard_errors(rows, s->n, p, error);
+}
+
+/* error: those of this repetition; where it has none, as of a few rows drawn again and again, the sample's. */
+static double largest_t(const sample *s, const double *moved, const double *error)
 {
     const int p = s->points;
     double t = 0;
     for (int j = 0; j < p; j++)
-        for (int k = 0; k < j; k++)
+        for (int k = 0; k < j; k++) {
+            const double own = error[j * p + k] > 0 ? error[j * p + k] : s->error[j * p + k];
             if (s->error[j * p + k] > 0)
-                t = fmax(t, fabs(moved[j] - moved[k]) / s->error[j * p + k]);
+                t = fmax(t, fabs(moved[j] - moved[k]) / own);
+        }
     return t;
 }
 
@@ -117,7 +142,30 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* t [repetitions], winner [repetitions] <- the largest |t| and the best of each repetition. */
+/* Repetitions first .. first + count - 1: the largest |t| and the best of each. */
+static bool repeat_some(const sample *s, int first, int count, double *t, int *winner)
+{
+    const bool resampled = s->n <= RESAMPLED;
+    const size_t p = (size_t)s->points, n = (size_t)s->n;
+    double *rows = malloc(sizeof(double) * n * (resampled ? p : CHUNK)),
+           *shifts = malloc(sizeof(double) * CHUNK * p);
+    double *error = malloc(sizeof(double) * p * p);
+    const bool ready = rows && shifts && error;
+    if (ready && !resampled)
+        shift(s, first, count, rows, shifts);
+    for (int b = 0; ready && b < count; b++) {
+        double *shifted = shifts + (size_t)b * p;
+        if (resampled)
+            resample(s, first + b, rows, shifted, error);
+        t[b] = largest_t(s, shifted, resampled ? error : s->error);
+        winner[b] = argmax(s->mean, shifted, s->points);
+    }
+    free(rows);
+    free(shifts);
+    free(error);
+    return ready;
+}
+
 static bool repeat(const sample *s, double *t, int *winner)
 {
     const int chunks = (s->config->repetitions + CHUNK - 1) / CHUNK;
@@ -126,20 +174,9 @@ static bool repeat(const sample *s, double *t, int *winner)
                                                      : failed)                                               \
     num_threads(ts_quality_threads(s->config->threads))
     for (int c = 0; c < chunks; c++) {
-        const int first = c * CHUNK, left = s->config->repetitions - first,
-                  count = left < CHUNK ? left : CHUNK;
-        double *multipliers = malloc(sizeof(double) * CHUNK * (size_t)s->n);
-        double *shifts = malloc(sizeof(double) * CHUNK * (size_t)s->points);
-        failed = failed || !multipliers || !shifts;
-        if (multipliers && shifts) {
-            shift(s, first, count, multipliers, shifts);
-            for (int b = 0; b < count; b++) {
-                t[first + b] = largest_t(s, shifts + b * s->points);
-                winner[first + b] = argmax(s->mean, shifts + b * s->points, s->points);
-            }
-        }
-        free(multipliers);
-        free(shifts);
+        const int first = c * CHUNK, left = s->config->repetitions - first;
+        if (!repeat_some(s, first, left < CHUNK ? left : CHUNK, t + first, winner + first))
+            failed = true;
     }
     return !failed;
 }
@@ -228,7 +265,7 @@ ts_status ts_bands_make(const double *rows, int64_t n, int points, const ts_band
         status = centre(rows, &s);
     }
     if (!status) {
-        standard_errors(&s);
+        standard_errors(s.centred, n, points, s.error);
         status = bootstrap(&s, bands);
     }
     if (!status)

@@ -7,9 +7,10 @@
  * loss(j) = max_k mu(k) - mu(j).  More data sharpen the answer instead of moving it.
  *
  * Of all pairs, mu(k) - mu(j) lies within d_kj +- c s_kj at once with probability 95 %: d the difference of the means, s its
- * standard error over rows, and c the quantile of the largest |t| over pairs, by a multiplier bootstrap (Chernozhukov,
- * Chetverikov, Kato 2013; multipliers normal, each repetition divided by (chi^2_{n-1} / (n - 1))^1/2, which is exact where
- * rows are normal).  No split of the data is needed, whichever mean is the largest.  From the bands follows, at 95 % each:
+ * standard error over rows, and c the quantile of the largest |t| over pairs, by the bootstrap: of up to 128 rows by rows
+ * drawn anew, each time with their own standard errors, which sees how skewed they are (Hall 1988); of more by multipliers
+ * (Chernozhukov, Chetverikov, Kato 2013; normal ones, each repetition divided by (chi^2_{n-1} / (n - 1))^1/2, which is
+ * exact where rows are normal).  No split of the data is needed, whichever mean is the largest.  From the bands follows, at 95 % each:
  *
  *   best lies in { j : no k is above j for certain };
  *   loss(j) lies in [max_k d_kj - c s_kj, max_k d_kj + c s_kj] for every j at once, k = j included;
