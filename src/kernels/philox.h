@@ -32,6 +32,7 @@ typedef enum ts_stream {
     TS_STREAM_MIXTURE = 9,  /* component choice and normals of mixture samples */
     TS_STREAM_PROJECT = 10, /* directions of the sliced Wasserstein distance */
     TS_STREAM_TEST = 11,
+    TS_STREAM_BOOTSTRAP = 12,  /* multipliers of confidence bands; step = repetition */
     TS_STREAM_CORRECTOR = 256, /* noise of Langevin steps: each within a sampler's step adds its index */
     TS_STREAM_DROPOUT = 1024,
 } ts_stream;

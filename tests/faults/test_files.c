@@ -17,7 +17,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/yaml_bounds.h"
-#include "run/log.h"
+#include "run/training/log.h"
 
 #define FOLDER "files_test"
 #define LOG    FOLDER "/log.jsonl"
@@ -41,7 +41,7 @@ static void write_line(int64_t keep_step, int64_t step, double loss, double seco
     ts_log *log;
     must(ts_log_open(LOG, keep_step, &log));
     must(ts_log_write(log, &(ts_training_report){.step = step, .loss = loss, .gradient_norm = 2}, 100,
-                      seconds));
+                      seconds, NULL));
     ts_log_close(log);
 }
 

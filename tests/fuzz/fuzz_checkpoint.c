@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "run/checkpoint.h"
-#include "run/trainer.h"
+#include "run/training/trainer.h"
 
 static ts_run *run;
 

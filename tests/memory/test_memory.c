@@ -15,7 +15,7 @@
 #include "bench/bench.h"
 #include "run/evaluate.h"
 #include "run/starts/glow.h"
-#include "run/trainer.h"
+#include "run/training/trainer.h"
 #include "must.h"
 
 static size_t room; /* bytes that the device has in all */

@@ -52,31 +52,47 @@ static void make_up_sample(ts_sample_row *row, const ts_bound_row *bound, bool m
     row->frechet_features = mixture ? TS_FEATURES_COORDINATES : TS_FEATURES_PIXELS;
 }
 
-static void add_best(ts_results *r, int score, int start)
+/* Of N(0, I) a curve over all T, of what is fitted for each T the sweep's own alone. */
+static void add_finding(ts_results *r, int score, int start)
 {
-    ts_best *best = &r->best[r->best_count++];
-    const double half = 0.002 * r->h * r->w * r->c;
-    best->start = r->starts[start];
-    best->score = r->scores[score];
-    best->count = TIMES;
-    best->T = calloc(TIMES, sizeof(double));
-    best->deficit = calloc(TIMES, sizeof(double));
-    best->deficit_half = calloc(TIMES, sizeof(double));
-    double highest = -INFINITY;
-    for (int i = 0; i < TIMES; i++) {
-        const double elbo = ts_results_bound(r, score, i, start)->terms.elbo.mean;
-        best->T[i] = times[i];
-        best->deficit[i] = elbo;
-        if (elbo > highest) {
-            highest = elbo;
-            best->T_best = times[i];
+    ts_finding *f = &r->findings[r->finding_count++];
+    const bool curve = r->starts[start] == TS_START_NORMAL;
+    const double half = 0.002 / M_LN2;
+    f->start = r->starts[start];
+    f->score = r->scores[score];
+    f->tolerance = 0.02;
+    f->seeds = 1;
+    f->count = curve ? 91 : TIMES;
+    f->points = calloc((size_t)f->count, sizeof *f->points);
+    double lowest = INFINITY;
+    for (int i = 0; i < f->count; i++) {
+        ts_bound_row row = {
+            .T = curve ? 0.1 + 0.01 * i : times[TIMES - 1 - i], .start = f->start, .score = f->score};
+        if (curve && i % 10 == 0) /* as the sweep's are written */
+            row.T = (i + 10) / 100.0;
+        make_up_bound(&row, r->levels == 0);
+        f->points[i] = (ts_finding_point){.T = row.T,
+                                          .bpd = row.terms.bpd,
+                                          .prior = row.terms.prior.mean,
+                                          .diffusion = row.terms.diffusion.mean,
+                                          .network_error = curve ? exp(-4 * row.T) : NAN,
+                                          .start_error = curve ? exp(-6 * row.T + 1) : NAN,
+                                          .chance = 1.0 / f->count};
+        if (row.terms.bpd.mean < lowest) {
+            lowest = row.terms.bpd.mean;
+            f->T_best = row.T;
         }
     }
-    for (int i = 0; i < TIMES; i++) {
-        best->deficit[i] = highest - best->deficit[i];
-        best->deficit_half[i] = best->T[i] == best->T_best ? 0 : half;
-        if (best->deficit[i] <= best->deficit_half[i])
-            best->T_star = times[i];
+    f->T_best_low = f->T_best_high = f->T_best;
+    f->T_star = f->T_star_low = f->T_star_high = 1;
+    for (int i = f->count - 1; i >= 0; i--) {
+        ts_finding_point *p = &f->points[i];
+        p->loss = p->bpd.mean - lowest;
+        p->loss_low = fmax(0, p->loss - half);
+        p->loss_high = p->T == f->T_best ? 0 : p->loss + half;
+        f->T_star = p->loss <= f->tolerance ? p->T : f->T_star;
+        f->T_star_low = p->loss_low <= f->tolerance ? p->T : f->T_star_low;
+        f->T_star_high = p->loss_high <= f->tolerance ? p->T : f->T_star_high;
     }
 }
 
@@ -132,11 +148,11 @@ void made_up_results(bool mixture, ts_results *r)
         for (int k = 0; k < 2; k++)
             make_up_sample(&r->samples[2 * i + k], &r->bounds[i], mixture);
     }
-    r->best = calloc(4, sizeof *r->best);
+    r->findings = calloc(4, sizeof *r->findings);
     r->profiles = calloc(2, sizeof *r->profiles);
     for (int score = 0; score < r->score_count; score++) {
         for (int start = 0; start < 2; start++)
-            add_best(r, score, start);
+            add_finding(r, score, start);
         add_profile(r, scores[score]);
     }
     r->fits = calloc(TIMES, sizeof *r->fits);

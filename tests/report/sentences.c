@@ -1,6 +1,8 @@
 /* What the page says, and that it says it of these numbers only. */
 #include "report_test.h"
 
+#include "report/source.h"
+
 static char *page_of(const char *name, ts_results *r)
 {
     char file[64];
@@ -32,18 +34,20 @@ void sentences_of_a_good_run(void **state)
     /* T* of both starts, with the numbers of the results */
     char wanted[256];
     for (int start = 0; start < 2; start++) {
-        const ts_best *best = &r.best[start];
-        const ts_bound_row *row = ts_results_bound(&r, 0, ts_results_T_index(&r, best->T_best), start);
+        const ts_finding *f = &r.findings[start];
+        const ts_finding_point *best = ts_report_point(f, f->T_best);
         snprintf(wanted, sizeof wanted,
-                 "<i>T</i>&nbsp;=&nbsp;%g (%.3f&nbsp;<small>&plusmn;&nbsp;%.3f</small>", best->T_best,
-                 row->terms.bpd.mean, row->terms.bpd.half);
+                 "<i>T</i>&nbsp;=&nbsp;%g (%.3f&nbsp;<small>&plusmn;&nbsp;%.3f</small>", f->T_best,
+                 best->bpd.mean, best->bpd.half);
         expect(page, wanted, true);
-        snprintf(wanted, sizeof wanted, "<b><i>T</i>*&nbsp;=&nbsp;%g</b>", best->T_star);
+        snprintf(wanted, sizeof wanted, "<b><i>T</i>*&nbsp;=&nbsp;%g</b>", f->T_star);
         expect(page, wanted, true);
+        snprintf(wanted, sizeof wanted, "it lies between %g and %g.", f->T_star_low, f->T_star_high);
+        expect(page, wanted, f->T_star_low < f->T_star_high);
     }
     /* what T* saves is evaluations, in proportion only because of the fixed step; seconds are one timing */
     snprintf(wanted, sizeof wanted, "Euler&ndash;Maruyama takes %.0f network evaluations for a sample",
-             150 * r.best[1].T_star + 1);
+             150 * r.findings[1].T_star + 1);
     expect(page, wanted, true);
     expect(page, "because its step length is fixed (150 steps a unit of time)", true);
     expect(page, "in one timing an image took", true);
@@ -54,8 +58,9 @@ void sentences_of_a_good_run(void **state)
     expect(page, "One seed (1)", true);
     /* too strong, or not of this run */
     static const char *const never[] = {
-        "perfect sampler",  "unavoidable",   "times faster",      "faster",       "worse than uniform",
-        "predicting zero:", "stopped early", "noise around zero", "There is none"};
+        "perfect sampler",  "unavoidable",   "times faster",      "faster",        "worse than uniform",
+        "predicting zero:", "stopped early", "noise around zero", "There is none", "a tie",
+        "is shown to be"};
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
         expect(page, never[i], false);
     free(page);

@@ -154,8 +154,10 @@ static void json_round_trip(void **state)
                 assert_true(again.samples[k].frechet.half == r.samples[k].frechet.half);
             }
         }
-        assert_int_equal(again.best[0].count, 6);
-        assert_true(again.best[1].deficit_half[3] == r.best[1].deficit_half[3]);
+        assert_int_equal(again.findings[0].count, 91);
+        assert_int_equal(again.findings[1].count, 6);
+        assert_true(again.findings[1].points[3].loss_high == r.findings[1].points[3].loss_high);
+        assert_true(again.findings[1].T_star_low == r.findings[1].T_star_low);
         assert_int_equal(again.profiles[0].count, 24);
         assert_int_equal(again.exact_count, r.exact_count);
         assert_int_equal(ts_results_T_index(&again, 0.4), 3);
@@ -291,9 +293,15 @@ static void charts_drawn(void **state)
     assert_non_null(strstr(data, "# curve0\n50 0.75 2 \n150 NaN 1.5 \n4000 0.25 1 \n"));
     assert_non_null(strstr(data, "# curve1\n50 0.5 3 \n4000 0.3 NaN \n"));
     free(data);
-    /* what the axis leaves out is told, with its value; T = 0.1 and 0.2 from N(0, I) */
+    /* a bound at every T is a band and a line, one at some T alone marks with bars */
     char *script = content_of("images/charts/bound.gp");
-    assert_non_null(strstr(script, "points beyond the axis: "));
+    assert_int_equal(count_of(script, "index 'finding-normal-network' using 1:3:4 with filledcurves"), 1);
+    assert_int_equal(count_of(script, "index 'finding-glow-network' using 1:2:3:4 with yerrorlines"), 1);
+    assert_int_equal(count_of(script, "index 'finding-glow-network' using 1:5:6:7 with yerrorlines"), 1);
+    free(script);
+    script = content_of("images/charts/profile.gp");
+    assert_int_equal(count_of(script, "index 'start-normal-network'"), 1);
+    assert_int_equal(count_of(script, "index 'start-glow-network'"), 0);
     free(script);
 }
 

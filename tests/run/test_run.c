@@ -20,7 +20,7 @@
 #include "base/file.h"
 #include "run/checkpoint.h"
 #include "run/evaluate.h"
-#include "run/trainer.h"
+#include "run/training/trainer.h"
 #include "run_files.h"
 
 /* ---- the directory ---- */

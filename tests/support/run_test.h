@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "run/trainer.h"
+#include "run/training/trainer.h"
 #include "must.h"
 
 static const ts_run_options cpu = {.device = "cpu", .device_options = {.threads = 1}};

@@ -14,47 +14,40 @@
 
 /* ---- T* ---- */
 
-static void release(ts_best *best)
-{
-    free(best->T);
-    free(best->deficit);
-    free(best->deficit_half);
-}
-
 /* Large differences between data, small ones between T: only the paired comparison sees them. */
-static void best_is_paired(void **state)
+static void bounds_are_paired(void **state)
 {
     (void)state;
-    enum { count = 400 };
-    const double T[] = {0.2, 1.0, 0.1, 0.6}, loss[] = {0.001, 0.1, 0.5, 0};
-    static double elbo[4 * count];
-    for (int t = 0; t < 4; t++)
-        for (int i = 0; i < count; i++) {
-            const double own = 30 * sin(1.7 * i), noise = 0.02 * sin(12.9898 * (i + 1) * (t + 1));
-            elbo[t * count + i] = -100 + own - loss[t] + noise;
-        }
-    ts_best best = {.count = 0};
-    must(ts_sweep_best(elbo, 4, T, count, &best));
-    assert_true(best.T_best == 0.6);
-    assert_true(best.T_star == 0.2); /* worse by 0.001, well within 1.96 standard errors of 0.02/sqrt(400) */
-    assert_int_equal(best.count, 4);
-    const double sorted[] = {1.0, 0.6, 0.2, 0.1}, deficit[] = {0.1, 0, 0.001, 0.5};
-    for (int t = 0; t < 4; t++) {
-        assert_true(best.T[t] == sorted[t]);
-        NEAR(best.deficit[t], deficit[t], 0.003);
-        assert_true(best.deficit_half[t] < 0.01);
+    enum { count = 400, times = 4, d = 3 };
+    const double T[] = {0.1, 0.2, 0.6, 1.0}, loss[] = {0.5, 0.001, 0, 0.1};
+    static double elbo[count * times];
+    for (int i = 0; i < count; i++)
+        for (int t = 0; t < times; t++)
+            elbo[i * times + t] =
+                -100 + 30 * sin(1.7 * i) - loss[t] + 0.02 * sin(12.9898 * (i + 1) * (t + 1));
+    ts_bands_config how = {.tolerance = 0.01, .repetitions = 1000, .seed = 1};
+    ts_finding f = {.count = 0};
+    must(ts_sweep_find(elbo, count, times, T, d, &how, &f));
+    assert_true(f.T_best == 0.6 && f.T_best_low == 0.2 && f.T_best_high == 0.6 && !f.tie);
+    assert_true(f.T_star == 0.2 && f.T_star_low == 0.2 && f.T_star_high == 0.2);
+    NEAR(f.tolerance, 0.01 / (d * M_LN2), 1e-15);
+    assert_int_equal(f.count, times);
+    for (int t = 0; t < times; t++) {
+        const ts_finding_point *p = &f.points[t];
+        assert_true(p->T == T[t] && p->loss_low <= p->loss && p->loss <= p->loss_high);
+        NEAR(p->loss, loss[t] / (d * M_LN2), 0.002);
+        assert_true(p->loss_high - p->loss_low < 0.01); /* of one T alone: 30 / sqrt(400) */
+        NEAR(p->bpd.mean, 100 / (d * M_LN2), 2);
     }
-    assert_true(best.deficit[0] > best.deficit_half[0]);
-    NEAR(best.deficit_half[1], 0, 0);
-    release(&best);
+    assert_true(f.points[0].loss_low > 0 && f.points[2].loss == 0);
+    NEAR(f.points[1].chance + f.points[2].chance, 1, 1e-12);
+    free(f.points);
 
-    /* by hand: differences 1, 3 have mean 2 and half width 1.96 sqrt(2/2) */
-    const double pair[] = {5, 7, 4, 4}, two[] = {1.0, 0.5};
-    must(ts_sweep_best(pair, 2, two, 2, &best));
-    NEAR(best.deficit[1], 2, 1e-12);
-    NEAR(best.deficit_half[1], 1.96, 1e-12);
-    assert_true(best.T_best == 1.0 && best.T_star == 1.0);
-    release(&best);
+    /* a tolerance that the data cannot show: the range reaches from what they do not exclude to the largest T */
+    how.tolerance = 1e-6;
+    must(ts_sweep_find(elbo, count, times, T, d, &how, &f));
+    assert_true(f.T_star_low == 0.2 && f.T_star == 0.6 && f.T_star_high == 1.0);
+    free(f.points);
 }
 
 /* ---- quadrature ---- */
@@ -181,6 +174,30 @@ static void must_name_phase(const ts_results *r, const char *name)
     fail_msg("no phase is called %s", name);
 }
 
+/* At the sweep's T a curve goes through the rows, whose terms are the same numbers where nothing is drawn. */
+static void is_finding(const ts_results *r, const ts_finding *f)
+{
+    const bool fitted_by_T = f->start == TS_START_GLOW, drawn = f->start == TS_START_DPMIXTURE || fitted_by_T;
+    assert_int_equal(f->count, fitted_by_T ? 2 : 71);
+    assert_true(f->T_best_low <= f->T_best && f->T_best <= f->T_best_high);
+    assert_true(f->T_star_low <= f->T_star && f->T_star <= f->T_star_high && f->T_star <= f->T_best);
+    double chance = 0;
+    for (int j = 0; j < f->count; j++) {
+        const ts_finding_point *p = &f->points[j];
+        const int T = ts_results_T_index(r, p->T);
+        chance += p->chance;
+        assert_true(j == 0 || p->T > f->points[j - 1].T);
+        if (T < 0)
+            continue;
+        const ts_bound_row *row = ts_results_bound(r, 0, T, ts_results_start_index(r, f->start));
+        NEAR(p->diffusion, row->terms.diffusion.mean, 1e-9 * fabs(row->terms.diffusion.mean));
+        NEAR(p->prior, row->terms.prior.mean,
+             drawn ? row->terms.prior.half : 1e-9 * fabs(row->terms.prior.mean));
+        NEAR(p->bpd.mean, row->terms.bpd.mean, drawn ? row->terms.bpd.half : 1e-9 * row->terms.bpd.mean);
+    }
+    NEAR(chance, 1, 1e-9);
+}
+
 static void rows_are_complete(void **state)
 {
     (void)state;
@@ -223,7 +240,9 @@ static void rows_are_complete(void **state)
     assert_true(network->sliced_wasserstein.mean > exactly->sliced_wasserstein.mean);
     /* of digits all that suit: what was fitted once for every T is nearer than N(0, I) */
     assert_int_equal(d.fit_count, 2 * (d.start_count - 1)); /* all but N(0, I), at each T */
-    assert_int_equal(d.best_count, d.score_count * d.start_count);
+    assert_int_equal(d.finding_count, d.score_count * d.start_count);
+    for (int i = 0; i < d.finding_count; i++)
+        is_finding(&d, &d.findings[i]);
     assert_true(d.fits[0].start == TS_START_GAUSSIAN && d.fits[0].steps == 0 && d.fits[0].loss > 0);
     assert_true(bound_of(&d, 0.3, TS_START_GAUSSIAN, with_network)->terms.prior.mean <
                 0.8 * bound_of(&d, 0.3, TS_START_NORMAL, with_network)->terms.prior.mean);
@@ -303,7 +322,7 @@ static void per_T(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(best_is_paired),
+        cmocka_unit_test(bounds_are_paired),
         cmocka_unit_test(exact_of_one_gaussian),
         cmocka_unit_test(vectors_survive_kills),
         cmocka_unit_test(digits_survive_kills),

@@ -10,7 +10,7 @@
 #include <string.h>
 #include "run/evaluate.h"
 #include "run/trained.h"
-#include "run/trainer.h"
+#include "run/training/trainer.h"
 
 /* Hands the caller's callback to the library and turns its answer into a request to stop. */
 typedef struct relay {

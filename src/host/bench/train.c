@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "run/memory.h"
-#include "run/trainer.h"
+#include "run/training/trainer.h"
 
 static const double measured_seconds = 8;
 enum { LEAST_STEPS = 3, MOST_STEPS = 100000 };

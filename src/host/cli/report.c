@@ -40,27 +40,22 @@ static void show_printable(const char *text)
         putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
 }
 
-/* A row a start and score; what is not known is a dash. */
-static void show_best(const ts_results *r, const ts_best *best)
+/* A row a start and score; a dash where the start has taught nothing. */
+static void show_finding(const ts_results *r, const ts_finding *f)
 {
-    const int start = ts_results_start_index(r, best->start), T = ts_results_T_index(r, best->T_star);
-    int score = 0;
-    while (score < r->score_count && r->scores[score] != best->score)
-        score++;
-    if (start < 0 || T < 0 || score == r->score_count)
+    const int start = ts_results_start_index(r, f->start);
+    const ts_finding_point *at = ts_report_point(f, f->T_star);
+    char bits[64] = "-", T_star[64] = "-", T_best[64];
+    if (start < 0 || !at)
         return;
-    const ts_interval *bpd = &ts_results_bound(r, score, T, start)->terms.bpd;
-    const double nfe = ts_results_sample(r, score, T, start, ts_report_sampler(r))->nfe;
-    char bits[64] = "-", evaluations[32] = "-", T_star[32] = "-";
-    const bool taught = score || !ts_report_worse_than_uniform(r, start); /* else its T* says nothing */
-    if (taught)
-        snprintf(T_star, sizeof T_star, "%g", best->T_star);
-    if (isfinite(bpd->mean))
-        snprintf(bits, sizeof bits, isfinite(bpd->half) ? "%.4f +- %.4f" : "%.4f", bpd->mean, bpd->half);
-    if (isfinite(nfe))
-        snprintf(evaluations, sizeof evaluations, "%.0f", nfe);
-    printf("%-9s %-13s %6s %22s %10g %10s\n", ts_start_kind_words.word[best->start],
-           ts_score_kind_words.word[best->score], T_star, bits, best->T_best, evaluations);
+    if (f->score != r->scores[0] || !ts_report_worse_than_uniform(r, start))
+        snprintf(T_star, sizeof T_star, "%g (%g to %g)", f->T_star, f->T_star_low, f->T_star_high);
+    snprintf(T_best, sizeof T_best, "%g (%g to %g)", f->T_best, f->T_best_low, f->T_best_high);
+    if (isfinite(at->bpd.mean))
+        snprintf(bits, sizeof bits, isfinite(at->bpd.half) ? "%.4f +- %.4f" : "%.4f", at->bpd.mean,
+                 at->bpd.half);
+    printf("%-9s %-8s %20s %20s %20s\n", ts_start_kind_words.word[f->start],
+           ts_score_kind_words.word[f->score], T_star, bits, T_best);
 }
 
 /* What the samplers that are compared at equal cost spend: the same for every row. */
@@ -75,10 +70,9 @@ static void show_budgets(const ts_results *r)
 
 static void show_text(const ts_results *r)
 {
-    printf("%-9s %-13s %6s %22s %10s %10s\n", "start", "score", "T*", "bits/dim at T*", "best T",
-           "NFE at T*");
-    for (int i = 0; i < r->best_count; i++)
-        show_best(r, &r->best[i]);
+    printf("%-9s %-13s %20s %20s %20s\n", "start", "score", "T* (95 %)", "bits/dim at T*", "best T (95 %)");
+    for (int i = 0; i < r->finding_count; i++)
+        show_finding(r, &r->findings[i]);
     show_budgets(r);
     for (int i = 0; i < r->phase_count; i++) {
         fputs(i ? ", " : "time: ", stdout);

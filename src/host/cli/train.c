@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include "cli/cli.h"
 #include "run/checkpoint.h"
-#include "run/trainer.h"
+#include "run/training/trainer.h"
 
 const cli_usage cli_train_usage = {
     .name = "train",

@@ -90,12 +90,16 @@
     X(REAL, FREE, clip, 1, 0, 1e9, "largest global norm of the gradient (0: no clipping)")                                       \
     X(REAL, FREE, ema, 0.9999, 0, 0.99999999, "decay of the averaged weights")                                                   \
     X(INT, IDLE, log_every, 50, 1, 2147483647, "steps between log lines")                                                        \
-    X(INT, IDLE, checkpoint_every, 1000, 1, 2147483647, "steps between checkpoints")
+    X(INT, IDLE, checkpoint_every, 1000, 1, 2147483647, "steps between checkpoints")                                             \
+    X(INT, IDLE, eval_every, 500, 0, 2147483647, "steps between measurements of T* on held-out data, and one at the end (0: none)") \
+    X(INT, IDLE, eval_data, 256, 2, 1000000, "held-out data that such a measurement takes, or all")
 
 #define TS_CONFIG_GLOW(X)                                                                                                        \
     X(INT, FREE, levels, 2, 1, 8, "levels of squeeze and split (L)")                                                             \
     X(INT, FREE, steps_per_level, 4, 1, 128, "flow steps a level (K)")                                                           \
     X(INT, FREE, hidden, 64, 1, 4096, "channels of the coupling networks")                                                       \
+    X(CHOICE, FREE, whiten, "auto", ts_whiten_kind, 0, "none, or zca: the flow sees x_T whitened by the data's Gaussian at T, as which it begins (auto: zca up to whiten_limit dimensions)") \
+    X(INT, FREE, whiten_limit, 1024, 1, 65536, "most dimensions that whiten auto whitens")                                       \
     X(INT, FREE, steps, 2000, 1, 2147483647, "optimiser steps of one fit")                                                       \
     X(INT, FREE, batch, 128, 2, 65536, "images a step")                                                                          \
     X(REAL, FREE, lr, 1e-3, 0, 1e30, "Adam's rate")                                                                              \
@@ -156,7 +160,8 @@
     X(INTS, FREE, nfe, "", 0, 100000000, "evaluations a sample that every sampler of fixed steps may spend, denoising included: the most steps that fit (0, and empty: its own steps)") \
     X(BOOL, FREE, likelihood, false, 0, 0, "also the log-likelihood by the ODE at each T, by section likelihood")                \
     X(INT, FREE, samples, 256, 2, 10000000, "images drawn for each T, start and sampler")                                        \
-    X(INT, FREE, projections, 256, 1, 100000, "directions of the sliced Wasserstein distance")
+    X(INT, FREE, projections, 256, 1, 100000, "directions of the sliced Wasserstein distance")                                   \
+    X(REAL, FREE, tolerance, 0.01, 0, 1000, "T* is the smallest T whose bound is within this of the best one's, bits/dim")
 
 /* section name, its table, what it is about */
 #define TS_CONFIG_SECTIONS(S)                                                                                                    \

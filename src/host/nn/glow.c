@@ -72,23 +72,30 @@ static ts_param add_conv(const scope *s, const char *name, int out, int in, int 
                                .scale = deviation});
 }
 
-/* actnorm.{bias,logs}, [1,c,1,1] */
-static norm add_norm(const scope *s, const char *bias, const char *logs, int c)
+/* Initial values that are zero where `given` is NULL. */
+static ts_param add_given(const scope *s, const char *name, ts_param_info info, const float *given)
 {
-    const ts_param_info info = {.rank = 4, .shape = {1, c, 1, 1}, .trained = true, .init = TS_INIT_ZERO};
-    norm n = {.bias = add(s, bias, info)};
-    n.logs = add(s, logs, info);
+    info.init = given ? TS_INIT_GIVEN : TS_INIT_ZERO;
+    info.given = given;
+    return add(s, name, info);
+}
+
+/* actnorm.{bias,logs}, [1,c,1,1]; the bias begins as zero */
+static norm add_norm(const scope *s, const char *bias, const char *logs, int c, const float *first_logs)
+{
+    const ts_param_info info = {.rank = 4, .shape = {1, c, 1, 1}, .trained = true};
+    norm n = {.bias = add_given(s, bias, info, NULL)};
+    n.logs = add_given(s, logs, info, first_logs);
     return n;
 }
 
-static zero_conv add_zero_conv(const scope *s, int out, int in)
+static zero_conv add_zero_conv(const scope *s, int out, int in, const float *first_bias)
 {
     zero_conv z;
-    z.logs = add(s, "logs",
-                 (ts_param_info){.rank = 3, .shape = {out, 1, 1}, .trained = true, .init = TS_INIT_ZERO});
+    z.logs = add_given(s, "logs", (ts_param_info){.rank = 3, .shape = {out, 1, 1}, .trained = true}, NULL);
     z.weight = add_conv(s, "conv.weight", out, in, 3, 0);
-    z.bias = add(s, "conv.bias",
-                 (ts_param_info){.rank = 1, .shape = {out}, .trained = true, .init = TS_INIT_ZERO});
+    z.bias =
+        add_given(s, "conv.bias", (ts_param_info){.rank = 1, .shape = {out}, .trained = true}, first_bias);
     return z;
 }
 
@@ -187,20 +194,38 @@ static ts_status add_matrix(const scope *s, flow_step *step, int c, uint64_t see
     return status;
 }
 
+/* ---- the beginning as N(0, I) ---- */
+
+/* A coupling begins as y2 = x2 sigmoid(2).  Whatever comes behind it, the next actnorm or the Gaussian in which
+ * the flow ends, begins as what undoes that: ln sigmoid(2) goes to every channel that it made smaller. */
+static const double log_shrinks = -0.12692801104297263;
+
+/* `value` at every `step`-th of the `count` places in `room` from `first` on, zero elsewhere; NULL where all
+ * begins as zero. */
+static const float *beginning(const ts_glow_config *c, float *room, int count, int first, int step,
+                              double value)
+{
+    for (int i = 0; i < count; i++)
+        room[i] = i >= first && (i - first) % step == 0 ? (float)value : 0;
+    return c->normal ? room : NULL;
+}
+
 /* ---- declaring ---- */
 
-static ts_status add_step(ts_params *params, int layer, int c, int hidden, uint64_t seed, flow_step *step)
+/* first_logs: what the actnorm's begin as. */
+static ts_status add_step(ts_params *params, int layer, int c, int hidden, uint64_t seed,
+                          const float *first_logs, flow_step *step)
 {
     const float deviation = 0.05f;
     const scope s = scope_of(params, "flow.layers.%d", layer);
-    step->norm = add_norm(&s, "actnorm.bias", "actnorm.logs", c);
+    step->norm = add_norm(&s, "actnorm.bias", "actnorm.logs", c, first_logs);
     TS_TRY(add_matrix(&s, step, c, seed, (uint32_t)layer));
     step->first = add_conv(&s, "block.0.conv.weight", hidden, c / 2, 3, deviation);
-    step->first_norm = add_norm(&s, "block.0.actnorm.bias", "block.0.actnorm.logs", hidden);
+    step->first_norm = add_norm(&s, "block.0.actnorm.bias", "block.0.actnorm.logs", hidden, NULL);
     step->second = add_conv(&s, "block.2.conv.weight", hidden, hidden, 1, deviation);
-    step->second_norm = add_norm(&s, "block.2.actnorm.bias", "block.2.actnorm.logs", hidden);
+    step->second_norm = add_norm(&s, "block.2.actnorm.bias", "block.2.actnorm.logs", hidden, NULL);
     const scope last = scope_of(params, "flow.layers.%d.block.4", layer);
-    step->last = add_zero_conv(&last, c, hidden);
+    step->last = add_zero_conv(&last, c, hidden, NULL);
     return NULL;
 }
 
@@ -231,7 +256,8 @@ static int level_channels(const ts_glow_config *c, int level)
     return c->channels * 4 << level;
 }
 
-static ts_status declare(ts_glow *glow, ts_params *params, uint64_t seed)
+/* room: for twice the channels of the last level. */
+static ts_status declare(ts_glow *glow, ts_params *params, uint64_t seed, float *room)
 {
     const ts_glow_config *c = &glow->config;
     int layer = 0, channels = 0;
@@ -241,15 +267,19 @@ static ts_status declare(ts_glow *glow, ts_params *params, uint64_t seed)
         for (int k = 0; k < c->steps; k++, layer++) {
             flow_step *step = &glow->steps[level * c->steps + k];
             snprintf(step->name, sizeof step->name, "level %d step %d", level, k);
-            TS_TRY(add_step(params, layer, channels, c->hidden, seed, step));
+            /* behind a squeeze nothing is smaller: what was has left */
+            const float *logs = beginning(c, room, channels, k ? channels / 2 : channels, 1, -log_shrinks);
+            TS_TRY(add_step(params, layer, channels, c->hidden, seed, logs, step));
         }
         if (level + 1 < c->levels) {
             const scope s = scope_of(params, "flow.layers.%d.conv", layer++);
-            glow->splits[level] = add_zero_conv(&s, channels, channels / 2);
+            glow->splits[level] =
+                add_zero_conv(&s, channels, channels / 2, beginning(c, room, channels, 1, 2, log_shrinks));
         }
     }
     const scope s = scope_of(params, "learn_top_fn");
-    glow->top = add_zero_conv(&s, 2 * channels, 2 * channels);
+    glow->top = add_zero_conv(&s, 2 * channels, 2 * channels,
+                              beginning(c, room, 2 * channels, channels + channels / 2, 1, log_shrinks));
     return NULL;
 }
 
@@ -258,15 +288,18 @@ ts_status ts_glow_create(const ts_glow_config *config, ts_params *params, uint64
     *glow = NULL;
     TS_TRY(check(config));
     ts_glow *g = calloc(1, sizeof *g);
+    float *room = calloc(2 * (size_t)level_channels(config, config->levels - 1), sizeof *room);
     if (g)
         g->steps = calloc((size_t)config->levels * (size_t)config->steps, sizeof *g->steps);
-    if (!g || !g->steps) {
+    if (!g || !g->steps || !room) {
         ts_glow_destroy(g);
+        free(room);
         return ts_error(TS_NO_MEMORY, "Glow: no memory for %d levels of %d steps", config->levels,
                         config->steps);
     }
     g->config = *config;
-    ts_status status = declare(g, params, seed);
+    ts_status status = declare(g, params, seed, room);
+    free(room);
     if (status)
         ts_glow_destroy(g);
     else
@@ -338,19 +371,19 @@ static void add_term(terms *t, ts_tensor v)
 
 /* x [n,h,w,c] -> [n,h,w,c]; its three log-determinants [n] go to the terms. */
 static ts_tensor step_forward(ts_graph *graph, ts_tensor x, const flow_step *s, const int shape[4],
-                              int hidden, terms *t)
+                              const ts_glow_config *config, terms *t)
 {
     const int n = shape[0], c = shape[3];
     const float positions = (float)(shape[1] * shape[2]);
     ts_tensor logdet;
     ts_graph_layer(graph, "%s actnorm", s->name);
-    x = ts_actnorm(graph, x, s->norm.bias, s->norm.logs, 1, false, false, true);
+    x = ts_actnorm(graph, x, s->norm.bias, s->norm.logs, 1, false, false, !config->normal);
     add_term(t, ts_parameter_sum(graph, s->norm.logs, n, positions));
     ts_graph_layer(graph, "%s matrix", s->name);
     x = ts_dense_matrix(
         graph, x, ts_glow_matrix(graph, s->permutation, s->lower, s->upper, s->sign, s->log_s, c, false));
     add_term(t, ts_parameter_sum(graph, s->log_s, n, positions));
-    x = ts_coupling(graph, x, coupling_network(graph, x, s, c, hidden), false, &logdet);
+    x = ts_coupling(graph, x, coupling_network(graph, x, s, c, config->hidden), false, &logdet);
     add_term(t, logdet);
     return x;
 }
@@ -366,7 +399,7 @@ ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts
         ts_graph_shape(graph, x, shape);
         const int half = shape[3] / 2;
         for (int k = 0; k < c->steps; k++)
-            x = step_forward(graph, x, &glow->steps[level * c->steps + k], shape, c->hidden, &t);
+            x = step_forward(graph, x, &glow->steps[level * c->steps + k], shape, c, &t);
         if (level + 1 < c->levels) {
             ts_graph_layer(graph, "level %d split", level);
             ts_tensor stays = ts_slice(graph, x, 0, half);                               /* -> [n,h,w,c/2] */

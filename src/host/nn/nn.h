@@ -101,6 +101,7 @@ typedef struct ts_glow_config {
     int height, width, channels;
     int levels, steps; /* L, K */
     int hidden;        /* channels of the coupling networks */
+    bool normal;       /* begins as the density N(0, I), not as one of its first batch's spread */
 } ts_glow_config;
 
 typedef struct ts_glow ts_glow;

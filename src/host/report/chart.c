@@ -24,11 +24,16 @@ typedef struct chart {
 } chart;
 
 static const chart charts[TS_CHARTS] = {
+    {"profile", ts_chart_profile, 920, 430, 0,
+     "Where to stop. Left: the network's held-out error over time, and that of each start density's own score, if it has "
+     "one at every <i>T</i>. The bound wants a longer <i>T</i> exactly while the network's is the lower: where two lines cross "
+     "(mark), the bound is the best. Predicting zero would score 1. Right: the integrand of the diffusion term, whose integral "
+     "up to <i>T</i> is that term."},
     {"bound", ts_chart_bound, 920, 430, 0,
      "The bound on the negative log-likelihood against the diffusion time <i>T</i>. Left: bits per dimension "
-     "with 95&nbsp;% intervals over held-out data. Right: what each <i>T</i> loses against the best <i>T</i> of "
-     "the same start, compared datum by datum (paired 95&nbsp;% intervals); <i>T</i>* is the smallest <i>T</i> "
-     "whose interval reaches zero."},
+     "with 95&nbsp;% intervals over held-out data, a curve where the start has a density at every <i>T</i>. Right: what "
+     "each <i>T</i> loses against the best <i>T</i> of the same start, compared datum by datum; the 95&nbsp;% bands hold at "
+     "all <i>T</i> at once. <i>T</i>* is where a line first meets the tolerance, the bar above its confidence set."},
     {"terms", ts_chart_terms, 920, 410, 0,
      "The terms of the bound. A shorter <i>T</i> moves bits from the diffusion term to the prior term, and the "
      "more so the worse the start density is."},
@@ -43,9 +48,6 @@ static const chart charts[TS_CHARTS] = {
      "network evaluations, so that a shorter one takes finer steps. A row for each start, a column for each sampler, "
      "which takes the most steps that fit; points of one cost stand a little apart, bars are 95&nbsp;% intervals over "
      "images, and the grey band is that of as many training data."},
-    {"profile", ts_chart_profile, 920, 410, 0,
-     "Where the network errs: its held-out squared error over time (left; predicting zero would score 1), and "
-     "the integrand of the diffusion term (right), whose integral up to <i>T</i> is that term."},
     {"training", ts_chart_training, 920, 400, 0,
      "How training went, by its log: loss (the mean since the point before) and gradient norm over steps. "
      "Right: what it came to, the bound on held-out data at its best <i>T</i> with its 95&nbsp;% interval."},

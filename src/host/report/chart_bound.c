@@ -13,6 +13,32 @@ static void interval(FILE *data, double x, double mean, double half)
     ts_gnuplot_line_end(data);
 }
 
+/* Whether a start's bound is a line over all T, not marks at those of the sweep. */
+static bool is_curve(const ts_results *r, const ts_finding *f)
+{
+    return f && f->count > r->T_count;
+}
+
+static void finding_data(const ts_results *r, int score, int start, FILE *data)
+{
+    const ts_finding *f = ts_report_finding(r, score, start);
+    char block[80];
+    snprintf(block, sizeof block, "finding-%s", ts_chart_series_of(r, score, start).block);
+    ts_gnuplot_block(
+        data, block,
+        "T, bits/dim with low and high end of its 95 % interval, bits/dim lost against the best T with "
+        "low and high end of its 95 % band (at all T at once)");
+    for (int j = 0; f && j < f->count; j++) {
+        const ts_finding_point *p = &f->points[j];
+        const double half = isfinite(p->bpd.half) ? p->bpd.half : 0;
+        const double values[] = {p->T,    p->bpd.mean, p->bpd.mean - half, p->bpd.mean + half,
+                                 p->loss, p->loss_low, p->loss_high};
+        for (size_t k = 0; k < sizeof values / sizeof *values; k++)
+            ts_gnuplot_value(data, values[k]);
+        ts_gnuplot_line_end(data);
+    }
+}
+
 static void bound_data(const ts_report *report, FILE *data)
 {
     const ts_results *r = report->results;
@@ -23,118 +49,104 @@ static void bound_data(const ts_report *report, FILE *data)
                 const ts_bound_row *row = ts_results_bound(r, score, report->ascending[k], start);
                 interval(data, row->T, row->terms.bpd.mean, row->terms.bpd.half);
             }
+            finding_data(r, score, start, data);
         }
-    for (int start = 0; start < r->start_count; start++) {
-        const ts_best *best = ts_report_best(r, 0, start);
-        char block[80];
-        snprintf(block, sizeof block, "deficit-%s", ts_chart_start_of(r, start).block);
-        ts_gnuplot_block(data, block, "T, bits/dim lost against the best T, paired 95 % interval");
-        for (int k = best ? best->count - 1 : -1; k >= 0; k--)
-            interval(data, best->T[k], ts_report_bits(r, best->deficit[k]),
-                     ts_report_bits(r, best->deficit_half[k]));
-    }
 }
 
-/* How far up the right panel reaches: a few intervals, so that what is decided there can be seen. */
-static double deficit_range(const ts_results *r)
+/* How far up the right panel reaches: so that what is decided there, at the tolerance, can be seen. */
+static double loss_range(const ts_results *r)
 {
-    double largest = 0, second = INFINITY;
+    double needed = 0, largest = 0;
     for (int start = 0; start < r->start_count; start++) {
-        const ts_best *best = ts_report_best(r, 0, start);
-        for (int k = 0; best && k < best->count; k++) {
-            const double half = ts_report_bits(r, best->deficit_half[k]);
-            const double value = ts_report_bits(r, best->deficit[k]) + half;
-            if (best->deficit[k] <= 4 * best->deficit_half[k])
-                largest = fmax(largest, value);
-            else
-                second = fmin(second, value);
+        const ts_finding *f = ts_report_finding(r, 0, start);
+        for (int j = 0; f && j < f->count; j++) {
+            largest = fmax(largest, f->points[j].loss_high);
+            if (f->points[j].T >= f->T_star)
+                needed = fmax(needed, f->points[j].loss_high);
+            needed = fmax(needed, 4 * f->tolerance);
         }
     }
-    if (isfinite(second))
-        largest = fmax(1.6 * largest, 1.2 * second);
-    return largest > 0 ? 1.15 * largest : 0.01;
+    const double top = fmin(1.6 * needed, 1.15 * largest);
+    return top > 0 ? top : 0.01;
 }
 
 /* of T: nearer than this, labels above the panel would run into each other */
-#define LABEL_WIDTH 0.24
+#define LABEL_WIDTH 0.5
 
 /* The row of a start's T* above the panel: one higher than that of the start before, where they are near. */
 static int row_of(const ts_results *r, int start)
 {
-    const ts_best *before = NULL;
+    const ts_finding *before = NULL;
     int row = 0;
     for (int i = 0; i <= start; i++) {
-        const ts_best *best = ts_report_best(r, 0, i);
-        row += before && best && fabs(best->T_star - before->T_star) < LABEL_WIDTH;
-        before = best ? best : before;
+        const ts_finding *f = ts_report_worse_than_uniform(r, i) ? NULL : ts_report_finding(r, 0, i);
+        row += before && f && fabs(f->T_star - before->T_star) < LABEL_WIDTH;
+        before = f ? f : before;
     }
     return row;
 }
 
-static void mark_best(const ts_results *r, FILE *script)
+/* T* as a mark above the panel, its confidence set as a bar. */
+static void mark_stars(const ts_results *r, FILE *script)
 {
     for (int start = 0; start < r->start_count; start++) {
-        const ts_best *best = ts_report_best(r, 0, start);
-        if (!best || !isfinite(best->T_star) || ts_report_worse_than_uniform(r, start))
+        const ts_finding *f = ts_report_finding(r, 0, start);
+        if (!f || !isfinite(f->T_star) || ts_report_worse_than_uniform(r, start))
             continue;
-        /* a little apart, so that equal ones are both seen */
-        const double x = best->T_star + 0.005 * start, y = 1.045 + 0.075 * row_of(r, start);
+        const double y = 1.03 + 0.075 * row_of(r, start);
         const char *color = ts_chart_start_of(r, start).color;
-        fprintf(script,
-                "set arrow %d from first %.8g, graph 0 to first %.8g, graph %.3f nohead dashtype 3 "
-                "linewidth 1.8 linecolor '%s' back\nset label %d ",
-                start + 1, x, x, y - 0.03, color, start + 1);
-        ts_gnuplot_text(script, "{/:Italic T}* = %g", best->T_star);
-        fprintf(script, " at first %.8g, graph %.3f %s textcolor '%s'\n", x, y,
-                best->T_star < 0.15   ? "left"
-                : best->T_star > 0.85 ? "right"
-                                      : "center",
-                color);
+        fprintf(
+            script,
+            "set arrow %d from first %.8g, graph 0 to first %.8g, graph %.3f nohead dashtype 3 linewidth 1.2 "
+            "linecolor '%s' back\n"
+            "set arrow %d from first %.8g, graph %.3f to first %.8g, graph %.3f heads size screen 0.004,90 "
+            "linewidth 2 linecolor '%s'\nset label %d ",
+            2 * start + 1, f->T_star, f->T_star, y, color, 2 * start + 2, f->T_star_low, y, f->T_star_high, y,
+            color, start + 1);
+        ts_gnuplot_text(script, "{/:Italic T}* = %g", f->T_star);
+        const bool left = f->T_star_high > 0.7;
+        fprintf(script, " at first %.8g, graph %.3f %s font @small textcolor '%s'\n",
+                left ? f->T_star_low - 0.02 : f->T_star_high + 0.02, y, left ? "right" : "left", color);
     }
 }
 
-static bool is_clipped(const ts_results *r, const ts_best *best, int k, double top)
+/* One series of a panel: a band and a line, or marks with bars where the bound is known at some T alone.  Columns are
+ * those of the finding's block. */
+static void plot_finding(const ts_results *r, int score, int start, int column, bool title, FILE *script)
 {
-    return ts_report_bits(r, best->deficit[k]) > top;
+    const ts_chart_series series = ts_chart_series_of(r, score, start);
+    const char *separator = score + start ? ", \\\n  " : "plot ";
+    if (is_curve(r, ts_report_finding(r, score, start)))
+        fprintf(
+            script,
+            "%s'bound.dat' index 'finding-%s' using 1:%d:%d with filledcurves fillcolor '%s' fillstyle "
+            "transparent solid 0.13 noborder notitle, \\\n  '' index 'finding-%s' using 1:%d with lines linewidth 2 "
+            "dashtype %s linecolor '%s' ",
+            separator, series.block, column + 1, column + 2, series.color, series.block, column, series.dash,
+            series.color);
+    else
+        fprintf(
+            script,
+            "%s'bound.dat' index 'finding-%s' using 1:%d:%d:%d with yerrorlines linewidth 2 dashtype %s pointtype %d "
+            "pointsize 0.8 linecolor '%s' ",
+            separator, series.block, column, column + 1, column + 2, series.dash, series.point, series.color);
+    fputs(title ? "title " : "notitle", script);
+    if (title)
+        ts_gnuplot_text(script, "%s", ts_chart_series_of(r, score, start).title);
 }
 
-/* Under the right panel, what lies above it: "3 points beyond the axis: N(0, I) 0.06, 0.4, 0.9". */
-static void tell_clipped(const ts_results *r, double top, FILE *script)
+/* The rows of bound.csv, on the curves. */
+static void plot_rows(const ts_results *r, FILE *script)
 {
-    int count = 0;
-    for (int start = 0; start < r->start_count; start++) {
-        const ts_best *best = ts_report_best(r, 0, start);
-        for (int k = 0; best && k < best->count; k++)
-            count += is_clipped(r, best, k, top);
-    }
-    if (count == 0)
-        return;
-    fputs("set label 98 ", script);
-    ts_gnuplot_text(script, "%d point%s beyond the axis: ", count, count == 1 ? "" : "s");
-    const char *between = "";
-    for (int start = 0; start < r->start_count; start++) {
-        const ts_best *best = ts_report_best(r, 0, start);
-        const char *before = ts_chart_start_of(r, start).title;
-        for (int k = 0; best && k < best->count; k++)
-            if (is_clipped(r, best, k, top)) {
-                fputs(" . ", script);
-                ts_gnuplot_text(script, "%s%s%s%.2g", between, before, *before ? " " : "",
-                                ts_report_bits(r, best->deficit[k]));
-                before = "";
-                between = ", ";
-            }
-        between = *between ? "; " : "";
-    }
-    fputs(" at screen 0.985, screen 0.025 right font @small\n", script);
-}
-
-static void plot(const char *prefix, const ts_chart_series *series, bool first, FILE *script)
-{
-    fprintf(script,
-            "%s'bound.dat' index '%s%s' with yerrorlines linewidth 2 dashtype %s pointtype %d pointsize 0.8 "
-            "linecolor '%s' title ",
-            first ? "plot " : ", \\\n  ", prefix, series->block, series->dash, series->point, series->color);
-    ts_gnuplot_text(script, "%s", series->title);
+    for (int score = 0; score < r->score_count; score++)
+        for (int start = 0; start < r->start_count; start++) {
+            const ts_chart_series series = ts_chart_series_of(r, score, start);
+            if (is_curve(r, ts_report_finding(r, score, start)))
+                fprintf(
+                    script,
+                    ", \\\n  'bound.dat' index '%s' with points pointtype %d pointsize 0.8 linecolor '%s' notitle",
+                    series.block, series.point, series.color);
+        }
 }
 
 static bool any_known(const ts_results *r)
@@ -151,28 +163,31 @@ bool ts_chart_bound(const ts_report *report, FILE *data, FILE *script)
     if (!any_known(r))
         return false;
     bound_data(report, data);
-    const int rows = ts_chart_legend(script, r->score_count * r->start_count, r->score_count > 1 ? 2 : 4);
+    const int rows = ts_chart_legend(script, r->score_count * r->start_count, r->score_count > 1 ? 2 : 5);
     fprintf(script,
-            "set multiplot layout 1,2 margins 0.095,0.985,0.225,%.3f spacing 0.125,0\n"
+            "set multiplot layout 1,2 margins 0.095,0.985,0.2,%.3f spacing 0.125,0\n"
             "set xrange [0:1.04]\nset xtics 0.2\n",
             0.95 - 0.055 * (rows + row_of(r, r->start_count - 1) + 1));
     ts_gnuplot_x_label(script, "diffusion time {/:Italic T}");
     ts_gnuplot_y_label(script, "bits per dimension", 0.018);
     for (int score = 0; score < r->score_count; score++)
-        for (int start = 0; start < r->start_count; start++) {
-            const ts_chart_series series = ts_chart_series_of(r, score, start);
-            plot("", &series, score == 0 && start == 0, script);
-        }
-    const double top = deficit_range(r);
-    fprintf(script, "\nset yrange [%.6g:%.6g]\nset xzeroaxis linetype 1 linecolor '#444444'\nunset key\n",
-            -0.12 * top, top);
+        for (int start = 0; start < r->start_count; start++)
+            plot_finding(r, score, start, 2, true, script);
+    plot_rows(r, script);
+    const double top = loss_range(r), tolerance = r->finding_count ? r->findings[0].tolerance : 0;
+    fprintf(
+        script,
+        "\nset yrange [%.6g:%.6g]\nset xzeroaxis linetype 1 linecolor '#444444'\nunset key\n"
+        "set arrow 98 from graph 0, first %.6g to graph 1, first %.6g nohead dashtype 2 linecolor '#444444' back\n",
+        -0.06 * top, top, tolerance, tolerance);
     ts_gnuplot_y_label(script, "bits/dim lost against the best {/:Italic T}", 0.521);
-    mark_best(r, script);
-    tell_clipped(r, top, script);
-    for (int start = 0; start < r->start_count; start++) {
-        const ts_chart_series series = ts_chart_start_of(r, start);
-        plot("deficit-", &series, start == 0, script);
-    }
+    fputs("set label 98 ", script);
+    ts_gnuplot_text(script, "tolerance");
+    fprintf(script, " at graph 0.99, first %.6g right offset 0,0.4 font @small textcolor '#444444'\n",
+            tolerance);
+    mark_stars(r, script);
+    for (int start = 0; start < r->start_count; start++)
+        plot_finding(r, 0, start, 5, false, script);
     fputs("\nunset multiplot\n", script);
     return true;
 }

@@ -38,15 +38,55 @@ static void profile_panel(const ts_results *r, const char *columns, FILE *script
                 "%s'profile.dat' index '%s' using %s with yerrorlines linewidth 1.8 dashtype %s pointtype %d "
                 "pointsize 0.5 linecolor '%s' title ",
                 i ? ", \\\n  " : "plot ", block, columns, score->dash, score->hollow ? 6 : 7,
-                colors[i % COLORS]);
+                i ? colors[i % COLORS] : "#222222"); /* starts have colours of their own */
         profile_title(&r->profiles[i], script);
     }
-    fputc('\n', script);
 }
 
-bool ts_chart_profile(const ts_report *report, FILE *data, FILE *script)
+/* A start's own error over T, and the one point where the bound is the best: where the first score's crosses it. */
+static bool crossing_data(const ts_results *r, int start, FILE *data)
 {
-    const ts_results *r = report->results;
+    const ts_finding *f = ts_report_finding(r, 0, start);
+    bool known = false;
+    for (int j = 0; f && j < f->count; j++)
+        known |= f->points[j].start_error > 0;
+    if (!known)
+        return false;
+    char block[80];
+    snprintf(block, sizeof block, "start-%s", ts_chart_start_of(r, start).block);
+    ts_gnuplot_block(data, block, "T, mean (net - z)^2 of the start density's own score");
+    for (int j = 0; j < f->count; j++) {
+        ts_gnuplot_value(data, f->points[j].T);
+        ts_gnuplot_value(data, f->points[j].start_error > 0 ? f->points[j].start_error : NAN);
+        ts_gnuplot_line_end(data);
+    }
+    const ts_finding_point *best = ts_report_point(f, f->T_best);
+    const bool within = best != f->points && best != f->points + f->count - 1;
+    snprintf(block, sizeof block, "crossing-%s", ts_chart_start_of(r, start).block);
+    ts_gnuplot_block(data, block,
+                     "T of the best bound, the same there; nothing where that is an end of the range");
+    ts_gnuplot_value(data, within ? best->T : NAN);
+    ts_gnuplot_value(data, within ? best->start_error : NAN);
+    ts_gnuplot_line_end(data);
+    return true;
+}
+
+static void crossing_series(const ts_results *r, int start, FILE *script)
+{
+    const ts_chart_series series = ts_chart_start_of(r, start);
+    fprintf(script,
+            ", \\\n  'profile.dat' index 'start-%s' using 1:2 with lines linewidth 2 linecolor '%s' title ",
+            series.block, series.color);
+    ts_gnuplot_text(script, "%s", series.title);
+    fprintf(
+        script,
+        ", \\\n  'profile.dat' index 'crossing-%s' using 1:2 with points pointtype %d pointsize 1.3 linewidth 2 "
+        "linecolor '%s' notitle",
+        series.block, series.hollow, series.color);
+}
+
+static bool profile_data(const ts_results *r, FILE *data)
+{
     bool known = false;
     for (int i = 0; i < r->profile_count; i++) {
         const ts_profile *profile = &r->profiles[i];
@@ -67,27 +107,40 @@ bool ts_chart_profile(const ts_report *report, FILE *data, FILE *script)
             ts_gnuplot_line_end(data);
         }
     }
-    if (!known)
+    return known;
+}
+
+bool ts_chart_profile(const ts_report *report, FILE *data, FILE *script)
+{
+    const ts_results *r = report->results;
+    bool crosses[TS_START_COUNT] = {false};
+    int entries = r->profile_count;
+    if (!profile_data(r, data))
         return false;
-    fputs("set multiplot layout 1,2 margins 0.095,0.985,0.2,0.9 spacing 0.125,0\nset logscale x\n", script);
-    if (r->profile_count > 1)
-        ts_chart_legend(script, r->profile_count, 4);
-    else
+    for (int start = 0; start < r->start_count; start++)
+        entries += crosses[start] = crossing_data(r, start, data);
+    fprintf(
+        script,
+        "set multiplot layout 1,2 margins 0.095,0.985,0.2,%g spacing 0.125,0\nset logscale x\nset logscale y\n",
+        entries > 1 ? 0.95 - 0.055 * ts_chart_legend(script, entries, 5) : 0.9);
+    if (entries == 1)
         fputs("unset key\n", script);
     ts_gnuplot_powers(script, 'x');
+    ts_gnuplot_powers(script, 'y');
     ts_gnuplot_x_label(script, "time {/:Italic t}");
     ts_gnuplot_y_label(script, "mean squared error of the noise", 0.018);
-    fputs(
-        "set yrange [0:1.1<*]\nset arrow 1 from graph 0, first 1 to graph 1, first 1 nohead dashtype 3 "
-        "linecolor '#444444' back\nset label 1 'predicting zero' at graph 0.99, first 1 right offset 0,0.45 "
-        "font @small textcolor '#444444'\n",
-        script);
+    fputs("set yrange [*:2<*]\nset arrow 1 from graph 0, first 1 to graph 1, first 1 nohead dashtype 3 "
+          "linecolor '#444444' back\nset label 1 'predicting zero' at graph 0.02, first 1 left offset 0,0.45 "
+          "font @small textcolor '#444444'\n",
+          script);
     profile_panel(r, "1:2:3", script);
-    fputs("unset arrow 1\nunset label 1\nset logscale y\nset yrange [*:*]\nunset key\n", script);
-    ts_gnuplot_powers(script, 'y');
+    for (int start = 0; start < r->start_count; start++)
+        if (crosses[start])
+            crossing_series(r, start, script);
+    fputs("\nunset arrow 1\nunset label 1\nset yrange [*:*]\nunset key\n", script);
     ts_gnuplot_y_label(script, "integrand, nats per unit of time", 0.521);
     profile_panel(r, "1:4:5", script);
-    fputs("unset multiplot\n", script);
+    fputs("\nunset multiplot\n", script);
     return true;
 }
 
@@ -146,9 +199,9 @@ static bool bound_data(const ts_results *r, FILE *data)
     bool any = false;
     ts_gnuplot_block(data, "bound", "start, bits/dim, low and high end of its 95 % interval");
     for (int start = 0; start < r->start_count; start++) {
-        const ts_best *best = ts_report_best(r, 0, start);
-        const ts_bound_row *row = best ? ts_report_bound_at(r, start, best->T_best) : NULL;
-        const ts_interval bits = row ? row->terms.bpd : (ts_interval){NAN, NAN};
+        const ts_finding *f = ts_report_finding(r, 0, start);
+        const ts_finding_point *point = f ? ts_report_point(f, f->T_best) : NULL;
+        const ts_interval bits = point ? point->bpd : (ts_interval){NAN, NAN};
         const double half = isfinite(bits.half) ? bits.half : 0;
         ts_gnuplot_value(data, start);
         ts_gnuplot_value(data, bits.mean);

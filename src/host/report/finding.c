@@ -14,85 +14,88 @@ static const char *name_of(const ts_results *r, int start)
     return ts_report_start_html(r, r->starts[start]);
 }
 
-static const ts_best *told(const ts_results *r, int start)
+static const ts_finding *told(const ts_results *r, int start)
 {
-    return ts_report_worse_than_uniform(r, start) ? NULL : ts_report_best(r, 0, start);
+    return ts_report_worse_than_uniform(r, start) ? NULL : ts_report_finding(r, 0, start);
 }
 
 /* ---- where the bound is best ---- */
 
-static void list_not_worse(const ts_best *best, FILE *page)
+/* "between 0.3 and 0.4", or "at 0.3" where the ends are one. */
+static void range(double low, double high, FILE *page)
 {
-    const char *separator = "";
-    for (int i = 0; i < best->count; i++)
-        if (best->deficit[i] - best->deficit_half[i] <= 0) {
-            fprintf(page, "%s%g", separator, best->T[i]);
-            separator = ", ";
-        }
+    if (low < high)
+        fprintf(page, "between %g and %g", low, high);
+    else
+        fprintf(page, "at %g", low);
 }
 
 static void best_times(const ts_results *r, int start, FILE *page)
 {
-    const ts_best *best = told(r, start);
-    const ts_bound_row *top = best ? ts_report_bound_at(r, start, best->T_best) : NULL;
-    const ts_bound_row *star = best ? ts_report_bound_at(r, start, best->T_star) : NULL;
-    if (!top || !star)
+    const ts_finding *f = told(r, start);
+    const ts_finding_point *best = f ? ts_report_point(f, f->T_best) : NULL;
+    const ts_finding_point *star = f ? ts_report_point(f, f->T_star) : NULL;
+    if (!best)
         return;
     fprintf(page, "<p>Started from <b>%s</b>, the bound is best at <i>T</i>&nbsp;=&nbsp;%g (",
-            name_of(r, start), best->T_best);
-    ts_html_interval(page, 3, top->terms.bpd);
-    fprintf(page, " bits per dimension), and <b><i>T</i>*&nbsp;=&nbsp;%g</b>", best->T_star);
-    if (best->T_star != best->T_best) {
-        fputs(" (", page);
-        ts_html_interval(page, 3, star->terms.bpd);
+            name_of(r, start), f->T_best);
+    ts_html_interval(page, 3, best->bpd);
+    fputs(" bits per dimension; ", page);
+    if (f->tie) {
+        fputs("no two <i>T</i> are told apart: a tie)", page);
+    } else {
+        fputs("the best <i>T</i> lies ", page);
+        range(f->T_best_low, f->T_best_high, page);
         fputs(")", page);
     }
-    fputs(". Not told apart from the best: <i>T</i>&nbsp;=&nbsp;", page);
-    list_not_worse(best, page);
-    fputs(".</p>\n", page);
+    fprintf(page, ", and <b><i>T</i>*&nbsp;=&nbsp;%g</b>", f->T_star);
+    if (f->T_star != f->T_best) {
+        fputs(" (", page);
+        ts_html_interval(page, 3, star->bpd);
+        fputs(")", page);
+    }
+    fprintf(page, ", the smallest within %g bits per dimension of it; it lies ", f->tolerance);
+    range(f->T_star_low, f->T_star_high, page);
+    fputs(".", page);
+    if (ts_report_point(f, f->T_star_high)->loss_high > f->tolerance)
+        fputs(" (No <i>T</i> is shown to be within it: more held-out data would tell.)", page);
+    fputs("</p>\n", page);
 }
 
 /* ---- what a short T costs ---- */
 
-static bool deficit_at(const ts_results *r, const ts_best *best, double T, ts_interval *bits)
+/* The point of exactly this T. */
+static const ts_finding_point *at_grid(const ts_finding *f, double T)
 {
-    for (int i = 0; best && i < best->count; i++)
-        if (best->T[i] == T) {
-            *bits =
-                (ts_interval){ts_report_bits(r, best->deficit[i]), ts_report_bits(r, best->deficit_half[i])};
-            return isfinite(bits->mean);
-        }
-    return false;
+    const ts_finding_point *point = ts_report_point(f, T);
+    return point && point->T == T && isfinite(point->loss) ? point : NULL;
+}
+
+static void cost_at(const ts_results *r, double T, FILE *page)
+{
+    const char *before = "";
+    fprintf(page, "<li>at <i>T</i>&nbsp;=&nbsp;%g: ", T);
+    for (int start = 0; start < r->start_count; start++) {
+        const ts_finding_point *point = at_grid(told(r, start), T);
+        if (!point)
+            continue;
+        fprintf(page, "%sfrom %s %.3f (%.3f to %.3f)", before, name_of(r, start), fabs(point->loss),
+                fabs(point->loss_low), point->loss_high);
+        before = ", ";
+    }
+    fputs("</li>\n", page);
 }
 
 static void cost_of_short_times(const ts_report *report, FILE *page)
 {
     const ts_results *r = report->results;
-    const char *before =
-        "<p>What a short <i>T</i> costs in the bound, in bits per dimension against the best "
-        "<i>T</i> of the same start: ";
-    for (int k = SHORT_TIMES < r->T_count ? SHORT_TIMES - 1 : r->T_count - 1; k >= 0; k--) {
-        const double T = r->T[report->ascending[k]];
-        bool first = true;
-        for (int start = 0; start < r->start_count; start++) {
-            ts_interval bits;
-            if (!deficit_at(r, told(r, start), T, &bits))
-                continue;
-            if (first)
-                fprintf(page, "%sat <i>T</i>&nbsp;=&nbsp;%g ", before, T);
-            else
-                fputs(", ", page);
-            fprintf(page, "from %s ", name_of(r, start));
-            if (T == told(r, start)->T_best)
-                fputs("nothing (it is the best)", page);
-            else
-                ts_html_interval(page, 3, bits);
-            first = false;
-            before = "; ";
-        }
-    }
-    if (*before == ';')
-        fputs(".</p>\n", page);
+    fputs(
+        "<p>What a short <i>T</i> costs in the bound, in bits per dimension against the best <i>T</i> of the same "
+        "start:</p>\n<ul>\n",
+        page);
+    for (int k = SHORT_TIMES < r->T_count ? SHORT_TIMES - 1 : r->T_count - 1; k >= 0; k--)
+        cost_at(r, r->T[report->ascending[k]], page);
+    fputs("</ul>\n", page);
 }
 
 /* ---- what T* saves ---- */
@@ -106,15 +109,15 @@ static void distance(const char *words, ts_interval value, FILE *page)
 }
 
 static void evaluations(const ts_results *r, const char *name, const ts_sample_row *star,
-                        const ts_sample_row *full, double T_star, double longest, FILE *page)
+                        const ts_sample_row *full, double T, double longest, FILE *page)
 {
     const ts_sampler_row *sampler = &ts_samplers[star->sampler.kind];
-    const bool budget = isfinite(star->sampler.budget);
-    fprintf(page,
-            "<p>From <b>%s</b>: %s takes %.0f network evaluations for a sample at <i>T</i>* = %g and %.0f at "
-            "<i>T</i>&nbsp;=&nbsp;%g",
-            name, sampler->html, star->nfe, T_star, full->nfe, longest);
-    if (budget)
+    fprintf(
+        page,
+        "<p>From <b>%s</b>: %s takes %.0f network evaluations for a sample at <i>T</i>&nbsp;=&nbsp;%g and %.0f at "
+        "<i>T</i>&nbsp;=&nbsp;%g",
+        name, sampler->html, star->nfe, T, full->nfe, longest);
+    if (isfinite(star->sampler.budget))
         fprintf(page, ", for it may spend %.0f at every <i>T</i>: here <i>T</i> is compared at equal cost",
                 star->sampler.budget);
     else if (sampler->integrator && sampler->steps == 0)
@@ -142,28 +145,30 @@ static bool any_fixed_length(const ts_results *r)
     return false;
 }
 
+/* At the T of the sweep that is next to T* from above: there samples were drawn. */
 static void saving(const ts_report *report, int start, FILE *page)
 {
     const ts_results *r = report->results;
     const double longest = r->T[report->ascending[r->T_count - 1]];
-    const ts_best *best = told(r, start);
-    const ts_sample_row *star = best ? ts_report_sample_at(r, start, best->T_star) : NULL;
+    const ts_finding *f = told(r, start);
+    const double T = f ? ts_report_grid_T(report, f->T_star) : longest;
+    const ts_sample_row *star = ts_report_sample_at(r, start, T);
     const ts_sample_row *full = ts_report_sample_at(r, start, longest);
-    if (!star || !full || best->T_star == longest || !isfinite(star->nfe) || !isfinite(full->nfe))
+    if (!star || !full || T == longest || !isfinite(star->nfe) || !isfinite(full->nfe))
         return;
-    evaluations(r, name_of(r, start), star, full, best->T_star, longest, page);
+    evaluations(r, name_of(r, start), star, full, T, longest, page);
     if (isfinite(star->sliced_wasserstein.mean)) {
         fprintf(page, " The %sWasserstein distance of its samples from %s to held-out data is ",
                 r->projections > 1 ? "sliced " : "", name_of(r, start));
         ts_html_interval(page, 4, star->sliced_wasserstein);
         char words[160];
-        snprintf(words, sizeof words, " at <i>T</i>* and ");
+        snprintf(words, sizeof words, " at <i>T</i>&nbsp;=&nbsp;%g and ", T);
         distance(words, full->sliced_wasserstein, page);
         fprintf(page, " at <i>T</i>&nbsp;=&nbsp;%g", longest);
         const int plain = ts_report_plain(r);
         if (plain >= 0 && plain != start) {
             snprintf(words, sizeof words, "; started from %s at the same <i>T</i> it is ", name_of(r, plain));
-            distance(words, ts_report_sample_at(r, plain, best->T_star)->sliced_wasserstein, page);
+            distance(words, ts_report_sample_at(r, plain, T)->sliced_wasserstein, page);
         }
         distance("; as many training data, for comparison, score ", r->floor.sliced_wasserstein, page);
         fputs(".", page);
@@ -223,9 +228,10 @@ void ts_finding_write(const ts_report *report, FILE *page)
             saving(report, start, page);
     trainings(r, page);
     fputs(
-        "<p class=\"note\"><i>T</i>* is the smallest <i>T</i> of this sweep whose bound is not worse than "
-        "the best one's within the 95&nbsp;% interval of their difference, taken datum by datum. An interval "
-        "too wide to tell two <i>T</i> apart does not make them equal.</p>\n",
+        "<p class=\"note\">Every range of <i>T</i> holds with 95&nbsp;% confidence, and the ranges of losses hold at all "
+        "<i>T</i> at once: bounds are compared datum by datum, for all pairs of <i>T</i> together. They cover which data were "
+        "held out, not a second training. Where a start has a density at every <i>T</i>, <i>T</i> is told to 0.01, else "
+        "among the <i>T</i> of this sweep.</p>\n",
         page);
     if (r->steps_per_unit < 1000 && any_fixed_length(r))
         fprintf(

@@ -48,39 +48,44 @@ static void head(const ts_results *r, FILE *page)
 static void T_star_cards(const ts_results *r, FILE *page)
 {
     for (int start = 0; start < r->start_count; start++) {
-        const ts_best *best = ts_report_best(r, 0, start);
-        if (best && r->T_count > 1 && !ts_report_worse_than_uniform(r, start))
-            fprintf(page, "<div><b><i>T</i>* = %g</b><span>started from %s</span></div>\n", best->T_star,
-                    ts_report_start_html(r, r->starts[start]));
+        const ts_finding *f = ts_report_finding(r, 0, start);
+        if (!f || r->T_count < 2 || ts_report_worse_than_uniform(r, start))
+            continue;
+        fprintf(page, "<div><b><i>T</i>* = %g", f->T_star);
+        if (f->T_star_low < f->T_star_high)
+            fprintf(page, " <small>%g &ndash; %g</small>", f->T_star_low, f->T_star_high);
+        fprintf(page, "</b><span>started from %s</span></div>\n", ts_report_start_html(r, r->starts[start]));
     }
 }
 
-/* The bound and the evaluations at T* of the start that a short T is for; else of the first. */
+/* The bound at T*, and the evaluations at the T of the sweep next to it, of the start that a short T is for; else of
+ * the first. */
 static void cards_at_T_star(const ts_report *report, FILE *page)
 {
     const ts_results *r = report->results;
     const int aided = ts_report_aided(r), start = aided < 0 ? 0 : aided;
     const double longest = r->T[report->ascending[r->T_count - 1]];
-    const ts_best *best = ts_report_best(r, 0, start);
-    const ts_bound_row *bound = best ? ts_report_bound_at(r, start, best->T_star) : NULL;
-    if (!bound || ts_report_worse_than_uniform(r, start))
+    const ts_finding *f = ts_report_finding(r, 0, start);
+    const ts_finding_point *at = f ? ts_report_point(f, f->T_star) : NULL;
+    if (!at || ts_report_worse_than_uniform(r, start))
         return;
+    const double T = ts_report_grid_T(report, f->T_star);
     fputs("<div><b>", page);
-    ts_html_interval(page, 3, bound->terms.bpd);
+    ts_html_interval(page, 3, at->bpd);
     fprintf(page,
             "</b><span>bits per dimension at <i>T</i>*&nbsp;=&nbsp;%g from %s, held-out data</span></div>\n",
-            best->T_star, ts_report_start_html(r, r->starts[start]));
-    const ts_sample_row *star = ts_report_sample_at(r, start, best->T_star);
+            f->T_star, ts_report_start_html(r, r->starts[start]));
+    const ts_sample_row *star = ts_report_sample_at(r, start, T);
     const ts_sample_row *full = ts_report_sample_at(r, start, longest);
     const ts_sampler_entry *entry = &r->samplers[ts_report_sampler(r)];
     const ts_sampler_row *sampler = &ts_samplers[entry->kind];
-    if (star && full && !isfinite(entry->budget) && best->T_star != longest && isfinite(star->nfe) &&
+    if (star && full && !isfinite(entry->budget) && T != longest && isfinite(star->nfe) &&
         isfinite(full->nfe))
         fprintf(page,
                 "<div><b>%.0f <small>against %.0f</small></b><span>network evaluations a sample at "
-                "<i>T</i>*&nbsp;=&nbsp;%g from %s, against <i>T</i>&nbsp;=&nbsp;%g (%s%s)</span></div>\n",
-                star->nfe, full->nfe, best->T_star, ts_report_start_html(r, r->starts[start]), longest,
-                sampler->html, sampler->integrator && sampler->steps == 0 ? ", fixed step length" : "");
+                "<i>T</i>&nbsp;=&nbsp;%g from %s, against <i>T</i>&nbsp;=&nbsp;%g (%s%s)</span></div>\n",
+                star->nfe, full->nfe, T, ts_report_start_html(r, r->starts[start]), longest, sampler->html,
+                sampler->integrator && sampler->steps == 0 ? ", fixed step length" : "");
 }
 
 static void key_figures(const ts_report *report, FILE *page)

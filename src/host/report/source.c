@@ -225,19 +225,31 @@ double ts_report_bits(const ts_results *results, double nats)
     return nats / (results->h * results->w * results->c * M_LN2);
 }
 
-const ts_best *ts_report_best(const ts_results *results, int score, int start)
+const ts_finding *ts_report_finding(const ts_results *results, int score, int start)
 {
-    for (int i = 0; i < results->best_count; i++)
-        if (results->best[i].score == results->scores[score] &&
-            results->best[i].start == results->starts[start])
-            return &results->best[i];
+    for (int i = 0; i < results->finding_count; i++)
+        if (results->findings[i].score == results->scores[score] &&
+            results->findings[i].start == results->starts[start])
+            return &results->findings[i];
     return NULL;
 }
 
-const ts_bound_row *ts_report_bound_at(const ts_results *results, int start, double T)
+const ts_finding_point *ts_report_point(const ts_finding *finding, double T)
 {
-    const int k = ts_results_T_index(results, T);
-    return k < 0 ? NULL : ts_results_bound(results, 0, k, start);
+    const ts_finding_point *nearest = NULL;
+    for (int j = 0; finding && j < finding->count; j++)
+        if (!nearest || fabs(finding->points[j].T - T) < fabs(nearest->T - T))
+            nearest = &finding->points[j];
+    return nearest;
+}
+
+double ts_report_grid_T(const ts_report *report, double T)
+{
+    const ts_results *r = report->results;
+    for (int k = 0; k < r->T_count; k++)
+        if (r->T[report->ascending[k]] >= T - 1e-9)
+            return r->T[report->ascending[k]];
+    return r->T[report->ascending[r->T_count - 1]];
 }
 
 int ts_report_sampler(const ts_results *results)

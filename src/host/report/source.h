@@ -49,13 +49,15 @@ void ts_report_close(ts_report *report);
 /* nats to bits per dimension */
 double ts_report_bits(const ts_results *results, double nats);
 
-/* T* of one start and score, by their places in the grid; NULL: it is not known. */
-const ts_best *ts_report_best(const ts_results *results, int score, int start);
-/* Of the first score, at this T; NULL: that T is not in the grid. */
-const ts_bound_row *ts_report_bound_at(const ts_results *results, int start, double T);
+/* What was found of one start and score, by their places in the grid; NULL: it is not known. */
+const ts_finding *ts_report_finding(const ts_results *results, int score, int start);
+/* Its point at T, or the one nearest to it; NULL: it has none. */
+const ts_finding_point *ts_report_point(const ts_finding *finding, double T);
+/* The smallest T of the grid that is not below this one, else the largest: where samples were drawn. */
+double ts_report_grid_T(const ts_report *report, double T);
 /* The place of the sampler that the text tells of: the first one with steps of its own, else the first. */
 int ts_report_sampler(const ts_results *results);
-/* Of the first score and that sampler. */
+/* Of the first score and that sampler, at this T; NULL: that T is not in the grid. */
 const ts_sample_row *ts_report_sample_at(const ts_results *results, int start, double T);
 
 /* What a start is called under the results' SDE, on the page and in charts. */

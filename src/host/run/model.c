@@ -132,6 +132,13 @@ void ts_model_forget_attention(ts_config *config, const ts_dataset *dataset)
     heights->count = kept;
 }
 
+ts_whiten_kind ts_model_whitening(const ts_config *config, const ts_data *data)
+{
+    const ts_whiten_kind wanted = config->glow.whiten;
+    const bool small = ts_data_dim(data) <= config->glow.whiten_limit;
+    return wanted != TS_WHITEN_AUTO ? wanted : small ? TS_WHITEN_ZCA : TS_WHITEN_NONE;
+}
+
 ts_glow_config ts_model_flow(const ts_config *config, const ts_data *data)
 {
     return (ts_glow_config){.height = data->h,
@@ -139,5 +146,6 @@ ts_glow_config ts_model_flow(const ts_config *config, const ts_data *data)
                             .channels = data->c,
                             .levels = config->glow.levels,
                             .steps = config->glow.steps_per_level,
-                            .hidden = config->glow.hidden};
+                            .hidden = config->glow.hidden,
+                            .normal = ts_model_whitening(config, data) != TS_WHITEN_NONE};
 }

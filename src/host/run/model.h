@@ -34,6 +34,8 @@ ts_status ts_model_output(const ts_model *model, int n, ts_score **score);
 /* Attention at heights that no level has is left out of the configuration, as score_sde leaves it out. */
 void ts_model_forget_attention(ts_config *config, const ts_dataset *dataset);
 
+/* What the flow that section glow asks for sees of the data; never auto. */
+ts_whiten_kind ts_model_whitening(const ts_config *config, const ts_data *data);
 /* The flow that section glow asks for over images of the data's size. */
 ts_glow_config ts_model_flow(const ts_config *config, const ts_data *data);
 

@@ -89,6 +89,7 @@ const ts_start_row ts_starts[TS_START_COUNT] = {
                             .open = open_dpmixture,
                             .sections = "start",
                             .every_T = true,
+                            .one_T = ts_dpmixture_is_of_T,
                             .html = "the DP mixture",
                             .label = "DP mixture",
                             .color = "#E69F00",
@@ -134,6 +135,12 @@ ts_status ts_starts_chosen(const ts_run *run, const ts_kinds *wanted, ts_start_k
         kinds[(*count)++] = (ts_start_kind)wanted->v[i];
     }
     return NULL;
+}
+
+bool ts_start_has_every_T(const ts_run *run, ts_start_kind kind)
+{
+    const ts_start_row *row = &ts_starts[kind];
+    return !row->fit || (row->every_T && !(row->one_T && row->one_T(run)));
 }
 
 ts_status ts_start_open(ts_run *run, ts_start_kind kind, double T, int n, ts_start *start)

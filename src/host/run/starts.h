@@ -28,6 +28,7 @@ typedef struct ts_start_row {
     ts_status (*fit)(ts_run *run, double T, const ts_fit_options *options, ts_fit_result *result);
     ts_status (*open)(ts_run *run, double T, int n, ts_start *start);
     bool every_T;
+    bool (*one_T)(const ts_run *run); /* whether the configuration says otherwise; NULL: it never does */
     const char *sections; /* of the configuration that it depends on beside "data sde" and the seed */
     bool plain;           /* knows nothing of the data: what a short T needs a better start than */
 
@@ -46,6 +47,9 @@ int ts_starts_of(const ts_run *run, ts_start_kind kinds[TS_START_COUNT]);
 /* Those that sweep.starts names, in its order, each of which must suit the run; all that suit where it names none. */
 ts_status ts_starts_chosen(const ts_run *run, const ts_kinds *wanted, ts_start_kind kinds[TS_START_COUNT],
                            int *count);
+
+/* Whether it has a density at every T, once it is fitted. */
+bool ts_start_has_every_T(const ts_run *run, ts_start_kind kind);
 
 ts_status ts_start_open(ts_run *run, ts_start_kind kind, double T, int n, ts_start *start);
 void ts_start_release(ts_start *start);

@@ -57,7 +57,8 @@ static bool tell_share(void *context, double share)
     return !ts_progress_stopped(progress);
 }
 
-/* One pass of a score over the data: first the T that it serves, then the ends of the loss profile's bins. */
+/* One pass of a score over the data: first the T that it serves, those of the curve behind the sweep's, then the ends of
+ * the loss profile's bins. */
 typedef struct columns {
     const char *name; /* of the part */
     int count, bins;  /* of all columns; of the last of them */
@@ -262,7 +263,8 @@ double ts_sweep_largest_T(const ts_sweep *s)
     return T;
 }
 
-/* Of a network for all T, or of that of one T; bins end where all of them do, the last one at the largest T. */
+/* Of a network for all T, which the curve's are among, or of that of one T; bins end where all of them do, the last one at
+ * the largest T. */
 static void choose_columns(const ts_sweep *s, int part_T, columns *c)
 {
     const ts_results *r = s->results;
@@ -270,6 +272,8 @@ static void choose_columns(const ts_sweep *s, int part_T, columns *c)
     c->first = part_T < 0 ? 0 : part_T;
     for (int j = c->first; j < (part_T < 0 ? r->T_count : c->first + 1); j++)
         c->T[c->count++] = r->T[j];
+    for (int j = 0; j < s->curve.count && part_T < 0; j++)
+        c->T[c->count++] = s->curve.T[j];
     for (int j = 0; j < TS_SWEEP_BINS && s->edges[j] < top; j++, c->bins++)
         c->T[c->count++] = s->edges[j];
     c->T[c->count++] = top;
@@ -280,7 +284,8 @@ ts_status ts_part_bound(ts_worker *w, ts_part *part)
 {
     const ts_results *r = w->sweep->results;
     char name[96], text[32] = "";
-    columns c = {.name = name, .T = calloc((size_t)(r->T_count + TS_SWEEP_BINS), sizeof *c.T)};
+    columns c = {.name = name,
+                 .T = calloc((size_t)(r->T_count + w->sweep->curve.count + TS_SWEEP_BINS), sizeof *c.T)};
     ts_worker_watch(w, part);
     if (!c.T)
         return ts_error(TS_NO_MEMORY, "sweep: no memory");
@@ -305,7 +310,7 @@ ts_status ts_sweep_allocate_bounds(ts_sweep *s)
         s->edges[j] = ts_sde_lambda_inverse(&sde, low + (high - low) * (j + 1) / TS_SWEEP_BINS);
     s->edges[TS_SWEEP_BINS - 1] = ts_sweep_largest_T(s);
     for (int score = 0; score < r->score_count; score++)
-        TS_TRY(allocate_bound(s, r->T_count, &s->bounds[score]));
+        TS_TRY(allocate_bound(s, r->T_count + s->curve.count, &s->bounds[score]));
     TS_TRY(allocate_profiles(s));
     s->prior = calloc(cells, sizeof *s->prior);
     s->kl = s->run->dataset->mixture ? calloc(cells, sizeof *s->kl) : NULL;

@@ -11,6 +11,7 @@
 typedef enum ts_field_kind {
     TS_FIELD_NUMBER, /* double; NaN: unknown */
     TS_FIELD_COUNT,  /* double that holds a whole number; NaN: unknown */
+    TS_FIELD_FLAG,   /* bool */
     TS_FIELD_WORD,   /* an enum, written as one of `words` */
     TS_FIELD_TEXT,   /* char [size] */
     TS_FIELD_STRING  /* char *, may be NULL */

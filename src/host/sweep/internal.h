@@ -6,7 +6,8 @@
  *   workers.c   threads that take the parts
  *   worker.c    what each of them has of its own: device, data, networks
  *   progress.c  how far all of it is, and what is left
- *   network.c, bound.c, likelihood.c, samples.c   the parts themselves; summary.c, exact.c what follows from them
+ *   network.c, bound.c, curve.c, likelihood.c, samples.c   the parts themselves; summary.c, findings.c, exact.c what
+ *               follows from them
  *   parts.c     finished parts on disk; results*.c the results
  */
 #ifndef TS_SWEEP_INTERNAL_H
@@ -15,6 +16,7 @@
 #include "base/safetensors.h"
 #include "diffusion/bound.h"
 #include "diffusion/samplers/sampler.h"
+#include "quality/bands.h"
 #include "quality/reference.h"
 #include "run/starts.h"
 #include "sweep/results.h"
@@ -71,8 +73,13 @@ typedef struct ts_sweep {
     int d;
     double eps;                      /* of the bound */
     double edges[TS_SWEEP_BINS];     /* upper ends of the loss profile's bins; the first begins at eps */
-    ts_bound bounds[TS_SCORE_COUNT]; /* [score_count]; columns: T[] */
+    ts_bound bounds[TS_SCORE_COUNT]; /* [score_count]; columns: T[], then the curve's T */
     double *prior, *kl;              /* [T][start][count]; kl: mixtures, else NULL */
+    struct {
+        int count;                     /* 0: every network is of one T, or there is one T */
+        double *T;                     /* [count], ascending, the sweep's among them */
+        double *prior[TS_START_COUNT]; /* [start_count]: [s->count][count]; NULL: a density at some T alone */
+    } curve;
     ts_comparison comparison;
 
     ts_results *results; /* its lists of T, scores, starts and samplers are the sweep's */
@@ -130,6 +137,7 @@ ts_status ts_part_train(ts_worker *worker, ts_part *part); /* T: an index, or -1
 ts_status ts_part_fit(ts_worker *worker, ts_part *part);   /* T, start */
 ts_status ts_part_bound(ts_worker *worker, ts_part *part); /* score; T: an index, or -1 for all */
 ts_status ts_part_prior(ts_worker *worker, ts_part *part); /* T, start */
+ts_status ts_part_curve(ts_worker *worker, ts_part *part); /* start */
 ts_status ts_part_likelihood(ts_worker *worker, ts_part *part); /* score, T; of all starts */
 ts_status ts_part_reference(ts_worker *worker, ts_part *part);  /* makes the comparison */
 ts_status ts_part_sample(ts_worker *worker, ts_part *part);     /* score, T, start, sampler; as these: */
@@ -177,6 +185,12 @@ ts_status ts_sweep_check(const ts_sweep *sweep);
 /* Memory for what the parts fill, the loss profiles too; the edges of their bins. */
 ts_status ts_sweep_allocate_bounds(ts_sweep *sweep);
 ts_status ts_sweep_allocate_fits(ts_sweep *sweep);
+/* The times of the curve and memory for its prior terms; before the bounds'. */
+ts_status ts_sweep_allocate_curve(ts_sweep *sweep);
+void ts_sweep_release_curve(ts_sweep *sweep);
+/* Whether this start's bound with this score is known at every T of the curve. */
+bool ts_sweep_has_curve(const ts_sweep *sweep, int score, int start);
+int ts_sweep_curve_draws(const ts_sweep *sweep); /* of x_T, a datum and T */
 void ts_comparison_release(ts_comparison *comparison);
 /* The place of a fit in the results' list. */
 int ts_sweep_fit_at(const ts_sweep *sweep, int T, int start);
@@ -193,7 +207,10 @@ ts_status ts_sweep_exact(const ts_config *config, double eps, double T_max, ts_r
 /* The gain (results.h) at one column of two bounds of the same data; scratch [count]. */
 ts_interval ts_sweep_gain(const ts_bound *shared, const ts_bound *own, int T, double *scratch);
 
-/* T* of one start and score from elbo [T][count]: fills everything but the kinds. */
-ts_status ts_sweep_best(const double *elbo, int T_count, const double *T, int64_t count, ts_best *best);
+ts_status ts_sweep_find_all(const ts_sweep *sweep); /* fills the findings */
+/* That of one start and score from elbo [n][points], nats, at T ascending: fills everything but the kinds and the
+ * terms. */
+ts_status ts_sweep_find(const double *elbo, int64_t n, int points, const double *T, int d,
+                        const ts_bands_config *how, ts_finding *finding);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "base/decimal.h"
 #include "run/checkpoint.h"
-#include "run/trainer.h"
+#include "run/training/trainer.h"
 
 /* Trains the network of `run` as the part `name`, or takes it over, and sees what its checkpoint holds. */
 static ts_status train(ts_worker *w, ts_part *part, ts_run *run, const char *name)

@@ -200,6 +200,23 @@ static const char *with_score(const ts_results *r, int score)
     return ts_scores[r->scores[score]].per_T ? " with the network of its own" : "";
 }
 
+static void add_curves(plan *p)
+{
+    const ts_results *r = p->s->results;
+    for (int start = 0; start < r->start_count; start++) {
+        if (!p->s->curve.prior[start])
+            continue;
+        ts_part *part = add(p, (ts_part){.run = ts_part_curve,
+                                         .start = start,
+                                         .phase = TS_SWEEP_PRIOR,
+                                         .work = (double)p->s->count * ts_sweep_curve_draws(p->s) *
+                                                 p->s->curve.count * pass_of_start(p, start)});
+        need(part, *fit_of(p, 0, start));
+        snprintf(part->name, sizeof part->name, "prior term over T of %s",
+                 ts_start_kind_words.word[r->starts[start]]);
+    }
+}
+
 /* One solution for each score and T, from which all starts are told. */
 static void add_likelihoods(plan *p)
 {
@@ -288,6 +305,7 @@ static void add_all(plan *p)
     add_likelihoods(p);
     add_rows(p, "", &sample, images);
     add_priors(p);
+    add_curves(p);
     add_rows(p, "distances of ", &distance, images);
     p->s->timings = p->s->list.count;
     add_rows(p, "time of ", &timing, TS_SWEEP_TIMED);
@@ -298,7 +316,8 @@ ts_status ts_sweep_plan(ts_sweep *s)
     const ts_results *r = s->results;
     const size_t T = (size_t)r->T_count, starts = (size_t)r->start_count;
     const size_t rows = (size_t)(ts_results_bound_count(r) * r->sampler_count);
-    const size_t most = 1 + T + T * starts + 1 + 2 * (size_t)r->score_count * T + T * starts + 3 * rows;
+    const size_t most =
+        1 + T + T * starts + 1 + 2 * (size_t)r->score_count * T + T * starts + starts + 3 * rows;
     plan p = {.s = s,
               .network = TS_NO_PART,
               .networks = malloc(sizeof(int) * T),

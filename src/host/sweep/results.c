@@ -111,16 +111,13 @@ int ts_results_T_index(const ts_results *results, double T)
 
 void ts_results_release(ts_results *r)
 {
-    for (int i = 0; i < r->best_count; i++) {
-        free(r->best[i].T);
-        free(r->best[i].deficit);
-        free(r->best[i].deficit_half);
-    }
+    for (int i = 0; i < r->finding_count; i++)
+        free(r->findings[i].points);
     for (int i = 0; i < r->profile_count; i++)
         free(r->profiles[i].bins);
-    void *memory[] = {r->name,     r->command, r->version, r->device, r->date,    r->config,
-                      r->T,        r->scores,  r->starts,  r->bounds, r->samples, r->samplers,
-                      r->profiles, r->gains,   r->best,    r->exact,  r->fits,    r->phases};
+    void *memory[] = {r->name,     r->command, r->version,  r->device, r->date,    r->config,
+                      r->T,        r->scores,  r->starts,   r->bounds, r->samples, r->samplers,
+                      r->profiles, r->gains,   r->findings, r->exact,  r->fits,    r->phases};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         free(memory[i]);
     memset(r, 0, sizeof *r);

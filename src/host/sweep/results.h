@@ -90,19 +90,37 @@ typedef struct ts_sample_row {
     X(FEATURES, frechet_features, frechet_features, "what these features are: pixels, coordinates (of vectors), pca64 (leading principal components of the training data)")
 /* clang-format on */
 
+/* The bound at one T, bits/dim, and what it loses against the best T. */
+typedef struct ts_finding_point {
+    double T;
+    ts_interval bpd;
+    double prior, diffusion; /* its terms, nats */
+    double network_error,
+        start_error; /* mean squared error of the noise at t = T, a dimension: of the score, and of
+        the start density's own, -s grad log nu_T; the bound wants a longer T while the first is the smaller.  Their slopes over
+        neighbouring points; NaN where the start has no density at every T */
+    double loss, loss_low, loss_high; /* bits/dim: estimate and 95 % band, which holds at every T at once */
+    double chance; /* how often this T is the best when the data are drawn again (bootstrap) */
+} ts_finding_point;
+
 /*
- * How the bound changes with T for one start density and score.  Bounds at different T share their data and
- * most draws, so they are compared datum by datum: deficit(T) is the mean over data of ELBO(T_best) -
- * ELBO(T), with its 95 % interval, and T is "not worse" where deficit - half <= 0.
+ * Which T is the best for one start density and score, and from which on T is long enough (quality/bands.h).  Bounds at
+ * different T share their data and most draws, so they are compared datum by datum.  The points are those of a
+ * continuous curve, at most 0.01 apart, where the start has a density at every T, else the sweep's.
  */
-typedef struct ts_best {
+typedef struct ts_finding {
     ts_start_kind start;
     ts_score_kind score;
-    double T_best; /* where the mean bound is best */
-    double T_star; /* the smallest T that is not worse */
+    double T_best, T_best_low, T_best_high; /* argmax of the bound, and the ends of its 95 % confidence set */
+    double tolerance;                       /* bits/dim */
+    double T_star, T_star_low,
+        T_star_high; /* the smallest T whose bound is within the tolerance of the best one; from
+        the smallest that the data do not exclude to the smallest that is shown to be, or where none is, the largest T */
+    bool tie;        /* no two T are told apart */
+    double seeds;    /* trainings behind it */
     int count;
-    double *T, *deficit, *deficit_half; /* [count], nats, T descending */
-} ts_best;
+    ts_finding_point *points; /* [count], T ascending */
+} ts_finding;
 
 /* The held-out loss between two times. */
 typedef struct ts_profile_bin {
@@ -168,8 +186,8 @@ typedef struct ts_results {
     ts_bound_row *bounds;
     ts_sample_row *samples;
 
-    int best_count, profile_count, gain_count, exact_count, fit_count, phase_count;
-    ts_best *best; /* [score_count][start_count] */
+    int finding_count, profile_count, gain_count, exact_count, fit_count, phase_count;
+    ts_finding *findings; /* [score_count][start_count] */
     ts_profile *profiles;
     ts_gain *gains; /* with both trainings side by side */
     ts_exact_point *exact;

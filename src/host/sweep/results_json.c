@@ -74,11 +74,33 @@ static const ts_field floor_fields[] = {
     {0},
 };
 
-static const ts_field best_fields[] = {
-    TS_FIELD(WORD, &ts_start_kind_words, ts_best, start, start, ""),
-    TS_FIELD(WORD, &ts_score_kind_words, ts_best, score, score, ""),
-    NUMBER(ts_best, T_star, T_star),
-    NUMBER(ts_best, T_best, T_best),
+static const ts_field finding_fields[] = {
+    TS_FIELD(WORD, &ts_start_kind_words, ts_finding, start, start, ""),
+    TS_FIELD(WORD, &ts_score_kind_words, ts_finding, score, score, ""),
+    NUMBER(ts_finding, T_best, T_best),
+    NUMBER(ts_finding, T_best_low, T_best_low),
+    NUMBER(ts_finding, T_best_high, T_best_high),
+    NUMBER(ts_finding, tolerance_bpd, tolerance),
+    NUMBER(ts_finding, T_star, T_star),
+    NUMBER(ts_finding, T_star_low, T_star_low),
+    NUMBER(ts_finding, T_star_high, T_star_high),
+    TS_FIELD(FLAG, NULL, ts_finding, tie, tie, ""),
+    COUNT(ts_finding, seeds, seeds),
+    {0},
+};
+
+static const ts_field point_fields[] = {
+    NUMBER(ts_finding_point, T, T),
+    NUMBER(ts_finding_point, bpd, bpd.mean),
+    NUMBER(ts_finding_point, bpd_ci95, bpd.half),
+    NUMBER(ts_finding_point, prior_nats, prior),
+    NUMBER(ts_finding_point, diffusion_nats, diffusion),
+    NUMBER(ts_finding_point, network_error, network_error),
+    NUMBER(ts_finding_point, start_error, start_error),
+    NUMBER(ts_finding_point, loss_bpd, loss),
+    NUMBER(ts_finding_point, loss_low_bpd, loss_low),
+    NUMBER(ts_finding_point, loss_high_bpd, loss_high),
+    NUMBER(ts_finding_point, chance_of_best, chance),
     {0},
 };
 
@@ -91,18 +113,6 @@ static const ts_field profile_fields[] = {
 static const ts_field sampler_fields[] = {
     TS_FIELD(WORD, &ts_sampler_kind_words, ts_sampler_entry, sampler, kind, ""),
     COUNT(ts_sampler_entry, budget, budget),
-    {0},
-};
-
-/* A time at which a start is compared with its best: three of the arrays of a ts_best, row by row. */
-typedef struct deficit {
-    double T, mean, half;
-} deficit;
-
-static const ts_field deficit_fields[] = {
-    NUMBER(deficit, T, T),
-    NUMBER(deficit, deficit_nats, mean),
-    NUMBER(deficit, deficit_ci95_nats, half),
     {0},
 };
 
@@ -139,6 +149,8 @@ static json_t *value_of(const ts_field *f, const void *at)
         return isfinite(number) ? json_real(number) : json_null();
     case TS_FIELD_COUNT:
         return isfinite(number) ? json_integer((json_int_t)number) : json_null();
+    case TS_FIELD_FLAG:
+        return json_boolean(*(const bool *)at);
     case TS_FIELD_WORD:
         return json_string(f->words->word[*(const unsigned *)at]);
     default:
@@ -183,14 +195,11 @@ static json_t *pack_samples(const ts_results *r)
     return list;
 }
 
-static json_t *pack_best(const ts_best *best)
+static json_t *pack_finding(const ts_finding *finding)
 {
-    json_t *object = pack(json_object(), best_fields, best), *list = json_array();
-    for (int i = 0; i < best->count; i++) {
-        const deficit d = {best->T[i], best->deficit[i], best->deficit_half[i]};
-        json_array_append_new(list, pack(json_object(), deficit_fields, &d));
-    }
-    json_object_set_new(object, "by_T", list);
+    json_t *object = pack(json_object(), finding_fields, finding);
+    json_object_set_new(object, "by_T",
+                        pack_list(point_fields, finding->points, finding->count, sizeof *finding->points));
     return object;
 }
 
@@ -204,12 +213,12 @@ static json_t *pack_profile(const ts_profile *profile)
 
 static json_t *pack_results(const ts_results *r)
 {
-    json_t *root = pack(json_object(), top_fields, r), *best = json_array(), *profiles = json_array();
+    json_t *root = pack(json_object(), top_fields, r), *findings = json_array(), *profiles = json_array();
     json_t *times = json_array();
     for (int i = 0; i < r->T_count; i++)
         json_array_append_new(times, json_real(r->T[i]));
-    for (int i = 0; i < r->best_count; i++)
-        json_array_append_new(best, pack_best(&r->best[i]));
+    for (int i = 0; i < r->finding_count; i++)
+        json_array_append_new(findings, pack_finding(&r->findings[i]));
     for (int i = 0; i < r->profile_count; i++)
         json_array_append_new(profiles, pack_profile(&r->profiles[i]));
     json_object_set_new(root, "T", times);
@@ -217,7 +226,7 @@ static json_t *pack_results(const ts_results *r)
     json_object_set_new(root, "starts", pack_words(&ts_start_kind_words, r->starts, r->start_count));
     json_object_set_new(root, "samplers",
                         pack_list(sampler_fields, r->samplers, r->sampler_count, sizeof *r->samplers));
-    json_object_set_new(root, "T_star", best);
+    json_object_set_new(root, "findings", findings);
     json_object_set_new(root, "bound",
                         pack_list(ts_bound_fields, r->bounds, ts_results_bound_count(r), sizeof *r->bounds));
     json_object_set_new(root, "samples", pack_samples(r));
@@ -294,6 +303,11 @@ static ts_status read_value(const ts_field *f, const json_t *value, void *at)
         if (!json_is_number(value) && !json_is_null(value))
             return wrong(f->name, "a number or null");
         *(double *)at = json_is_null(value) ? NAN : json_number_value(value);
+        return NULL;
+    case TS_FIELD_FLAG:
+        if (!json_is_boolean(value))
+            return wrong(f->name, "true or false");
+        *(bool *)at = json_is_true(value);
         return NULL;
     case TS_FIELD_WORD:
         return read_word(f->name, value, f->words, at);
@@ -450,24 +464,11 @@ static ts_status unpack_samples(const json_t *root, ts_results *r)
     return NULL;
 }
 
-static ts_status unpack_best(const json_t *from, ts_best *best)
+static ts_status unpack_finding(const json_t *from, ts_finding *finding)
 {
-    deficit *rows = NULL;
-    TS_TRY(unpack(best_fields, from, best));
-    ts_status status = unpack_list(deficit_fields, from, "by_T", sizeof *rows, (void **)&rows, &best->count);
-    const size_t bytes = ((size_t)best->count + 1) * sizeof(double);
-    best->T = malloc(bytes);
-    best->deficit = malloc(bytes);
-    best->deficit_half = malloc(bytes);
-    if (!status && (!best->T || !best->deficit || !best->deficit_half))
-        status = ts_error(TS_NO_MEMORY, "no memory");
-    for (int i = 0; i < best->count && !status; i++) {
-        best->T[i] = rows[i].T;
-        best->deficit[i] = rows[i].mean;
-        best->deficit_half[i] = rows[i].half;
-    }
-    free(rows);
-    return status;
+    TS_TRY(unpack(finding_fields, from, finding));
+    return unpack_list(point_fields, from, "by_T", sizeof *finding->points, (void **)&finding->points,
+                       &finding->count);
 }
 
 static ts_status unpack_profile(const json_t *from, ts_profile *profile)
@@ -519,11 +520,11 @@ static ts_status unpack_results(const json_t *root, ts_results *r)
     TS_TRY(
         unpack_list(phase_fields, root, "phases", sizeof *r->phases, (void **)&r->phases, &r->phase_count));
     TS_TRY(ts_context(unpack(floor_fields, json_object_get(root, "floor"), &r->floor), "floor"));
-    TS_TRY(list_of(root, "T_star", sizeof *r->best, (void **)&r->best, &r->best_count));
-    for (int i = 0; i < r->best_count; i++)
-        TS_TRY(
-            ts_context(unpack_best(json_array_get(json_object_get(root, "T_star"), (size_t)i), &r->best[i]),
-                       "T_star[%d]", i));
+    TS_TRY(list_of(root, "findings", sizeof *r->findings, (void **)&r->findings, &r->finding_count));
+    for (int i = 0; i < r->finding_count; i++)
+        TS_TRY(ts_context(
+            unpack_finding(json_array_get(json_object_get(root, "findings"), (size_t)i), &r->findings[i]),
+            "findings[%d]", i));
     TS_TRY(list_of(root, "profiles", sizeof *r->profiles, (void **)&r->profiles, &r->profile_count));
     for (int i = 0; i < r->profile_count; i++)
         TS_TRY(ts_context(

@@ -1,67 +1,10 @@
-/* What follows from the terms of the bound: its rows, T*. */
+/* What follows from the terms of the bound: its rows, and what a network of its own for each T gains. */
 #include "sweep/internal.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #include "run/scores.h"
-
-ts_status ts_sweep_best(const double *elbo, int T_count, const double *T, int64_t count, ts_best *best)
-{
-    double *difference = malloc(sizeof *difference * (size_t)count);
-    best->T = calloc((size_t)T_count, sizeof *best->T);
-    best->deficit = calloc((size_t)T_count, sizeof *best->deficit);
-    best->deficit_half = calloc((size_t)T_count, sizeof *best->deficit_half);
-    if (!difference || !best->T || !best->deficit || !best->deficit_half) {
-        free(difference);
-        return ts_error(TS_NO_MEMORY, "sweep: no memory");
-    }
-    int top = 0;
-    double highest = -INFINITY;
-    for (int t = 0; t < T_count; t++) {
-        const double mean = ts_interval_of(elbo + t * count, count).mean;
-        if (mean > highest) {
-            highest = mean;
-            top = t;
-        }
-    }
-    best->T_best = best->T_star = T[top];
-    best->count = T_count;
-    for (int t = 0; t < T_count; t++) {
-        for (int64_t i = 0; i < count; i++)
-            difference[i] = elbo[top * count + i] - elbo[t * count + i];
-        const ts_interval deficit = ts_interval_of(difference, count);
-        /* insertion, T descending */
-        int place = t;
-        for (; place > 0 && best->T[place - 1] < T[t]; place--) {
-            best->T[place] = best->T[place - 1];
-            best->deficit[place] = best->deficit[place - 1];
-            best->deficit_half[place] = best->deficit_half[place - 1];
-        }
-        best->T[place] = T[t];
-        best->deficit[place] = deficit.mean;
-        best->deficit_half[place] = deficit.half;
-        if (deficit.mean - deficit.half <= 0)
-            best->T_star = fmin(best->T_star, T[t]);
-    }
-    free(difference);
-    return NULL;
-}
-
-static ts_status best_of(const ts_sweep *s, int score, int p, double *elbo, ts_best *best)
-{
-    const ts_results *r = s->results;
-    const ts_bound *bound = &s->bounds[score];
-    for (int t = 0; t < r->T_count; t++) {
-        const double *prior = s->prior + ts_sweep_prior_at(s, t, p);
-        for (int64_t i = 0; i < s->count; i++)
-            elbo[t * s->count + i] =
-                bound->reconstruction[i] - prior[i] - bound->diffusion[i * bound->T_count + t];
-    }
-    best->start = r->starts[p];
-    best->score = r->scores[score];
-    return ts_sweep_best(elbo, r->T_count, r->T, s->count, best);
-}
 
 static ts_interval K_of(const ts_bound *bound, int column, double *scratch)
 {
@@ -114,19 +57,15 @@ static ts_status compare_trainings(const ts_sweep *s, double *scratch)
     return NULL;
 }
 
-static ts_status summarize(ts_sweep *s, double *elbo)
+static ts_status summarize(ts_sweep *s, double *scratch)
 {
     ts_results *r = s->results;
-    r->best = calloc((size_t)(r->score_count * r->start_count), sizeof *r->best);
-    if (!r->best)
-        return ts_error(TS_NO_MEMORY, "sweep: no memory");
     for (int score = 0; score < r->score_count; score++)
-        for (int p = 0; p < r->start_count; p++) {
+        for (int p = 0; p < r->start_count; p++)
             for (int t = 0; t < r->T_count; t++)
-                fill_row(s, score, t, p, elbo);
-            TS_TRY(best_of(s, score, p, elbo, &r->best[r->best_count++]));
-        }
-    TS_TRY(compare_trainings(s, elbo));
+                fill_row(s, score, t, p, scratch);
+    TS_TRY(compare_trainings(s, scratch));
+    TS_TRY(ts_sweep_find_all(s));
     if (s->run->dataset->mixture && s->d == 1)
         return ts_sweep_exact(s->config, s->eps, ts_sweep_largest_T(s), r);
     return NULL;
@@ -134,8 +73,8 @@ static ts_status summarize(ts_sweep *s, double *elbo)
 
 ts_status ts_sweep_summarize(ts_sweep *s)
 {
-    double *elbo = malloc(sizeof *elbo * (size_t)s->results->T_count * (size_t)s->count);
-    ts_status status = elbo ? summarize(s, elbo) : ts_error(TS_NO_MEMORY, "sweep: no memory");
-    free(elbo);
+    double *scratch = malloc(sizeof *scratch * (size_t)s->count);
+    ts_status status = scratch ? summarize(s, scratch) : ts_error(TS_NO_MEMORY, "sweep: no memory");
+    free(scratch);
     return status;
 }

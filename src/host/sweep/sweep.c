@@ -128,6 +128,7 @@ static ts_status prepare(ts_sweep *s)
     s->exact_config.model.kind = TS_MODEL_EXACT;
     TS_TRY(make_rows(s));
     TS_TRY(check(s));
+    TS_TRY(ts_sweep_allocate_curve(s));
     TS_TRY(ts_sweep_allocate_bounds(s));
     TS_TRY(ts_sweep_allocate_fits(s));
     TS_TRY(ts_sweep_plan(s));
@@ -265,6 +266,7 @@ static void release(ts_sweep *s)
         ts_bound_release(&s->bounds[i]);
     free(s->prior);
     free(s->kl);
+    ts_sweep_release_curve(s);
     ts_comparison_release(&s->comparison);
     ts_sweep_close_workers(s);
     ts_part_list_release(&s->list);

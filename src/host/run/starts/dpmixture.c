@@ -24,7 +24,7 @@ enum {
     ROWS = 1024
 };
 
-static bool is_at_T(const ts_run *run)
+bool ts_dpmixture_is_of_T(const ts_run *run)
 {
     return run->config->start.at == TS_FITTED_TO_T;
 }
@@ -54,7 +54,7 @@ static char *path_of(const ts_run *run, double T, char option[40])
 {
     char T_text[32], name[80] = "dpmixture.safetensors";
     *option = 0;
-    if (is_at_T(run)) {
+    if (ts_dpmixture_is_of_T(run)) {
         ts_T_text(T, T_text);
         snprintf(name, sizeof name, "dpmixture_T%s.safetensors", T_text);
         snprintf(option, 40, " --T %s", T_text);
@@ -99,7 +99,7 @@ done:
 static int64_t count_of(const ts_run *run)
 {
     const ts_data *data = &run->dataset->train;
-    const bool drawn = data->mixture || is_at_T(run);
+    const bool drawn = data->mixture || ts_dpmixture_is_of_T(run);
     return drawn && data->count < LEAST_POINTS ? LEAST_POINTS : data->count;
 }
 
@@ -114,7 +114,7 @@ static ts_status read_points(const ts_run *run, double T, int64_t n, double *poi
         /* of a mixture those behind the ones that a bound is of */
         status = ts_dataset_read(data, (uint64_t)run->config->run.seed,
                                  data->mixture ? data->count + first : first, rows, x);
-        if (!status && is_at_T(run))
+        if (!status && ts_dpmixture_is_of_T(run))
             status = diffuse(run, T, first, rows, x);
         for (size_t i = 0; !status && i < (size_t)rows * d; i++)
             points[(size_t)first * d + i] = (double)x[i];
@@ -164,7 +164,7 @@ static ts_status declare(const ts_run *run, double T, const ts_fit_result *resul
     ts_safetensors_declare_metadata(writer, "config", config);
     free(config);
     ts_T_text(T, T_text);
-    if (is_at_T(run))
+    if (ts_dpmixture_is_of_T(run))
         ts_safetensors_declare_metadata(writer, "T", T_text);
     ts_state_declare_data(writer, run->dataset);
     ts_state_declare_integer(writer, "steps", result->steps);
@@ -282,7 +282,7 @@ ts_status ts_dpmixture_fit_run(ts_run *run, double T, const ts_fit_options *opti
         result = &unused;
     *result = (ts_fit_result){0};
     TS_TRY(ts_dpmixture_check(run));
-    if (isnan(T) && is_at_T(run))
+    if (isnan(T) && ts_dpmixture_is_of_T(run))
         return ts_error(TS_INVALID, "dpmixture: with start.at T it is fitted at each T; give one");
     if (!isnan(T) && !(T > run->config->train.eps && T <= 1))
         return ts_error(TS_INVALID, "T must lie in (%g, 1], above train.eps = %g, not %g",
@@ -371,9 +371,10 @@ static ts_status check_own(const ts_run *run, const ts_safetensors *file, double
     const char *stored = ts_safetensors_metadata(file, "T"), *other = ts_state_other_data(file, run->dataset);
     ts_T_text(T, T_text);
     TS_TRY(check_format(file));
-    if (is_at_T(run) != !!stored || (stored && strcmp(stored, T_text)))
+    if (ts_dpmixture_is_of_T(run) != !!stored || (stored && strcmp(stored, T_text)))
         return ts_error(TS_FORMAT, "%s: not what is fitted %s%s", ts_safetensors_path(file),
-                        is_at_T(run) ? "at T = " : "to the data", is_at_T(run) ? T_text : "");
+                        ts_dpmixture_is_of_T(run) ? "at T = " : "to the data",
+                        ts_dpmixture_is_of_T(run) ? T_text : "");
     if (other)
         return ts_error(TS_INVALID, "%s: is of other data (checksum %s) than this run now has",
                         ts_safetensors_path(file), other);
@@ -409,7 +410,7 @@ ts_status ts_dpmixture_open(ts_run *run, double T, int n, ts_mixture **mixture, 
         status = read_mixture(run, file, mixture);
     if (file)
         ts_safetensors_close(file);
-    if (!status && is_at_T(run))
+    if (!status && ts_dpmixture_is_of_T(run))
         status = ts_density_mixture(*mixture, &at_rest, 0, n, density);
     else if (!status)
         status = ts_density_mixture(*mixture, &sde, T, n, density);

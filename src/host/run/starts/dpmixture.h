@@ -16,6 +16,9 @@
 /* Whether the run's data have few enough dimensions for full covariances, if such are asked for.  TS_INVALID. */
 ts_status ts_dpmixture_check(const ts_run *run);
 
+/* Whether the configuration has one fitted for each T. */
+bool ts_dpmixture_is_of_T(const ts_run *run);
+
 /* Makes the file, unless it is there and is of the run's data, section start, process and seed: result->reused then.
  * One of others is TS_INVALID but with options->replace.  T may be NaN where the fit is to the data.  result->loss is
  * minus the evidence bound in nats an example and dimension, of what was fitted; result->steps those that it took. */

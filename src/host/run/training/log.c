@@ -1,4 +1,4 @@
-#include "run/log.h"
+#include "run/training/log.h"
 
 #include <errno.h>
 #include <math.h>
@@ -104,14 +104,29 @@ static void write_number(FILE *file, const char *key, int digits, double value)
         fprintf(file, ", \"%s\": null", key);
 }
 
+static void write_star(FILE *file, const char *start, const ts_crossing_T *star)
+{
+    const struct {
+        const char *end;
+        double value;
+    } numbers[] = {{"", star->T}, {"_low", star->low}, {"_high", star->high}};
+    for (int i = 0; i < 3; i++) {
+        char key[48];
+        snprintf(key, sizeof key, "T_star_%s%s", start, numbers[i].end);
+        write_number(file, key, 6, numbers[i].value);
+    }
+}
+
 ts_status ts_log_write(ts_log *log, const ts_training_report *report, double images_per_second,
-                       double seconds)
+                       double seconds, const ts_crossing_T *stars)
 {
     fprintf(log->file, "{\"step\": %lld", (long long)report->step);
     write_number(log->file, "loss", 9, report->loss);
     write_number(log->file, "gradient_norm", 6, report->gradient_norm);
     write_number(log->file, "images_per_second", 6, images_per_second);
     write_number(log->file, "seconds", 6, log->before + seconds);
+    for (int i = 0; stars && i < TS_CROSSING_COUNT; i++)
+        write_star(log->file, ts_start_kind_words.word[ts_crossing_starts[i]], &stars[i]);
     fputs("}\n", log->file);
     return fflush(log->file) || ferror(log->file) ? failed(log->path) : NULL;
 }

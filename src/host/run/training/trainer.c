@@ -1,5 +1,5 @@
 #include "base/clock.h"
-#include "run/trainer.h"
+#include "run/training/trainer.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -8,7 +8,8 @@
 #include "run/checkpoint.h"
 #include "run/algorithms.h"
 #include "run/memory.h"
-#include "run/log.h"
+#include "run/training/crossing.h"
+#include "run/training/log.h"
 
 enum { BINS = TS_TRAINER_PROFILE_BINS };
 
@@ -62,7 +63,10 @@ typedef struct trainer {
     ts_run *run;
     ts_progress *progress;
     ts_training *training;
-    ts_log *log;               /* NULL: a run without a directory */
+    ts_log *log;           /* NULL: a run without a directory */
+    ts_crossing *crossing; /* NULL: T* is not measured */
+    ts_crossing_T stars[TS_CROSSING_COUNT];
+    bool measured;             /* stars, since the last log line */
     int64_t step, begin;       /* done so far; done when this call began */
     int64_t steps;             /* to be done */
     int64_t saved;             /* step of the last checkpoint; -1: none */
@@ -117,7 +121,9 @@ static ts_status write_line(trainer *t)
     t->loss_steps = 0;
     t->line_step = t->step;
     t->line_began = now;
-    return t->log ? ts_log_write(t->log, &line, images / fmax(seconds, 1e-9), now - t->began) : NULL;
+    const ts_crossing_T *stars = t->measured ? t->stars : NULL;
+    t->measured = false;
+    return t->log ? ts_log_write(t->log, &line, images / fmax(seconds, 1e-9), now - t->began, stars) : NULL;
 }
 
 static ts_status save(trainer *t)
@@ -138,11 +144,26 @@ static ts_status save(trainer *t)
     return NULL;
 }
 
+/* Its time is none of the steps'. */
+static ts_status measure_stars(trainer *t)
+{
+    const double began = ts_seconds();
+    TS_TRY(ts_crossing_measure(t->crossing, t->stars));
+    t->measured = true;
+    t->line_began += ts_seconds() - began;
+    return NULL;
+}
+
 static void show(const trainer *t)
 {
-    char note[48] = "";
+    char note[80] = "";
+    int length = 0;
     if (t->line_step > t->begin)
-        snprintf(note, sizeof note, "loss %.5f", t->logged_loss);
+        length = snprintf(note, sizeof note, "loss %.5f", t->logged_loss);
+    const ts_crossing_T *star = &t->stars[TS_CROSSING_NORMAL];
+    if (star->T > 0)
+        snprintf(note + length, sizeof note - (size_t)length, "%sT* %.2f (%.2f to %.2f)", length ? ", " : "",
+                 star->T, star->low, star->high);
     ts_progress_report(t->progress, "train", (double)t->step, t->run->config->train.steps, "steps", note);
 }
 
@@ -160,10 +181,13 @@ static ts_status run_steps(trainer *t)
         TS_TRY(ts_training_step(t->training)); /* queued: the device may still be at an earlier one */
         t->step++;
         const bool last = t->step == steps, stop = ts_progress_stopped(t->progress);
-        const bool line = t->step % config->train.log_every == 0 || last;
+        const bool stars = t->crossing && (t->step % config->train.eval_every == 0 || last);
+        const bool line = t->step % config->train.log_every == 0 || last || stars;
         const bool keep = t->step % config->train.checkpoint_every == 0 || last || stop;
         if (line || keep)
             TS_TRY(read_report(t));
+        if (stars)
+            TS_TRY(measure_stars(t));
         if (line)
             TS_TRY(write_line(t));
         if (keep)
@@ -205,6 +229,8 @@ static ts_status begin(trainer *t, const ts_trainer_options *options)
                              model->network, &t->training));
     if (options->resume && ts_checkpoint_exists(run))
         TS_TRY(resume(t, options->imported_suffices));
+    if (run->config->train.eval_every)
+        TS_TRY(ts_crossing_open(run, &t->crossing));
     t->read_step = t->line_step = t->step;
     if (!run->dir)
         return NULL;
@@ -251,6 +277,7 @@ ts_status ts_trainer_run(ts_run *run, const ts_trainer_options *options, ts_trai
     if (!status && result)
         fill_result(&t, result);
     ts_log_close(t.log);
+    ts_crossing_close(t.crossing);
     ts_training_destroy(t.training);
     return ts_memory_advise(status, run->model, "train.batch", run->config->train.batch, true);
 }

@@ -1,0 +1,299 @@
+#include "quality/bands.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/philox.h"
+#include "quality/threads.h"
+
+/* CHUNK: repetitions that one product makes.  RESAMPLED: rows at most that are drawn anew, with standard errors of their
+ * own in each repetition. */
+enum { CHUNK = 32, RESAMPLED = 128 };
+
+/* Of the differences' variances, what is rounding. */
+static const double rounding = 1e-20;
+
+/* What the bootstrap needs: rows less their means over data, and the standard error of every pair's difference. */
+typedef struct sample {
+    const ts_bands_config *config;
+    int64_t n;
+    int points;
+    double *mean;    /* [points] */
+    double *centred; /* [n][points] */
+    double *error;   /* [points][points] */
+} sample;
+
+/* ---- means and standard errors ---- */
+
+/* What the points of a row share cancels in every difference: it is taken away before sums could round it. */
+static ts_status centre(const double *rows, sample *s)
+{
+    const int p = s->points;
+    for (int64_t i = 0; i < s->n; i++) {
+        double level = 0;
+        for (int j = 0; j < p; j++)
+            level += rows[i * p + j] / p;
+        if (!isfinite(level))
+            return ts_error(TS_NOT_FINITE, "bands: the values of datum %lld are not finite", (long long)i);
+        for (int j = 0; j < p; j++) {
+            s->centred[i * p + j] = rows[i * p + j] - level;
+            s->mean[j] += s->centred[i * p + j] / (double)s->n;
+        }
+    }
+    for (int64_t i = 0; i < s->n; i++)
+        for (int j = 0; j < p; j++)
+            s->centred[i * p + j] -= s->mean[j];
+    return NULL;
+}
+
+/* error [points][points] <- the standard error of the difference of every two means, of n rows less their means. */
+static void standard_errors(const double *centred, int64_t n, int p, double *error)
+{
+    double *v = error; /* first the covariance of the means */
+    cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, p, p, (int)n, 1 / ((double)n * (double)(n - 1)),
+                centred, p, centred, p, 0, v, p);
+    for (int j = 0; j < p; j++)
+        for (int k = 0; k < j; k++) {
+            const double of_both = v[j * p + j] + v[k * p + k], of_difference = of_both - 2 * v[j * p + k];
+            v[j * p + k] = v[k * p + j] = of_difference > rounding * of_both ? sqrt(of_difference) : 0;
+        }
+    for (int j = 0; j < p; j++)
+        v[j * p + j] = 0;
+}
+
+/* ---- the bootstrap ---- */
+
+static double normal(uint64_t seed, uint32_t repetition, uint32_t i)
+{
+    const ts_philox_words w = ts_philox(seed, i / 2, repetition, TS_STREAM_BOOTSTRAP, 0);
+    const double r = sqrt(-2 * log((w.v[0] + 0.5) * 0x1p-32)), angle = 2 * M_PI * w.v[1] * 0x1p-32;
+    return i & 1 ? r * cos(angle) : r * sin(angle);
+}
+
+/* (chi^2_f / f)^1/2 from a normal number (Wilson and Hilferty 1931). */
+static double spread(double freedom, double z)
+{
+    const double v = 2 / (9 * freedom), root = 1 - v + z * sqrt(v);
+    return sqrt(fmax(root * root * root, 1e-3));
+}
+
+/* shifts [count][points]: means of rows under the multipliers of repetitions first, first + 1, ... */
+static void shift(const sample *s, int first, int count, double *multipliers, double *shifts)
+{
+    for (int b = 0; b < count; b++)
+        for (int64_t i = 0; i < s->n; i++)
+            multipliers[b * s->n + i] = normal(s->config->seed, (uint32_t)(first + b), (uint32_t)i);
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, count, s->points, (int)s->n, 1 / (double)s->n,
+                multipliers, (int)s->n, s->centred, s->points, 0, shifts, s->points);
+    for (int b = 0; b < count; b++) {
+        const double z = normal(s->config->seed, (uint32_t)(first + b), (uint32_t)(s->n + 2));
+        for (int j = 0; j < s->points; j++)
+            shifts[b * s->points + j] /= spread((double)(s->n - 1), z);
+    }
+}
+
+/* shift [points], error [points][points] of rows drawn anew with replacement; rows [n][points] is scratch. */
+static void resample(const sample *s, int repetition, double *rows, double *shifted, double *error)
+{
+    const int p = s->points;
+    memset(shifted, 0, sizeof *shifted * (size_t)p);
+    for (int64_t i = 0; i < s->n; i++) {
+        const ts_philox_words w =
+            ts_philox(s->config->seed, (uint32_t)i, (uint32_t)repetition, TS_STREAM_BOOTSTRAP, 1);
+        const double *row = s->centred + (int64_t)((uint64_t)w.v[0] * (uint64_t)s->n >> 32) * p;
+        for (int j = 0; j < p; j++) {
+            rows[i * p + j] = row[j];
+            shifted[j] += row[j] / (double)s->n;
+        }
+    }
+    for (int64_t i = 0; i < s->n; i++)
+        for (int j = 0; j < p; j++)
+            rows[i * p + j] -= shifted[j];
+    standard_errors(rows, s->n, p, error);
+}
+
+/* error: those of this repetition; where it has none, as of a few rows drawn again and again, the sample's. */
+static double largest_t(const sample *s, const double *moved, const double *error)
+{
+    const int p = s->points;
+    double t = 0;
+    for (int j = 0; j < p; j++)
+        for (int k = 0; k < j; k++) {
+            const double own = error[j * p + k] > 0 ? error[j * p + k] : s->error[j * p + k];
+            if (s->error[j * p + k] > 0)
+                t = fmax(t, fabs(moved[j] - moved[k]) / own);
+        }
+    return t;
+}
+
+static int argmax(const double *values, const double *more, int count)
+{
+    int at = 0;
+    for (int j = 1; j < count; j++)
+        if (values[j] + (more ? more[j] : 0) > values[at] + (more ? more[at] : 0))
+            at = j;
+    return at;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Repetitions first .. first + count - 1: the largest |t| and the best of each. */
+static bool repeat_some(const sample *s, int first, int count, double *t, int *winner)
+{
+    const bool resampled = s->n <= RESAMPLED;
+    const size_t p = (size_t)s->points, n = (size_t)s->n;
+    double *rows = malloc(sizeof(double) * n * (resampled ? p : CHUNK)),
+           *shifts = malloc(sizeof(double) * CHUNK * p);
+    double *error = malloc(sizeof(double) * p * p);
+    const bool ready = rows && shifts && error;
+    if (ready && !resampled)
+        shift(s, first, count, rows, shifts);
+    for (int b = 0; ready && b < count; b++) {
+        double *shifted = shifts + (size_t)b * p;
+        if (resampled)
+            resample(s, first + b, rows, shifted, error);
+        t[b] = largest_t(s, shifted, resampled ? error : s->error);
+        winner[b] = argmax(s->mean, shifted, s->points);
+    }
+    free(rows);
+    free(shifts);
+    free(error);
+    return ready;
+}
+
+static bool repeat(const sample *s, double *t, int *winner)
+{
+    const int chunks = (s->config->repetitions + CHUNK - 1) / CHUNK;
+    bool failed = false;
+#pragma omp parallel for schedule(dynamic) reduction(||                                                      \
+                                                     : failed)                                               \
+    num_threads(ts_quality_threads(s->config->threads))
+    for (int c = 0; c < chunks; c++) {
+        const int first = c * CHUNK, left = s->config->repetitions - first;
+        if (!repeat_some(s, first, left < CHUNK ? left : CHUNK, t + first, winner + first))
+            failed = true;
+    }
+    return !failed;
+}
+
+static ts_status bootstrap(const sample *s, ts_bands *bands)
+{
+    const int repetitions = s->config->repetitions;
+    double *t = malloc(sizeof *t * (size_t)repetitions);
+    int *winner = malloc(sizeof *winner * (size_t)repetitions);
+    const bool done = t && winner && repeat(s, t, winner);
+    if (done) {
+        qsort(t, (size_t)repetitions, sizeof *t, ascending);
+        bands->quantile = t[(int)ceil(0.95 * repetitions) - 1];
+        for (int b = 0; b < repetitions; b++)
+            bands->chance[winner[b]] += 1.0 / repetitions;
+    }
+    free(t);
+    free(winner);
+    return done ? NULL : ts_error(TS_NO_MEMORY, "bands: no memory for %d repetitions", repetitions);
+}
+
+/* ---- what follows ---- */
+
+static void losses(const sample *s, ts_bands *bands)
+{
+    const int p = s->points;
+    for (int j = 0; j < p; j++)
+        for (int k = 0; k < p; k++) {
+            const double d = s->mean[k] - s->mean[j], half = bands->quantile * s->error[j * p + k];
+            bands->loss[j] = fmax(bands->loss[j], d);
+            bands->loss_low[j] = fmax(bands->loss_low[j], d - half);
+            bands->loss_high[j] = fmax(bands->loss_high[j], d + half);
+        }
+}
+
+/* The first point whose value does not exceed the tolerance; the last point, where none does. */
+static int first_within(const double *values, int points, double tolerance)
+{
+    int j = 0;
+    while (j < points - 1 && values[j] > tolerance)
+        j++;
+    return j;
+}
+
+static void conclude(const sample *s, ts_bands *bands)
+{
+    losses(s, bands);
+    bands->best = argmax(s->mean, NULL, s->points);
+    bands->best_low = s->points;
+    bands->tie = true;
+    for (int j = 0; j < s->points; j++) {
+        bands->may_be_best[j] = bands->loss_low[j] <= 0;
+        bands->tie = bands->tie && bands->may_be_best[j];
+        if (bands->may_be_best[j]) {
+            bands->best_low = j < bands->best_low ? j : bands->best_low;
+            bands->best_high = j;
+        }
+    }
+    bands->star = first_within(bands->loss, s->points, s->config->tolerance);
+    bands->star_low = first_within(bands->loss_low, s->points, s->config->tolerance);
+    bands->star_high = first_within(bands->loss_high, s->points, s->config->tolerance);
+}
+
+ts_status ts_bands_make(const double *rows, int64_t n, int points, const ts_bands_config *config,
+                        ts_bands *bands)
+{
+    *bands = (ts_bands){.points = points};
+    if (n < 2 || n > INT32_MAX - 4 || points < 1 || config->repetitions < 1)
+        return ts_error(TS_INVALID,
+                        "bands: %lld data, %d points, %d repetitions; at least 2, 1, 1 are needed",
+                        (long long)n, points, config->repetitions);
+    const size_t p = (size_t)points;
+    sample s = {.config = config, .n = n, .points = points, .mean = calloc(p, sizeof(double))};
+    s.centred = malloc(sizeof(double) * p * (size_t)n);
+    s.error = malloc(sizeof(double) * p * p);
+    bands->may_be_best = calloc(p, sizeof *bands->may_be_best);
+    bands->loss = calloc(4 * p, sizeof(double));
+    ts_status status = NULL;
+    if (!s.mean || !s.centred || !s.error || !bands->may_be_best || !bands->loss) {
+        status = ts_error(TS_NO_MEMORY, "bands: no memory for %lld data at %d points", (long long)n, points);
+    } else {
+        bands->loss_low = bands->loss + p;
+        bands->loss_high = bands->loss_low + p;
+        bands->chance = bands->loss_high + p;
+        ts_quality_threads(config->threads);
+        status = centre(rows, &s);
+    }
+    if (!status) {
+        standard_errors(s.centred, n, points, s.error);
+        status = bootstrap(&s, bands);
+    }
+    if (!status)
+        conclude(&s, bands);
+    else
+        ts_bands_release(bands);
+    free(s.mean);
+    free(s.centred);
+    free(s.error);
+    return status;
+}
+
+void ts_bands_release(ts_bands *bands)
+{
+    free(bands->may_be_best);
+    free(bands->loss);
+    *bands = (ts_bands){0};
+}
+
+int64_t ts_bands_block(double *rows, int64_t n, int points, int64_t block)
+{
+    const int64_t blocks = n / block;
+    for (int64_t b = 0; b < blocks && block > 1; b++)
+        for (int j = 0; j < points; j++) {
+            double sum = 0;
+            for (int64_t i = b * block; i < (b + 1) * block; i++)
+                sum += rows[i * points + j];
+            rows[b * points + j] = sum / (double)block;
+        }
+    return blocks;
+}
