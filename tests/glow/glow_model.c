@@ -23,7 +23,7 @@ void draw_normals(uint32_t step, int64_t count, float *out)
 
 glow_model glow_model_make(ts_device *device, int h, int w, int c, int levels, int steps, double deviation)
 {
-    glow_model m = {.device = device, .config = {h, w, c, levels, steps, 8}, .d = h * w * c};
+    glow_model m = {.device = device, .config = {h, w, c, levels, steps, 8, NULL}, .d = h * w * c};
     must(ts_params_create(device, &m.params));
     must(ts_glow_create(&m.config, m.params, 7, &m.glow));
     must(ts_params_commit(m.params, 7));
@@ -56,7 +56,7 @@ void glow_model_encode(const glow_model *m, int n, const float *x, float *log_pr
     int shape[4];
     must(ts_graph_create(m->device, m->params, &graph));
     ts_tensor input = ts_graph_input(graph, "x", n, m->config.height, m->config.width, m->config.channels);
-    ts_tensor density = ts_glow_log_prob(m->glow, graph, input, &z);
+    ts_tensor density = ts_glow_log_prob(m->glow, graph, input, -1, &z);
     ts_graph_output(graph, z, false);
     ts_graph_output(graph, density, false);
     must(ts_graph_plan(graph, TS_PLAN_FORWARD));
@@ -86,7 +86,8 @@ void glow_model_decode(const glow_model *m, int n, const float *z_top, double te
     must(ts_graph_create(m->device, m->params, &graph));
     if (z_top)
         input = ts_graph_input(graph, "z_top", n, h, w, channels);
-    ts_tensor output = ts_glow_sample(m->glow, graph, n, input, (float)temperature, memory, TS_STREAM_START);
+    ts_tensor output =
+        ts_glow_sample(m->glow, graph, n, -1, input, (float)temperature, memory, TS_STREAM_START);
     ts_graph_output(graph, output, false);
     must(ts_graph_plan(graph, TS_PLAN_FORWARD));
     if (z_top)
@@ -126,7 +127,7 @@ double glow_model_log_det(const glow_model *m, const float *x)
     ts_tensor z;
     must(ts_graph_create(m->device, m->params, &graph));
     ts_tensor input = ts_graph_input(graph, "x", 1, m->config.height, m->config.width, m->config.channels);
-    ts_glow_log_prob(m->glow, graph, input, &z);
+    ts_glow_log_prob(m->glow, graph, input, -1, &z);
     ts_graph_output(graph, z, true);
     must(ts_graph_plan(graph, TS_PLAN_INPUT_GRADIENTS));
     must(k->upload(m->device, ts_graph_data(graph, input), x, (size_t)d * sizeof *x));

@@ -2,11 +2,13 @@
  * Glow (Kingma and Dhariwal 2018): L levels of squeeze, K steps of [actnorm, invertible 1x1 convolution by
  * its LU factors, affine coupling], split; Gaussian priors, learned at the top.
  */
+#include <cblas.h>
 #include <lapacke.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "nn/nn.h"
 
 enum { MAX_LEVELS = 16, MAX_STEPS = 1024, MAX_CHANNELS = 1 << 16 };
@@ -34,6 +36,8 @@ struct ts_glow {
     ts_glow_config config;
     flow_step *steps; /* [levels][config.steps] */
     zero_conv splits[MAX_LEVELS], top;
+    ts_whiten whitening; /* of d > 0 where it is whitened: then there are no splits, no top, and */
+    norm end;            /* undoes the shrinking of the last coupling */
 };
 
 /* ---- parameters ---- */
@@ -72,30 +76,25 @@ static ts_param add_conv(const scope *s, const char *name, int out, int in, int 
                                .scale = deviation});
 }
 
-/* Initial values that are zero where `given` is NULL. */
-static ts_param add_given(const scope *s, const char *name, ts_param_info info, const float *given)
-{
-    info.init = given ? TS_INIT_GIVEN : TS_INIT_ZERO;
-    info.given = given;
-    return add(s, name, info);
-}
-
-/* actnorm.{bias,logs}, [1,c,1,1]; the bias begins as zero */
+/* actnorm.{bias,logs}, [1,c,1,1], zero but for first_logs [c] (NULL: too). */
 static norm add_norm(const scope *s, const char *bias, const char *logs, int c, const float *first_logs)
 {
-    const ts_param_info info = {.rank = 4, .shape = {1, c, 1, 1}, .trained = true};
-    norm n = {.bias = add_given(s, bias, info, NULL)};
-    n.logs = add_given(s, logs, info, first_logs);
+    ts_param_info info = {.rank = 4, .shape = {1, c, 1, 1}, .trained = true, .init = TS_INIT_ZERO};
+    norm n = {.bias = add(s, bias, info)};
+    info.init = first_logs ? TS_INIT_GIVEN : TS_INIT_ZERO;
+    info.given = first_logs;
+    n.logs = add(s, logs, info);
     return n;
 }
 
-static zero_conv add_zero_conv(const scope *s, int out, int in, const float *first_bias)
+static zero_conv add_zero_conv(const scope *s, int out, int in)
 {
     zero_conv z;
-    z.logs = add_given(s, "logs", (ts_param_info){.rank = 3, .shape = {out, 1, 1}, .trained = true}, NULL);
+    z.logs = add(s, "logs",
+                 (ts_param_info){.rank = 3, .shape = {out, 1, 1}, .trained = true, .init = TS_INIT_ZERO});
     z.weight = add_conv(s, "conv.weight", out, in, 3, 0);
-    z.bias =
-        add_given(s, "conv.bias", (ts_param_info){.rank = 1, .shape = {out}, .trained = true}, first_bias);
+    z.bias = add(s, "conv.bias",
+                 (ts_param_info){.rank = 1, .shape = {out}, .trained = true, .init = TS_INIT_ZERO});
     return z;
 }
 
@@ -150,7 +149,32 @@ static void spread(int c, const double *lu, const int *order, float *out)
         permutation[order[i] * c + i] = 1; /* W = P L U, and row i of L U is row order[i] of W */
 }
 
-static ts_status initial_factors(uint64_t seed, uint32_t layer, int c, float *out)
+/* The rotations of a level, one after the other.  Where the flow is to begin as the identity, the last one turns
+ * back what the others turned. */
+typedef struct turns {
+    uint64_t seed;
+    bool identity;
+    double *product, *next; /* [c,c] each, of the rotations so far */
+} turns;
+
+/* a [c,c] <- the rotation of a layer, `last` of its level; tau [c]. */
+static int turn(turns *t, uint32_t layer, bool last, int c, double *a, double *tau)
+{
+    if (!t->identity)
+        return rotation(t->seed, layer, c, a, tau);
+    if (last) {
+        for (int i = 0; i < c; i++)
+            for (int j = 0; j < c; j++)
+                a[i * c + j] = t->product[j * c + i];
+        return 0;
+    }
+    const int info = rotation(t->seed, layer, c, a, tau);
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, c, c, c, 1, a, c, t->product, c, 0, t->next, c);
+    memcpy(t->product, t->next, sizeof *t->next * (size_t)c * (size_t)c);
+    return info;
+}
+
+static ts_status initial_factors(turns *t, uint32_t layer, bool last, int c, float *out)
 {
     const size_t square = (size_t)c * (size_t)c;
     double *a = malloc((square + (size_t)c) * sizeof *a);
@@ -158,7 +182,7 @@ static ts_status initial_factors(uint64_t seed, uint32_t layer, int c, float *ou
     ts_status status = NULL;
     if (!a || !pivots)
         status = ts_error(TS_NO_MEMORY, "Glow: no memory for a rotation of %d channels", c);
-    else if (rotation(seed, layer, c, a, a + square) || factor(c, a, pivots, pivots + c))
+    else if (turn(t, layer, last, c, a, a + square) || factor(c, a, pivots, pivots + c))
         status = ts_error(TS_NOT_FINITE, "Glow: LAPACK cannot factor a rotation of %d channels", c);
     else
         spread(c, a, pivots + c, out);
@@ -167,13 +191,13 @@ static ts_status initial_factors(uint64_t seed, uint32_t layer, int c, float *ou
     return status;
 }
 
-static ts_status add_matrix(const scope *s, flow_step *step, int c, uint64_t seed, uint32_t layer)
+static ts_status add_matrix(const scope *s, flow_step *step, int c, turns *t, uint32_t layer, bool last)
 {
     const size_t square = (size_t)c * (size_t)c;
     float *f = malloc((3 * square + 2 * (size_t)c) * sizeof *f);
     if (!f)
         return ts_error(TS_NO_MEMORY, "Glow: no memory for a rotation of %d channels", c);
-    ts_status status = initial_factors(seed, layer, c, f);
+    ts_status status = initial_factors(t, layer, last, c, f);
     if (!status) {
         ts_param_info info = {.rank = 2, .shape = {c, c}, .trained = true, .init = TS_INIT_GIVEN};
         info.given = f;
@@ -194,38 +218,31 @@ static ts_status add_matrix(const scope *s, flow_step *step, int c, uint64_t see
     return status;
 }
 
-/* ---- the beginning as N(0, I) ---- */
-
-/* A coupling begins as y2 = x2 sigmoid(2).  Whatever comes behind it, the next actnorm or the Gaussian in which
- * the flow ends, begins as what undoes that: ln sigmoid(2) goes to every channel that it made smaller. */
-static const double log_shrinks = -0.12692801104297263;
-
-/* `value` at every `step`-th of the `count` places in `room` from `first` on, zero elsewhere; NULL where all
- * begins as zero. */
-static const float *beginning(const ts_glow_config *c, float *room, int count, int first, int step,
-                              double value)
-{
-    for (int i = 0; i < count; i++)
-        room[i] = i >= first && (i - first) % step == 0 ? (float)value : 0;
-    return c->normal ? room : NULL;
-}
-
 /* ---- declaring ---- */
 
-/* first_logs: what the actnorm's begin as. */
-static ts_status add_step(ts_params *params, int layer, int c, int hidden, uint64_t seed,
-                          const float *first_logs, flow_step *step)
+/* A coupling begins as y2 = x2 sigmoid(2).  Where the flow is to begin as the identity, the next actnorm undoes it:
+ * logs [c] begins as -ln sigmoid(2) for the second half of the channels. */
+static const float *undoing(float *logs, int c)
+{
+    for (int i = 0; i < c; i++)
+        logs[i] = i < c / 2 ? 0 : 0.126928011f;
+    return logs;
+}
+
+/* first_logs: what the actnorm's begin as; last: of its level. */
+static ts_status add_step(ts_params *params, int layer, int c, int hidden, turns *t, const float *first_logs,
+                          bool last, flow_step *step)
 {
     const float deviation = 0.05f;
     const scope s = scope_of(params, "flow.layers.%d", layer);
     step->norm = add_norm(&s, "actnorm.bias", "actnorm.logs", c, first_logs);
-    TS_TRY(add_matrix(&s, step, c, seed, (uint32_t)layer));
+    TS_TRY(add_matrix(&s, step, c, t, (uint32_t)layer, last));
     step->first = add_conv(&s, "block.0.conv.weight", hidden, c / 2, 3, deviation);
     step->first_norm = add_norm(&s, "block.0.actnorm.bias", "block.0.actnorm.logs", hidden, NULL);
     step->second = add_conv(&s, "block.2.conv.weight", hidden, hidden, 1, deviation);
     step->second_norm = add_norm(&s, "block.2.actnorm.bias", "block.2.actnorm.logs", hidden, NULL);
-    const scope last = scope_of(params, "flow.layers.%d.block.4", layer);
-    step->last = add_zero_conv(&last, c, hidden, NULL);
+    const scope zero = scope_of(params, "flow.layers.%d.block.4", layer);
+    step->last = add_zero_conv(&zero, c, hidden);
     return NULL;
 }
 
@@ -238,49 +255,74 @@ static ts_status check(const ts_glow_config *c)
             "Glow: %d levels of %d steps with %d hidden channels; levels must be 1 to %d, steps 1 to %d, "
             "hidden channels 1 to %d",
             c->levels, c->steps, c->hidden, MAX_LEVELS, MAX_STEPS, MAX_CHANNELS);
-    const int multiple = 1 << c->levels;
+    const int multiple = 1 << c->levels, growth = c->whitening ? multiple * multiple : 4 * multiple;
     if (c->height < 1 || c->width < 1 || c->height % multiple || c->width % multiple)
         return ts_error(TS_INVALID,
                         "Glow: images of %dx%d cannot be halved %d times; both sides must be multiples of %d",
                         c->height, c->width, c->levels, multiple);
-    if (c->channels < 1 || (int64_t)c->channels * 4 * multiple > MAX_CHANNELS)
+    if (c->channels < 1 || (int64_t)c->channels * growth > MAX_CHANNELS)
         return ts_error(TS_INVALID, "Glow: %d channels with %d levels; there must be 1 to %d", c->channels,
-                        c->levels, MAX_CHANNELS / (4 * multiple));
+                        c->levels, MAX_CHANNELS / growth);
     return NULL;
 }
 
-/* Channels of the flow within a level, which begins with a squeeze and ends, but for the last, with a
- * split. */
+/* Channels of the flow within a level, which begins with a squeeze and ends, but for the last or where there are
+ * none, with a split. */
 static int level_channels(const ts_glow_config *c, int level)
 {
-    return c->channels * 4 << level;
+    return c->channels * 4 << (c->whitening ? 2 * level : level);
 }
 
-/* room: for twice the channels of the last level. */
-static ts_status declare(ts_glow *glow, ts_params *params, uint64_t seed, float *room)
+static ts_status declare(ts_glow *glow, ts_params *params, turns *t, float *logs)
 {
     const ts_glow_config *c = &glow->config;
     int layer = 0, channels = 0;
     for (int level = 0; level < c->levels; level++) {
         channels = level_channels(c, level);
-        layer++; /* the squeeze */
+        layer++; /* the squeeze, which keeps halves of channels what they are */
+        for (int i = 0; c->whitening && i < channels * channels; i++)
+            t->product[i] = i % (channels + 1) == 0;
         for (int k = 0; k < c->steps; k++, layer++) {
+            const float *first = c->whitening && level + k > 0 ? undoing(logs, channels) : NULL;
             flow_step *step = &glow->steps[level * c->steps + k];
             snprintf(step->name, sizeof step->name, "level %d step %d", level, k);
-            /* behind a squeeze nothing is smaller: what was has left */
-            const float *logs = beginning(c, room, channels, k ? channels / 2 : channels, 1, -log_shrinks);
-            TS_TRY(add_step(params, layer, channels, c->hidden, seed, logs, step));
+            TS_TRY(add_step(params, layer, channels, c->hidden, t, first, k + 1 == c->steps, step));
         }
-        if (level + 1 < c->levels) {
+        if (level + 1 < c->levels && !c->whitening) {
             const scope s = scope_of(params, "flow.layers.%d.conv", layer++);
-            glow->splits[level] =
-                add_zero_conv(&s, channels, channels / 2, beginning(c, room, channels, 1, 2, log_shrinks));
+            glow->splits[level] = add_zero_conv(&s, channels, channels / 2);
         }
     }
-    const scope s = scope_of(params, "learn_top_fn");
-    glow->top = add_zero_conv(&s, 2 * channels, 2 * channels,
-                              beginning(c, room, 2 * channels, channels + channels / 2, 1, log_shrinks));
+    if (c->whitening) {
+        const scope s = scope_of(params, "flow.layers.%d", layer);
+        glow->end = add_norm(&s, "actnorm.bias", "actnorm.logs", channels, undoing(logs, channels));
+    } else {
+        const scope s = scope_of(params, "learn_top_fn");
+        glow->top = add_zero_conv(&s, 2 * channels, 2 * channels);
+    }
     return NULL;
+}
+
+/* With room for what the parameters begin as. */
+static ts_status declare_all(ts_glow *glow, ts_params *params, uint64_t seed)
+{
+    const ts_glow_config *c = &glow->config;
+    const size_t most = (size_t)level_channels(c, c->levels - 1);
+    turns t = {.seed = seed, .identity = c->whitening};
+    float *logs = NULL;
+    ts_status status = NULL;
+    if (c->whitening) {
+        t.product = malloc(2 * most * most * sizeof *t.product);
+        t.next = t.product + most * most;
+        logs = malloc(most * sizeof *logs);
+        if (!t.product || !logs)
+            status = ts_error(TS_NO_MEMORY, "Glow: no memory for rotations of %zu channels", most);
+    }
+    if (!status)
+        status = declare(glow, params, &t, logs);
+    free(t.product);
+    free(logs);
+    return status;
 }
 
 ts_status ts_glow_create(const ts_glow_config *config, ts_params *params, uint64_t seed, ts_glow **glow)
@@ -288,18 +330,17 @@ ts_status ts_glow_create(const ts_glow_config *config, ts_params *params, uint64
     *glow = NULL;
     TS_TRY(check(config));
     ts_glow *g = calloc(1, sizeof *g);
-    float *room = calloc(2 * (size_t)level_channels(config, config->levels - 1), sizeof *room);
     if (g)
         g->steps = calloc((size_t)config->levels * (size_t)config->steps, sizeof *g->steps);
-    if (!g || !g->steps || !room) {
+    if (!g || !g->steps) {
         ts_glow_destroy(g);
-        free(room);
         return ts_error(TS_NO_MEMORY, "Glow: no memory for %d levels of %d steps", config->levels,
                         config->steps);
     }
     g->config = *config;
-    ts_status status = declare(g, params, seed, room);
-    free(room);
+    if (config->whitening)
+        g->whitening = *config->whitening;
+    ts_status status = declare_all(g, params, seed);
     if (status)
         ts_glow_destroy(g);
     else
@@ -377,7 +418,7 @@ static ts_tensor step_forward(ts_graph *graph, ts_tensor x, const flow_step *s, 
     const float positions = (float)(shape[1] * shape[2]);
     ts_tensor logdet;
     ts_graph_layer(graph, "%s actnorm", s->name);
-    x = ts_actnorm(graph, x, s->norm.bias, s->norm.logs, 1, false, false, !config->normal);
+    x = ts_actnorm(graph, x, s->norm.bias, s->norm.logs, 1, false, false, !config->whitening);
     add_term(t, ts_parameter_sum(graph, s->norm.logs, n, positions));
     ts_graph_layer(graph, "%s matrix", s->name);
     x = ts_dense_matrix(
@@ -388,10 +429,32 @@ static ts_tensor step_forward(ts_graph *graph, ts_tensor x, const flow_step *s, 
     return x;
 }
 
-ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts_tensor *z_top)
+/* Channels of the last level, undone: x [n,h,w,c] -> f(x) [n,2^L h,2^L w,c/4^L], whitened by the times t [n]. */
+static ts_tensor end_whitened(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts_tensor t,
+                              const int shape[4], terms *sum)
+{
+    const float positions = (float)(shape[1] * shape[2]);
+    ts_tensor logdet;
+    ts_graph_layer(graph, "whitening");
+    x = ts_actnorm(graph, x, glow->end.bias, glow->end.logs, 1, false, false, false);
+    add_term(sum, ts_parameter_sum(graph, glow->end.logs, shape[0], positions));
+    for (int level = 0; level < glow->config.levels; level++)
+        x = ts_graph_squeeze(graph, x, true);
+    x = ts_graph_whiten(graph, x, t, &glow->whitening, false, &logdet);
+    add_term(sum, logdet);
+    return x;
+}
+
+/* The parameters of N(0, I) for a tensor of that shape. */
+static ts_tensor standard(ts_graph *graph, const int shape[4])
+{
+    return ts_zeros(graph, shape[0], shape[1], shape[2], 2 * shape[3]);
+}
+
+ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts_tensor t, ts_tensor *z_top)
 {
     const ts_glow_config *c = &glow->config;
-    terms t = {.graph = graph};
+    terms sum = {.graph = graph};
     int shape[4];
     for (int level = 0; level < c->levels; level++) {
         ts_graph_layer(graph, "level %d squeeze", level);
@@ -399,20 +462,25 @@ ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts
         ts_graph_shape(graph, x, shape);
         const int half = shape[3] / 2;
         for (int k = 0; k < c->steps; k++)
-            x = step_forward(graph, x, &glow->steps[level * c->steps + k], shape, c, &t);
-        if (level + 1 < c->levels) {
+            x = step_forward(graph, x, &glow->steps[level * c->steps + k], shape, c, &sum);
+        if (level + 1 < c->levels && !c->whitening) {
             ts_graph_layer(graph, "level %d split", level);
             ts_tensor stays = ts_slice(graph, x, 0, half);                               /* -> [n,h,w,c/2] */
             ts_tensor h = apply_zero_conv(graph, stays, &glow->splits[level], shape[3]); /* -> [n,h,w,c] */
-            add_term(&t, ts_gaussian(graph, x, half, half, h, true)); /* the other half leaves: [n] */
+            add_term(&sum, ts_gaussian(graph, x, half, half, h, true)); /* the other half leaves: [n] */
             x = stays;
         }
     }
-    add_term(&t, ts_gaussian(graph, x, 0, shape[3], top_prior(glow, graph, shape[0]), false));
+    if (c->whitening) {
+        x = end_whitened(glow, graph, x, t, shape, &sum);
+        ts_graph_shape(graph, x, shape);
+    }
+    const ts_tensor prior = c->whitening ? standard(graph, shape) : top_prior(glow, graph, shape[0]);
+    add_term(&sum, ts_gaussian(graph, x, 0, shape[3], prior, false));
     if (z_top)
         *z_top = x;
     ts_graph_layer(graph, NULL);
-    return ts_graph_vector_sum(graph, t.v, t.count);
+    return ts_graph_vector_sum(graph, sum.v, sum.count);
 }
 
 /* ---- sampling ---- */
@@ -428,19 +496,37 @@ static ts_tensor step_inverse(ts_graph *graph, ts_tensor x, const flow_step *s, 
     return ts_actnorm(graph, x, s->norm.bias, s->norm.logs, 1, false, true, false);
 }
 
-ts_tensor ts_glow_sample(const ts_glow *glow, ts_graph *graph, int n, ts_tensor z_top, float temperature,
-                         const ts_step_state *state, uint32_t stream)
+/* y [n,h,w,c], -1: drawn from N(0, I), -> the channels of the last level. */
+static ts_tensor begin_whitened(const ts_glow *glow, ts_graph *graph, int n, ts_tensor t, ts_tensor y,
+                                float temperature, const ts_step_state *state, uint32_t stream)
+{
+    const ts_glow_config *c = &glow->config;
+    const int shape[4] = {n, c->height, c->width, c->channels};
+    ts_graph_layer(graph, "whitening");
+    if (y < 0)
+        y = ts_gaussian_draw(graph, standard(graph, shape), c->channels, false, temperature, state, stream,
+                             0);
+    ts_tensor x = ts_graph_whiten(graph, y, t, &glow->whitening, true, NULL);
+    for (int level = 0; level < c->levels; level++)
+        x = ts_graph_squeeze(graph, x, false);
+    return ts_actnorm(graph, x, glow->end.bias, glow->end.logs, 1, false, true, false);
+}
+
+ts_tensor ts_glow_sample(const ts_glow *glow, ts_graph *graph, int n, ts_tensor t, ts_tensor z_top,
+                         float temperature, const ts_step_state *state, uint32_t stream)
 {
     const ts_glow_config *c = &glow->config;
     uint32_t element = 0; /* every latent of the batch gets numbers of its own */
     ts_tensor x = z_top;
+    if (c->whitening)
+        x = begin_whitened(glow, graph, n, t, z_top, temperature, state, stream);
     for (int level = c->levels - 1; level >= 0; level--) {
         const int channels = level_channels(c, level), last = level == c->levels - 1;
         const int positions = (c->height >> (level + 1)) * (c->width >> (level + 1));
-        if (last && z_top < 0)
+        if (last && z_top < 0 && !c->whitening)
             x = ts_gaussian_draw(graph, top_prior(glow, graph, n), channels, false, temperature, state,
                                  stream, element);
-        if (!last) {
+        if (!last && !c->whitening) {
             ts_graph_layer(graph, "level %d split", level);
             /* x [n,h,w,c/2] -> mean and log-deviation [n,h,w,c] of the half that left: [n,h,w,c/2] */
             ts_tensor h = apply_zero_conv(graph, x, &glow->splits[level], channels);
