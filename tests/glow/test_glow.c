@@ -1,6 +1,7 @@
 /*
  * Glow: that the flow inverts exactly, that its log-density is that of its map and of its samples, that the
- * plan of memory changes nothing; in training.c, that fits reach entropies and survive absurd rates.
+ * plan of memory changes nothing; in whitened.c the same of whitened ones, which begin as the Gaussian that they
+ * are whitened by; in training.c, that fits reach entropies and survive absurd rates.
  *
  * To add a case, make a Glow of any shape by glow_model_make (glow_model.h), compare with a closed form or a
  * Jacobian, and list the test in main; fits go into training.c.
@@ -247,7 +248,8 @@ static void test_errors(void **state)
     expect_error(*state, (ts_glow_config){8, 8, 1, 0, 2, 8, NULL}, "0 levels");
     expect_error(*state, (ts_glow_config){8, 8, 1, 2, 0, 8, NULL}, "0 steps");
     expect_error(*state, (ts_glow_config){8, 8, 0, 2, 2, 8, NULL}, "0 channels");
-    expect_error(*state, (ts_glow_config){1, 1, 2, 1, 2, 8, NULL}, "multiples of 2");
+    expect_error(*state, (ts_glow_config){1, 2, 2, 1, 2, 8, NULL}, "multiples of 2");
+    expect_error(*state, (ts_glow_config){1, 1, 1, 1, 2, 8, NULL}, "vectors of 1 dimensions");
 }
 
 int main(void)
@@ -258,6 +260,9 @@ int main(void)
         cmocka_unit_test(test_density_of_samples),
         cmocka_unit_test(test_plans),
         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_begins_as_gaussian),
+        cmocka_unit_test(test_whitened_inverse),
+        cmocka_unit_test(test_whitened_change_of_variables),
         cmocka_unit_test(test_initialization),
         cmocka_unit_test(test_entropy),
         cmocka_unit_test(test_guard),
