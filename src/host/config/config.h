@@ -91,8 +91,8 @@
     X(INT, IDLE, checkpoint_every, 1000, 1, 2147483647, "steps between checkpoints")
 
 #define TS_CONFIG_GLOW(X)                                                                                                        \
-    X(INT, FREE, levels, 2, 1, 8, "levels of squeeze and split (L)")                                                             \
-    X(INT, FREE, steps_per_level, 4, 1, 128, "flow steps a level (K)")                                                           \
+    X(INT, FREE, levels, 2, 1, 8, "levels of squeeze and split (L); vectors have none")                                                             \
+    X(INT, FREE, steps_per_level, 4, 1, 128, "flow steps a level (K), of vectors all")                                                           \
     X(INT, FREE, hidden, 64, 1, 4096, "channels of the coupling networks")                                                       \
     X(CHOICE, FREE, whiten, "auto", ts_whiten_kind, 0, "none, or zca: the flow sees x_T whitened by the data's Gaussian at T, as which it begins (auto: zca up to whiten_limit dimensions)") \
     X(INT, FREE, whiten_limit, 1024, 1, 65536, "most dimensions that whiten auto whitens")                                       \

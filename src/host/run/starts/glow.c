@@ -70,11 +70,12 @@ ts_status ts_fit_check(const ts_run *run)
 {
     const ts_data *data = &run->dataset->train;
     const int levels = run->config->glow.levels, divisor = 1 << levels;
-    if (data->mixture)
-        return ts_error(
-            TS_INVALID,
-            "a Glow is for images; mixture data start from normal, gaussian, dpmixture or mixture");
-    if (data->h % divisor || data->w % divisor)
+    const bool vectors = data->h == 1 && data->w == 1;
+    if (ts_data_dim(data) < 2)
+        return ts_error(TS_INVALID,
+                        "a Glow changes some coordinates by the others, and these data have one; they "
+                        "start from normal, gaussian, dpmixture or mixture");
+    if (!vectors && (data->h % divisor || data->w % divisor))
         return ts_error(TS_INVALID, "glow.levels = %d needs images that divide by %d, but these are %dx%d",
                         levels, divisor, data->h, data->w);
     return NULL;
@@ -409,7 +410,7 @@ static ts_status make_whitening(fitting *f)
     const ts_sde sde = ts_config_sde(f->run->config);
     if (f->whiten == TS_WHITEN_NONE)
         return NULL;
-    TS_TRY(ts_gaussian_whole(f->run, f->progress, &f->gaussian));
+    TS_TRY(ts_gaussian_whole(f->run, &f->gaussian));
     return ts_whitening_create(f->run->device, f->gaussian, &sde, &f->whitening);
 }
 
