@@ -115,7 +115,7 @@ static void test_whitened(void **state)
     assert_non_null(fit.whitening);
     ts_fit_release(&fit);
     copy_edited(FOLDER FIT, FOLDER FIT, "whitening.mean", "whitening.meen");
-    must_fail(ts_fit_load(run, 0.4, 4, &fit), TS_FORMAT, "whitening.mean");
+    must_fail(ts_fit_load(run, 0.4, 4, &fit), TS_INVALID, "tensor whitening.mean is missing");
     ts_run_close(run);
 }
 

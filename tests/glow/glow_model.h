@@ -42,6 +42,10 @@ void test_begins_as_gaussian(void **state);
 void test_whitened_inverse(void **state);
 void test_whitened_change_of_variables(void **state);
 
+/* vectors.c */
+void test_vectors(void **state);
+void test_one_coordinate(void **state);
+
 /* training.c; *state is the device */
 void test_initialization(void **state);
 void test_entropy(void **state);

@@ -1,7 +1,8 @@
 /*
  * Glow: that the flow inverts exactly, that its log-density is that of its map and of its samples, that the
  * plan of memory changes nothing; in whitened.c the same of whitened ones, which begin as the Gaussian that they
- * are whitened by; in training.c, that fits reach entropies and survive absurd rates.
+ * are whitened by; in vectors.c, how
+ * close they come to a mixture in the plane; in training.c, that fits reach entropies and survive absurd rates.
  *
  * To add a case, make a Glow of any shape by glow_model_make (glow_model.h), compare with a closed form or a
  * Jacobian, and list the test in main; fits go into training.c.
@@ -267,6 +268,8 @@ int main(void)
         cmocka_unit_test(test_entropy),
         cmocka_unit_test(test_guard),
         cmocka_unit_test(test_repeatable),
+        cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_one_coordinate),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
