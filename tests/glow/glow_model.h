@@ -4,7 +4,7 @@
 #ifndef TS_TESTS_GLOW_MODEL_H
 #define TS_TESTS_GLOW_MODEL_H
 
-#include "nn/nn.h"
+#include "diffusion/densities/whitening.h"
 
 typedef struct glow_model {
     ts_device *device;
@@ -12,6 +12,8 @@ typedef struct glow_model {
     ts_glow *glow;
     ts_glow_config config;
     int d;
+    ts_whitening *whitening; /* or NULL */
+    double T;
 } glow_model;
 
 /* Ends the program with a message when `status` is an error. */
@@ -19,18 +21,30 @@ void must(ts_status status);
 
 /* Every trained parameter is moved by `deviation` times a standard normal, so that nothing is zero. */
 glow_model glow_model_make(ts_device *device, int h, int w, int c, int levels, int steps, double deviation);
+/* The same, whitened at T by a Gaussian of some data under a process. */
+glow_model glow_model_make_whitened(ts_device *device, const int shape[5], double deviation,
+                                    const ts_data_gaussian *gaussian, const ts_sde *sde, double T);
 void glow_model_free(glow_model *m);
 
 /* `count` standard normals of a Philox step of their own. */
 void draw_normals(uint32_t step, int64_t count, float *out);
 
-/* x [n,d] -> log_prob [n] and, if wanted, the top latent. */
+/* x [n,d] -> log_prob [n] and, if wanted, the top latent (whitened: all latents [n,d]). */
 void glow_model_encode(const glow_model *m, int n, const float *x, float *log_prob, float *z_top);
 /* z_top (NULL: drawn) -> x [n,d]. */
 void glow_model_decode(const glow_model *m, int n, const float *z_top, double temperature, uint32_t step,
                        float *x);
-/* log |det dz/dx| of one image of a Glow of one level, from the Jacobian by d backward passes. */
+/* log |det dz/dx| of one image of a Glow of one level or a whitened one, from the Jacobian by d backward passes. */
 double glow_model_log_det(const glow_model *m, const float *x);
+
+/* whitened.c; *state is the device */
+void test_begins_as_gaussian(void **state);
+void test_whitened_inverse(void **state);
+void test_whitened_change_of_variables(void **state);
+
+/* vectors.c */
+void test_vectors(void **state);
+void test_one_coordinate(void **state);
 
 /* training.c; *state is the device */
 void test_initialization(void **state);

@@ -1,6 +1,8 @@
 /*
  * Glow: that the flow inverts exactly, that its log-density is that of its map and of its samples, that the
- * plan of memory changes nothing; in training.c, that fits reach entropies and survive absurd rates.
+ * plan of memory changes nothing; in whitened.c the same of whitened ones, which begin as the Gaussian that they
+ * are whitened by; in vectors.c, how
+ * close they come to a mixture in the plane; in training.c, that fits reach entropies and survive absurd rates.
  *
  * To add a case, make a Glow of any shape by glow_model_make (glow_model.h), compare with a closed form or a
  * Jacobian, and list the test in main; fits go into training.c.
@@ -135,7 +137,7 @@ static void test_density_of_samples(void **state)
     double *ratio[2] = {malloc(TOTAL * sizeof(double)), malloc(TOTAL * sizeof(double))};
     double *a = malloc(N * sizeof *a), *b = malloc(N * sizeof *b), mean, error;
     void *x, *state_memory, *log_prob;
-    must(ts_density_glow(device, m.glow, m.params, NULL, 0, N, 4, 4, 1, &glow));
+    must(ts_density_glow(device, m.glow, m.params, 1, N, 4, 4, 1, &glow));
     for (int i = 0; i < 2; i++)
         must(ts_density_normal(device, N, D, sigma[i], &normal[i]));
     must(k->allocate(device, N * D * sizeof(float), &x));
@@ -186,7 +188,7 @@ static void run_plan(const glow_model *m, unsigned flags, int n, const float *x,
         seed[i] = 1.0f / (float)(i + 1);
     must(ts_graph_create(m->device, m->params, &graph));
     ts_tensor input = ts_graph_input(graph, "x", n, m->config.height, m->config.width, m->config.channels);
-    ts_tensor density = ts_glow_log_prob(m->glow, graph, input, NULL);
+    ts_tensor density = ts_glow_log_prob(m->glow, graph, input, -1, NULL);
     ts_graph_output(graph, density, true);
     must(ts_graph_plan(graph, TS_PLAN_PARAM_GRADIENTS | flags));
     must(k->zero(m->device, ts_params_buffer(m->params, TS_BUFFER_GRADIENT), bytes));
@@ -243,11 +245,12 @@ static void expect_error(ts_device *device, ts_glow_config config, const char *w
 
 static void test_errors(void **state)
 {
-    expect_error(*state, (ts_glow_config){28, 28, 1, 3, 2, 8}, "28x28");
-    expect_error(*state, (ts_glow_config){8, 8, 1, 0, 2, 8}, "0 levels");
-    expect_error(*state, (ts_glow_config){8, 8, 1, 2, 0, 8}, "0 steps");
-    expect_error(*state, (ts_glow_config){8, 8, 0, 2, 2, 8}, "0 channels");
-    expect_error(*state, (ts_glow_config){1, 1, 2, 1, 2, 8}, "multiples of 2");
+    expect_error(*state, (ts_glow_config){28, 28, 1, 3, 2, 8, NULL}, "28x28");
+    expect_error(*state, (ts_glow_config){8, 8, 1, 0, 2, 8, NULL}, "0 levels");
+    expect_error(*state, (ts_glow_config){8, 8, 1, 2, 0, 8, NULL}, "0 steps");
+    expect_error(*state, (ts_glow_config){8, 8, 0, 2, 2, 8, NULL}, "0 channels");
+    expect_error(*state, (ts_glow_config){1, 2, 2, 1, 2, 8, NULL}, "multiples of 2");
+    expect_error(*state, (ts_glow_config){1, 1, 1, 1, 2, 8, NULL}, "vectors of 1 dimensions");
 }
 
 int main(void)
@@ -258,10 +261,15 @@ int main(void)
         cmocka_unit_test(test_density_of_samples),
         cmocka_unit_test(test_plans),
         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_begins_as_gaussian),
+        cmocka_unit_test(test_whitened_inverse),
+        cmocka_unit_test(test_whitened_change_of_variables),
         cmocka_unit_test(test_initialization),
         cmocka_unit_test(test_entropy),
         cmocka_unit_test(test_guard),
         cmocka_unit_test(test_repeatable),
+        cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_one_coordinate),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

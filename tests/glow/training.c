@@ -48,7 +48,7 @@ static void make_problem(problem *p, ts_device *device, int side, int levels, in
                          ts_glow_training_config config)
 {
     *p = (problem){.device = device, .config = config};
-    const ts_glow_config g = {side, side, 1, levels, steps, hidden};
+    const ts_glow_config g = {side, side, 1, levels, steps, hidden, NULL};
     p->mixture = make_mixture(device, side * side);
     p->data = (ts_data){.device = device, .h = side, .w = side, .c = 1, .count = 4096, .mixture = p->mixture};
     must(ts_params_create(device, &p->params));
@@ -75,7 +75,7 @@ static double divergence(const problem *p, int rounds)
     void *x, *state, *memory;
     double *a = malloc(N * sizeof *a), *b = malloc(N * sizeof *b), sum = 0;
     must(ts_density_mixture(p->mixture, &vp, p->config.T, N, &exact));
-    must(ts_density_glow(p->device, p->glow, p->params, NULL, 0, N, h, h, 1, &glow));
+    must(ts_density_glow(p->device, p->glow, p->params, p->config.T, N, h, h, 1, &glow));
     must(k->allocate(p->device, sizeof(float) * N * (size_t)d, &x));
     must(k->allocate(p->device, sizeof(ts_step_state), &state));
     must(k->allocate(p->device, N * sizeof(double), &memory));
@@ -215,7 +215,7 @@ static double unguarded_loss(ts_device *device, const ts_glow_training_config *c
     must(k->allocate(device, sizeof(float) * (size_t)(n * d), &x));
     must(ts_graph_create(device, p.params, &graph));
     ts_tensor input = ts_graph_input(graph, "x", n, 4, 4, 1);
-    ts_tensor log_prob = ts_glow_log_prob(p.glow, graph, input, NULL);
+    ts_tensor log_prob = ts_glow_log_prob(p.glow, graph, input, -1, NULL);
     ts_graph_output(graph, log_prob, true);
     must(ts_graph_plan(graph, TS_PLAN_PARAM_GRADIENTS));
     ts_mixture_sample draw = {.n = n,

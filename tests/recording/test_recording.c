@@ -101,7 +101,7 @@ static void score_training(void **state)
 /* At this rate the guard takes the fit back, which changes an argument of the optimiser. */
 static void fit(model *m, bool recording)
 {
-    const ts_glow_config shape = {SIDE, SIDE, 1, 2, 2, 8};
+    const ts_glow_config shape = {SIDE, SIDE, 1, 2, 2, 8, NULL};
     const ts_glow_training_config config = {
         .sde = vp,
         .T = 0.3,
@@ -331,7 +331,7 @@ static void bounds(void **state)
 
 static void evaluate_density(bool recording, float *x, double *log_prob, asked *made)
 {
-    const ts_glow_config shape = {SIDE, SIDE, 1, 2, 2, 8};
+    const ts_glow_config shape = {SIDE, SIDE, 1, 2, 2, 8, NULL};
     model m;
     ts_density *density;
     void *state, *point, *value;
@@ -339,7 +339,7 @@ static void evaluate_density(bool recording, float *x, double *log_prob, asked *
     ts_device *device = m.device;
     must(ts_glow_create(&shape, m.params, 11, &m.glow));
     must(ts_params_commit(m.params, 11));
-    must(ts_density_glow(device, m.glow, m.params, NULL, 0, BATCH, SIDE, SIDE, 1, &density));
+    must(ts_density_glow(device, m.glow, m.params, 1, BATCH, SIDE, SIDE, 1, &density));
     must(device->k->allocate(device, sizeof(ts_step_state), &state));
     must(device->k->allocate(device, BATCH * D * sizeof *x, &point));
     must(device->k->allocate(device, BATCH * sizeof *log_prob, &value));

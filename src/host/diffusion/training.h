@@ -18,13 +18,13 @@
 #define TS_DIFFUSION_TRAINING_H
 
 #include "diffusion/data.h"
-#include "diffusion/densities/whitening.h"
 #include "diffusion/score.h"
 #include "nn/nn.h"
 
 typedef struct ts_optimizer_config {
     double rate, beta1, beta2, epsilon, clip, ema;
     int warmup;
+    int anneal; /* the step by which the rate has fallen to 0; 0: it does not fall */
 } ts_optimizer_config;
 
 /* What a log line says of the steps since the last one was read. */
@@ -66,7 +66,6 @@ typedef struct ts_glow_training_config {
     int batch;
     uint64_t seed;
     ts_optimizer_config optimizer;
-    const ts_whitening *whitening; /* borrowed; the flow is one of x_T whitened.  NULL: of x_T itself */
 } ts_glow_training_config;
 
 /*

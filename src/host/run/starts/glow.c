@@ -70,20 +70,24 @@ ts_status ts_fit_check(const ts_run *run)
 {
     const ts_data *data = &run->dataset->train;
     const int levels = run->config->glow.levels, divisor = 1 << levels;
-    if (data->mixture)
-        return ts_error(
-            TS_INVALID,
-            "a Glow is for images; mixture data start from normal, gaussian, dpmixture or mixture");
-    if (data->h % divisor || data->w % divisor)
+    const bool vectors = data->h == 1 && data->w == 1;
+    if (ts_data_dim(data) < 2)
+        return ts_error(TS_INVALID,
+                        "a Glow changes some coordinates by the others, and these data have one; they "
+                        "start from normal, gaussian, dpmixture or mixture");
+    if (!vectors && (data->h % divisor || data->w % divisor))
         return ts_error(TS_INVALID, "glow.levels = %d needs images that divide by %d, but these are %dx%d",
                         levels, divisor, data->h, data->w);
     return NULL;
 }
 
-static ts_status create_flow(const ts_run *run, ts_params **params, ts_glow **glow)
+static ts_status create_flow(const ts_run *run, const ts_whitening *whitening, ts_params **params,
+                             ts_glow **glow)
 {
     const uint64_t seed = (uint64_t)run->config->run.seed;
-    const ts_glow_config shape = ts_model_flow(run->config, &run->dataset->train);
+    ts_glow_config shape = ts_model_flow(run->config, &run->dataset->train);
+    if (whitening)
+        shape.whitening = &whitening->arguments;
     TS_TRY(ts_fit_check(run));
     TS_TRY(ts_params_create(run->device, params));
     TS_TRY(ts_glow_create(&shape, *params, seed, glow));
@@ -347,7 +351,6 @@ static ts_glow_training_config training_config(const fitting *f)
     const ts_config *config = f->run->config;
     return (ts_glow_training_config){.sde = ts_config_sde(config),
                                      .T = f->T,
-                                     .whitening = f->whitening,
                                      .batch = config->glow.batch,
                                      .seed = (uint64_t)config->run.seed,
                                      .optimizer = {.rate = config->glow.lr,
@@ -356,7 +359,8 @@ static ts_glow_training_config training_config(const fitting *f)
                                                    .epsilon = 1e-8,
                                                    .clip = config->glow.clip,
                                                    .ema = config->glow.ema,
-                                                   .warmup = config->glow.warmup}};
+                                                   .warmup = config->glow.warmup,
+                                                   .anneal = config->glow.anneal ? config->glow.steps : 0}};
 }
 
 static ts_status read_line(fitting *f)
@@ -406,15 +410,15 @@ static ts_status make_whitening(fitting *f)
     const ts_sde sde = ts_config_sde(f->run->config);
     if (f->whiten == TS_WHITEN_NONE)
         return NULL;
-    TS_TRY(ts_gaussian_whole(f->run, f->progress, &f->gaussian));
+    TS_TRY(ts_gaussian_whole(f->run, &f->gaussian));
     return ts_whitening_create(f->run->device, f->gaussian, &sde, &f->whitening);
 }
 
 static ts_status begin(fitting *f)
 {
     ts_run *run = f->run;
-    TS_TRY(create_flow(run, &f->params, &f->glow));
     TS_TRY(make_whitening(f));
+    TS_TRY(create_flow(run, f->whitening, &f->params, &f->glow));
     const ts_glow_training_config config = training_config(f);
     TS_TRY(ts_training_glow(run->device, &config, &run->dataset->train, f->params, f->glow, &f->training));
     TS_TRY(resume(f));
@@ -513,8 +517,9 @@ static ts_status read_flow(const ts_run *run, double T, ts_safetensors *file, ts
         return ts_error(TS_FORMAT, "%s: not a Glow fitted at T = %s; fit again: tstar fit %s --T %s",
                         ts_safetensors_path(file), T_text, run->dir, T_text);
     TS_TRY(ts_checkpoint_same_config(run, file, FIT_SECTIONS));
-    TS_TRY(ts_context(ts_state_read_weights(file, fit_->params, false), "a Glow of another shape"));
-    return read_whitening(run, file, &fit_->whitening);
+    TS_TRY(read_whitening(run, file, &fit_->whitening));
+    TS_TRY(create_flow(run, fit_->whitening, &fit_->params, &fit_->glow));
+    return ts_context(ts_state_read_weights(file, fit_->params, false), "a Glow of another shape");
 }
 
 static ts_status load(ts_run *run, double T, int n, const char *path, ts_fit *fit_)
@@ -526,13 +531,12 @@ static ts_status load(ts_run *run, double T, int n, const char *path, ts_fit *fi
         return ts_error(TS_NOT_FOUND, "%s: no Glow fitted at T = %s yet: tstar fit %s --T %s", path, T_text,
                         run->dir, T_text);
     const ts_data *data = &run->dataset->train;
-    TS_TRY(create_flow(run, &fit_->params, &fit_->glow));
     TS_TRY(ts_safetensors_open(path, &file));
     ts_status status = read_flow(run, T, file, fit_);
     ts_safetensors_close(file);
     TS_TRY(status);
-    return ts_density_glow(run->device, fit_->glow, fit_->params, fit_->whitening, T, n, data->h, data->w,
-                           data->c, &fit_->density);
+    return ts_density_glow(run->device, fit_->glow, fit_->params, T, n, data->h, data->w, data->c,
+                           &fit_->density);
 }
 
 ts_status ts_fit_load(ts_run *run, double T, int n, ts_fit *fit_)
@@ -554,8 +558,8 @@ ts_status ts_fit_load(ts_run *run, double T, int n, ts_fit *fit_)
 void ts_fit_release(ts_fit *fit_)
 {
     ts_density_destroy(fit_->density);
-    ts_whitening_destroy(fit_->whitening);
     ts_glow_destroy(fit_->glow);
     ts_params_destroy(fit_->params);
+    ts_whitening_destroy(fit_->whitening);
     *fit_ = (ts_fit){0};
 }
