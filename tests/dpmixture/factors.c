@@ -341,7 +341,7 @@ void test_factor_file(void **state)
     } damages[] = {{"\"variances\"", "\"varianses\"", "factors must be 1 to 64", TS_FORMAT},
                    {"[16,8,64]", "[8,16,64]", "factors", TS_INVALID},
                    {"\"means\"", "\"maens\"", "tensor means is missing", TS_INVALID}};
-    ts_run *run = create(FOLDER, on_digits, "start.covariance=factor", false);
+    ts_run *run = create(FOLDER, on_digits, "start={covariance: factor, factors: 8}", false);
     ts_fit_result result;
     ts_start start;
     ts_interval gaussian, mixture;

@@ -105,7 +105,7 @@
     X(INT, FREE, rank, 512, 1, 65536, "eigenvectors of the data's covariance that a gaussian start keeps (of fewer dimensions all)") \
     X(CHOICE, FREE, at, "data", ts_fitted_to_kind, 0, "what a dpmixture is fitted to: the data, carried to every T in closed form, or x_T at each T") \
     X(CHOICE, FREE, covariance, "auto", ts_covariance_kind, 0, "of a dpmixture's components: full (at most 256 dimensions), diagonal, or factor: diagonal plus low rank (auto: full up to 256 dimensions, factor above)") \
-    X(INT, FREE, factors, 8, 1, 64, "rank of that (in fewer dimensions as many as there are)")                                   \
+    X(INT, FREE, factors, 16, 1, 64, "rank of that (in fewer dimensions as many as there are)")                                  \
     X(INT, FREE, components, 16, 1, 4096, "truncation of a dpmixture")                                                           \
     X(REAL, FREE, concentration, 0, 0, 1e6, "concentration of its Dirichlet process (0: 1/components)")                          \
     X(REAL, FREE, floor, 1e-6, 1e-12, 1, "variance that none of its components falls below")                                     \
