@@ -70,7 +70,7 @@
     X(CHOICE, FIXED, progressive_combine, "sum", ts_combine_kind, 0, "ncsnpp: how an input_skip joins what is there")            \
     X(CHOICE, FIXED, resblock, "biggan", ts_resblock_kind, 0, "ncsnpp: residual blocks; those of BigGAN resample, those of DDPM have convolutions between them that do") \
     X(BOOL, FIXED, skip_rescale, true, 0, 0, "ncsnpp: sums of residual blocks are divided by sqrt 2")                            \
-    X(BOOL, FIXED, scale_by_sigma, true, 0, 0, "VE: the U-Net's output is divided by sigma(t)")                                  \
+    X(BOOL, FIXED, scale_by_sigma, true, 0, 0, "VE: the output of a U-Net that predicts the noise is divided by sigma(t)")                                  \
     X(INT, FIXED, hidden, 128, 4, 65536, "width of the MLP")                                                                     \
     X(INT, FIXED, blocks, 4, 1, 256, "residual blocks of the MLP")
 
