@@ -339,9 +339,9 @@ void test_factor_file(void **state)
         const char *from, *to, *says;
         ts_code code;
     } damages[] = {{"\"variances\"", "\"varianses\"", "factors must be 1 to 64", TS_FORMAT},
-                   {"[16,8,64]", "[8,16,64]", "factors", TS_INVALID},
+                   {"[5,4,64]", "[4,5,64]", "factors", TS_INVALID},
                    {"\"means\"", "\"maens\"", "tensor means is missing", TS_INVALID}};
-    ts_run *run = create(FOLDER, on_digits, "start.covariance=factor", false);
+    ts_run *run = create(FOLDER, on_digits, "start={covariance: factor, components: 5, factors: 4}", false);
     ts_fit_result result;
     ts_start start;
     ts_interval gaussian, mixture;

@@ -206,10 +206,10 @@ works sample whole --T 0.4 --start gaussian -n 8 --out gaussian_samples.safetens
 # ---- images of more than 256 dimensions: a mixture of factor analysers in every command ----
 mkdir large_data
 digits=$2/src/host/data/digits/train-images-idx3-ubyte
-for set in train:060 t10k:010; do # 48 and 8 images [20,20], each of a few digits
+for set in train:120 t10k:010; do # 80 and 8 images [20,20], each of a few digits
     {
         printf '\000\000\010\003\000\000\000\'"${set#*:}"'\000\000\000\024\000\000\000\024'
-        tail -c +17 "$digits" | head -c $((48 * 400))
+        tail -c +17 "$digits" | head -c $((80 * 400))
     } | head -c $((16 + 400 * 0${set#*:})) >"large_data/${set%:*}-images-idx3-ubyte"
 done
 cat >large.yaml <<'END'

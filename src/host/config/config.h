@@ -70,7 +70,7 @@
     X(CHOICE, FIXED, progressive_combine, "sum", ts_combine_kind, 0, "ncsnpp: how an input_skip joins what is there")            \
     X(CHOICE, FIXED, resblock, "biggan", ts_resblock_kind, 0, "ncsnpp: residual blocks; those of BigGAN resample, those of DDPM have convolutions between them that do") \
     X(BOOL, FIXED, skip_rescale, true, 0, 0, "ncsnpp: sums of residual blocks are divided by sqrt 2")                            \
-    X(BOOL, FIXED, scale_by_sigma, true, 0, 0, "VE: the U-Net's output is divided by sigma(t)")                                  \
+    X(BOOL, FIXED, scale_by_sigma, true, 0, 0, "VE: the output of a U-Net that predicts the noise is divided by sigma(t)")                                  \
     X(INT, FIXED, hidden, 128, 4, 65536, "width of the MLP")                                                                     \
     X(INT, FIXED, blocks, 4, 1, 256, "residual blocks of the MLP")
 
@@ -112,7 +112,7 @@
     X(INT, FREE, rank, 512, 1, 65536, "eigenvectors of the data's covariance that a gaussian start keeps (of fewer dimensions all)") \
     X(CHOICE, FREE, at, "data", ts_fitted_to_kind, 0, "what a dpmixture is fitted to: the data, carried to every T in closed form, or x_T at each T") \
     X(CHOICE, FREE, covariance, "auto", ts_covariance_kind, 0, "of a dpmixture's components: full (at most 256 dimensions), diagonal, or factor: diagonal plus low rank (auto: full up to 256 dimensions, factor above)") \
-    X(INT, FREE, factors, 8, 1, 64, "rank of that (in fewer dimensions as many as there are)")                                   \
+    X(INT, FREE, factors, 16, 1, 64, "rank of that (in fewer dimensions as many as there are)")                                  \
     X(INT, FREE, components, 16, 1, 4096, "truncation of a dpmixture")                                                           \
     X(REAL, FREE, concentration, 0, 0, 1e6, "concentration of its Dirichlet process (0: 1/components)")                          \
     X(REAL, FREE, floor, 1e-6, 1e-12, 1, "variance that none of its components falls below")                                     \

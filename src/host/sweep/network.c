@@ -1,6 +1,7 @@
 /* The score networks of a sweep: trained once for all T, or for each. */
 #include "sweep/internal.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,6 +23,7 @@ static ts_status train(ts_worker *w, ts_part *part, ts_run *run, const char *nam
             .resume = true, .imported_suffices = true, .progress = &w->progress};
         TS_TRY(ts_trainer_run(run, &options, &result));
         part->seconds = result.seconds;
+        part->reused = !isfinite(result.images_per_second); /* no step: an imported network */
         TS_TRY(ts_part_save(w->sweep, &file, &tensor, 1));
     }
     ts_checkpoint checkpoint = {0};

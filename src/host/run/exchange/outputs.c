@@ -7,7 +7,6 @@
 #include "base/file.h"
 #include "base/safetensors.h"
 #include "diffusion/buffer.h"
-#include "run/memory.h"
 
 typedef struct outputs {
     const ts_run *run;
