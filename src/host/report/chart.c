@@ -45,7 +45,9 @@ static const chart charts[TS_CHARTS] = {
      "images, and the grey band is that of as many training data."},
     {"profile", ts_chart_profile, 920, 410, 0,
      "Where the network errs: its held-out squared error over time (left; predicting zero would score 1), and "
-     "the integrand of the diffusion term (right), whose integral up to <i>T</i> is that term."},
+     "the integrand of the diffusion term (right), whose integral up to <i>T</i> is that term. Where networks trained "
+     "for one <i>T</i> alone stand beside the one for all <i>T</i>, the right panel shows their error divided by its: "
+     "below 1 they are the better ones."},
     {"training", ts_chart_training, 920, 400, 0,
      "How training went, by its log: loss (the mean since the point before) and gradient norm over steps. "
      "Right: what it came to, the bound on held-out data at its best <i>T</i> with its 95&nbsp;% interval."},
@@ -76,11 +78,7 @@ ts_chart_series ts_chart_start_of(const ts_results *results, int start)
     const ts_start_kind start_kind = results->starts[start];
     const ts_score_kind score_kind = results->scores[0];
     const ts_start_row *row = &ts_starts[start_kind];
-    const ts_score_row *score = &ts_scores[score_kind];
-    ts_chart_series series = {.color = row->color,
-                              .dash = score->dash,
-                              .point = score->hollow ? row->hollow : row->point,
-                              .hollow = row->hollow};
+    ts_chart_series series = {.color = row->color, .dash = "1", .point = row->point, .hollow = row->hollow};
     snprintf(series.block, sizeof series.block, "%s-%s", ts_start_kind_words.word[start_kind],
              ts_score_kind_words.word[score_kind]);
     snprintf(series.title, sizeof series.title, "%s", ts_report_start_label(results, start_kind));
@@ -92,8 +90,10 @@ ts_chart_series ts_chart_series_of(const ts_results *results, int score, int sta
     ts_chart_series series = ts_chart_start_of(results, start);
     const ts_start_kind start_kind = results->starts[start];
     const ts_score_row *row = &ts_scores[results->scores[score]];
-    series.dash = row->dash;
-    series.point = row->hollow ? series.hollow : ts_starts[start_kind].point;
+    if (score > 0) { /* the first one is drawn whole */
+        series.dash = row->dash;
+        series.point = row->hollow ? series.hollow : series.point;
+    }
     snprintf(series.block, sizeof series.block, "%s-%s", ts_start_kind_words.word[start_kind],
              ts_score_kind_words.word[results->scores[score]]);
     if (results->score_count > 1)
