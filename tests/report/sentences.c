@@ -207,6 +207,9 @@ void sentences_of_comparisons(void **state)
     free(cost);
     char *profile = content_of("comparisons/charts/profile.dat");
     assert_non_null(strstr(profile, "# network_per_T-0.4\n"));
+    assert_non_null(
+        strstr(profile, "# ratio-network_per_T-0.4\n")); /* made up as the same numbers: all are 1 */
+    assert_int_equal(count_of(profile, " 1 \n"), r.profiles[1].count);
     free(profile);
     ts_results_release(&r);
 

@@ -20,6 +20,14 @@ static int order_of(const ts_results *r, int sampler)
     return order;
 }
 
+/* Of more lines the intervals would hide the points. */
+enum { MOST_INTERVALS = 12 };
+
+static bool has_intervals(const ts_results *r)
+{
+    return r->start_count * order_of(r, r->sampler_count) <= MOST_INTERVALS;
+}
+
 /* The columns of the data behind T: for each quantity its value and the ends of its interval. */
 typedef enum quantity { NFE, SECONDS, SLICED, FRECHET, QUANTITIES } quantity;
 
@@ -118,6 +126,8 @@ static bool range_of(const ts_results *r, axis *a, double margin)
         double ends[2];
         interval_ends(value, ends);
         widen(a, value.mean);
+        if (!has_intervals(r))
+            continue;
         widen(a, ends[1]);
         widen(a, fmax(ends[0], 0.6 * value.mean));
     }
@@ -170,13 +180,16 @@ static void plot_line(const ts_results *r, int start, int sampler, const axis *x
     const int cx = column_of(x->q), cy = column_of(y->q);
     char block[96];
     block_of(r, start, sampler, block);
-    fprintf(
-        script,
-        "'cost.dat' index '%s' using %d:%d with lines linewidth 1.6 dashtype %s linecolor '%s' notitle, "
-        "\\\n  '' index '%s' using %d:%d:%d:%d:%d:%d with xyerrorbars linewidth 1.1 pointtype %d pointsize "
-        "0.8 linecolor '%s' notitle, \\\n  ",
-        block, cx, cy, dash_of(r, sampler), series.color, block, cx, cy, cx + 1, cx + 2, cy + 1, cy + 2,
-        point_of(r, start, sampler), series.color);
+    fprintf(script,
+            "'cost.dat' index '%s' using %d:%d with lines linewidth 1.6 dashtype %s linecolor '%s' notitle, "
+            "\\\n  '' index '%s' using %d:%d",
+            block, cx, cy, dash_of(r, sampler), series.color, block, cx, cy);
+    if (has_intervals(r))
+        fprintf(script, ":%d:%d:%d:%d with xyerrorbars linewidth 1.1", cx + 1, cx + 2, cy + 1, cy + 2);
+    else
+        fputs(" with points linewidth 1.1", script);
+    fprintf(script, " pointtype %d pointsize 0.8 linecolor '%s' notitle, \\\n  ", point_of(r, start, sampler),
+            series.color);
 }
 
 /* Where starts differ little their points lie together: of those that know the data only the ends have labels. */
@@ -263,6 +276,11 @@ bool ts_chart_cost(const ts_report *report, FILE *data, FILE *script)
     floor_band(f->frechet_low, f->frechet_high, f->frechet.mean, script);
     panel(r, &nfe, &frechet, script);
     fputs("unset label 99\n", script);
+    if (!has_intervals(r)) {
+        fputs("set label 97 ", script);
+        ts_gnuplot_text(script, "of so many lines the intervals stand in the table");
+        fputs(" at screen 0.015, screen 0.012 left font @small\n", script);
+    }
     if (lost) {
         fputs("set label 98 ", script);
         ts_gnuplot_text(script, "%d distance%s at or below zero, not on a logarithmic axis", lost,

@@ -28,18 +28,43 @@ static void profile_title(const ts_profile *profile, FILE *script)
         ts_gnuplot_text(script, "%s", ts_scores[profile->score].label);
 }
 
-static void profile_panel(const ts_results *r, const char *columns, FILE *script)
+/* Whether it is of a network that another one's profile shows too: with both trainings side by side that of
+ * T = train.T is the one for all T. */
+static bool is_repeated(const ts_results *r, const ts_profile *profile)
 {
+    bool has_gain = false;
+    for (int i = 0; i < r->gain_count; i++)
+        has_gain |= r->gains[i].T == profile->T;
+    return r->gain_count && ts_scores[profile->score].per_T && !has_gain;
+}
+
+/* The one for all T, beside those for each; NULL: not both are there. */
+static const ts_profile *shared_profile(const ts_results *r)
+{
+    for (int i = 0; i < r->profile_count && r->gain_count; i++)
+        if (ts_scores[r->profiles[i].score].trained && !ts_scores[r->profiles[i].score].per_T)
+            return &r->profiles[i];
+    return NULL;
+}
+
+/* Of each profile, or of those that `own` asks for, a line of these columns of the block that `prefix` begins. */
+static void profile_panel(const ts_results *r, const char *prefix, const char *columns, const char *style,
+                          bool own, FILE *script)
+{
+    const char *before = "plot ";
     for (int i = 0; i < r->profile_count; i++) {
         const ts_score_row *score = &ts_scores[r->profiles[i].score];
         char block[64];
+        if (is_repeated(r, &r->profiles[i]) || (own && !score->per_T))
+            continue;
         profile_block(&r->profiles[i], block);
         fprintf(script,
-                "%s'profile.dat' index '%s' using %s with yerrorlines linewidth 1.8 dashtype %s pointtype %d "
+                "%s'profile.dat' index '%s%s' using %s with %s linewidth 1.8 dashtype %s pointtype %d "
                 "pointsize 0.5 linecolor '%s' title ",
-                i ? ", \\\n  " : "plot ", block, columns, score->dash, score->hollow ? 6 : 7,
+                before, prefix, block, columns, style, i ? score->dash : "1", i && score->hollow ? 6 : 7,
                 i ? colors[i % COLORS] : "#222222"); /* starts have colours of their own */
         profile_title(&r->profiles[i], script);
+        before = ", \\\n  ";
     }
 }
 
@@ -85,6 +110,12 @@ static void crossing_series(const ts_results *r, int start, FILE *script)
         series.block, series.hollow, series.color);
 }
 
+static double middle_of(const ts_profile_bin *bin)
+{
+    return sqrt(bin->t_low * bin->t_high);
+}
+
+/* Returns whether there is anything to show. */
 static bool profile_data(const ts_results *r, FILE *data)
 {
     bool known = false;
@@ -97,9 +128,8 @@ static bool profile_data(const ts_results *r, FILE *data)
                          "time, 95 % interval");
         for (int k = 0; k < profile->count; k++) {
             const ts_profile_bin *bin = &profile->bins[k];
-            const double middle = sqrt(bin->t_low * bin->t_high);
-            known |= middle > 0 && bin->mse.mean >= 0 && bin->integrand.mean > 0;
-            ts_gnuplot_value(data, middle);
+            known |= middle_of(bin) > 0 && bin->mse.mean >= 0 && bin->integrand.mean > 0;
+            ts_gnuplot_value(data, middle_of(bin));
             ts_gnuplot_value(data, bin->mse.mean);
             ts_gnuplot_value(data, isfinite(bin->mse.half) ? bin->mse.half : 0);
             ts_gnuplot_value(data, bin->integrand.mean);
@@ -110,36 +140,70 @@ static bool profile_data(const ts_results *r, FILE *data)
     return known;
 }
 
+/* The errors of the networks for each T, of that of the one for all, in the bins that both have. */
+static void ratio_data(const ts_results *r, const ts_profile *shared, FILE *data)
+{
+    for (int i = 0; i < r->profile_count; i++) {
+        const ts_profile *profile = &r->profiles[i];
+        char block[64], name[80];
+        if (!ts_scores[profile->score].per_T || is_repeated(r, profile))
+            continue;
+        profile_block(profile, block);
+        snprintf(name, sizeof name, "ratio-%s", block);
+        ts_gnuplot_block(data, name,
+                         "t (geometric middle), mean (net - z)^2 divided by that of the network for all T");
+        for (int k = 0; k < profile->count && k < shared->count; k++) {
+            if (profile->bins[k].t_high != shared->bins[k].t_high)
+                continue;
+            ts_gnuplot_value(data, middle_of(&profile->bins[k]));
+            ts_gnuplot_value(data, profile->bins[k].mse.mean / shared->bins[k].mse.mean);
+            ts_gnuplot_line_end(data);
+        }
+    }
+}
+
 bool ts_chart_profile(const ts_report *report, FILE *data, FILE *script)
 {
     const ts_results *r = report->results;
+    const ts_profile *shared = shared_profile(r);
     bool crosses[TS_START_COUNT] = {false};
-    int entries = r->profile_count;
+    int lines = 0, rows = 1;
     if (!profile_data(r, data))
         return false;
+    for (int i = 0; i < r->profile_count; i++)
+        lines += !is_repeated(r, &r->profiles[i]);
     for (int start = 0; start < r->start_count; start++)
-        entries += crosses[start] = crossing_data(r, start, data);
-    fprintf(
-        script,
-        "set multiplot layout 1,2 margins 0.095,0.985,0.2,%g spacing 0.125,0\nset logscale x\nset logscale y\n",
-        entries > 1 ? 0.95 - 0.055 * ts_chart_legend(script, entries, 5) : 0.9);
-    if (entries == 1)
+        lines += crosses[start] = crossing_data(r, start, data);
+    if (lines > 1)
+        rows = ts_chart_legend(script, lines, 4);
+    else
         fputs("unset key\n", script);
-    ts_gnuplot_powers(script, 'x');
-    ts_gnuplot_powers(script, 'y');
+    fprintf(script, "set multiplot layout 1,2 margins 0.095,0.985,0.2,%.3f spacing 0.125,0\n", 0.98 - 0.06 * rows);
     ts_gnuplot_x_label(script, "time {/:Italic t}");
     ts_gnuplot_y_label(script, "mean squared error of the noise", 0.018);
-    fputs("set yrange [*:2<*]\nset arrow 1 from graph 0, first 1 to graph 1, first 1 nohead dashtype 3 "
-          "linecolor '#444444' back\nset label 1 'predicting zero' at graph 0.02, first 1 left offset 0,0.45 "
+    /* on a linear axis, where profiles cross; above 1e-4: below, nothing is at stake */
+    fputs("set xrange [0:1.02]\nset logscale y\nset yrange [1e-4<*:2<*]\n"
+          "set arrow 1 from graph 0, first 1 to graph 1, first 1 nohead dashtype 3 "
+          "linecolor '#444444' back\nset label 1 'predicting zero' at graph 0.99, first 1 right offset 0,0.45 "
           "font @small textcolor '#444444'\n",
           script);
-    profile_panel(r, "1:2:3", script);
+    ts_gnuplot_powers(script, 'y');
+    profile_panel(r, "", "1:2:3", "yerrorlines", false, script);
     for (int start = 0; start < r->start_count; start++)
         if (crosses[start])
             crossing_series(r, start, script);
-    fputs("\nunset arrow 1\nunset label 1\nset yrange [*:*]\nunset key\n", script);
-    ts_gnuplot_y_label(script, "integrand, nats per unit of time", 0.521);
-    profile_panel(r, "1:4:5", script);
+    fputs("\nunset label 1\nset xrange [*:*]\nset yrange [*:*]\nset logscale x\nunset key\n", script);
+    ts_gnuplot_powers(script, 'x');
+    if (shared) {
+        fputs("unset logscale y\nset format y '%g'\n", script);
+        ratio_data(r, shared, data);
+        ts_gnuplot_y_label(script, "error by that of the network for all {/:Italic T}", 0.521);
+        profile_panel(r, "ratio-", "1:2", "linespoints", true, script);
+    } else {
+        fputs("unset arrow 1\n", script);
+        ts_gnuplot_y_label(script, "integrand, nats per unit of time", 0.521);
+        profile_panel(r, "", "1:4:5", "yerrorlines", false, script);
+    }
     fputs("\nunset multiplot\n", script);
     return true;
 }
@@ -199,9 +263,9 @@ static bool bound_data(const ts_results *r, FILE *data)
     bool any = false;
     ts_gnuplot_block(data, "bound", "start, bits/dim, low and high end of its 95 % interval");
     for (int start = 0; start < r->start_count; start++) {
-        const ts_finding *f = ts_report_finding(r, 0, start);
-        const ts_finding_point *point = f ? ts_report_point(f, f->T_best) : NULL;
-        const ts_interval bits = point ? point->bpd : (ts_interval){NAN, NAN};
+        const ts_best *best = ts_report_best(r, 0, start);
+        const ts_bound_row *row = best ? ts_report_bound_at(r, start, best->T_best) : NULL;
+        const ts_interval bits = row ? row->terms.bpd : (ts_interval){NAN, NAN};
         const double half = isfinite(bits.half) ? bits.half : 0;
         ts_gnuplot_value(data, start);
         ts_gnuplot_value(data, bits.mean);

@@ -29,6 +29,9 @@ static ts_part *add(plan *p, ts_part part)
     return added;
 }
 
+/* A likelihood needs a network and every start's fit. */
+_Static_assert((int)TS_PART_NEEDS > (int)TS_START_COUNT, "raise TS_PART_NEEDS");
+
 /* `before`: its place in the list, or TS_NO_PART. */
 static void need(ts_part *part, int before)
 {

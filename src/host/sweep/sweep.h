@@ -4,12 +4,12 @@
  * found.
  *
  *   DIR/config.yaml, checkpoint.safetensors, glow_T0.4.safetensors ...   a run (run.h)
- *   DIR/T0.4                                with sweep.network per_T the network of T = 0.4, a run of its own
+ *   DIR/T0.4                                with sweep.network per_T or both that of T = 0.4, a run of its own
  *   DIR/parts/NAME.safetensors              finished parts, each with what it depends on (parts.c)
  *   DIR/samples/NAME.safetensors            samples (results.h)
  *   DIR/bound.csv, samples.csv, sweep.csv, sweep.json                    the results (results.h)
  *
- * A sweep is a list of parts (plan.c): training, fits, bounds, prior terms, samples, distances.  Workers take
+ * A sweep is a list of parts (plan.c): training, fits, bounds, prior terms, likelihoods, samples, distances.  Workers take
  * them, threads with a device each, as what a part needs is there; the rows of the results are made first, and
  * parts fill them by index, so that the numbers are bitwise those of one worker with as many threads as each of
  * these has.  Every part but the distances is written atomically, and taken over where it is there already
