@@ -70,7 +70,7 @@ typedef struct ts_glow_training_config {
 
 /*
  * Objective: -log nu(x_T)/d on x_T = a(T) x0 + s(T) z, fresh each step.  The first step initialises the
- * actnorms from its batch.
+ * actnorms from its batch, of a whitened flow those within couplings.
  *
  * Guard against divergence, in three layers.  Gradients are clipped.  A step whose gradient is not finite
  * changes nothing (it counts as skipped).  And after every 32nd step, and when a report is read, the mean
