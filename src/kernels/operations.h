@@ -505,6 +505,9 @@ typedef struct ts_mixture_sample {
     X(actnorm_forward)                                                                                       \
     X(actnorm_backward)                                                                                      \
     X(actnorm_initialize)                                                                                    \
+    X(image_norm_forward)                                                                                    \
+    X(image_norm_backward)                                                                                   \
+    X(lambda_embedding)                                                                                      \
     X(glow_matrix_forward)                                                                                   \
     X(glow_matrix_backward)                                                                                  \
     X(coupling_forward)                                                                                      \

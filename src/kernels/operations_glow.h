@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "kernels/philox.h"
+#include "kernels/sde.h"
 
 /* Space to depth: x [n,h,w,c] -> y [n,h/2,w/2,4c], channel 4 c + 2 dy + dx; with `inverse`, back (h, w are
  * then those of y).  Its own transpose, so the backward pass is the same operation the other way; accumulate
@@ -53,6 +54,36 @@ typedef struct ts_actnorm_initialize {
     const void *x;
     float *bias, *logs;
 } ts_actnorm_initialize;
+
+/* An actnorm that differs from image to image: y = (x + bias_i) exp(logs_i), h [n,2c] the bias and then the logs
+ * of each image i; logdet[i] = hw sum of logs_i, or NULL; with `inverse`, y = x exp(-logs_i) - bias_i.
+ * x, y [n,hw,c]. */
+typedef struct ts_image_norm_forward {
+    int n, hw, c;
+    bool inverse;
+    const void *x, *h;
+    void *y;
+    float *logdet;
+} ts_image_norm_forward;
+
+/* Of the forward direction; y is the forward output, dlogdet [n] the cotangent of logdet, or NULL. */
+typedef struct ts_image_norm_backward {
+    int n, hw, c;
+    const void *y, *h, *dy;
+    const float *dlogdet;
+    void *dx, *dh;
+    bool accumulate; /* of dx; dh assigns */
+} ts_image_norm_backward;
+
+/* What a flow for all T is told of t: u = (Lambda(t) - low) scale, y[i] = [sin((j + 1) u_i), cos((j + 1) u_i)]
+ * for j < c/2.  t [n] float, y [n,c], c even. */
+typedef struct ts_lambda_embedding {
+    int n, c;
+    ts_sde sde;
+    double low, scale;
+    const float *t;
+    void *y;
+} ts_lambda_embedding;
 
 /* W = P L (U + diag(sign exp(log_s))), all [c,c] row-major; `lower` is used strictly below the diagonal (ones
  * on it), `upper` strictly above; permutation P is a dense matrix.  With `inverse`, weight = W^-1. */

@@ -131,6 +131,16 @@ static ts_tensor shifted(ts_graph *g, const graph_model *m, ts_tensor x)
     return ts_graph_add_scaled(g, ts_graph_add_scaled(g, y[0], y[1], 0.6f), y[2], 0.7f);
 }
 
+/* Bias and logs [2,1,1,8] of each image for an image_norm: those that the parameters give, from zeros, and once
+ * more through an image_norm of its own, whose determinant nobody asks for. */
+static ts_tensor told(ts_graph *g, const graph_model *m)
+{
+    const ts_tensor small =
+        ts_dense(g, ts_zeros(g, 2, 1, 1, 8), false, m->dense[0], m->dense[1], 4, -1, 1.0f);
+    const ts_tensor h = ts_concat(g, small, ts_silu(g, small));
+    return ts_concat(g, ts_image_norm(g, small, h, false, NULL), small);
+}
+
 /* Residuals and sums of a tensor with itself, one gradient handed to several, a matrix used twice, an output
  * that is consumed as well, an operation on constants alone. */
 static tangle build(const graph_model *m, unsigned flags)
@@ -151,12 +161,13 @@ static tangle build(const graph_model *m, unsigned flags)
         ts_glow_matrix(g, m->matrix[0], m->matrix[1], m->matrix[2], m->matrix[3], m->matrix[4], 4, false);
     n = ts_dense_matrix(g, ts_dense_matrix(g, n, w), w);
     ts_tensor h = ts_conv(g, ts_zeros(g, 2, 4, 4, 4), m->conv[0], m->conv[1], 4, -1, 1.0f);
-    ts_tensor logdet;
+    ts_tensor logdet, scaled;
     n = ts_coupling(g, n, h, false, &logdet);
+    n = ts_image_norm(g, n, told(g, m), false, &scaled);
     t.out = ts_graph_squeeze(g, ts_slice(g, n, 1, 2), false);
     ts_tensor p = ts_parameter_sum(g, m->sum, 2, 0.3f);
     ts_tensor density = ts_gaussian(g, n, 1, 2, s, true);
-    t.scalar = ts_graph_vector_sum(g, (ts_tensor[]){logdet, p, logdet, density}, 4);
+    t.scalar = ts_graph_vector_sum(g, (ts_tensor[]){logdet, p, logdet, density, scaled}, 5);
     ts_graph_output(g, t.mid, true);
     ts_graph_output(g, t.out, true);
     ts_graph_output(g, t.scalar, true);
