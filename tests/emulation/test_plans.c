@@ -218,7 +218,7 @@ static void run_glow(const ts_config *config, const ts_model *model)
     must(ts_params_enable_gradients(params), "gradients");
     must(ts_graph_create(model->device, params, &graph), "graph");
     const ts_tensor x = ts_graph_input(graph, "x", config->glow.batch, model->h, model->w, model->c);
-    ts_graph_output(graph, ts_glow_log_prob(glow, graph, x, NULL), true);
+    ts_graph_output(graph, ts_glow_log_prob(glow, graph, x, -1, NULL), true);
     must(ts_graph_plan(graph, TS_PLAN_PARAM_GRADIENTS), "plan");
     must(ts_graph_forward(graph), "forward");
     must(ts_graph_backward(graph), "backward");

@@ -23,7 +23,13 @@ void draw_normals(uint32_t step, int64_t count, float *out)
 
 glow_model glow_model_make(ts_device *device, int h, int w, int c, int levels, int steps, double deviation)
 {
-    glow_model m = {.device = device, .config = {h, w, c, levels, steps, 8}, .d = h * w * c};
+    return glow_model_of(device, &(ts_glow_config){h, w, c, levels, steps, .hidden = 8}, deviation);
+}
+
+glow_model glow_model_of(ts_device *device, const ts_glow_config *config, double deviation)
+{
+    glow_model m = {
+        .device = device, .config = *config, .d = config->height * config->width * config->channels};
     must(ts_params_create(device, &m.params));
     must(ts_glow_create(&m.config, m.params, 7, &m.glow));
     must(ts_params_commit(m.params, 7));
@@ -42,6 +48,14 @@ glow_model glow_model_make(ts_device *device, int h, int w, int c, int levels, i
     return m;
 }
 
+/* The times of a planned graph's n images. */
+static void tell(const glow_model *m, ts_graph *graph, ts_tensor t, int n)
+{
+    if (m->config.conditional)
+        must(
+            m->device->k->upload(m->device, ts_graph_data(graph, t), m->times, (size_t)n * sizeof *m->times));
+}
+
 void glow_model_free(glow_model *m)
 {
     ts_glow_destroy(m->glow);
@@ -56,11 +70,13 @@ void glow_model_encode(const glow_model *m, int n, const float *x, float *log_pr
     int shape[4];
     must(ts_graph_create(m->device, m->params, &graph));
     ts_tensor input = ts_graph_input(graph, "x", n, m->config.height, m->config.width, m->config.channels);
-    ts_tensor density = ts_glow_log_prob(m->glow, graph, input, &z);
+    ts_tensor t = ts_glow_input_times(m->glow, graph, n);
+    ts_tensor density = ts_glow_log_prob(m->glow, graph, input, t, &z);
     ts_graph_output(graph, z, false);
     ts_graph_output(graph, density, false);
     must(ts_graph_plan(graph, TS_PLAN_FORWARD));
     must(k->upload(m->device, ts_graph_data(graph, input), x, (size_t)n * m->d * sizeof *x));
+    tell(m, graph, t, n);
     must(ts_graph_forward(graph));
     must(k->synchronize(m->device));
     must(k->download(m->device, log_prob, ts_graph_data(graph, density), (size_t)n * sizeof *log_prob));
@@ -86,12 +102,15 @@ void glow_model_decode(const glow_model *m, int n, const float *z_top, double te
     must(ts_graph_create(m->device, m->params, &graph));
     if (z_top)
         input = ts_graph_input(graph, "z_top", n, h, w, channels);
-    ts_tensor output = ts_glow_sample(m->glow, graph, n, input, (float)temperature, memory, TS_STREAM_START);
+    ts_tensor t = ts_glow_input_times(m->glow, graph, n);
+    ts_tensor output =
+        ts_glow_sample(m->glow, graph, n, input, t, (float)temperature, memory, TS_STREAM_START);
     ts_graph_output(graph, output, false);
     must(ts_graph_plan(graph, TS_PLAN_FORWARD));
     if (z_top)
         must(k->upload(m->device, ts_graph_data(graph, input), z_top,
                        sizeof *z_top * (size_t)n * h * w * channels));
+    tell(m, graph, t, n);
     must(ts_graph_forward(graph));
     must(k->synchronize(m->device));
     must(k->download(m->device, x, ts_graph_data(graph, output), (size_t)n * m->d * sizeof *x));
@@ -126,10 +145,12 @@ double glow_model_log_det(const glow_model *m, const float *x)
     ts_tensor z;
     must(ts_graph_create(m->device, m->params, &graph));
     ts_tensor input = ts_graph_input(graph, "x", 1, m->config.height, m->config.width, m->config.channels);
-    ts_glow_log_prob(m->glow, graph, input, &z);
+    ts_tensor t = ts_glow_input_times(m->glow, graph, 1);
+    ts_glow_log_prob(m->glow, graph, input, t, &z);
     ts_graph_output(graph, z, true);
     must(ts_graph_plan(graph, TS_PLAN_INPUT_GRADIENTS));
     must(k->upload(m->device, ts_graph_data(graph, input), x, (size_t)d * sizeof *x));
+    tell(m, graph, t, 1);
     for (int i = 0; i < d; i++)
         jacobian_row(m, graph, input, z, i, jacobian + (size_t)i * d);
     if (LAPACKE_dgetrf(LAPACK_ROW_MAJOR, d, d, jacobian, d, pivots) < 0)

@@ -12,6 +12,7 @@ typedef struct glow_model {
     ts_glow *glow;
     ts_glow_config config;
     int d;
+    const float *times; /* of the images, where the flow is conditional */
 } glow_model;
 
 /* Ends the program with a message when `status` is an error. */
@@ -19,6 +20,7 @@ void must(ts_status status);
 
 /* Every trained parameter is moved by `deviation` times a standard normal, so that nothing is zero. */
 glow_model glow_model_make(ts_device *device, int h, int w, int c, int levels, int steps, double deviation);
+glow_model glow_model_of(ts_device *device, const ts_glow_config *config, double deviation);
 void glow_model_free(glow_model *m);
 
 /* `count` standard normals of a Philox step of their own. */
@@ -32,7 +34,13 @@ void glow_model_decode(const glow_model *m, int n, const float *z_top, double te
 /* log |det dz/dx| of one image of a Glow of one level, from the Jacobian by d backward passes. */
 double glow_model_log_det(const glow_model *m, const float *x);
 
-/* training.c; *state is the device */
+double top_log_density(const glow_model *m, const float *z, int channels); /* test_glow.c */
+
+/* conditional.c and training.c; *state is the device */
+void test_conditional_rows(void **state);
+void test_conditional_beginning(void **state);
+void test_conditional_density(void **state);
+void test_conditional_gradients(void **state);
 void test_initialization(void **state);
 void test_entropy(void **state);
 void test_guard(void **state);

@@ -77,7 +77,7 @@ static void test_inverse(void **state)
 }
 
 /* ln N(z; mean, exp(logs)) of one top latent, from the parameters. */
-static double top_log_density(const glow_model *m, const float *z, int channels)
+double top_log_density(const glow_model *m, const float *z, int channels)
 {
     float bias[256], logs[256];
     double sum = 0;
@@ -186,7 +186,7 @@ static void run_plan(const glow_model *m, unsigned flags, int n, const float *x,
         seed[i] = 1.0f / (float)(i + 1);
     must(ts_graph_create(m->device, m->params, &graph));
     ts_tensor input = ts_graph_input(graph, "x", n, m->config.height, m->config.width, m->config.channels);
-    ts_tensor density = ts_glow_log_prob(m->glow, graph, input, NULL);
+    ts_tensor density = ts_glow_log_prob(m->glow, graph, input, -1, NULL);
     ts_graph_output(graph, density, true);
     must(ts_graph_plan(graph, TS_PLAN_PARAM_GRADIENTS | flags));
     must(k->zero(m->device, ts_params_buffer(m->params, TS_BUFFER_GRADIENT), bytes));
@@ -243,11 +243,11 @@ static void expect_error(ts_device *device, ts_glow_config config, const char *w
 
 static void test_errors(void **state)
 {
-    expect_error(*state, (ts_glow_config){28, 28, 1, 3, 2, 8}, "28x28");
-    expect_error(*state, (ts_glow_config){8, 8, 1, 0, 2, 8}, "0 levels");
-    expect_error(*state, (ts_glow_config){8, 8, 1, 2, 0, 8}, "0 steps");
-    expect_error(*state, (ts_glow_config){8, 8, 0, 2, 2, 8}, "0 channels");
-    expect_error(*state, (ts_glow_config){1, 1, 2, 1, 2, 8}, "multiples of 2");
+    expect_error(*state, (ts_glow_config){28, 28, 1, 3, 2, .hidden = 8}, "28x28");
+    expect_error(*state, (ts_glow_config){8, 8, 1, 0, 2, .hidden = 8}, "0 levels");
+    expect_error(*state, (ts_glow_config){8, 8, 1, 2, 0, .hidden = 8}, "0 steps");
+    expect_error(*state, (ts_glow_config){8, 8, 0, 2, 2, .hidden = 8}, "0 channels");
+    expect_error(*state, (ts_glow_config){1, 1, 2, 1, 2, .hidden = 8}, "multiples of 2");
 }
 
 int main(void)
@@ -258,6 +258,10 @@ int main(void)
         cmocka_unit_test(test_density_of_samples),
         cmocka_unit_test(test_plans),
         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_conditional_rows),
+        cmocka_unit_test(test_conditional_beginning),
+        cmocka_unit_test(test_conditional_density),
+        cmocka_unit_test(test_conditional_gradients),
         cmocka_unit_test(test_initialization),
         cmocka_unit_test(test_entropy),
         cmocka_unit_test(test_guard),

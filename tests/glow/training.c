@@ -48,7 +48,7 @@ static void make_problem(problem *p, ts_device *device, int side, int levels, in
                          ts_glow_training_config config)
 {
     *p = (problem){.device = device, .config = config};
-    const ts_glow_config g = {side, side, 1, levels, steps, hidden};
+    const ts_glow_config g = {side, side, 1, levels, steps, .hidden = hidden};
     p->mixture = make_mixture(device, side * side);
     p->data = (ts_data){.device = device, .h = side, .w = side, .c = 1, .count = 4096, .mixture = p->mixture};
     must(ts_params_create(device, &p->params));
@@ -215,7 +215,7 @@ static double unguarded_loss(ts_device *device, const ts_glow_training_config *c
     must(k->allocate(device, sizeof(float) * (size_t)(n * d), &x));
     must(ts_graph_create(device, p.params, &graph));
     ts_tensor input = ts_graph_input(graph, "x", n, 4, 4, 1);
-    ts_tensor log_prob = ts_glow_log_prob(p.glow, graph, input, NULL);
+    ts_tensor log_prob = ts_glow_log_prob(p.glow, graph, input, -1, NULL);
     ts_graph_output(graph, log_prob, true);
     must(ts_graph_plan(graph, TS_PLAN_PARAM_GRADIENTS));
     ts_mixture_sample draw = {.n = n,

@@ -112,8 +112,8 @@ static void lambda_rows(ot *t)
 {
     static const int shapes[][2] = {{1, 2}, {37, 16}, {300, 64}};
     for (int i = 0; i < 9; i++) {
-        lambda_row r = {shapes[i / 3][0], shapes[i / 3][1], {i % 3, 0.1, 20, 0.01, 50}, -2.5, 0.125, NULL,
-                        NULL};
+        lambda_row r = {
+            shapes[i / 3][0], shapes[i / 3][1], {i % 3, 0.1, 20, 0.01, 50}, -2.5, 0.125, NULL, NULL};
         ot_case(t, "%dx%d sde %d", r.n, r.c, i % 3);
         r.t = ot_uniform(t, TS_F32, r.n, 0.01, 1);
         r.y = ot_output(t, OT_ACTIVATION, (int64_t)r.n * r.c);

@@ -334,7 +334,7 @@ static ts_status build(glow_training *g, const ts_glow *glow)
     TS_TRY(ts_graph_create(b->device, b->params, &b->graph));
     ts_graph_set_state(b->graph, b->state);
     ts_tensor x = ts_graph_input(b->graph, "x", g->batch, b->data->h, b->data->w, b->data->c);
-    g->log_prob = ts_glow_log_prob(glow, b->graph, x, NULL); /* [batch,h,w,c] -> [batch] */
+    g->log_prob = ts_glow_log_prob(glow, b->graph, x, -1, NULL); /* [batch,h,w,c] -> [batch] */
     ts_graph_output(b->graph, g->log_prob, true);
     TS_TRY(ts_graph_plan(b->graph, TS_PLAN_PARAM_GRADIENTS));
     g->perturb.xt = ts_graph_data(b->graph, x);

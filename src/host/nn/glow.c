@@ -11,6 +11,9 @@
 
 enum { MAX_LEVELS = 16, MAX_STEPS = 1024, MAX_CHANNELS = 1 << 16 };
 
+/* Of a conditional flow: sines and cosines of Lambda(t), and the width of what is made of them. */
+enum { TOLD_FEATURES = 16, TOLD = 64 };
+
 /* An actnorm; after a convolution it stands in the convolution's place for a bias. */
 typedef struct norm {
     ts_param bias, logs;
@@ -28,12 +31,17 @@ typedef struct flow_step {
     ts_param first, second; /* weights of the coupling network */
     norm first_norm, second_norm;
     zero_conv last;
+    /* conditional: weights from what is told of t to bias and logs of an actnorm of each image's own, behind `norm`
+     * and behind the first convolution */
+    ts_param norm_told, network_told;
 } flow_step;
 
 struct ts_glow {
     ts_glow_config config;
     flow_step *steps; /* [levels][config.steps] */
     zero_conv splits[MAX_LEVELS], top;
+    ts_param
+        told[4]; /* conditional: weights and biases of the two layers that make of Lambda(t) what is told */
 };
 
 /* ---- parameters ---- */
@@ -72,23 +80,30 @@ static ts_param add_conv(const scope *s, const char *name, int out, int in, int 
                                .scale = deviation});
 }
 
-/* actnorm.{bias,logs}, [1,c,1,1] */
-static norm add_norm(const scope *s, const char *bias, const char *logs, int c)
+/* Initial values that are zero where `given` is NULL. */
+static ts_param add_given(const scope *s, const char *name, ts_param_info info, const float *given)
 {
-    const ts_param_info info = {.rank = 4, .shape = {1, c, 1, 1}, .trained = true, .init = TS_INIT_ZERO};
-    norm n = {.bias = add(s, bias, info)};
-    n.logs = add(s, logs, info);
+    info.init = given ? TS_INIT_GIVEN : TS_INIT_ZERO;
+    info.given = given;
+    return add(s, name, info);
+}
+
+/* actnorm.{bias,logs}, [1,c,1,1]; the bias begins as zero */
+static norm add_norm(const scope *s, const char *bias, const char *logs, int c, const float *first_logs)
+{
+    const ts_param_info info = {.rank = 4, .shape = {1, c, 1, 1}, .trained = true};
+    norm n = {.bias = add_given(s, bias, info, NULL)};
+    n.logs = add_given(s, logs, info, first_logs);
     return n;
 }
 
-static zero_conv add_zero_conv(const scope *s, int out, int in)
+static zero_conv add_zero_conv(const scope *s, int out, int in, const float *first_bias)
 {
     zero_conv z;
-    z.logs = add(s, "logs",
-                 (ts_param_info){.rank = 3, .shape = {out, 1, 1}, .trained = true, .init = TS_INIT_ZERO});
+    z.logs = add_given(s, "logs", (ts_param_info){.rank = 3, .shape = {out, 1, 1}, .trained = true}, NULL);
     z.weight = add_conv(s, "conv.weight", out, in, 3, 0);
-    z.bias = add(s, "conv.bias",
-                 (ts_param_info){.rank = 1, .shape = {out}, .trained = true, .init = TS_INIT_ZERO});
+    z.bias =
+        add_given(s, "conv.bias", (ts_param_info){.rank = 1, .shape = {out}, .trained = true}, first_bias);
     return z;
 }
 
@@ -187,20 +202,38 @@ static ts_status add_matrix(const scope *s, flow_step *step, int c, uint64_t see
     return status;
 }
 
+/* ---- the beginning as N(0, I) ---- */
+
+/* A coupling begins as y2 = x2 sigmoid(2).  Whatever comes behind it, the next actnorm or the Gaussian in which
+ * the flow ends, begins as what undoes that: ln sigmoid(2) goes to every channel that it made smaller. */
+static const double log_shrinks = -0.12692801104297263;
+
+/* `value` at every `step`-th of the `count` places in `room` from `first` on, zero elsewhere; NULL where all
+ * begins as zero. */
+static const float *beginning(const ts_glow_config *c, float *room, int count, int first, int step,
+                              double value)
+{
+    for (int i = 0; i < count; i++)
+        room[i] = i >= first && (i - first) % step == 0 ? (float)value : 0;
+    return c->normal ? room : NULL;
+}
+
 /* ---- declaring ---- */
 
-static ts_status add_step(ts_params *params, int layer, int c, int hidden, uint64_t seed, flow_step *step)
+/* first_logs: what the actnorm's begin as. */
+static ts_status add_step(ts_params *params, int layer, int c, int hidden, uint64_t seed,
+                          const float *first_logs, flow_step *step)
 {
     const float deviation = 0.05f;
     const scope s = scope_of(params, "flow.layers.%d", layer);
-    step->norm = add_norm(&s, "actnorm.bias", "actnorm.logs", c);
+    step->norm = add_norm(&s, "actnorm.bias", "actnorm.logs", c, first_logs);
     TS_TRY(add_matrix(&s, step, c, seed, (uint32_t)layer));
     step->first = add_conv(&s, "block.0.conv.weight", hidden, c / 2, 3, deviation);
-    step->first_norm = add_norm(&s, "block.0.actnorm.bias", "block.0.actnorm.logs", hidden);
+    step->first_norm = add_norm(&s, "block.0.actnorm.bias", "block.0.actnorm.logs", hidden, NULL);
     step->second = add_conv(&s, "block.2.conv.weight", hidden, hidden, 1, deviation);
-    step->second_norm = add_norm(&s, "block.2.actnorm.bias", "block.2.actnorm.logs", hidden);
+    step->second_norm = add_norm(&s, "block.2.actnorm.bias", "block.2.actnorm.logs", hidden, NULL);
     const scope last = scope_of(params, "flow.layers.%d.block.4", layer);
-    step->last = add_zero_conv(&last, c, hidden);
+    step->last = add_zero_conv(&last, c, hidden, NULL);
     return NULL;
 }
 
@@ -231,7 +264,36 @@ static int level_channels(const ts_glow_config *c, int level)
     return c->channels * 4 << level;
 }
 
-static ts_status declare(ts_glow *glow, ts_params *params, uint64_t seed)
+/* [out,in], or for in = 0 a bias [out]; uniform with the variance of PyTorch's layers of `fan` inputs, or zero. */
+static ts_param add_dense(const scope *s, const char *name, int out, int in, int fan)
+{
+    return add(s, name,
+               (ts_param_info){.rank = in ? 2 : 1,
+                               .shape = {out, in},
+                               .trained = true,
+                               .init = fan ? TS_INIT_UNIFORM : TS_INIT_ZERO,
+                               .scale = fan ? (float)(1 / sqrt(fan)) : 0});
+}
+
+/* Behind all others, which thus begin as those of a flow that is told nothing. */
+static void declare_told(ts_glow *glow, ts_params *params)
+{
+    const ts_glow_config *c = &glow->config;
+    const scope s = scope_of(params, "t");
+    glow->told[0] = add_dense(&s, "0.weight", TOLD, TOLD_FEATURES, TOLD_FEATURES);
+    glow->told[1] = add_dense(&s, "0.bias", TOLD, 0, TOLD_FEATURES);
+    glow->told[2] = add_dense(&s, "2.weight", TOLD, TOLD, TOLD);
+    glow->told[3] = add_dense(&s, "2.bias", TOLD, 0, TOLD);
+    for (int i = 0; i < c->levels * c->steps; i++) {
+        const scope own = scope_of(params, "t.steps.%d", i);
+        glow->steps[i].norm_told =
+            add_dense(&own, "actnorm.weight", 2 * level_channels(c, i / c->steps), TOLD, 0);
+        glow->steps[i].network_told = add_dense(&own, "block.weight", 2 * c->hidden, TOLD, 0);
+    }
+}
+
+/* room: for twice the channels of the last level. */
+static ts_status declare(ts_glow *glow, ts_params *params, uint64_t seed, float *room)
 {
     const ts_glow_config *c = &glow->config;
     int layer = 0, channels = 0;
@@ -241,15 +303,21 @@ static ts_status declare(ts_glow *glow, ts_params *params, uint64_t seed)
         for (int k = 0; k < c->steps; k++, layer++) {
             flow_step *step = &glow->steps[level * c->steps + k];
             snprintf(step->name, sizeof step->name, "level %d step %d", level, k);
-            TS_TRY(add_step(params, layer, channels, c->hidden, seed, step));
+            /* behind a squeeze nothing is smaller: what was has left */
+            const float *logs = beginning(c, room, channels, k ? channels / 2 : channels, 1, -log_shrinks);
+            TS_TRY(add_step(params, layer, channels, c->hidden, seed, logs, step));
         }
         if (level + 1 < c->levels) {
             const scope s = scope_of(params, "flow.layers.%d.conv", layer++);
-            glow->splits[level] = add_zero_conv(&s, channels, channels / 2);
+            glow->splits[level] =
+                add_zero_conv(&s, channels, channels / 2, beginning(c, room, channels, 1, 2, log_shrinks));
         }
     }
     const scope s = scope_of(params, "learn_top_fn");
-    glow->top = add_zero_conv(&s, 2 * channels, 2 * channels);
+    glow->top = add_zero_conv(&s, 2 * channels, 2 * channels,
+                              beginning(c, room, 2 * channels, channels + channels / 2, 1, log_shrinks));
+    if (c->conditional)
+        declare_told(glow, params);
     return NULL;
 }
 
@@ -258,15 +326,18 @@ ts_status ts_glow_create(const ts_glow_config *config, ts_params *params, uint64
     *glow = NULL;
     TS_TRY(check(config));
     ts_glow *g = calloc(1, sizeof *g);
+    float *room = calloc(2 * (size_t)level_channels(config, config->levels - 1), sizeof *room);
     if (g)
         g->steps = calloc((size_t)config->levels * (size_t)config->steps, sizeof *g->steps);
-    if (!g || !g->steps) {
+    if (!g || !g->steps || !room) {
         ts_glow_destroy(g);
+        free(room);
         return ts_error(TS_NO_MEMORY, "Glow: no memory for %d levels of %d steps", config->levels,
                         config->steps);
     }
     g->config = *config;
-    ts_status status = declare(g, params, seed);
+    ts_status status = declare(g, params, seed, room);
+    free(room);
     if (status)
         ts_glow_destroy(g);
     else
@@ -283,6 +354,11 @@ void ts_glow_destroy(ts_glow *glow)
 
 /* ---- what both directions share ---- */
 
+ts_tensor ts_glow_input_times(const ts_glow *glow, ts_graph *graph, int n)
+{
+    return glow->config.conditional ? ts_graph_input_vector(graph, "t", n) : -1;
+}
+
 /* x [n,h,w,ci] -> conv3x3(x) exp(3 logs) [n,h,w,channels]. */
 static ts_tensor apply_zero_conv(ts_graph *graph, ts_tensor x, const zero_conv *z, int channels)
 {
@@ -290,13 +366,37 @@ static ts_tensor apply_zero_conv(ts_graph *graph, ts_tensor x, const zero_conv *
     return ts_actnorm(graph, y, -1, z->logs, 3, false, false, false);
 }
 
+/* What a conditional flow is told: t [n] -> [n,1,1,TOLD]; -1 of any other. */
+static ts_tensor tell(const ts_glow *glow, ts_graph *graph, ts_tensor t)
+{
+    const ts_glow_config *c = &glow->config;
+    if (!c->conditional)
+        return -1;
+    ts_graph_layer(graph, "Lambda");
+    ts_tensor e = ts_graph_lambda_embedding(graph, t, &c->sde, c->t_min, c->t_max, TOLD_FEATURES);
+    e = ts_dense(graph, e, false, glow->told[0], glow->told[1], TOLD, -1, 1);
+    return ts_dense(graph, e, true, glow->told[2], glow->told[3], TOLD, -1, 1);
+}
+
+/* x [n,h,w,c] -> (x + bias) exp(logs) [n,h,w,c] or its inverse, bias and logs W silu(told) of each image; what is
+ * told nothing passes.  *logdet [n], where it is wanted. */
+static ts_tensor apply_told(ts_graph *graph, ts_tensor x, ts_tensor told, ts_param weight, int c,
+                            bool inverse, ts_tensor *logdet)
+{
+    if (told < 0)
+        return x;
+    return ts_image_norm(graph, x, ts_dense(graph, told, true, weight, -1, 2 * c, -1, 1), inverse, logdet);
+}
+
 /* Shift and scale for the second half of the channels, from the first half of x: [n,h,w,c] -> [n,h,w,c], even
  * channels the shifts, odd ones the scales. */
-static ts_tensor coupling_network(ts_graph *graph, ts_tensor x, const flow_step *s, int c, int hidden)
+static ts_tensor coupling_network(ts_graph *graph, ts_tensor x, ts_tensor told, const flow_step *s, int c,
+                                  int hidden)
 {
     ts_graph_layer(graph, "%s network conv0", s->name);
     ts_tensor y = ts_slice(graph, x, 0, c / 2);         /* -> [n,h,w,c/2] */
     y = ts_conv(graph, y, s->first, -1, hidden, -1, 1); /* -> [n,h,w,hidden] */
+    y = apply_told(graph, y, told, s->network_told, hidden, false, NULL);
     y = ts_actnorm(graph, y, s->first_norm.bias, s->first_norm.logs, 1, true, false, true);
     ts_graph_layer(graph, "%s network conv1", s->name);
     y = ts_dense(graph, y, false, s->second, -1, hidden, -1, 1); /* [n,h,w,hidden] */
@@ -337,28 +437,32 @@ static void add_term(terms *t, ts_tensor v)
 }
 
 /* x [n,h,w,c] -> [n,h,w,c]; its three log-determinants [n] go to the terms. */
-static ts_tensor step_forward(ts_graph *graph, ts_tensor x, const flow_step *s, const int shape[4],
-                              int hidden, terms *t)
+static ts_tensor step_forward(ts_graph *graph, ts_tensor x, ts_tensor told, const flow_step *s,
+                              const int shape[4], const ts_glow_config *config, terms *t)
 {
     const int n = shape[0], c = shape[3];
     const float positions = (float)(shape[1] * shape[2]);
-    ts_tensor logdet;
+    ts_tensor logdet = -1;
     ts_graph_layer(graph, "%s actnorm", s->name);
-    x = ts_actnorm(graph, x, s->norm.bias, s->norm.logs, 1, false, false, true);
+    x = ts_actnorm(graph, x, s->norm.bias, s->norm.logs, 1, false, false, !config->normal);
     add_term(t, ts_parameter_sum(graph, s->norm.logs, n, positions));
+    x = apply_told(graph, x, told, s->norm_told, c, false, &logdet);
+    if (told >= 0)
+        add_term(t, logdet);
     ts_graph_layer(graph, "%s matrix", s->name);
     x = ts_dense_matrix(
         graph, x, ts_glow_matrix(graph, s->permutation, s->lower, s->upper, s->sign, s->log_s, c, false));
     add_term(t, ts_parameter_sum(graph, s->log_s, n, positions));
-    x = ts_coupling(graph, x, coupling_network(graph, x, s, c, hidden), false, &logdet);
+    x = ts_coupling(graph, x, coupling_network(graph, x, told, s, c, config->hidden), false, &logdet);
     add_term(t, logdet);
     return x;
 }
 
-ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts_tensor *z_top)
+ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts_tensor t, ts_tensor *z_top)
 {
     const ts_glow_config *c = &glow->config;
-    terms t = {.graph = graph};
+    const ts_tensor told = tell(glow, graph, t);
+    terms sum = {.graph = graph};
     int shape[4];
     for (int level = 0; level < c->levels; level++) {
         ts_graph_layer(graph, "level %d squeeze", level);
@@ -366,39 +470,42 @@ ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts
         ts_graph_shape(graph, x, shape);
         const int half = shape[3] / 2;
         for (int k = 0; k < c->steps; k++)
-            x = step_forward(graph, x, &glow->steps[level * c->steps + k], shape, c->hidden, &t);
+            x = step_forward(graph, x, told, &glow->steps[level * c->steps + k], shape, c, &sum);
         if (level + 1 < c->levels) {
             ts_graph_layer(graph, "level %d split", level);
             ts_tensor stays = ts_slice(graph, x, 0, half);                               /* -> [n,h,w,c/2] */
             ts_tensor h = apply_zero_conv(graph, stays, &glow->splits[level], shape[3]); /* -> [n,h,w,c] */
-            add_term(&t, ts_gaussian(graph, x, half, half, h, true)); /* the other half leaves: [n] */
+            add_term(&sum, ts_gaussian(graph, x, half, half, h, true)); /* the other half leaves: [n] */
             x = stays;
         }
     }
-    add_term(&t, ts_gaussian(graph, x, 0, shape[3], top_prior(glow, graph, shape[0]), false));
+    add_term(&sum, ts_gaussian(graph, x, 0, shape[3], top_prior(glow, graph, shape[0]), false));
     if (z_top)
         *z_top = x;
     ts_graph_layer(graph, NULL);
-    return ts_graph_vector_sum(graph, t.v, t.count);
+    return ts_graph_vector_sum(graph, sum.v, sum.count);
 }
 
 /* ---- sampling ---- */
 
 /* [n,h,w,c] -> [n,h,w,c]: a step's parts undone in reverse order. */
-static ts_tensor step_inverse(ts_graph *graph, ts_tensor x, const flow_step *s, int c, int hidden)
+static ts_tensor step_inverse(ts_graph *graph, ts_tensor x, ts_tensor told, const flow_step *s, int c,
+                              int hidden)
 {
-    x = ts_coupling(graph, x, coupling_network(graph, x, s, c, hidden), true, NULL);
+    x = ts_coupling(graph, x, coupling_network(graph, x, told, s, c, hidden), true, NULL);
     ts_graph_layer(graph, "%s matrix", s->name);
     x = ts_dense_matrix(
         graph, x, ts_glow_matrix(graph, s->permutation, s->lower, s->upper, s->sign, s->log_s, c, true));
     ts_graph_layer(graph, "%s actnorm", s->name);
+    x = apply_told(graph, x, told, s->norm_told, c, true, NULL);
     return ts_actnorm(graph, x, s->norm.bias, s->norm.logs, 1, false, true, false);
 }
 
-ts_tensor ts_glow_sample(const ts_glow *glow, ts_graph *graph, int n, ts_tensor z_top, float temperature,
-                         const ts_step_state *state, uint32_t stream)
+ts_tensor ts_glow_sample(const ts_glow *glow, ts_graph *graph, int n, ts_tensor z_top, ts_tensor t,
+                         float temperature, const ts_step_state *state, uint32_t stream)
 {
     const ts_glow_config *c = &glow->config;
+    const ts_tensor told = tell(glow, graph, t);
     uint32_t element = 0; /* every latent of the batch gets numbers of its own */
     ts_tensor x = z_top;
     for (int level = c->levels - 1; level >= 0; level--) {
@@ -417,7 +524,7 @@ ts_tensor ts_glow_sample(const ts_glow *glow, ts_graph *graph, int n, ts_tensor 
         }
         element += (uint32_t)n * (uint32_t)(positions * (last ? channels : channels / 2));
         for (int k = c->steps - 1; k >= 0; k--)
-            x = step_inverse(graph, x, &glow->steps[level * c->steps + k], channels, c->hidden);
+            x = step_inverse(graph, x, told, &glow->steps[level * c->steps + k], channels, c->hidden);
         ts_graph_layer(graph, "level %d squeeze", level);
         x = ts_graph_squeeze(graph, x, true); /* [n,h,w,c] -> [n,2h,2w,c/4] */
     }

@@ -27,7 +27,7 @@ static ts_status build(const subject *s, int batch, const ts_step_state *state, 
         out = s->model->row->apply(s->model->network, *graph, x, ts_graph_input_vector(*graph, "t", batch),
                                    s->training);
     else
-        out = ts_glow_log_prob(s->glow, *graph, x, NULL);
+        out = ts_glow_log_prob(s->glow, *graph, x, ts_glow_input_times(s->glow, *graph, batch), NULL);
     ts_graph_output(*graph, out, s->training);
     return NULL;
 }

@@ -107,8 +107,8 @@ template <class T, int N> static __global__ void backward(const ts_image_norm_ba
 
 template <class T> static ts_status run(ts_device *device, const ts_image_norm_backward *a)
 {
-    const bool aligned = ts_aligned(a->y) && ts_aligned(a->h) && ts_aligned(a->dy) && ts_aligned(a->dx) &&
-                         ts_aligned(a->dh);
+    const bool aligned =
+        ts_aligned(a->y) && ts_aligned(a->h) && ts_aligned(a->dy) && ts_aligned(a->dx) && ts_aligned(a->dh);
     TS_COLUMN_DISPATCH(T, a->c, aligned, N, {
         const dim3 grid(ts_grid(device, a->n, 1), ts_column_blocks(a->c / N));
         return ts_launch(device, backward<T, N>, grid, THREADS, 0, *a);

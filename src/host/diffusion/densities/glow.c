@@ -67,11 +67,11 @@ static ts_status build(glow_density *g, const ts_glow *glow, ts_params *params, 
     TS_TRY(ts_buffer_fill(device, (size_t)n, 1, &g->ones));
     TS_TRY(ts_graph_create(device, params, &g->evaluate));
     g->x = ts_graph_input(g->evaluate, "x", n, h, w, c);
-    g->log_prob = ts_glow_log_prob(glow, g->evaluate, g->x, NULL);
+    g->log_prob = ts_glow_log_prob(glow, g->evaluate, g->x, -1, NULL);
     ts_graph_output(g->evaluate, g->log_prob, false);
     TS_TRY(ts_graph_plan(g->evaluate, TS_PLAN_FORWARD));
     TS_TRY(ts_graph_create(device, params, &g->draw));
-    g->sample = ts_glow_sample(glow, g->draw, n, -1, 1, g->state, TS_STREAM_START);
+    g->sample = ts_glow_sample(glow, g->draw, n, -1, -1, 1, g->state, TS_STREAM_START);
     ts_graph_output(g->draw, g->sample, false);
     TS_TRY(ts_graph_plan(g->draw, TS_PLAN_FORWARD));
     int shape[4];
