@@ -515,6 +515,7 @@ typedef struct ts_mixture_sample {
     X(gaussian_forward)                                                                                      \
     X(gaussian_backward)                                                                                     \
     X(gaussian_sample)                                                                                       \
+    X(whiten)                                                                                                \
     X(parameter_sum_forward)                                                                                 \
     X(parameter_sum_backward)                                                                                \
     X(vector_sum)                                                                                            \

@@ -153,6 +153,27 @@ typedef struct ts_gaussian_sample {
     void *x;
 } ts_gaussian_sample;
 
+/*
+ * Whitening by the Gaussian of the data at each row's own time: with the data's mean m [d], the eigenvectors of
+ * their covariance, one a row of `vectors` V [d,d], and its eigenvalues l [d], and v = a(t_i)^2 l + s(t_i)^2,
+ *
+ *     y_i = V^T diag(v^(-1/2)) V (x_i - a(t_i) m),      log_det[i] = -1/2 sum_j ln v_j,
+ *
+ * or with `inverse` back, y_i = V^T diag(v^(1/2)) V x_i + a(t_i) m.  t [n]; the whitened side, y or with
+ * `inverse` x, [n,d], has the activation type, the other one is float32; sums are in double; log_det [n] is
+ * that of the direction x to y, or NULL.
+ */
+typedef struct ts_whiten {
+    int n, d;
+    bool inverse;
+    ts_sde sde;
+    const float *t;
+    const double *mean, *values, *vectors;
+    const void *x;
+    void *y;
+    float *log_det;
+} ts_whiten;
+
 /* y[i] = factor sum_j p[j] for i < n, and its backward: dp[j] += factor sum_i dy[i]. */
 typedef struct ts_parameter_sum_forward {
     int n, count;

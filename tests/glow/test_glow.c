@@ -135,7 +135,7 @@ static void test_density_of_samples(void **state)
     double *ratio[2] = {malloc(TOTAL * sizeof(double)), malloc(TOTAL * sizeof(double))};
     double *a = malloc(N * sizeof *a), *b = malloc(N * sizeof *b), mean, error;
     void *x, *state_memory, *log_prob;
-    must(ts_density_glow(device, m.glow, m.params, N, 4, 4, 1, &glow));
+    must(ts_density_glow(device, m.glow, m.params, NULL, 0, N, 4, 4, 1, &glow));
     for (int i = 0; i < 2; i++)
         must(ts_density_normal(device, N, D, sigma[i], &normal[i]));
     must(k->allocate(device, N * D * sizeof(float), &x));

@@ -75,7 +75,7 @@ static double divergence(const problem *p, int rounds)
     void *x, *state, *memory;
     double *a = malloc(N * sizeof *a), *b = malloc(N * sizeof *b), sum = 0;
     must(ts_density_mixture(p->mixture, &vp, p->config.T, N, &exact));
-    must(ts_density_glow(p->device, p->glow, p->params, N, h, h, 1, &glow));
+    must(ts_density_glow(p->device, p->glow, p->params, NULL, 0, N, h, h, 1, &glow));
     must(k->allocate(p->device, sizeof(float) * N * (size_t)d, &x));
     must(k->allocate(p->device, sizeof(ts_step_state), &state));
     must(k->allocate(p->device, N * sizeof(double), &memory));

@@ -47,6 +47,12 @@
     X(TS_COVARIANCE_FULL, "full")                                                                            \
     X(TS_COVARIANCE_DIAGONAL, "diagonal")
 
+/* What a flow sees of x_T; auto goes by the dimension. */
+#define TS_WHITEN_KINDS(X)                                                                                   \
+    X(TS_WHITEN_NONE, "none")                                                                                \
+    X(TS_WHITEN_ZCA, "zca")                                                                                  \
+    X(TS_WHITEN_AUTO, "auto")
+
 #define TS_SAMPLER_KINDS(X)                                                                                  \
     X(TS_SAMPLER_EM, "em")                                                                                   \
     X(TS_SAMPLER_HEUN, "heun")                                                                               \
@@ -111,6 +117,7 @@ typedef enum ts_fitted_to_kind {
 typedef enum ts_covariance_kind {
     TS_COVARIANCE_KINDS(TS_KIND_ENUMERATOR) TS_COVARIANCE_COUNT
 } ts_covariance_kind;
+typedef enum ts_whiten_kind { TS_WHITEN_KINDS(TS_KIND_ENUMERATOR) TS_WHITEN_COUNT } ts_whiten_kind;
 typedef enum ts_sampler_kind { TS_SAMPLER_KINDS(TS_KIND_ENUMERATOR) TS_SAMPLER_COUNT } ts_sampler_kind;
 typedef enum ts_features_kind { TS_FEATURES_KINDS(TS_KIND_ENUMERATOR) TS_FEATURES_COUNT } ts_features_kind;
 typedef enum ts_loss_kind { TS_LOSS_KINDS(TS_KIND_ENUMERATOR) TS_LOSS_COUNT } ts_loss_kind;
@@ -138,7 +145,7 @@ typedef struct ts_words {
 } ts_words;
 
 extern const ts_words ts_data_kind_words, ts_model_kind_words, ts_score_kind_words, ts_start_kind_words,
-    ts_fitted_to_kind_words, ts_covariance_kind_words, ts_sampler_kind_words, ts_features_kind_words,
+    ts_fitted_to_kind_words, ts_covariance_kind_words, ts_whiten_kind_words, ts_sampler_kind_words, ts_features_kind_words,
     ts_loss_kind_words, ts_t_sampling_kind_words, ts_network_kind_words, ts_embedding_kind_words,
     ts_progressive_kind_words, ts_progressive_input_kind_words, ts_combine_kind_words, ts_resblock_kind_words,
     ts_probe_kind_words;

@@ -94,6 +94,8 @@
     X(INT, FREE, levels, 2, 1, 8, "levels of squeeze and split (L)")                                                             \
     X(INT, FREE, steps_per_level, 4, 1, 128, "flow steps a level (K)")                                                           \
     X(INT, FREE, hidden, 64, 1, 4096, "channels of the coupling networks")                                                       \
+    X(CHOICE, FREE, whiten, "auto", ts_whiten_kind, 0, "none, or zca: the flow sees x_T whitened by the data's Gaussian at T, as which it begins (auto: zca up to whiten_limit dimensions)") \
+    X(INT, FREE, whiten_limit, 1024, 1, 65536, "most dimensions that whiten auto whitens")                                       \
     X(INT, FREE, steps, 2000, 1, 2147483647, "optimiser steps of one fit")                                                       \
     X(INT, FREE, batch, 128, 2, 65536, "images a step")                                                                          \
     X(REAL, FREE, lr, 1e-3, 0, 1e30, "Adam's rate")                                                                              \

@@ -18,6 +18,7 @@
 #define TS_DIFFUSION_TRAINING_H
 
 #include "diffusion/data.h"
+#include "diffusion/densities/whitening.h"
 #include "diffusion/score.h"
 #include "nn/nn.h"
 
@@ -64,6 +65,7 @@ typedef struct ts_glow_training_config {
     int batch;
     uint64_t seed;
     ts_optimizer_config optimizer;
+    const ts_whitening *whitening; /* borrowed; the flow is one of x_T whitened.  NULL: of x_T itself */
 } ts_glow_training_config;
 
 /*

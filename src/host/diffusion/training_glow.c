@@ -23,7 +23,9 @@ typedef struct glow_training {
     int batch, d;
     ts_tensor log_prob;
     ts_perturb perturb;
+    ts_whiten whiten; /* of n > 0 where the flow is whitened: from x_T to the graph's input */
     ts_linear_combine add_up;
+    float *xt, *log_det; /* device, [batch,d] and [batch], of a whitened flow; else NULL */
     float *x0, *t;    /* device, [batch,d] and [batch] (all T) */
     float *cotangent; /* device, [batch]: -1/(batch d), the gradient of the objective by each log-density */
     float *sums;      /* device, [batch]: log-densities, summed over the steps of the window */
@@ -180,12 +182,14 @@ static ts_status queue_step(void *training)
     ts_training_phase(b, "batch");                                   /* z ~ N(0, I), x_T = a(T) x0 + s(T) z */
     TS_TRY(ts_data_train_batch(b->data, g->batch, b->state, g->x0)); /* x0 [batch,d] */
     TS_TRY(k->perturb(device, &g->perturb));                         /* x_T [batch,h,w,c] */
+    if (g->whiten.n)
+        TS_TRY(k->whiten(device, &g->whiten)); /* x_T whitened [batch,h,w,c], log-determinants [batch] */
     ts_training_phase(b, NULL);
 
-    TS_TRY(first ? initialize(g) : ts_graph_forward(b->graph)); /* log nu(x_T) [batch] */
+    TS_TRY(first ? initialize(g) : ts_graph_forward(b->graph)); /* log nu(x_T) [batch], but for these */
 
     /* loss: minus the mean of log nu(x_T) / d, of which the gradient by each is -1/(batch d) */
-    TS_TRY(k->linear_combine(device, &g->add_up)); /* sums [batch] += log nu(x_T) */
+    TS_TRY(k->linear_combine(device, &g->add_up)); /* sums [batch] += log nu(x_T), all of it */
     if (first)
         TS_TRY(first_look(g));
     TS_TRY(k->copy(device, ts_graph_gradient(b->graph, g->log_prob), g->cotangent,
@@ -304,6 +308,8 @@ static void release(ts_training *training)
 {
     glow_training *g = (glow_training *)training;
     ts_device *device = training->device;
+    device->k->release(device, g->xt);
+    device->k->release(device, g->log_det);
     device->k->release(device, g->x0);
     device->k->release(device, g->t);
     device->k->release(device, g->perturb.z);
@@ -323,6 +329,9 @@ static ts_status check(const ts_device *device, const ts_glow_training_config *c
                         c->batch);
     if (!(c->T > 0 && c->T <= 1))
         return ts_error(TS_INVALID, "T is %g; it must be in (0, 1]", c->T);
+    if (c->whitening && c->whitening->d != ts_data_dim(data))
+        return ts_error(TS_INVALID, "the whitening is of %d dimensions, the data have %d", c->whitening->d,
+                        ts_data_dim(data));
     if (!k->perturb || !k->linear_combine || (data->mixture ? !k->mixture_sample : !k->gather))
         return ts_error(TS_UNSUPPORTED, "the %s device lacks operations of the Glow fit", k->name);
     return NULL;
@@ -341,7 +350,7 @@ static ts_status build(glow_training *g, const ts_glow *glow)
     return NULL;
 }
 
-static ts_status allocate(glow_training *g, double T)
+static ts_status allocate(glow_training *g, const ts_glow_training_config *c)
 {
     ts_device *device = g->base.device;
     const size_t n = (size_t)g->batch, elements = n * (size_t)g->d;
@@ -349,8 +358,13 @@ static ts_status allocate(glow_training *g, double T)
     if (!g->host)
         return ts_error(TS_NO_MEMORY, "cannot allocate %zu bytes", n * sizeof *g->host);
     TS_TRY(ts_buffer_floats(device, elements, &g->x0));
-    TS_TRY(device->k->allocate(device, elements * ts_dtype_size(device->activation), &g->perturb.z));
-    TS_TRY(ts_buffer_fill(device, n, (float)T, &g->t));
+    if (c->whitening) {
+        TS_TRY(ts_buffer_floats(device, elements, &g->xt));
+        TS_TRY(ts_buffer_floats(device, n, &g->log_det));
+    }
+    const size_t size = c->whitening ? sizeof(float) : ts_dtype_size(device->activation);
+    TS_TRY(device->k->allocate(device, elements * size, &g->perturb.z));
+    TS_TRY(ts_buffer_fill(device, n, (float)c->T, &g->t));
     TS_TRY(ts_buffer_fill(device, n, (float)(-1.0 / (double)elements), &g->cotangent));
     TS_TRY(ts_buffer_floats(device, n, &g->sums));
     return ts_buffer_floats(device, BUFFERS * (size_t)ts_params_count(g->base.params), &g->good);
@@ -365,10 +379,18 @@ static void freeze(glow_training *g, const ts_glow_training_config *c)
     g->perturb.x0 = g->x0;
     g->perturb.t = g->t;
     g->add_up = (ts_linear_combine){.count = g->batch,
-                                    .terms = 2,
-                                    .c.value = {1, 1},
-                                    .x = {g->sums, ts_graph_data(g->base.graph, g->log_prob)},
+                                    .terms = c->whitening ? 3 : 2,
+                                    .c.value = {1, 1, 1},
+                                    .x = {g->sums, ts_graph_data(g->base.graph, g->log_prob), g->log_det},
                                     .y = g->sums};
+    if (c->whitening) {
+        g->whiten = ts_whitening_rows(c->whitening, g->batch, g->t, false);
+        g->whiten.x = g->xt;
+        g->whiten.y = g->perturb.xt; /* the graph's input, so far */
+        g->whiten.log_det = g->log_det;
+        g->perturb.xt = g->xt;
+        g->perturb.wide = true;
+    }
     g->rate = g->base.optimizer.rate;
     g->scale = 1;
     g->best = INFINITY;
@@ -396,7 +418,7 @@ ts_status ts_training_glow(ts_device *device, const ts_glow_training_config *con
     g->d = ts_data_dim(data);
     TS_GOTO(ts_training_begin(b, device, data, params, config->seed, &config->optimizer), fail);
     TS_GOTO(build(g, glow), fail);
-    TS_GOTO(allocate(g, config->T), fail);
+    TS_GOTO(allocate(g, config), fail);
     freeze(g, config);
     *training = b;
     return NULL;

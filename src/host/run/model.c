@@ -96,6 +96,13 @@ ts_status ts_model_score(const ts_model *model, int n, bool gradient, ts_score *
                             model->w, model->c, gradient, score);
 }
 
+ts_whiten_kind ts_model_whitening(const ts_config *config, const ts_data *data)
+{
+    const ts_whiten_kind wanted = config->glow.whiten;
+    const bool small = ts_data_dim(data) <= config->glow.whiten_limit;
+    return wanted != TS_WHITEN_AUTO ? wanted : small ? TS_WHITEN_ZCA : TS_WHITEN_NONE;
+}
+
 ts_glow_config ts_model_flow(const ts_config *config, const ts_data *data)
 {
     return (ts_glow_config){.height = data->h,
@@ -103,5 +110,6 @@ ts_glow_config ts_model_flow(const ts_config *config, const ts_data *data)
                             .channels = data->c,
                             .levels = config->glow.levels,
                             .steps = config->glow.steps_per_level,
-                            .hidden = config->glow.hidden};
+                            .hidden = config->glow.hidden,
+                            .normal = ts_model_whitening(config, data) != TS_WHITEN_NONE};
 }

@@ -27,6 +27,8 @@ void ts_model_destroy(ts_model *model); /* NULL is fine */
 /* The score for batches of n; with `gradient` it has a vjp. */
 ts_status ts_model_score(const ts_model *model, int n, bool gradient, ts_score **score);
 
+/* What the flow that section glow asks for sees of the data; never auto. */
+ts_whiten_kind ts_model_whitening(const ts_config *config, const ts_data *data);
 /* The flow that section glow asks for over images of the data's size. */
 ts_glow_config ts_model_flow(const ts_config *config, const ts_data *data);
 

@@ -90,17 +90,36 @@ ts_status ts_data_gaussian_of_moments(int d, int rank, const double *mean, doubl
     return status;
 }
 
-/* Eigenvalue i of all d. */
-static double value_at(const ts_data_gaussian *g, int i)
+double ts_data_gaussian_value(const ts_data_gaussian *g, int i)
 {
     return i < g->rank ? g->values[i] : g->rest;
+}
+
+/* The rest by Householder's reflections. */
+ts_status ts_data_gaussian_basis(const ts_data_gaussian *g, double *basis)
+{
+    const int d = g->d, rank = g->rank;
+    memcpy(basis, g->vectors, sizeof *basis * (size_t)rank * (size_t)d);
+    if (rank == d)
+        return NULL;
+    double *tau = malloc((size_t)rank * sizeof *tau);
+    if (!tau)
+        return ts_error(TS_NO_MEMORY, "gaussian: no memory for %d numbers", rank);
+    /* a row is a column of LAPACK's */
+    lapack_int info = LAPACKE_dgeqrf(LAPACK_COL_MAJOR, d, rank, basis, d, tau);
+    if (!info)
+        info = LAPACKE_dorgqr(LAPACK_COL_MAJOR, d, d, rank, basis, d, tau);
+    free(tau);
+    return info ? ts_error(TS_NO_MEMORY, "gaussian: no memory for a basis of %d dimensions (LAPACK: %d)", d,
+                           (int)info)
+                : NULL;
 }
 
 double ts_data_gaussian_entropy(const ts_data_gaussian *g, double a, double s)
 {
     double sum = 0;
     for (int i = 0; i < g->d; i++)
-        sum += 0.5 * log(2 * M_PI * M_E * (a * a * value_at(g, i) + s * s));
+        sum += 0.5 * log(2 * M_PI * M_E * (a * a * ts_data_gaussian_value(g, i) + s * s));
     return sum;
 }
 
@@ -214,26 +233,6 @@ static ts_status to_device(ts_device *device, const double *host, size_t count, 
     return device->k->upload(device, buffer, host, count * sizeof *host);
 }
 
-/* basis [d,d], one vector a row: beside the eigenvectors, the orthonormal rest by Householder's reflections. */
-static ts_status complete(const ts_data_gaussian *g, double *basis)
-{
-    const int d = g->d, rank = g->rank;
-    memcpy(basis, g->vectors, sizeof *basis * (size_t)rank * (size_t)d);
-    if (rank == d)
-        return NULL;
-    double *tau = malloc((size_t)rank * sizeof *tau);
-    if (!tau)
-        return ts_error(TS_NO_MEMORY, "gaussian: no memory for %d numbers", rank);
-    /* a row is a column of LAPACK's */
-    lapack_int info = LAPACKE_dgeqrf(LAPACK_COL_MAJOR, d, rank, basis, d, tau);
-    if (!info)
-        info = LAPACKE_dorgqr(LAPACK_COL_MAJOR, d, d, rank, basis, d, tau);
-    free(tau);
-    return info ? ts_error(TS_NO_MEMORY, "gaussian: no memory for a basis of %d dimensions (LAPACK: %d)", d,
-                           (int)info)
-                : NULL;
-}
-
 static void transpose(double *square, int d)
 {
     for (int i = 0; i < d; i++)
@@ -250,7 +249,7 @@ static ts_status upload_basis(gaussian_density *m, const ts_data_gaussian *g)
     double *basis = calloc(square, sizeof *basis); /* LAPACKE looks for NaNs in all of it */
     if (!basis)
         return ts_error(TS_NO_MEMORY, "gaussian: no memory for a basis of %d dimensions", g->d);
-    ts_status status = complete(g, basis);
+    ts_status status = ts_data_gaussian_basis(g, basis);
     transpose(basis, g->d); /* the view has vectors as columns */
     if (!status)
         status = to_device(m->base.device, basis, square, &m->view.vectors);
@@ -269,7 +268,7 @@ static ts_status build(gaussian_density *m, const ts_data_gaussian *g, double a,
         return ts_error(TS_NO_MEMORY, "gaussian: no memory for %zu numbers", 2 * d);
     for (int i = 0; i < g->d; i++) {
         m->mean[i] = a * g->mean[i];
-        m->values[i] = a * a * value_at(g, i) + s * s;
+        m->values[i] = a * a * ts_data_gaussian_value(g, i) + s * s;
     }
     TS_TRY(to_device(device, &one, 1, &m->view.weights));
     TS_TRY(to_device(device, m->mean, d, &m->view.means));

@@ -27,6 +27,11 @@ ts_status ts_data_gaussian_of_moments(int d, int rank, const double *mean, doubl
                                       ts_data_gaussian **gaussian);
 void ts_data_gaussian_destroy(ts_data_gaussian *gaussian); /* NULL is fine */
 
+/* Eigenvalue i of all d. */
+double ts_data_gaussian_value(const ts_data_gaussian *gaussian, int i);
+/* basis [d,d], zero before: all eigenvectors, one a row; where only `rank` are known, any that complete them. */
+ts_status ts_data_gaussian_basis(const ts_data_gaussian *gaussian, double *basis);
+
 /* The entropy of N(a m, a^2 C + s^2 I) in nats: also -E log nu(x_T) over the data that m and C are of. */
 double ts_data_gaussian_entropy(const ts_data_gaussian *gaussian, double a, double s);
 

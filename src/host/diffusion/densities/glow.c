@@ -3,7 +3,7 @@
  */
 #include <stdlib.h>
 #include "diffusion/buffer.h"
-#include "diffusion/densities/density.h"
+#include "diffusion/densities/whitening.h"
 #include "diffusion/recorded.h"
 
 typedef struct glow_density {
@@ -13,6 +13,10 @@ typedef struct glow_density {
     ts_tensor x, log_prob, sample;
     ts_step_state *state; /* device: the caller's, copied, for the graph's address of it is fixed */
     float *ones;          /* device, [n] */
+    /* of a whitened flow, whose graphs know y alone; the rest is NULL else */
+    const ts_whitening *whitening;
+    float *t;        /* device, [n], all T */
+    double *log_det; /* device: the log-determinant, and 1 */
 } glow_density;
 
 static ts_status queue_graph(void *graph)
@@ -26,6 +30,12 @@ static ts_status glow_sample(ts_density *density, const ts_step_state *state, fl
     ts_device *device = density->device;
     TS_TRY(device->k->copy(device, g->state, state, sizeof *state));
     TS_TRY(ts_recorded_run(&g->drawn, queue_graph, g->draw));
+    if (g->whitening) {
+        ts_whiten a = ts_whitening_rows(g->whitening, density->n, g->t, true);
+        a.x = ts_graph_data(g->draw, g->sample);
+        a.y = x;
+        return device->k->whiten(device, &a);
+    }
     ts_convert c = {.count = (int64_t)density->n * density->d,
                     .to_float = true,
                     .x = ts_graph_data(g->draw, g->sample),
@@ -33,16 +43,34 @@ static ts_status glow_sample(ts_density *density, const ts_step_state *state, fl
     return device->k->convert(device, &c);
 }
 
+/* The flow's input <- x, whitened if it is such a flow. */
+static ts_status take(glow_density *g, const float *x)
+{
+    ts_device *device = g->base.device;
+    void *const input = ts_graph_data(g->evaluate, g->x);
+    if (g->whitening) {
+        ts_whiten a = ts_whitening_rows(g->whitening, g->base.n, g->t, false);
+        a.x = x;
+        a.y = input;
+        return device->k->whiten(device, &a);
+    }
+    ts_convert c = {.count = (int64_t)g->base.n * g->base.d, .x = x, .y = input};
+    return device->k->convert(device, &c);
+}
+
 static ts_status glow_log_prob(ts_density *density, const float *x, double *log_prob)
 {
     glow_density *g = (glow_density *)density;
     ts_device *device = density->device;
-    ts_convert c = {.count = (int64_t)density->n * density->d, .x = x, .y = ts_graph_data(g->evaluate, g->x)};
-    TS_TRY(device->k->convert(device, &c));
+    TS_TRY(take(g, x));
     TS_TRY(ts_recorded_run(&g->evaluated, queue_graph, g->evaluate));
-    /* to double: each log-density times one */
-    ts_row_dot a = {
-        .n = density->n, .d = 1, .x = ts_graph_data(g->evaluate, g->log_prob), .y = g->ones, .out = log_prob};
+    /* to double: each log-density times one, plus the whitening's log-determinant */
+    ts_row_dot a = {.n = density->n,
+                    .d = 1,
+                    .x = ts_graph_data(g->evaluate, g->log_prob),
+                    .y = g->ones,
+                    .out = log_prob,
+                    .affine = g->log_det};
     return device->k->row_dot(device, &a);
 }
 
@@ -56,7 +84,23 @@ static void glow_destroy(ts_density *density)
     ts_graph_destroy(g->draw);
     device->k->release(device, g->state);
     device->k->release(device, g->ones);
+    device->k->release(device, g->t);
+    device->k->release(device, g->log_det);
     free(g);
+}
+
+static ts_status set_whitening(glow_density *g, const ts_whitening *whitening, double T)
+{
+    ts_device *device = g->base.device;
+    if (!whitening)
+        return NULL;
+    if (whitening->d != g->base.d)
+        return ts_error(TS_INVALID, "the whitening is of %d dimensions, not %d", whitening->d, g->base.d);
+    const double affine[2] = {ts_whitening_log_det(whitening, T), 1};
+    g->whitening = whitening;
+    TS_TRY(ts_buffer_fill(device, (size_t)g->base.n, (float)T, &g->t));
+    TS_TRY(ts_buffer_doubles(device, 2, &g->log_det));
+    return device->k->upload(device, g->log_det, affine, sizeof affine);
 }
 
 static ts_status build(glow_density *g, const ts_glow *glow, ts_params *params, int h, int w, int c)
@@ -82,8 +126,9 @@ static ts_status build(glow_density *g, const ts_glow *glow, ts_params *params, 
     return NULL;
 }
 
-ts_status ts_density_glow(ts_device *device, const ts_glow *glow, ts_params *params, int n, int h, int w,
-                          int c, ts_density **density)
+ts_status ts_density_glow(ts_device *device, const ts_glow *glow, ts_params *params,
+                          const ts_whitening *whitening, double T, int n, int h, int w, int c,
+                          ts_density **density)
 {
     *density = NULL;
     if (n < 1 || h < 1 || w < 1 || c < 1)
@@ -101,7 +146,9 @@ ts_status ts_density_glow(ts_device *device, const ts_glow *glow, ts_params *par
                            .log_prob = glow_log_prob,
                            .destroy = glow_destroy};
     g->evaluated.device = g->drawn.device = device;
-    ts_status status = build(g, glow, params, h, w, c);
+    ts_status status = set_whitening(g, whitening, T);
+    if (!status)
+        status = build(g, glow, params, h, w, c);
     if (status) {
         glow_destroy(&g->base);
         return ts_context(status, "Glow density");

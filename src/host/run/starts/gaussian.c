@@ -2,10 +2,10 @@
 
 #include <cblas.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
-#include "diffusion/densities/gaussian.h"
 #include "run/checkpoint.h"
 #include "run/state.h"
 
@@ -91,7 +91,7 @@ static ts_status image_moments(const ts_data *data, ts_progress *progress, momen
     return status;
 }
 
-static ts_status make(const ts_run *run, ts_progress *progress, ts_data_gaussian **gaussian)
+static ts_status make(const ts_run *run, int rank, ts_progress *progress, ts_data_gaussian **gaussian)
 {
     const ts_data *data = &run->dataset->train;
     moments m = {.d = ts_data_dim(data)};
@@ -106,7 +106,7 @@ static ts_status make(const ts_run *run, ts_progress *progress, ts_data_gaussian
     else
         status = image_moments(data, progress, &m);
     if (!status)
-        status = ts_data_gaussian_of_moments(m.d, run->config->start.rank, m.mean, m.covariance, gaussian);
+        status = ts_data_gaussian_of_moments(m.d, rank, m.mean, m.covariance, gaussian);
     free(m.mean);
     free(m.covariance);
     return status;
@@ -114,26 +114,60 @@ static ts_status make(const ts_run *run, ts_progress *progress, ts_data_gaussian
 
 /* ---- its file ---- */
 
+/* The tensors in the order of the file. */
+enum { MEAN, EIGENVALUES, REST, EIGENVECTORS, TENSORS };
+
+typedef struct tensor {
+    char name[48];
+    int rank;
+    int64_t shape[2];
+    double *values;
+    size_t count;
+} tensor;
+
+static void tensors_of(const ts_data_gaussian *g, const char *prefix, tensor tensors[TENSORS])
+{
+    const size_t d = (size_t)g->d, rank = (size_t)g->rank;
+    tensors[MEAN] = (tensor){"mean", 1, {g->d}, g->mean, d};
+    tensors[EIGENVALUES] = (tensor){"eigenvalues", 1, {g->rank}, g->values, rank};
+    tensors[REST] = (tensor){"rest", 0, {0}, (double *)&g->rest, 1};
+    tensors[EIGENVECTORS] = (tensor){"eigenvectors", 2, {g->rank, g->d}, g->vectors, rank * d};
+    for (int i = 0; i < TENSORS; i++) {
+        char name[16];
+        memcpy(name, tensors[i].name, sizeof name);
+        snprintf(tensors[i].name, sizeof tensors[i].name, "%s%s", prefix, name);
+    }
+}
+
+void ts_gaussian_declare(ts_safetensors_writer *writer, const char *prefix, const ts_data_gaussian *gaussian)
+{
+    tensor t[TENSORS];
+    tensors_of(gaussian, prefix, t);
+    for (int i = 0; i < TENSORS; i++)
+        ts_safetensors_declare(writer, t[i].name, TS_ST_F64, t[i].rank, t[i].shape);
+}
+
+ts_status ts_gaussian_append(ts_safetensors_writer *writer, const ts_data_gaussian *gaussian)
+{
+    tensor t[TENSORS];
+    tensors_of(gaussian, "", t);
+    for (int i = 0; i < TENSORS; i++)
+        TS_TRY(ts_safetensors_append(writer, t[i].values, t[i].count * sizeof(double)));
+    return NULL;
+}
+
 static ts_status write_file(const ts_run *run, const char *path, const ts_data_gaussian *g, double seconds)
 {
     ts_safetensors_writer *writer;
-    ts_status status;
-    const size_t d = (size_t)g->d, rank = (size_t)g->rank;
     TS_TRY(ts_safetensors_create(path, &writer));
     ts_safetensors_declare_metadata(writer, "format", FORMAT_NAME);
     ts_safetensors_declare_metadata(writer, "version", TSTAR_VERSION);
     ts_state_declare_data(writer, run->dataset);
     ts_state_declare_real(writer, "seconds", seconds);
-    ts_safetensors_declare(writer, "mean", TS_ST_F64, 1, (int64_t[]){g->d});
-    ts_safetensors_declare(writer, "eigenvalues", TS_ST_F64, 1, (int64_t[]){g->rank});
-    ts_safetensors_declare(writer, "rest", TS_ST_F64, 0, NULL);
-    ts_safetensors_declare(writer, "eigenvectors", TS_ST_F64, 2, (int64_t[]){g->rank, g->d});
-    TS_GOTO(ts_safetensors_append(writer, g->mean, d * sizeof(double)), failed);
-    TS_GOTO(ts_safetensors_append(writer, g->values, rank * sizeof(double)), failed);
-    TS_GOTO(ts_safetensors_append(writer, &g->rest, sizeof(double)), failed);
-    TS_GOTO(ts_safetensors_append(writer, g->vectors, rank * d * sizeof(double)), failed);
-    return ts_safetensors_commit(writer);
-failed:
+    ts_gaussian_declare(writer, "", g);
+    ts_status status = ts_gaussian_append(writer, g);
+    if (!status)
+        return ts_safetensors_commit(writer);
     ts_safetensors_abandon(writer);
     return status;
 }
@@ -153,16 +187,27 @@ static bool is_covariance(const ts_data_gaussian *g)
     return is;
 }
 
-static ts_status read_numbers(ts_safetensors *file, ts_data_gaussian *g)
+static ts_status read_numbers(ts_safetensors *file, const char *prefix, const ts_data_gaussian *g)
 {
-    const int64_t shape[] = {g->rank, g->d};
-    TS_TRY(ts_safetensors_read(file, "mean", TS_ST_F64, 1, shape + 1, g->mean));
-    TS_TRY(ts_safetensors_read(file, "eigenvalues", TS_ST_F64, 1, shape, g->values));
-    TS_TRY(ts_safetensors_read(file, "rest", TS_ST_F64, 0, NULL, &g->rest));
-    TS_TRY(ts_safetensors_read(file, "eigenvectors", TS_ST_F64, 2, shape, g->vectors));
+    tensor t[TENSORS];
+    tensors_of(g, prefix, t);
+    for (int i = 0; i < TENSORS; i++)
+        TS_TRY(ts_safetensors_read(file, t[i].name, TS_ST_F64, t[i].rank, t[i].shape, t[i].values));
     return is_covariance(g) ? NULL
                             : ts_error(TS_FORMAT, "%s: its eigenvalues and eigenvectors are of no covariance",
                                        ts_safetensors_path(file));
+}
+
+ts_status ts_gaussian_read(ts_safetensors *file, const char *prefix, int d, int rank,
+                           ts_data_gaussian **gaussian)
+{
+    TS_TRY(ts_data_gaussian_create(d, rank, gaussian));
+    ts_status status = read_numbers(file, prefix, *gaussian);
+    if (status) {
+        ts_data_gaussian_destroy(*gaussian);
+        *gaussian = NULL;
+    }
+    return status;
 }
 
 /* What a file holds. */
@@ -171,10 +216,9 @@ typedef struct stored {
     double seconds;
 } stored;
 
-static ts_status look_at(const ts_run *run, ts_safetensors *file, stored *s)
+static ts_status look_at(const ts_run *run, int rank, ts_safetensors *file, stored *s)
 {
-    const int d = ts_data_dim(&run->dataset->train), wanted = run->config->start.rank,
-              rank = wanted < d ? wanted : d;
+    const int d = ts_data_dim(&run->dataset->train);
     const char *format = ts_safetensors_metadata(file, "format"), *path = ts_safetensors_path(file),
                *other = ts_state_other_data(file, run->dataset);
     const int index = ts_safetensors_find(file, "eigenvalues");
@@ -189,12 +233,18 @@ static ts_status look_at(const ts_run *run, ts_safetensors *file, stored *s)
                         path, other, own, run->dir);
     if (index >= 0 && ts_safetensors_at(file, index)->count != rank)
         return NULL;
-    TS_TRY(ts_data_gaussian_create(d, rank, &s->gaussian));
     s->seconds = fmax(0, ts_state_real(file, "seconds"));
-    return read_numbers(file, s->gaussian);
+    return ts_gaussian_read(file, "", d, rank, &s->gaussian);
 }
 
-static ts_status read_file(const ts_run *run, const char *path, stored *s)
+/* One of as many eigenvectors as start.rank asks for. */
+static int rank_of(const ts_run *run)
+{
+    const int d = ts_data_dim(&run->dataset->train), wanted = run->config->start.rank;
+    return wanted < d ? wanted : d;
+}
+
+static ts_status read_file(const ts_run *run, int rank, const char *path, stored *s)
 {
     ts_safetensors *file;
     *s = (stored){0};
@@ -204,12 +254,8 @@ static ts_status read_file(const ts_run *run, const char *path, stored *s)
         return NULL;
     }
     TS_TRY(status);
-    status = look_at(run, file, s);
+    status = look_at(run, rank, file, s);
     ts_safetensors_close(file);
-    if (!status)
-        return NULL;
-    ts_data_gaussian_destroy(s->gaussian);
-    s->gaussian = NULL;
     return status;
 }
 
@@ -219,17 +265,12 @@ static ts_status fit(ts_run *run, const char *path, const ts_fit_options *option
                      ts_fit_result *result)
 {
     TS_TRY(ts_checkpoint_check_data(run));
-    ts_status status = read_file(run, path, s);
-    const ts_code code = ts_status_code(status);
-    if (code != TS_INVALID && code != TS_FORMAT)
-        TS_TRY(status);
-    else
-        ts_status_free(status); /* of other data, or damaged */
+    TS_TRY(ts_fit_or_none(read_file(run, rank_of(run), path, s), true));
     result->reused = s->gaussian;
     if (result->reused)
         return NULL;
     const double began = ts_seconds();
-    TS_TRY(make(run, options ? options->progress : NULL, &s->gaussian));
+    TS_TRY(make(run, rank_of(run), options ? options->progress : NULL, &s->gaussian));
     s->seconds = ts_seconds() - began;
     return write_file(run, path, s->gaussian, s->seconds);
 }
@@ -272,6 +313,19 @@ ts_status ts_gaussian_fit(ts_run *run, double T, const ts_fit_options *options, 
 
 /* ---- opening ---- */
 
+ts_status ts_gaussian_whole(const ts_run *run, ts_progress *progress, ts_data_gaussian **gaussian)
+{
+    const int d = ts_data_dim(&run->dataset->train);
+    stored s = {0};
+    char *path = ts_run_path(run, FILE_NAME);
+    if (!path)
+        return ts_error(TS_NO_MEMORY, "no memory for a path");
+    ts_status status = ts_fit_or_none(read_file(run, d, path, &s), true);
+    free(path);
+    *gaussian = s.gaussian;
+    return status || s.gaussian ? status : make(run, d, progress, gaussian);
+}
+
 /* Whether what is made of the run as it is opened may stand in its folder. */
 static ts_status may_store(const ts_run *run, bool *may)
 {
@@ -284,11 +338,11 @@ static ts_status may_store(const ts_run *run, bool *may)
 static ts_status find_or_make(ts_run *run, const char *path, stored *s)
 {
     bool may = false;
-    TS_TRY(read_file(run, path, s));
+    TS_TRY(read_file(run, rank_of(run), path, s));
     if (s->gaussian)
         return NULL;
     const double began = ts_seconds();
-    TS_TRY(make(run, NULL, &s->gaussian));
+    TS_TRY(make(run, rank_of(run), NULL, &s->gaussian));
     TS_TRY(may_store(run, &may));
     ts_status status = may ? write_file(run, path, s->gaussian, ts_seconds() - began) : NULL;
     ts_status_free(status); /* what cannot be kept, in a folder that is only read say, is made again */
@@ -305,7 +359,7 @@ ts_status ts_gaussian_open(ts_run *run, double T, int n, ts_density **density)
         status = path ? find_or_make(run, path, &s) : ts_error(TS_NO_MEMORY, "no memory for a path");
         free(path);
     } else
-        status = make(run, NULL, &s.gaussian);
+        status = make(run, rank_of(run), NULL, &s.gaussian);
     if (!status)
         status = ts_density_gaussian(run->device, s.gaussian, mean_at(run, T), std_at(run, T), n, density);
     ts_data_gaussian_destroy(s.gaussian);

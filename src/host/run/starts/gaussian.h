@@ -10,12 +10,25 @@
 #ifndef TS_RUN_STARTS_GAUSSIAN_H
 #define TS_RUN_STARTS_GAUSSIAN_H
 
+#include "base/safetensors.h"
+#include "diffusion/densities/gaussian.h"
 #include "run/starts/glow.h"
 
 /* Makes the file, unless it is there and is of the run's data and start.rank: result->reused then.  One of others
  * is replaced, for that takes seconds.  result->loss is the mean of -log nu(x_T) / d over the training data, in
  * closed form, and NaN where T is; there are no steps.  options and result may be NULL. */
 ts_status ts_gaussian_fit(ts_run *run, double T, const ts_fit_options *options, ts_fit_result *result);
+
+/* With all d eigenvectors, whatever start.rank is: that of the file where it has them, else one that is made and not
+ * stored. */
+ts_status ts_gaussian_whole(const ts_run *run, ts_progress *progress, ts_data_gaussian **gaussian);
+
+/* Tensors as of gaussian.safetensors, their names behind `prefix`: declared, then written in that order; read of a
+ * file that has them, of `rank` eigenvectors in d dimensions. */
+void ts_gaussian_declare(ts_safetensors_writer *writer, const char *prefix, const ts_data_gaussian *gaussian);
+ts_status ts_gaussian_append(ts_safetensors_writer *writer, const ts_data_gaussian *gaussian);
+ts_status ts_gaussian_read(ts_safetensors *file, const char *prefix, int d, int rank,
+                           ts_data_gaussian **gaussian);
 
 /* Its density at T.  Where there is no file it is fitted now, and stored if the run's data and rank are those that
  * stand in the folder.  Errors: TS_INVALID for a file that is of other data. */

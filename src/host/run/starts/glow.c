@@ -12,12 +12,14 @@
 #include "run/checkpoint.h"
 #include "run/log.h"
 #include "run/memory.h"
+#include "run/starts/gaussian.h"
 #include "run/state.h"
 
 #define FORMAT_NAME    "tstar-glow"
 #define PARTIAL_FORMAT "tstar-glow-partial"
 #define FIT_SECTIONS   "run data sde" /* besides glow, what a fit depends on */
 #define NUMBERS_NAME   "guard.numbers"
+#define WHITENING      "whitening." /* prefix of what it whitens by */
 
 /* Of the steps of a fit, this share must stand: one that does not find its footing before is none. */
 static const double least_stood = 0.1;
@@ -31,6 +33,9 @@ typedef struct fitting {
     ts_progress *progress;
     ts_params *params;
     ts_glow *glow;
+    ts_whiten_kind whiten;
+    ts_data_gaussian *gaussian; /* what it whitens by; NULL: nothing */
+    ts_whitening *whitening;
     ts_training *training;
     ts_log *log;
     int64_t step;              /* done so far */
@@ -95,6 +100,7 @@ static ts_status declare(ts_safetensors_writer *writer, const fitting *f, const 
     ts_safetensors_declare_metadata(writer, "version", TSTAR_VERSION);
     ts_safetensors_declare_metadata(writer, "T", f->T_text);
     ts_safetensors_declare_metadata(writer, "config", config);
+    ts_safetensors_declare_metadata(writer, "whiten", ts_whiten_kind_words.word[f->whiten]);
     ts_state_declare_data(writer, f->run->dataset);
     ts_state_declare_integer(writer, "steps", f->step);
     ts_state_declare_real(writer, "seconds", seconds);
@@ -112,7 +118,11 @@ static ts_status save_flow(const fitting *f, const ts_fit_result *result)
     ts_state_declare_integer(writer, "rollbacks", result->rollbacks);
     ts_state_declare_real(writer, "loss", result->loss);
     ts_state_declare(writer, f->params, false);
+    if (f->gaussian)
+        ts_gaussian_declare(writer, WHITENING, f->gaussian);
     TS_GOTO(ts_state_append_average(writer, f->params), done);
+    if (f->gaussian)
+        TS_GOTO(ts_gaussian_append(writer, f->gaussian), done);
     status = ts_safetensors_commit(writer);
     writer = NULL;
 done:
@@ -169,6 +179,22 @@ static ts_status save_partial(const fitting *f)
 
 /* ---- what is there already ---- */
 
+/* What a file says of its flow; those from before it was stored are of x_T itself. */
+static ts_whiten_kind stored_whitening(const ts_safetensors *file)
+{
+    const char *word = ts_safetensors_metadata(file, "whiten");
+    return word && ts_words_find(&ts_whiten_kind_words, word, strlen(word)) == TS_WHITEN_ZCA
+               ? TS_WHITEN_ZCA
+               : TS_WHITEN_NONE;
+}
+
+static void set_difference(ts_config_difference *difference, const char *key, const char *a, const char *b)
+{
+    difference->key = key;
+    snprintf(difference->a, sizeof difference->a, "%s", a);
+    snprintf(difference->b, sizeof difference->b, "%s", b);
+}
+
 /* In what the file differs from a fit at T of the run's configuration and data. */
 static ts_status compare(const fitting *f, const ts_safetensors *file, ts_config_difference *difference)
 {
@@ -183,15 +209,16 @@ static ts_status compare(const fitting *f, const ts_safetensors *file, ts_config
     ts_status status =
         ts_config_compare(config, f->run->config, TS_USE_RESULT, FIT_SECTIONS " glow", difference);
     ts_config_free(config);
-    if (!difference->key && strcmp(T, f->T_text)) {
-        difference->key = "T";
-        snprintf(difference->a, sizeof difference->a, "%s", T);
-        snprintf(difference->b, sizeof difference->b, "%s", f->T_text);
-    } else if (!difference->key && data) {
-        difference->key = "the data's checksum";
-        snprintf(difference->a, sizeof difference->a, "%s", data);
-        ts_state_data_text(f->run->dataset, difference->b);
-    }
+    char own[17];
+    ts_state_data_text(f->run->dataset, own);
+    const ts_whiten_kind whiten = stored_whitening(file);
+    if (!difference->key && strcmp(T, f->T_text))
+        set_difference(difference, "T", T, f->T_text);
+    else if (!difference->key && whiten != f->whiten)
+        set_difference(difference, "glow.whiten", ts_whiten_kind_words.word[whiten],
+                       ts_whiten_kind_words.word[f->whiten]);
+    else if (!difference->key && data)
+        set_difference(difference, "the data's checksum", data, own);
     return status;
 }
 
@@ -316,10 +343,12 @@ static ts_status resume(fitting *f)
 
 /* ---- fitting ---- */
 
-static ts_glow_training_config training_config(const ts_config *config, double T)
+static ts_glow_training_config training_config(const fitting *f)
 {
+    const ts_config *config = f->run->config;
     return (ts_glow_training_config){.sde = ts_config_sde(config),
-                                     .T = T,
+                                     .T = f->T,
+                                     .whitening = f->whitening,
                                      .batch = config->glow.batch,
                                      .seed = (uint64_t)config->run.seed,
                                      .optimizer = {.rate = config->glow.lr,
@@ -373,11 +402,22 @@ static ts_status run_steps(fitting *f)
     return NULL;
 }
 
-static ts_status begin(fitting *f, const ts_glow_training_config *config)
+static ts_status make_whitening(fitting *f)
+{
+    const ts_sde sde = ts_config_sde(f->run->config);
+    if (f->whiten == TS_WHITEN_NONE)
+        return NULL;
+    TS_TRY(ts_gaussian_whole(f->run, f->progress, &f->gaussian));
+    return ts_whitening_create(f->run->device, f->gaussian, &sde, &f->whitening);
+}
+
+static ts_status begin(fitting *f)
 {
     ts_run *run = f->run;
     TS_TRY(create_flow(run, &f->params, &f->glow));
-    TS_TRY(ts_training_glow(run->device, config, &run->dataset->train, f->params, f->glow, &f->training));
+    TS_TRY(make_whitening(f));
+    const ts_glow_training_config config = training_config(f);
+    TS_TRY(ts_training_glow(run->device, &config, &run->dataset->train, f->params, f->glow, &f->training));
     TS_TRY(resume(f));
     f->line_step = f->step;
     TS_TRY(ts_log_open(f->log_path, f->step, &f->log));
@@ -388,9 +428,8 @@ static ts_status begin(fitting *f, const ts_glow_training_config *config)
 static ts_status fit(fitting *f, ts_fit_result *result)
 {
     const ts_data *data = &f->run->dataset->train;
-    const ts_glow_training_config config = training_config(f->run->config, f->T);
     ts_status status;
-    TS_GOTO(begin(f, &config), done);
+    TS_GOTO(begin(f), done);
     TS_GOTO(run_steps(f), done);
     *result = (ts_fit_result){.steps = f->step,
                               .skipped = f->report.skipped,
@@ -403,7 +442,9 @@ done:
     ts_training_destroy(f->training);
     if (f->glow)
         status = ts_memory_advise_flow(status, f->run->device, f->params, f->glow, data->h, data->w, data->c,
-                                       config.batch);
+                                       f->run->config->glow.batch);
+    ts_whitening_destroy(f->whitening);
+    ts_data_gaussian_destroy(f->gaussian);
     ts_glow_destroy(f->glow);
     ts_params_destroy(f->params);
     return status;
@@ -434,6 +475,7 @@ ts_status ts_fit_glow(ts_run *run, double T, const ts_fit_options *options, ts_f
         return ts_error(TS_INVALID, "a fit needs a run directory to be stored in");
     fitting f = {.run = run,
                  .T = T,
+                 .whiten = ts_model_whitening(run->config, &run->dataset->train),
                  .path = file_path(run, T, "safetensors"),
                  .partial = file_path(run, T, "partial.safetensors"),
                  .log_path = file_path(run, T, "jsonl"),
@@ -449,7 +491,20 @@ ts_status ts_fit_glow(ts_run *run, double T, const ts_fit_options *options, ts_f
 
 /* ---- loading ---- */
 
-static ts_status read_flow(const ts_run *run, double T, ts_safetensors *file, ts_params *params)
+static ts_status read_whitening(const ts_run *run, ts_safetensors *file, ts_whitening **whitening)
+{
+    const int d = ts_data_dim(&run->dataset->train);
+    const ts_sde sde = ts_config_sde(run->config);
+    ts_data_gaussian *gaussian;
+    if (stored_whitening(file) == TS_WHITEN_NONE)
+        return NULL;
+    TS_TRY(ts_gaussian_read(file, WHITENING, d, d, &gaussian));
+    ts_status status = ts_whitening_create(run->device, gaussian, &sde, whitening);
+    ts_data_gaussian_destroy(gaussian);
+    return status;
+}
+
+static ts_status read_flow(const ts_run *run, double T, ts_safetensors *file, ts_fit *fit_)
 {
     char T_text[32];
     const char *format = ts_safetensors_metadata(file, "format"),
@@ -459,7 +514,8 @@ static ts_status read_flow(const ts_run *run, double T, ts_safetensors *file, ts
         return ts_error(TS_FORMAT, "%s: not a Glow fitted at T = %s; fit again: tstar fit %s --T %s",
                         ts_safetensors_path(file), T_text, run->dir, T_text);
     TS_TRY(ts_checkpoint_same_config(run, file, FIT_SECTIONS));
-    return ts_context(ts_state_read_weights(file, params, false), "a Glow of another shape");
+    TS_TRY(ts_context(ts_state_read_weights(file, fit_->params, false), "a Glow of another shape"));
+    return read_whitening(run, file, &fit_->whitening);
 }
 
 static ts_status load(ts_run *run, double T, int n, const char *path, ts_fit *fit_)
@@ -473,11 +529,11 @@ static ts_status load(ts_run *run, double T, int n, const char *path, ts_fit *fi
     const ts_data *data = &run->dataset->train;
     TS_TRY(create_flow(run, &fit_->params, &fit_->glow));
     TS_TRY(ts_safetensors_open(path, &file));
-    ts_status status = read_flow(run, T, file, fit_->params);
+    ts_status status = read_flow(run, T, file, fit_);
     ts_safetensors_close(file);
     TS_TRY(status);
-    return ts_density_glow(run->device, fit_->glow, fit_->params, n, data->h, data->w, data->c,
-                           &fit_->density);
+    return ts_density_glow(run->device, fit_->glow, fit_->params, fit_->whitening, T, n, data->h, data->w,
+                           data->c, &fit_->density);
 }
 
 ts_status ts_fit_load(ts_run *run, double T, int n, ts_fit *fit_)
@@ -499,6 +555,7 @@ ts_status ts_fit_load(ts_run *run, double T, int n, ts_fit *fit_)
 void ts_fit_release(ts_fit *fit_)
 {
     ts_density_destroy(fit_->density);
+    ts_whitening_destroy(fit_->whitening);
     ts_glow_destroy(fit_->glow);
     ts_params_destroy(fit_->params);
     *fit_ = (ts_fit){0};

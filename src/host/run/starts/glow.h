@@ -4,7 +4,7 @@
 #ifndef TS_RUN_STARTS_GLOW_H
 #define TS_RUN_STARTS_GLOW_H
 
-#include "diffusion/densities/density.h"
+#include "diffusion/densities/whitening.h"
 #include "base/progress.h"
 #include "run/run.h"
 
@@ -29,9 +29,10 @@ ts_status ts_fit_or_none(ts_status status, bool replace);
 ts_status ts_fit_check(const ts_run *run);
 
 /*
- * Fits at T and writes DIR/glow_T<T>.safetensors: averaged weights under the public names, metadata T, the
- * result's numbers, the configuration it depends on (data, sde, glow, seed) and the data's checksum.  Nothing
- * is done where that file is there and is of the run's configuration and data.
+ * Fits at T and writes DIR/glow_T<T>.safetensors: averaged weights under the public names, the Gaussian of the data
+ * (as in gaussian.safetensors, all d eigenvectors) under "whitening." where the flow is one of x_T whitened, metadata T,
+ * "whiten", which tells, the result's numbers, the configuration it depends on (data, sde, glow, seed) and the data's
+ * checksum.  Nothing is done where that file is there and is of the run's configuration and data.
  *
  * On the way there, every train.checkpoint_every steps and when progress asks to stop (TS_INTERRUPTED then),
  * the state of the fit is kept in DIR/glow_T<T>.partial.safetensors: that of the parameters (state.h), and
@@ -44,10 +45,11 @@ ts_status ts_fit_check(const ts_run *run);
  */
 ts_status ts_fit_glow(ts_run *run, double T, const ts_fit_options *options, ts_fit_result *result);
 
-/* A fitted Glow and its density for batches of n.  Errors: TS_NOT_FOUND says how to fit. */
+/* A fitted Glow and its density for batches of n; the file says whether it is whitened, and by what.  Errors: TS_NOT_FOUND says how to fit. */
 typedef struct ts_fit {
     ts_params *params;
     ts_glow *glow;
+    ts_whitening *whitening; /* or NULL */
     ts_density *density;
 } ts_fit;
 ts_status ts_fit_load(ts_run *run, double T, int n, ts_fit *fit);

@@ -1,0 +1,61 @@
+/* Whitening by the Gaussian of the data: two products with its eigenvectors, all in double. */
+#include <cblas.h>
+#include <math.h>
+#include <string.h>
+#include "kernels/cpu/cpu.h"
+
+enum { ROWS = 16 }; /* a task; fixed, so that the sums do not depend on the thread count */
+
+/* u[j] *= v_j^(-1/2), or with `inverse` v_j^(1/2); returns the log-determinant of row i. */
+static double scale_row(const ts_whiten *a, int i, double *restrict u)
+{
+    const double mean = ts_sde_mean(&a->sde, a->t[i]), std = ts_sde_std(&a->sde, a->t[i]);
+    double sum = 0;
+    for (int j = 0; j < a->d; j++) {
+        const double variance = mean * mean * a->values[j] + std * std, root = sqrt(variance);
+        u[j] *= a->inverse ? root : 1 / root;
+        sum += log(variance);
+    }
+    return a->inverse ? 0.5 * sum : -0.5 * sum;
+}
+
+/* Rows first .. first + n; x and u [ROWS,d] are room. */
+static void whiten_rows(const ts_whiten *a, int first, int n, double *x, double *u)
+{
+    const size_t d = (size_t)a->d;
+    const float *const from = (const float *)a->x + (size_t)first * d;
+    float *const to = (float *)a->y + (size_t)first * d;
+    for (int i = 0; i < n; i++) {
+        const double shift = a->inverse ? 0 : ts_sde_mean(&a->sde, a->t[first + i]);
+        for (size_t j = 0; j < d; j++)
+            x[(size_t)i * d + j] = (double)from[(size_t)i * d + j] - shift * a->mean[j];
+    }
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, a->d, a->d, 1, x, a->d, a->vectors, a->d, 0, u,
+                a->d);
+    for (int i = 0; i < n; i++) {
+        const double log_det = scale_row(a, first + i, u + (size_t)i * d);
+        if (a->log_det)
+            a->log_det[first + i] = (float)log_det;
+    }
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, a->d, a->d, 1, u, a->d, a->vectors, a->d, 0, x,
+                a->d);
+    for (int i = 0; i < n; i++) {
+        const double shift = a->inverse ? ts_sde_mean(&a->sde, a->t[first + i]) : 0;
+        for (size_t j = 0; j < d; j++)
+            to[(size_t)i * d + j] = (float)(x[(size_t)i * d + j] + shift * a->mean[j]);
+    }
+}
+
+ts_status ts_cpu_whiten(ts_device *device, const ts_whiten *a)
+{
+    const int tasks = (a->n + ROWS - 1) / ROWS;
+    const size_t room = ROWS * (size_t)a->d;
+    void *memory;
+    TS_TRY(ts_cpu_scratch(device, 0, 2 * (size_t)tasks * room * sizeof(double), &memory));
+#pragma omp parallel for num_threads(device->threads) schedule(static) if (tasks > 1)
+    for (int i = 0; i < tasks; i++) {
+        double *const x = (double *)memory + 2 * (size_t)i * room;
+        whiten_rows(a, i * ROWS, a->n - i * ROWS < ROWS ? a->n - i * ROWS : ROWS, x, x + room);
+    }
+    return NULL;
+}
