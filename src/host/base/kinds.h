@@ -145,10 +145,10 @@ typedef struct ts_words {
 } ts_words;
 
 extern const ts_words ts_data_kind_words, ts_model_kind_words, ts_score_kind_words, ts_start_kind_words,
-    ts_fitted_to_kind_words, ts_covariance_kind_words, ts_whiten_kind_words, ts_sampler_kind_words, ts_features_kind_words,
-    ts_loss_kind_words, ts_t_sampling_kind_words, ts_network_kind_words, ts_embedding_kind_words,
-    ts_progressive_kind_words, ts_progressive_input_kind_words, ts_combine_kind_words, ts_resblock_kind_words,
-    ts_probe_kind_words;
+    ts_fitted_to_kind_words, ts_covariance_kind_words, ts_whiten_kind_words, ts_sampler_kind_words,
+    ts_features_kind_words, ts_loss_kind_words, ts_t_sampling_kind_words, ts_network_kind_words,
+    ts_embedding_kind_words, ts_progressive_kind_words, ts_progressive_input_kind_words,
+    ts_combine_kind_words, ts_resblock_kind_words, ts_probe_kind_words;
 
 /* The enumerator of the word that is the first `length` characters of `text`; -1: none. */
 int ts_words_find(const ts_words *words, const char *text, size_t length);

@@ -26,7 +26,7 @@ typedef struct glow_training {
     ts_whiten whiten; /* of n > 0 where the flow is whitened: from x_T to the graph's input */
     ts_linear_combine add_up;
     float *xt, *log_det; /* device, [batch,d] and [batch], of a whitened flow; else NULL */
-    float *x0, *t;    /* device, [batch,d] and [batch] (all T) */
+    float *x0, *t;       /* device, [batch,d] and [batch] (all T) */
     float *cotangent; /* device, [batch]: -1/(batch d), the gradient of the objective by each log-density */
     float *sums;      /* device, [batch]: log-densities, summed over the steps of the window */
     float *host;      /* [batch] */

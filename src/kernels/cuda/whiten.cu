@@ -91,8 +91,10 @@ template <class X, class Y> static ts_status run(ts_device *device, const ts_whi
     TS_TRY(ts_cuda_scratch(device, 0, sizeof(double) * (size_t)a->n * (size_t)d, &memory));
     double *const u = (double *)memory;
     TS_TRY(ts_launch(device, factors_of, ts_grid(device, a->n, 1), THREADS, 0, *a, u));
-    TS_TRY(ts_launch(device, project<X>, dim3((unsigned)((d + WARPS - 1) / WARPS), tiles), THREADS, 0, *a, u));
-    return ts_launch(device, back<Y>, dim3((unsigned)((d + THREADS - 1) / THREADS), tiles), THREADS, 0, *a, u);
+    TS_TRY(
+        ts_launch(device, project<X>, dim3((unsigned)((d + WARPS - 1) / WARPS), tiles), THREADS, 0, *a, u));
+    return ts_launch(device, back<Y>, dim3((unsigned)((d + THREADS - 1) / THREADS), tiles), THREADS, 0, *a,
+                     u);
 }
 
 ts_status ts_cuda_whiten(ts_device *device, const ts_whiten *a)

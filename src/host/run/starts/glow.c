@@ -183,9 +183,8 @@ static ts_status save_partial(const fitting *f)
 static ts_whiten_kind stored_whitening(const ts_safetensors *file)
 {
     const char *word = ts_safetensors_metadata(file, "whiten");
-    return word && ts_words_find(&ts_whiten_kind_words, word, strlen(word)) == TS_WHITEN_ZCA
-               ? TS_WHITEN_ZCA
-               : TS_WHITEN_NONE;
+    return word && ts_words_find(&ts_whiten_kind_words, word, strlen(word)) == TS_WHITEN_ZCA ? TS_WHITEN_ZCA
+                                                                                             : TS_WHITEN_NONE;
 }
 
 static void set_difference(ts_config_difference *difference, const char *key, const char *a, const char *b)
