@@ -75,10 +75,11 @@ typedef struct ts_image_norm_backward {
     bool accumulate; /* of dx; dh assigns */
 } ts_image_norm_backward;
 
-/* What a flow for all T is told of t: u = (Lambda(t) - low) scale, y[i] = [sin((j + 1) u_i), cos((j + 1) u_i)]
- * for j < c/2.  t [n] float, y [n,c], c even. */
+/* What a flow for all T is told of t: the logarithm of the share that unit data have of the variance,
+ * ln(a^2/(a^2 + s^2)), and for u = (Lambda(t) - low) scale, sin((j + 1) u) and behind them cos((j + 1) u), j < waves.
+ * t [n] float, y [n,1 + 2 waves]. */
 typedef struct ts_lambda_embedding {
-    int n, c;
+    int n, waves;
     ts_sde sde;
     double low, scale;
     const float *t;

@@ -103,6 +103,9 @@
     X(REAL, FREE, clip, 10, 0, 1e9, "largest global norm of the gradient")                                                       \
     X(REAL, FREE, ema, 0.99, 0, 0.99999999, "decay of the averaged weights")
 
+#define TS_CONFIG_GLOW_ALL(X)                                                                                                    \
+    X(INT, FREE, steps, 0, 0, 2147483647, "optimiser steps of the one fit for all T of sweep.T (0: twice glow.steps)")
+
 #define TS_CONFIG_START(X)                                                                                                       \
     X(INT, FREE, rank, 512, 1, 65536, "eigenvectors of the data's covariance that a gaussian start keeps (of fewer dimensions all)") \
     X(CHOICE, FREE, at, "data", ts_fitted_to_kind, 0, "what a dpmixture is fitted to: the data, carried to every T in closed form, or x_T at each T") \
@@ -163,6 +166,7 @@
     S(model, TS_CONFIG_MODEL, "the score")                                                                                       \
     S(train, TS_CONFIG_TRAIN, "training of the score network")                                                                   \
     S(glow, TS_CONFIG_GLOW, "the auxiliary density at T")                                                                        \
+    S(glow_all, TS_CONFIG_GLOW_ALL, "one auxiliary density for all T, else as section glow says")                               \
     S(start, TS_CONFIG_START, "the start densities gaussian and dpmixture")                                                      \
     S(bound, TS_CONFIG_BOUND, "the evidence lower bound")                                                                        \
     S(likelihood, TS_CONFIG_LIKELIHOOD, "the likelihood by the ODE")                                                             \
@@ -225,6 +229,9 @@ typedef struct ts_config {
     struct {
         TS_CONFIG_GLOW(TS_MEMBER)
     } glow;
+    struct {
+        TS_CONFIG_GLOW_ALL(TS_MEMBER)
+    } glow_all;
     struct {
         TS_CONFIG_START(TS_MEMBER)
     } start;

@@ -62,6 +62,8 @@ ts_status ts_training_score(ts_device *device, const ts_score_training_config *c
 typedef struct ts_glow_training_config {
     ts_sde sde;
     double T;
+    double T_low;              /* of a conditional flow, which learns all T from here on; 0: T alone */
+    ts_time_sampling sampling; /* with T_low: how they are drawn */
     int batch;
     uint64_t seed;
     ts_optimizer_config optimizer;
@@ -69,7 +71,8 @@ typedef struct ts_glow_training_config {
 } ts_glow_training_config;
 
 /*
- * Objective: -log nu(x_T)/d on x_T = a(T) x0 + s(T) z, fresh each step.  The first step initialises the
+ * Objective: -log nu(x_T)/d on x_T = a(T) x0 + s(T) z, fresh each step; of a conditional flow -log nu(x_T | T)/d,
+ * T spread evenly over [T_low, T] in each batch.  The first step initialises the
  * actnorms from its batch.
  *
  * Guard against divergence, in three layers.  Gradients are clipped.  A step whose gradient is not finite

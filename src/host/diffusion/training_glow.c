@@ -21,12 +21,13 @@ static const ts_param_buffer buffers[BUFFERS] = {TS_BUFFER_VALUE, TS_BUFFER_FIRS
 typedef struct glow_training {
     ts_training base;
     int batch, d;
-    ts_tensor log_prob;
+    ts_tensor log_prob, times; /* times: -1 but of a conditional flow */
+    ts_draw_times draw;        /* of n > 0 where T is drawn */
     ts_perturb perturb;
     ts_whiten whiten; /* of n > 0 where the flow is whitened: from x_T to the graph's input */
     ts_linear_combine add_up;
     float *xt, *log_det; /* device, [batch,d] and [batch], of a whitened flow; else NULL */
-    float *x0, *t;       /* device, [batch,d] and [batch] (all T) */
+    float *x0, *t;       /* device, [batch,d] and [batch] (all T, or drawn) */
     float *cotangent; /* device, [batch]: -1/(batch d), the gradient of the objective by each log-density */
     float *sums;      /* device, [batch]: log-densities, summed over the steps of the window */
     float *host;      /* [batch] */
@@ -181,9 +182,13 @@ static ts_status queue_step(void *training)
 
     ts_training_phase(b, "batch");                                   /* z ~ N(0, I), x_T = a(T) x0 + s(T) z */
     TS_TRY(ts_data_train_batch(b->data, g->batch, b->state, g->x0)); /* x0 [batch,d] */
-    TS_TRY(k->perturb(device, &g->perturb));                         /* x_T [batch,h,w,c] */
+    if (g->draw.n)
+        TS_TRY(k->draw_times(device, &g->draw)); /* T [batch] */
+    TS_TRY(k->perturb(device, &g->perturb));     /* x_T [batch,h,w,c] */
     if (g->whiten.n)
         TS_TRY(k->whiten(device, &g->whiten)); /* x_T whitened [batch,h,w,c], log-determinants [batch] */
+    if (g->times >= 0)
+        TS_TRY(k->copy(device, ts_graph_data(b->graph, g->times), g->t, (size_t)g->batch * sizeof *g->t));
     ts_training_phase(b, NULL);
 
     TS_TRY(first ? initialize(g) : ts_graph_forward(b->graph)); /* log nu(x_T) [batch], but for these */
@@ -329,10 +334,14 @@ static ts_status check(const ts_device *device, const ts_glow_training_config *c
                         c->batch);
     if (!(c->T > 0 && c->T <= 1))
         return ts_error(TS_INVALID, "T is %g; it must be in (0, 1]", c->T);
+    if (c->T_low && !(c->T_low > 0 && c->T_low <= c->T))
+        return ts_error(TS_INVALID, "the smallest T is %g; it must be in (0, %g], the largest", c->T_low,
+                        c->T);
     if (c->whitening && c->whitening->d != ts_data_dim(data))
         return ts_error(TS_INVALID, "the whitening is of %d dimensions, the data have %d", c->whitening->d,
                         ts_data_dim(data));
-    if (!k->perturb || !k->linear_combine || (data->mixture ? !k->mixture_sample : !k->gather))
+    if (!k->perturb || !k->linear_combine || !k->draw_times ||
+        (data->mixture ? !k->mixture_sample : !k->gather))
         return ts_error(TS_UNSUPPORTED, "the %s device lacks operations of the Glow fit", k->name);
     return NULL;
 }
@@ -343,7 +352,8 @@ static ts_status build(glow_training *g, const ts_glow *glow)
     TS_TRY(ts_graph_create(b->device, b->params, &b->graph));
     ts_graph_set_state(b->graph, b->state);
     ts_tensor x = ts_graph_input(b->graph, "x", g->batch, b->data->h, b->data->w, b->data->c);
-    g->log_prob = ts_glow_log_prob(glow, b->graph, x, -1, NULL); /* [batch,h,w,c] -> [batch] */
+    g->times = ts_glow_input_times(glow, b->graph, g->batch);
+    g->log_prob = ts_glow_log_prob(glow, b->graph, x, g->times, NULL); /* [batch,h,w,c] -> [batch] */
     ts_graph_output(b->graph, g->log_prob, true);
     TS_TRY(ts_graph_plan(b->graph, TS_PLAN_PARAM_GRADIENTS));
     g->perturb.xt = ts_graph_data(b->graph, x);
@@ -372,6 +382,15 @@ static ts_status allocate(glow_training *g, const ts_glow_training_config *c)
 
 static void freeze(glow_training *g, const ts_glow_training_config *c)
 {
+    if (c->T_low)
+        g->draw = (ts_draw_times){.n = g->batch,
+                                  .sde = c->sde,
+                                  .sampling = c->sampling,
+                                  .low_discrepancy = true,
+                                  .t_min = c->T_low,
+                                  .t_max = c->T,
+                                  .state = g->base.state,
+                                  .t = g->t};
     g->perturb.n = g->batch;
     g->perturb.d = g->d;
     g->perturb.sde = c->sde;

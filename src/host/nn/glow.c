@@ -11,8 +11,9 @@
 
 enum { MAX_LEVELS = 16, MAX_STEPS = 1024, MAX_CHANNELS = 1 << 16 };
 
-/* Of a conditional flow: sines and cosines of Lambda(t), and the width of what is made of them. */
-enum { TOLD_FEATURES = 16, TOLD = 64 };
+/* What a conditional flow is told: TOLD_HIDDEN numbers made of waves over Lambda(t), and behind them the logarithm of
+ * the share that the data have in x_t. */
+enum { WAVES = 8, TOLD_HIDDEN = 64, SHARE = TOLD_HIDDEN, TOLD };
 
 /* An actnorm; after a convolution it stands in the convolution's place for a bias. */
 typedef struct norm {
@@ -31,9 +32,9 @@ typedef struct flow_step {
     ts_param first, second; /* weights of the coupling network */
     norm first_norm, second_norm;
     zero_conv last;
-    /* conditional: weights from what is told of t to bias and logs of an actnorm of each image's own, behind `norm`
-     * and behind the first convolution */
-    ts_param norm_told, network_told;
+    /* conditional: weights from what is told to bias and logs of an actnorm of each image's own, behind `norm`, and in
+     * the coupling network behind the first and the last convolution */
+    ts_param norm_told, network_told, last_told;
 } flow_step;
 
 struct ts_glow {
@@ -275,24 +276,36 @@ static ts_param add_dense(const scope *s, const char *name, int out, int in, int
                                .scale = fan ? (float)(1 / sqrt(fan)) : 0});
 }
 
+/* Weights [2c,TOLD] that begin as a factor of the data's share: a coupling does as much as there is left of the data,
+ * so that what it learns where there is much of them is no noise where there is none.  room [2c,TOLD]. */
+static ts_param add_gate(const scope *s, int c, float *room)
+{
+    for (int j = 0; j < 2 * c; j++)
+        for (int k = 0; k < TOLD; k++)
+            room[j * TOLD + k] = j >= c && k == SHARE;
+    return add_given(s, "block.4.weight", (ts_param_info){.rank = 2, .shape = {2 * c, TOLD}, .trained = true},
+                     room);
+}
+
 /* Behind all others, which thus begin as those of a flow that is told nothing. */
-static void declare_told(ts_glow *glow, ts_params *params)
+static void declare_told(ts_glow *glow, ts_params *params, float *room)
 {
     const ts_glow_config *c = &glow->config;
     const scope s = scope_of(params, "t");
-    glow->told[0] = add_dense(&s, "0.weight", TOLD, TOLD_FEATURES, TOLD_FEATURES);
-    glow->told[1] = add_dense(&s, "0.bias", TOLD, 0, TOLD_FEATURES);
-    glow->told[2] = add_dense(&s, "2.weight", TOLD, TOLD, TOLD);
-    glow->told[3] = add_dense(&s, "2.bias", TOLD, 0, TOLD);
+    glow->told[0] = add_dense(&s, "0.weight", TOLD_HIDDEN, 2 * WAVES, 2 * WAVES);
+    glow->told[1] = add_dense(&s, "0.bias", TOLD_HIDDEN, 0, 2 * WAVES);
+    glow->told[2] = add_dense(&s, "2.weight", TOLD_HIDDEN, TOLD_HIDDEN, TOLD_HIDDEN);
+    glow->told[3] = add_dense(&s, "2.bias", TOLD_HIDDEN, 0, TOLD_HIDDEN);
     for (int i = 0; i < c->levels * c->steps; i++) {
         const scope own = scope_of(params, "t.steps.%d", i);
         glow->steps[i].norm_told =
             add_dense(&own, "actnorm.weight", 2 * level_channels(c, i / c->steps), TOLD, 0);
-        glow->steps[i].network_told = add_dense(&own, "block.weight", 2 * c->hidden, TOLD, 0);
+        glow->steps[i].network_told = add_dense(&own, "block.0.weight", 2 * c->hidden, TOLD, 0);
+        glow->steps[i].last_told = add_gate(&own, level_channels(c, i / c->steps), room);
     }
 }
 
-/* room: for twice the channels of the last level. */
+/* room: for twice the channels of the last level, each TOLD times. */
 static ts_status declare(ts_glow *glow, ts_params *params, uint64_t seed, float *room)
 {
     const ts_glow_config *c = &glow->config;
@@ -317,7 +330,7 @@ static ts_status declare(ts_glow *glow, ts_params *params, uint64_t seed, float 
     glow->top = add_zero_conv(&s, 2 * channels, 2 * channels,
                               beginning(c, room, 2 * channels, channels + channels / 2, 1, log_shrinks));
     if (c->conditional)
-        declare_told(glow, params);
+        declare_told(glow, params, room);
     return NULL;
 }
 
@@ -326,7 +339,7 @@ ts_status ts_glow_create(const ts_glow_config *config, ts_params *params, uint64
     *glow = NULL;
     TS_TRY(check(config));
     ts_glow *g = calloc(1, sizeof *g);
-    float *room = calloc(2 * (size_t)level_channels(config, config->levels - 1), sizeof *room);
+    float *room = calloc(2 * (size_t)level_channels(config, config->levels - 1) * TOLD, sizeof *room);
     if (g)
         g->steps = calloc((size_t)config->levels * (size_t)config->steps, sizeof *g->steps);
     if (!g || !g->steps || !room) {
@@ -366,26 +379,28 @@ static ts_tensor apply_zero_conv(ts_graph *graph, ts_tensor x, const zero_conv *
     return ts_actnorm(graph, y, -1, z->logs, 3, false, false, false);
 }
 
-/* What a conditional flow is told: t [n] -> [n,1,1,TOLD]; -1 of any other. */
+/* t [n] -> [n,1,1,TOLD] for a conditional flow; -1 for any other. */
 static ts_tensor tell(const ts_glow *glow, ts_graph *graph, ts_tensor t)
 {
     const ts_glow_config *c = &glow->config;
     if (!c->conditional)
         return -1;
     ts_graph_layer(graph, "Lambda");
-    ts_tensor e = ts_graph_lambda_embedding(graph, t, &c->sde, c->t_min, c->t_max, TOLD_FEATURES);
-    e = ts_dense(graph, e, false, glow->told[0], glow->told[1], TOLD, -1, 1);
-    return ts_dense(graph, e, true, glow->told[2], glow->told[3], TOLD, -1, 1);
+    const ts_tensor all = ts_graph_lambda_embedding(graph, t, &c->sde, c->t_min, c->t_max, WAVES);
+    ts_tensor e = ts_slice(graph, all, 1, 2 * WAVES);
+    e = ts_dense(graph, e, false, glow->told[0], glow->told[1], TOLD_HIDDEN, -1, 1);
+    e = ts_dense(graph, e, true, glow->told[2], glow->told[3], TOLD_HIDDEN, -1, 1);
+    return ts_concat(graph, e, ts_slice(graph, all, 0, 1));
 }
 
-/* x [n,h,w,c] -> (x + bias) exp(logs) [n,h,w,c] or its inverse, bias and logs W silu(told) of each image; what is
+/* x [n,h,w,c] -> (x + bias) exp(logs) [n,h,w,c] or its inverse, bias and logs W told of each image; what is
  * told nothing passes.  *logdet [n], where it is wanted. */
 static ts_tensor apply_told(ts_graph *graph, ts_tensor x, ts_tensor told, ts_param weight, int c,
                             bool inverse, ts_tensor *logdet)
 {
     if (told < 0)
         return x;
-    return ts_image_norm(graph, x, ts_dense(graph, told, true, weight, -1, 2 * c, -1, 1), inverse, logdet);
+    return ts_image_norm(graph, x, ts_dense(graph, told, false, weight, -1, 2 * c, -1, 1), inverse, logdet);
 }
 
 /* Shift and scale for the second half of the channels, from the first half of x: [n,h,w,c] -> [n,h,w,c], even
@@ -403,6 +418,7 @@ static ts_tensor coupling_network(ts_graph *graph, ts_tensor x, ts_tensor told, 
     y = ts_actnorm(graph, y, s->second_norm.bias, s->second_norm.logs, 1, true, false, true);
     ts_graph_layer(graph, "%s network conv2", s->name);
     y = apply_zero_conv(graph, y, &s->last, c); /* -> [n,h,w,c] */
+    y = apply_told(graph, y, told, s->last_told, c, false, NULL);
     ts_graph_layer(graph, "%s coupling", s->name);
     return y;
 }

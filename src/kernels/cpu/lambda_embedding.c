@@ -3,15 +3,16 @@
 
 ts_status ts_cpu_lambda_embedding(ts_device *device, const ts_lambda_embedding *a)
 {
-    float *const y = a->y;
-    const int half = a->c / 2;
+    const int waves = a->waves;
 #pragma omp parallel for num_threads(device->threads)                                                        \
-    schedule(static) if (half * (int64_t)a->n > TS_CPU_PARALLEL / 8)
+    schedule(static) if (waves * (int64_t)a->n > TS_CPU_PARALLEL / 8)
     for (int i = 0; i < a->n; i++) {
         const double u = (ts_sde_lambda(&a->sde, (double)a->t[i]) - a->low) * a->scale;
-        for (int j = 0; j < half; j++) {
-            y[(int64_t)i * a->c + j] = (float)sin((j + 1) * u);
-            y[(int64_t)i * a->c + half + j] = (float)cos((j + 1) * u);
+        float *const y = (float *)a->y + (int64_t)i * (1 + 2 * waves);
+        y[0] = (float)ts_sde_log_share(&a->sde, (double)a->t[i]);
+        for (int j = 1; j <= waves; j++) {
+            y[j] = (float)sin(j * u);
+            y[waves + j] = (float)cos(j * u);
         }
     }
     return NULL;

@@ -11,11 +11,11 @@ typedef struct glow_density {
     ts_graph *evaluate, *draw;
     ts_recorded evaluated, drawn;
     ts_tensor x, log_prob, sample;
+    float *t;             /* device, [n], all T */
     ts_step_state *state; /* device: the caller's, copied, for the graph's address of it is fixed */
     float *ones;          /* device, [n] */
     /* of a whitened flow, whose graphs know y alone; the rest is NULL else */
     const ts_whitening *whitening;
-    float *t;        /* device, [n], all T */
     double *log_det; /* device: the log-determinant, and 1 */
 } glow_density;
 
@@ -98,26 +98,37 @@ static ts_status set_whitening(glow_density *g, const ts_whitening *whitening, d
         return ts_error(TS_INVALID, "the whitening is of %d dimensions, not %d", whitening->d, g->base.d);
     const double affine[2] = {ts_whitening_log_det(whitening, T), 1};
     g->whitening = whitening;
-    TS_TRY(ts_buffer_fill(device, (size_t)g->base.n, (float)T, &g->t));
     TS_TRY(ts_buffer_doubles(device, 2, &g->log_det));
     return device->k->upload(device, g->log_det, affine, sizeof affine);
 }
 
-static ts_status build(glow_density *g, const ts_glow *glow, ts_params *params, int h, int w, int c)
+/* Plans a graph that evaluates or draws `output`; a conditional flow is told T in it, once for all. */
+static ts_status plan(const glow_density *g, ts_graph *graph, ts_tensor output, ts_tensor t)
+{
+    ts_graph_output(graph, output, false);
+    TS_TRY(ts_graph_plan(graph, TS_PLAN_FORWARD));
+    if (t < 0)
+        return NULL;
+    return g->base.device->k->copy(g->base.device, ts_graph_data(graph, t), g->t,
+                                   (size_t)g->base.n * sizeof *g->t);
+}
+
+static ts_status build(glow_density *g, const ts_glow *glow, ts_params *params, double T, int h, int w, int c)
 {
     ts_device *device = g->base.device;
     const int n = g->base.n;
     TS_TRY(ts_buffer_state(device, &g->state));
     TS_TRY(ts_buffer_fill(device, (size_t)n, 1, &g->ones));
+    TS_TRY(ts_buffer_fill(device, (size_t)n, (float)T, &g->t));
     TS_TRY(ts_graph_create(device, params, &g->evaluate));
     g->x = ts_graph_input(g->evaluate, "x", n, h, w, c);
-    g->log_prob = ts_glow_log_prob(glow, g->evaluate, g->x, -1, NULL);
-    ts_graph_output(g->evaluate, g->log_prob, false);
-    TS_TRY(ts_graph_plan(g->evaluate, TS_PLAN_FORWARD));
+    ts_tensor t = ts_glow_input_times(glow, g->evaluate, n);
+    g->log_prob = ts_glow_log_prob(glow, g->evaluate, g->x, t, NULL);
+    TS_TRY(plan(g, g->evaluate, g->log_prob, t));
     TS_TRY(ts_graph_create(device, params, &g->draw));
-    g->sample = ts_glow_sample(glow, g->draw, n, -1, -1, 1, g->state, TS_STREAM_START);
-    ts_graph_output(g->draw, g->sample, false);
-    TS_TRY(ts_graph_plan(g->draw, TS_PLAN_FORWARD));
+    t = ts_glow_input_times(glow, g->draw, n);
+    g->sample = ts_glow_sample(glow, g->draw, n, -1, t, 1, g->state, TS_STREAM_START);
+    TS_TRY(plan(g, g->draw, g->sample, t));
     int shape[4];
     ts_graph_shape(g->draw, g->sample, shape);
     if (shape[1] != h || shape[2] != w || shape[3] != c)
@@ -148,7 +159,7 @@ ts_status ts_density_glow(ts_device *device, const ts_glow *glow, ts_params *par
     g->evaluated.device = g->drawn.device = device;
     ts_status status = set_whitening(g, whitening, T);
     if (!status)
-        status = build(g, glow, params, h, w, c);
+        status = build(g, glow, params, T, h, w, c);
     if (status) {
         glow_destroy(&g->base);
         return ts_context(status, "Glow density");
