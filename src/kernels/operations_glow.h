@@ -160,9 +160,9 @@ typedef struct ts_gaussian_sample {
  *
  *     y_i = V^T diag(v^(-1/2)) V (x_i - a(t_i) m),      log_det[i] = -1/2 sum_j ln v_j,
  *
- * or with `inverse` back, y_i = V^T diag(v^(1/2)) V x_i + a(t_i) m.  t [n]; the whitened side, y or with
- * `inverse` x, [n,d], has the activation type, the other one is float32; sums are in double; log_det [n] is
- * that of the direction x to y, or NULL.
+ * or with `inverse` back, y_i = V^T diag(v^(1/2)) V x_i + a(t_i) m.  x, y [n,d], t [n]; products and sums are in
+ * double; log_det [n] is that of the direction x to y, or NULL.  Without a mean (NULL) it is its own backward
+ * pass; accumulate adds.
  */
 typedef struct ts_whiten {
     int n, d;
@@ -172,6 +172,7 @@ typedef struct ts_whiten {
     const double *mean, *values, *vectors;
     const void *x;
     void *y;
+    bool accumulate;
     float *log_det;
 } ts_whiten;
 

@@ -29,7 +29,7 @@ static bool is_there(const char *dir, const char *name)
 
 /* ---- finished fits ---- */
 
-static void shape_is(const char *path, const char *name, const int64_t shape[4])
+static void shape_is(const char *path, const char *name, int rank, const int64_t *shape)
 {
     ts_safetensors *file;
     must(ts_safetensors_open(path, &file));
@@ -37,8 +37,8 @@ static void shape_is(const char *path, const char *name, const int64_t shape[4])
     if (index < 0)
         fail_msg("%s holds no %s", path, name);
     const ts_safetensors_info *info = ts_safetensors_at(file, index);
-    assert_int_equal(info->rank, 4);
-    for (int k = 0; k < 4; k++)
+    assert_int_equal(info->rank, rank);
+    for (int k = 0; k < rank; k++)
         assert_int_equal(info->shape[k], shape[k]);
     ts_safetensors_close(file);
 }
@@ -61,9 +61,9 @@ static void test_fit(void **state)
     assert_string_equal(fit.density->name, "glow");
     assert_int_equal(fit.density->d, 64);
     ts_fit_release(&fit);
-    shape_is(FOLDER FIT, "flow.layers.1.block.2.conv.weight",
-             (const int64_t[]){8, 8, 1, 1});                                         /* glow.hidden */
-    shape_is(FOLDER FIT, "learn_top_fn.conv.weight", (const int64_t[]){8, 8, 3, 3}); /* 2 x 4 channels */
+    shape_is(FOLDER FIT, "flow.layers.1.block.2.conv.weight", 4,
+             (const int64_t[]){8, 8, 1, 1}); /* glow.hidden */
+    shape_is(FOLDER FIT, "whitening.eigenvectors", 2, (const int64_t[]){64, 64});
     must_fail(ts_fit_glow(run, 1.5, NULL, NULL), TS_INVALID, "T must lie in (1e-05, 1]");
     must_fail(ts_fit_glow(run, 1e-7, NULL, NULL), TS_INVALID, "T must lie in (1e-05, 1]");
     ts_run_close(run);
@@ -82,6 +82,41 @@ static void test_fit(void **state)
     ts_run_close(run);
     must_fail(ts_run_create(NULL, config_of(on_digits, "model.ch_mult=[1, 1, 1, 1, 1]"), false, &cpu, &run),
               TS_INVALID, "model.ch_mult has 5 levels, so images must divide by 16, but these are 8x8");
+}
+
+/* What a finished fit is whitened by lies in its file, whatever the run's configuration says now; one that is not
+ * whitened, as all were once, is another fit. */
+static void test_whitened(void **state)
+{
+    (void)state;
+    ts_fit fit;
+    ts_fit_result result;
+    ts_run *run = create(FOLDER, on_digits, "glow.whiten=none", false);
+    must(ts_fit_glow(run, 0.4, NULL, NULL));
+    shape_is(FOLDER FIT, "learn_top_fn.conv.weight", 4, (const int64_t[]){8, 8, 3, 3}); /* 2 x 4 channels */
+    must(ts_fit_load(run, 0.4, 4, &fit));
+    assert_null(fit.whitening);
+    ts_fit_release(&fit);
+    ts_run_close(run);
+
+    run = reopen(FOLDER, "glow.whiten=zca");
+    copy_edited(FOLDER FIT, FOLDER FIT, "whiten: none", "whiten: zca "); /* of the configuration alone */
+    must_fail(ts_fit_glow(run, 0.4, NULL, NULL), TS_INVALID,
+              "is a finished fit with glow.whiten = none, not zca");
+    must(ts_fit_load(run, 0.4, 4, &fit));
+    assert_null(fit.whitening);
+    ts_fit_release(&fit);
+    must(ts_fit_glow(run, 0.4, &(ts_fit_options){.replace = true}, &result));
+    assert_false(result.reused);
+    ts_run_close(run);
+
+    run = reopen(FOLDER, "glow.whiten=none");
+    must(ts_fit_load(run, 0.4, 4, &fit));
+    assert_non_null(fit.whitening);
+    ts_fit_release(&fit);
+    copy_edited(FOLDER FIT, FOLDER FIT, "whitening.mean", "whitening.meen");
+    must_fail(ts_fit_load(run, 0.4, 4, &fit), TS_INVALID, "tensor whitening.mean is missing");
+    ts_run_close(run);
 }
 
 /* A finished fit stays until it is asked for that another one take its place. */
@@ -259,7 +294,7 @@ static void test_interrupted(void **state)
 {
     (void)state;
     static const int at[] = {1, 4, 31, 32, 33, 45, 64, 69};
-    static const char *const extra[] = {rough, "glow.steps=70"};
+    static const char *const extra[] = {rough, "glow={steps: 70, anneal: true}"};
     ts_fit_result result;
     for (int k = 0; k < 2; k++) {
         start_clean(NULL);
@@ -321,6 +356,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_fit, start_clean),
+        cmocka_unit_test_setup(test_whitened, start_clean),
         cmocka_unit_test_setup(test_replaced, start_clean),
         cmocka_unit_test_setup(test_other_data, start_clean),
         cmocka_unit_test_setup(test_interrupted, start_clean),

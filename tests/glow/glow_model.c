@@ -21,6 +21,27 @@ void draw_normals(uint32_t step, int64_t count, float *out)
     }
 }
 
+/* Makes the flow of m.config. */
+static void make_flow(glow_model *m, double deviation)
+{
+    ts_device *device = m->device;
+    must(ts_params_create(device, &m->params));
+    must(ts_glow_create(&m->config, m->params, 7, &m->glow));
+    must(ts_params_commit(m->params, 7));
+    const int64_t count = ts_params_count(m->params);
+    float *values = malloc((size_t)count * sizeof *values), *moves = malloc((size_t)count * sizeof *moves);
+    must(device->k->download(device, values, ts_params_buffer(m->params, TS_BUFFER_VALUE),
+                             (size_t)count * sizeof *values));
+    draw_normals(1000, count, moves);
+    for (int64_t i = 0; i < count; i++)
+        values[i] += (float)deviation * moves[i];
+    must(device->k->upload(device, ts_params_buffer(m->params, TS_BUFFER_VALUE), values,
+                           (size_t)count * sizeof *values));
+    device->k->weights_changed(device);
+    free(values);
+    free(moves);
+}
+
 glow_model glow_model_make(ts_device *device, int h, int w, int c, int levels, int steps, double deviation)
 {
     return glow_model_of(device, &(ts_glow_config){h, w, c, levels, steps, .hidden = 8}, deviation);
@@ -29,37 +50,37 @@ glow_model glow_model_make(ts_device *device, int h, int w, int c, int levels, i
 glow_model glow_model_of(ts_device *device, const ts_glow_config *config, double deviation)
 {
     glow_model m = {
-        .device = device, .config = *config, .d = config->height * config->width * config->channels};
-    must(ts_params_create(device, &m.params));
-    must(ts_glow_create(&m.config, m.params, 7, &m.glow));
-    must(ts_params_commit(m.params, 7));
-    const int64_t count = ts_params_count(m.params);
-    float *values = malloc((size_t)count * sizeof *values), *moves = malloc((size_t)count * sizeof *moves);
-    must(device->k->download(device, values, ts_params_buffer(m.params, TS_BUFFER_VALUE),
-                             (size_t)count * sizeof *values));
-    draw_normals(1000, count, moves);
-    for (int64_t i = 0; i < count; i++)
-        values[i] += (float)deviation * moves[i];
-    must(device->k->upload(device, ts_params_buffer(m.params, TS_BUFFER_VALUE), values,
-                           (size_t)count * sizeof *values));
-    device->k->weights_changed(device);
-    free(values);
-    free(moves);
+        .device = device, .config = *config, .d = config->height * config->width * config->channels, .T = 1};
+    make_flow(&m, deviation);
     return m;
 }
 
-/* The times of a planned graph's n images. */
-static void tell(const glow_model *m, ts_graph *graph, ts_tensor t, int n)
+glow_model glow_model_make_whitened(ts_device *device, const int shape[5], double deviation,
+                                    const ts_data_gaussian *gaussian, const ts_sde *sde, double T)
 {
-    if (m->config.conditional)
-        must(
-            m->device->k->upload(m->device, ts_graph_data(graph, t), m->times, (size_t)n * sizeof *m->times));
+    glow_model m = {.device = device, .d = gaussian->d, .T = T};
+    must(ts_whitening_create(device, gaussian, sde, &m.whitening));
+    m.config = (ts_glow_config){
+        shape[0], shape[1], shape[2], shape[3], shape[4], .hidden = 8, .whitening = &m.whitening->arguments};
+    make_flow(&m, deviation);
+    return m;
 }
 
 void glow_model_free(glow_model *m)
 {
     ts_glow_destroy(m->glow);
     ts_params_destroy(m->params);
+    ts_whitening_destroy(m->whitening);
+}
+
+/* The times of a planned graph's rows. */
+static void set_time(const glow_model *m, const ts_graph *graph, ts_tensor t, int n)
+{
+    float *times = malloc((size_t)n * sizeof *times);
+    for (int i = 0; i < n; i++)
+        times[i] = m->times ? m->times[i] : (float)m->T;
+    must(m->device->k->upload(m->device, ts_graph_data(graph, t), times, (size_t)n * sizeof *times));
+    free(times);
 }
 
 void glow_model_encode(const glow_model *m, int n, const float *x, float *log_prob, float *z_top)
@@ -70,13 +91,13 @@ void glow_model_encode(const glow_model *m, int n, const float *x, float *log_pr
     int shape[4];
     must(ts_graph_create(m->device, m->params, &graph));
     ts_tensor input = ts_graph_input(graph, "x", n, m->config.height, m->config.width, m->config.channels);
-    ts_tensor t = ts_glow_input_times(m->glow, graph, n);
+    ts_tensor t = ts_graph_input_vector(graph, "t", n);
     ts_tensor density = ts_glow_log_prob(m->glow, graph, input, t, &z);
     ts_graph_output(graph, z, false);
     ts_graph_output(graph, density, false);
     must(ts_graph_plan(graph, TS_PLAN_FORWARD));
+    set_time(m, graph, t, n);
     must(k->upload(m->device, ts_graph_data(graph, input), x, (size_t)n * m->d * sizeof *x));
-    tell(m, graph, t, n);
     must(ts_graph_forward(graph));
     must(k->synchronize(m->device));
     must(k->download(m->device, log_prob, ts_graph_data(graph, density), (size_t)n * sizeof *log_prob));
@@ -92,7 +113,9 @@ void glow_model_decode(const glow_model *m, int n, const float *z_top, double te
 {
     const ts_kernels *k = m->device->k;
     const ts_glow_config *c = &m->config;
-    const int h = c->height >> c->levels, w = c->width >> c->levels, channels = c->channels * 2 << c->levels;
+    const int halved = m->whitening ? 0 : c->levels;
+    const int h = c->height >> halved, w = c->width >> halved,
+              channels = m->whitening ? c->channels : c->channels * 2 << c->levels;
     const ts_step_state state = {.seed = 5, .step = step};
     ts_graph *graph;
     ts_tensor input = -1;
@@ -102,15 +125,15 @@ void glow_model_decode(const glow_model *m, int n, const float *z_top, double te
     must(ts_graph_create(m->device, m->params, &graph));
     if (z_top)
         input = ts_graph_input(graph, "z_top", n, h, w, channels);
-    ts_tensor t = ts_glow_input_times(m->glow, graph, n);
+    ts_tensor t = ts_graph_input_vector(graph, "t", n);
     ts_tensor output =
-        ts_glow_sample(m->glow, graph, n, input, t, (float)temperature, memory, TS_STREAM_START);
+        ts_glow_sample(m->glow, graph, n, t, input, (float)temperature, memory, TS_STREAM_START);
     ts_graph_output(graph, output, false);
     must(ts_graph_plan(graph, TS_PLAN_FORWARD));
+    set_time(m, graph, t, n);
     if (z_top)
         must(k->upload(m->device, ts_graph_data(graph, input), z_top,
                        sizeof *z_top * (size_t)n * h * w * channels));
-    tell(m, graph, t, n);
     must(ts_graph_forward(graph));
     must(k->synchronize(m->device));
     must(k->download(m->device, x, ts_graph_data(graph, output), (size_t)n * m->d * sizeof *x));
@@ -145,12 +168,12 @@ double glow_model_log_det(const glow_model *m, const float *x)
     ts_tensor z;
     must(ts_graph_create(m->device, m->params, &graph));
     ts_tensor input = ts_graph_input(graph, "x", 1, m->config.height, m->config.width, m->config.channels);
-    ts_tensor t = ts_glow_input_times(m->glow, graph, 1);
+    ts_tensor t = ts_graph_input_vector(graph, "t", 1);
     ts_glow_log_prob(m->glow, graph, input, t, &z);
     ts_graph_output(graph, z, true);
     must(ts_graph_plan(graph, TS_PLAN_INPUT_GRADIENTS));
+    set_time(m, graph, t, 1);
     must(k->upload(m->device, ts_graph_data(graph, input), x, (size_t)d * sizeof *x));
-    tell(m, graph, t, 1);
     for (int i = 0; i < d; i++)
         jacobian_row(m, graph, input, z, i, jacobian + (size_t)i * d);
     if (LAPACKE_dgetrf(LAPACK_ROW_MAJOR, d, d, jacobian, d, pivots) < 0)

@@ -1,6 +1,8 @@
 /*
  * Glow: that the flow inverts exactly, that its log-density is that of its map and of its samples, that the
- * plan of memory changes nothing; in training.c, that fits reach entropies and survive absurd rates.
+ * plan of memory changes nothing; in whitened.c the same of whitened ones, which begin as the Gaussian that they
+ * are whitened by; in vectors.c, how
+ * close they come to a mixture in the plane; in training.c, that fits reach entropies and survive absurd rates.
  *
  * To add a case, make a Glow of any shape by glow_model_make (glow_model.h), compare with a closed form or a
  * Jacobian, and list the test in main; fits go into training.c.
@@ -135,7 +137,7 @@ static void test_density_of_samples(void **state)
     double *ratio[2] = {malloc(TOTAL * sizeof(double)), malloc(TOTAL * sizeof(double))};
     double *a = malloc(N * sizeof *a), *b = malloc(N * sizeof *b), mean, error;
     void *x, *state_memory, *log_prob;
-    must(ts_density_glow(device, m.glow, m.params, NULL, 0, N, 4, 4, 1, &glow));
+    must(ts_density_glow(device, m.glow, m.params, 1, N, 4, 4, 1, &glow));
     for (int i = 0; i < 2; i++)
         must(ts_density_normal(device, N, D, sigma[i], &normal[i]));
     must(k->allocate(device, N * D * sizeof(float), &x));
@@ -247,7 +249,8 @@ static void test_errors(void **state)
     expect_error(*state, (ts_glow_config){8, 8, 1, 0, 2, .hidden = 8}, "0 levels");
     expect_error(*state, (ts_glow_config){8, 8, 1, 2, 0, .hidden = 8}, "0 steps");
     expect_error(*state, (ts_glow_config){8, 8, 0, 2, 2, .hidden = 8}, "0 channels");
-    expect_error(*state, (ts_glow_config){1, 1, 2, 1, 2, .hidden = 8}, "multiples of 2");
+    expect_error(*state, (ts_glow_config){1, 2, 2, 1, 2, .hidden = 8}, "multiples of 2");
+    expect_error(*state, (ts_glow_config){1, 1, 1, 1, 2, .hidden = 8}, "vectors of 1 dimensions");
 }
 
 int main(void)
@@ -258,14 +261,20 @@ int main(void)
         cmocka_unit_test(test_density_of_samples),
         cmocka_unit_test(test_plans),
         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_begins_as_gaussian),
+        cmocka_unit_test(test_whitened_inverse),
+        cmocka_unit_test(test_whitened_change_of_variables),
         cmocka_unit_test(test_conditional_rows),
         cmocka_unit_test(test_conditional_beginning),
         cmocka_unit_test(test_conditional_density),
         cmocka_unit_test(test_conditional_gradients),
+        cmocka_unit_test(test_conditional_fit),
         cmocka_unit_test(test_initialization),
         cmocka_unit_test(test_entropy),
         cmocka_unit_test(test_guard),
         cmocka_unit_test(test_repeatable),
+        cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_one_coordinate),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -218,7 +218,7 @@ static void check_decoding(golden *g, const ts_glow *glow, const ts_glow_config 
     golden_must(g->device->k->allocate(g->device, sizeof(ts_step_state), &state));
     golden_must(ts_graph_create(g->device, params, &graph));
     ts_tensor input = ts_graph_input(graph, "z_top", n, h, w, channels);
-    ts_tensor x = ts_glow_sample(glow, graph, n, input, -1, 0, state, TS_STREAM_TEST);
+    ts_tensor x = ts_glow_sample(glow, graph, n, -1, input, 0, state, TS_STREAM_TEST);
     ts_graph_output(graph, x, false);
     golden_must(ts_graph_plan(graph, TS_PLAN_FORWARD));
     golden_upload(g, ts_graph_data(graph, input), z, (int64_t)n * h * w * channels);

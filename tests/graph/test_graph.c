@@ -131,14 +131,24 @@ static ts_tensor shifted(ts_graph *g, const graph_model *m, ts_tensor x)
     return ts_graph_add_scaled(g, ts_graph_add_scaled(g, y[0], y[1], 0.6f), y[2], 0.7f);
 }
 
-/* Bias and logs [2,1,1,8] of each image for an image_norm: those that the parameters give, from zeros, and once
- * more through an image_norm of its own, whose determinant nobody asks for. */
-static ts_tensor told(ts_graph *g, const graph_model *m)
+/* x [2,4,4,4] and x whitened by a Gaussian whose eigenvectors are a reflection's, at t = 0 where s = 0.7. */
+static ts_tensor beside_whitened(ts_graph *g, ts_tensor x, ts_tensor *logdet)
 {
-    const ts_tensor small =
-        ts_dense(g, ts_zeros(g, 2, 1, 1, 8), false, m->dense[0], m->dense[1], 4, -1, 1.0f);
-    const ts_tensor h = ts_concat(g, small, ts_silu(g, small));
-    return ts_concat(g, ts_image_norm(g, small, h, false, NULL), small);
+    enum { D = 64 };
+    static double mean[D], values[D], vectors[D * D]; /* a CPU device: memory is memory */
+    const ts_whiten like = {.d = D,
+                            .sde = {.kind = TS_SDE_VE, .sigma_min = 0.7, .sigma_max = 2},
+                            .mean = mean,
+                            .values = values,
+                            .vectors = vectors};
+    for (int i = 0; i < D; i++) {
+        mean[i] = 0.1 * i / D;
+        values[i] = 1 + 0.5 * sin(i);
+        for (int j = 0; j < D; j++)
+            vectors[i * D + j] = (i == j) - 2.0 / D;
+    }
+    const ts_tensor t = ts_graph_input_vector(g, "t", 2);
+    return ts_graph_add_scaled(g, x, ts_graph_whiten(g, x, t, &like, false, logdet), 0.5f);
 }
 
 /* Residuals and sums of a tensor with itself, one gradient handed to several, a matrix used twice, an output
@@ -161,13 +171,13 @@ static tangle build(const graph_model *m, unsigned flags)
         ts_glow_matrix(g, m->matrix[0], m->matrix[1], m->matrix[2], m->matrix[3], m->matrix[4], 4, false);
     n = ts_dense_matrix(g, ts_dense_matrix(g, n, w), w);
     ts_tensor h = ts_conv(g, ts_zeros(g, 2, 4, 4, 4), m->conv[0], m->conv[1], 4, -1, 1.0f);
-    ts_tensor logdet, scaled;
+    ts_tensor logdet, whitened;
+    n = beside_whitened(g, n, &whitened);
     n = ts_coupling(g, n, h, false, &logdet);
-    n = ts_image_norm(g, n, told(g, m), false, &scaled);
     t.out = ts_graph_squeeze(g, ts_slice(g, n, 1, 2), false);
     ts_tensor p = ts_parameter_sum(g, m->sum, 2, 0.3f);
     ts_tensor density = ts_gaussian(g, n, 1, 2, s, true);
-    t.scalar = ts_graph_vector_sum(g, (ts_tensor[]){logdet, p, logdet, density, scaled}, 5);
+    t.scalar = ts_graph_vector_sum(g, (ts_tensor[]){logdet, p, logdet, density, whitened}, 5);
     ts_graph_output(g, t.mid, true);
     ts_graph_output(g, t.out, true);
     ts_graph_output(g, t.scalar, true);

@@ -7,7 +7,7 @@
 
 typedef struct whiten_row {
     int n, d;
-    bool inverse;
+    bool inverse, accumulate;
     ts_sde sde;
     ot_buffer *t, *mean, *values, *vectors, *x, *y, *log_det;
 } whiten_row;
@@ -20,7 +20,8 @@ static void reference(void *p)
         const double a = ts_sde_mean(&r->sde, r->t->v[i]), s = ts_sde_std(&r->sde, r->t->v[i]);
         double log_det = 0;
         for (int j = 0; j < d; j++)
-            r->y->want[i * d + j] = r->inverse ? a * r->mean->v[j] : 0;
+            r->y->want[i * d + j] =
+                (r->accumulate ? r->y->v[i * d + j] : 0) + (r->inverse && r->mean ? a * r->mean->v[j] : 0);
         for (int k = 0; k < d; k++) {
             const double deviation = sqrt(a * a * r->values->v[k] + s * s);
             double u = 0;
@@ -66,17 +67,25 @@ void operations_whiten(ot *t)
                                        {.kind = TS_SDE_VE, .sigma_min = 0.01, .sigma_max = 50}};
     static const int shapes[][2] = {{1, 1}, {3, 5}, {37, 64}, {130, 33}, {9, 300}};
     for (int i = 0; i < 5; i++)
-        for (int variant = 0; variant < 4; variant++) {
-            whiten_row r = {
-                .n = shapes[i][0], .d = shapes[i][1], .inverse = variant & 1, .sde = processes[i % 3]};
+        for (int variant = 0; variant < 6; variant++) {
+            /* forwards and back, without and with the determinant; the gradient, assigned and added */
+            const bool gradient = variant > 3;
+            whiten_row r = {.n = shapes[i][0],
+                            .d = shapes[i][1],
+                            .inverse = !gradient && variant & 1,
+                            .accumulate = variant == 5,
+                            .sde = processes[i % 3]};
             const int64_t count = (int64_t)r.n * r.d;
-            ot_case(t, "n %d d %d%s%s", r.n, r.d, r.inverse ? " inverse" : "", variant & 2 ? " log_det" : "");
+            ot_case(t, "n %d d %d%s%s%s%s", r.n, r.d, r.inverse ? " inverse" : "",
+                    (variant & 2) ? " log_det" : "", gradient ? " gradient" : "",
+                    r.accumulate ? " accumulate" : "");
             r.t = ot_uniform(t, TS_F32, r.n, 0.05, 1);
-            r.mean = ot_normal(t, TS_F64, r.d, 0, 1);
+            r.mean = gradient ? NULL : ot_normal(t, TS_F64, r.d, 0, 1);
             r.values = ot_uniform(t, TS_F64, r.d, 0, 2);
             r.vectors = orthonormal(t, r.d);
-            r.x = ot_normal(t, r.inverse ? OT_ACTIVATION : TS_F32, count, 0, 1);
-            r.y = ot_output(t, r.inverse ? TS_F32 : OT_ACTIVATION, count);
+            r.x = ot_normal(t, OT_ACTIVATION, count, 0, 1);
+            r.y =
+                r.accumulate ? ot_normal(t, OT_ACTIVATION, count, 0, 1) : ot_output(t, OT_ACTIVATION, count);
             r.log_det = variant & 2 ? ot_output(t, TS_F32, r.n) : NULL;
             ts_whiten a = {.n = r.n,
                            .d = r.d,
@@ -88,6 +97,7 @@ void operations_whiten(ot *t)
                            .vectors = ot_in(r.vectors),
                            .x = ot_in(r.x),
                            .y = ot_out(r.y),
+                           .accumulate = r.accumulate,
                            .log_det = ot_out(r.log_det)};
             ot_run(t, whiten, a);
             ot_check(t, reference, &r, 1e-7);

@@ -337,7 +337,7 @@ static void evaluate_density(bool recording, float *x, double *log_prob, asked *
     ts_device *device = m.device;
     must(ts_glow_create(&shape, m.params, 11, &m.glow));
     must(ts_params_commit(m.params, 11));
-    must(ts_density_glow(device, m.glow, m.params, NULL, 0, BATCH, SIDE, SIDE, 1, &density));
+    must(ts_density_glow(device, m.glow, m.params, 1, BATCH, SIDE, SIDE, 1, &density));
     must(device->k->allocate(device, sizeof(ts_step_state), &state));
     must(device->k->allocate(device, BATCH * D * sizeof *x, &point));
     must(device->k->allocate(device, BATCH * sizeof *log_prob, &value));

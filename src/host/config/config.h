@@ -91,8 +91,8 @@
     X(INT, IDLE, checkpoint_every, 1000, 1, 2147483647, "steps between checkpoints")
 
 #define TS_CONFIG_GLOW(X)                                                                                                        \
-    X(INT, FREE, levels, 2, 1, 8, "levels of squeeze and split (L)")                                                             \
-    X(INT, FREE, steps_per_level, 4, 1, 128, "flow steps a level (K)")                                                           \
+    X(INT, FREE, levels, 2, 1, 8, "levels of squeeze and split (L); vectors have none")                                                             \
+    X(INT, FREE, steps_per_level, 4, 1, 128, "flow steps a level (K), of vectors all")                                                           \
     X(INT, FREE, hidden, 64, 1, 4096, "channels of the coupling networks")                                                       \
     X(CHOICE, FREE, whiten, "auto", ts_whiten_kind, 0, "none, or zca: the flow sees x_T whitened by the data's Gaussian at T, as which it begins (auto: zca up to whiten_limit dimensions)") \
     X(INT, FREE, whiten_limit, 1024, 1, 65536, "most dimensions that whiten auto whitens")                                       \
@@ -100,6 +100,7 @@
     X(INT, FREE, batch, 128, 2, 65536, "images a step")                                                                          \
     X(REAL, FREE, lr, 1e-3, 0, 1e30, "Adam's rate")                                                                              \
     X(INT, FREE, warmup, 100, 0, 2147483647, "steps of linear warm-up")                                                          \
+    X(BOOL, FREE, anneal, false, 0, 0, "the rate falls to 0 by the last step, along half a cosine")                              \
     X(REAL, FREE, clip, 10, 0, 1e9, "largest global norm of the gradient")                                                       \
     X(REAL, FREE, ema, 0.99, 0, 0.99999999, "decay of the averaged weights")
 

@@ -18,13 +18,13 @@
 #define TS_DIFFUSION_TRAINING_H
 
 #include "diffusion/data.h"
-#include "diffusion/densities/whitening.h"
 #include "diffusion/score.h"
 #include "nn/nn.h"
 
 typedef struct ts_optimizer_config {
     double rate, beta1, beta2, epsilon, clip, ema;
     int warmup;
+    int anneal; /* the step by which the rate has fallen to 0; 0: it does not fall */
 } ts_optimizer_config;
 
 /* What a log line says of the steps since the last one was read. */
@@ -62,18 +62,16 @@ ts_status ts_training_score(ts_device *device, const ts_score_training_config *c
 typedef struct ts_glow_training_config {
     ts_sde sde;
     double T;
-    double T_low;              /* of a conditional flow, which learns all T from here on; 0: T alone */
-    ts_time_sampling sampling; /* with T_low: how they are drawn */
+    double T_low; /* of a conditional flow, which learns all T from here on; 0: T alone */
     int batch;
     uint64_t seed;
     ts_optimizer_config optimizer;
-    const ts_whitening *whitening; /* borrowed; the flow is one of x_T whitened.  NULL: of x_T itself */
 } ts_glow_training_config;
 
 /*
  * Objective: -log nu(x_T)/d on x_T = a(T) x0 + s(T) z, fresh each step; of a conditional flow -log nu(x_T | T)/d,
- * T spread evenly over [T_low, T] in each batch.  The first step initialises the
- * actnorms from its batch.
+ * T spread over [T_low, T] in each batch (TS_TIME_STRUCTURE).  The first step
+ * initialises the actnorms from its batch, of a whitened flow those within couplings.
  *
  * Guard against divergence, in three layers.  Gradients are clipped.  A step whose gradient is not finite
  * changes nothing (it counts as skipped).  And after every 32nd step, and when a report is read, the mean

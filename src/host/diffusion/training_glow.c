@@ -21,13 +21,12 @@ static const ts_param_buffer buffers[BUFFERS] = {TS_BUFFER_VALUE, TS_BUFFER_FIRS
 typedef struct glow_training {
     ts_training base;
     int batch, d;
-    ts_tensor log_prob, times; /* times: -1 but of a conditional flow */
-    ts_draw_times draw;        /* of n > 0 where T is drawn */
+    ts_tensor log_prob;
+    ts_draw_times draw; /* of n > 0 where T is drawn */
     ts_perturb perturb;
-    ts_whiten whiten; /* of n > 0 where the flow is whitened: from x_T to the graph's input */
     ts_linear_combine add_up;
-    float *xt, *log_det; /* device, [batch,d] and [batch], of a whitened flow; else NULL */
-    float *x0, *t;       /* device, [batch,d] and [batch] (all T, or drawn) */
+    float *x0;        /* device, [batch,d] */
+    float *t;         /* device, [batch], all T or drawn: the graph's input */
     float *cotangent; /* device, [batch]: -1/(batch d), the gradient of the objective by each log-density */
     float *sums;      /* device, [batch]: log-densities, summed over the steps of the window */
     float *host;      /* [batch] */
@@ -185,16 +184,12 @@ static ts_status queue_step(void *training)
     if (g->draw.n)
         TS_TRY(k->draw_times(device, &g->draw)); /* T [batch] */
     TS_TRY(k->perturb(device, &g->perturb));     /* x_T [batch,h,w,c] */
-    if (g->whiten.n)
-        TS_TRY(k->whiten(device, &g->whiten)); /* x_T whitened [batch,h,w,c], log-determinants [batch] */
-    if (g->times >= 0)
-        TS_TRY(k->copy(device, ts_graph_data(b->graph, g->times), g->t, (size_t)g->batch * sizeof *g->t));
     ts_training_phase(b, NULL);
 
-    TS_TRY(first ? initialize(g) : ts_graph_forward(b->graph)); /* log nu(x_T) [batch], but for these */
+    TS_TRY(first ? initialize(g) : ts_graph_forward(b->graph)); /* log nu(x_T) [batch] */
 
     /* loss: minus the mean of log nu(x_T) / d, of which the gradient by each is -1/(batch d) */
-    TS_TRY(k->linear_combine(device, &g->add_up)); /* sums [batch] += log nu(x_T), all of it */
+    TS_TRY(k->linear_combine(device, &g->add_up)); /* sums [batch] += log nu(x_T) */
     if (first)
         TS_TRY(first_look(g));
     TS_TRY(k->copy(device, ts_graph_gradient(b->graph, g->log_prob), g->cotangent,
@@ -313,10 +308,7 @@ static void release(ts_training *training)
 {
     glow_training *g = (glow_training *)training;
     ts_device *device = training->device;
-    device->k->release(device, g->xt);
-    device->k->release(device, g->log_det);
     device->k->release(device, g->x0);
-    device->k->release(device, g->t);
     device->k->release(device, g->perturb.z);
     device->k->release(device, g->cotangent);
     device->k->release(device, g->sums);
@@ -337,9 +329,6 @@ static ts_status check(const ts_device *device, const ts_glow_training_config *c
     if (c->T_low && !(c->T_low > 0 && c->T_low <= c->T))
         return ts_error(TS_INVALID, "the smallest T is %g; it must be in (0, %g], the largest", c->T_low,
                         c->T);
-    if (c->whitening && c->whitening->d != ts_data_dim(data))
-        return ts_error(TS_INVALID, "the whitening is of %d dimensions, the data have %d", c->whitening->d,
-                        ts_data_dim(data));
     if (!k->perturb || !k->linear_combine || !k->draw_times ||
         (data->mixture ? !k->mixture_sample : !k->gather))
         return ts_error(TS_UNSUPPORTED, "the %s device lacks operations of the Glow fit", k->name);
@@ -352,15 +341,23 @@ static ts_status build(glow_training *g, const ts_glow *glow)
     TS_TRY(ts_graph_create(b->device, b->params, &b->graph));
     ts_graph_set_state(b->graph, b->state);
     ts_tensor x = ts_graph_input(b->graph, "x", g->batch, b->data->h, b->data->w, b->data->c);
-    g->times = ts_glow_input_times(glow, b->graph, g->batch);
-    g->log_prob = ts_glow_log_prob(glow, b->graph, x, g->times, NULL); /* [batch,h,w,c] -> [batch] */
+    ts_tensor t = ts_graph_input_vector(b->graph, "t", g->batch);
+    g->log_prob = ts_glow_log_prob(glow, b->graph, x, t, NULL); /* [batch,h,w,c], [batch] -> [batch] */
     ts_graph_output(b->graph, g->log_prob, true);
     TS_TRY(ts_graph_plan(b->graph, TS_PLAN_PARAM_GRADIENTS));
     g->perturb.xt = ts_graph_data(b->graph, x);
+    g->t = ts_graph_data(b->graph, t);
     return NULL;
 }
 
-static ts_status allocate(glow_training *g, const ts_glow_training_config *c)
+static ts_status set_time(glow_training *g, float T)
+{
+    for (int i = 0; i < g->batch; i++)
+        g->host[i] = T;
+    return g->base.device->k->upload(g->base.device, g->t, g->host, (size_t)g->batch * sizeof *g->t);
+}
+
+static ts_status allocate(glow_training *g)
 {
     ts_device *device = g->base.device;
     const size_t n = (size_t)g->batch, elements = n * (size_t)g->d;
@@ -368,13 +365,7 @@ static ts_status allocate(glow_training *g, const ts_glow_training_config *c)
     if (!g->host)
         return ts_error(TS_NO_MEMORY, "cannot allocate %zu bytes", n * sizeof *g->host);
     TS_TRY(ts_buffer_floats(device, elements, &g->x0));
-    if (c->whitening) {
-        TS_TRY(ts_buffer_floats(device, elements, &g->xt));
-        TS_TRY(ts_buffer_floats(device, n, &g->log_det));
-    }
-    const size_t size = c->whitening ? sizeof(float) : ts_dtype_size(device->activation);
-    TS_TRY(device->k->allocate(device, elements * size, &g->perturb.z));
-    TS_TRY(ts_buffer_fill(device, n, (float)c->T, &g->t));
+    TS_TRY(device->k->allocate(device, elements * ts_dtype_size(device->activation), &g->perturb.z));
     TS_TRY(ts_buffer_fill(device, n, (float)(-1.0 / (double)elements), &g->cotangent));
     TS_TRY(ts_buffer_floats(device, n, &g->sums));
     return ts_buffer_floats(device, BUFFERS * (size_t)ts_params_count(g->base.params), &g->good);
@@ -385,7 +376,7 @@ static void freeze(glow_training *g, const ts_glow_training_config *c)
     if (c->T_low)
         g->draw = (ts_draw_times){.n = g->batch,
                                   .sde = c->sde,
-                                  .sampling = c->sampling,
+                                  .sampling = TS_TIME_STRUCTURE,
                                   .low_discrepancy = true,
                                   .t_min = c->T_low,
                                   .t_max = c->T,
@@ -398,18 +389,10 @@ static void freeze(glow_training *g, const ts_glow_training_config *c)
     g->perturb.x0 = g->x0;
     g->perturb.t = g->t;
     g->add_up = (ts_linear_combine){.count = g->batch,
-                                    .terms = c->whitening ? 3 : 2,
-                                    .c.value = {1, 1, 1},
-                                    .x = {g->sums, ts_graph_data(g->base.graph, g->log_prob), g->log_det},
+                                    .terms = 2,
+                                    .c.value = {1, 1},
+                                    .x = {g->sums, ts_graph_data(g->base.graph, g->log_prob)},
                                     .y = g->sums};
-    if (c->whitening) {
-        g->whiten = ts_whitening_rows(c->whitening, g->batch, g->t, false);
-        g->whiten.x = g->xt;
-        g->whiten.y = g->perturb.xt; /* the graph's input, so far */
-        g->whiten.log_det = g->log_det;
-        g->perturb.xt = g->xt;
-        g->perturb.wide = true;
-    }
     g->rate = g->base.optimizer.rate;
     g->scale = 1;
     g->best = INFINITY;
@@ -437,7 +420,8 @@ ts_status ts_training_glow(ts_device *device, const ts_glow_training_config *con
     g->d = ts_data_dim(data);
     TS_GOTO(ts_training_begin(b, device, data, params, config->seed, &config->optimizer), fail);
     TS_GOTO(build(g, glow), fail);
-    TS_GOTO(allocate(g, config), fail);
+    TS_GOTO(allocate(g), fail);
+    TS_GOTO(set_time(g, (float)config->T), fail);
     freeze(g, config);
     *training = b;
     return NULL;

@@ -115,6 +115,10 @@ ts_tensor ts_glow_matrix(ts_graph *graph, ts_param permutation, ts_param lower, 
 ts_tensor ts_coupling(ts_graph *graph, ts_tensor x, ts_tensor h, bool inverse, ts_tensor *logdet);
 /* x [n,h,w,c], h [n,h,w,2 channels] (mean, logs) -> ln N of channels first .. first + channels - 1, [n]. */
 ts_tensor ts_gaussian(ts_graph *graph, ts_tensor x, int first, int channels, ts_tensor h, bool interleaved);
+/* x [n,h,w,c], t [n] -> [n,h,w,c], whitened or with `inverse` back, by the Gaussian and the process of `like`,
+ * whose addresses outlive the graph.  logdet: where to put the [n] log-determinants, or NULL with `inverse`. */
+ts_tensor ts_graph_whiten(ts_graph *graph, ts_tensor x, ts_tensor t, const ts_whiten *like, bool inverse,
+                          ts_tensor *logdet);
 /* -> factor times the sum of the parameter's values, n times: [n]. */
 ts_tensor ts_parameter_sum(ts_graph *graph, ts_param p, int n, float factor);
 /* `count` vectors [n] -> their sum [n]. */

@@ -196,6 +196,43 @@ ts_tensor ts_gaussian_draw(ts_graph *graph, ts_tensor h, int channels, bool inte
     return y;
 }
 
+/* ---- whitening ---- */
+
+ts_tensor ts_graph_whiten(ts_graph *graph, ts_tensor x, ts_tensor t, const ts_whiten *like, bool inverse,
+                          ts_tensor *logdet)
+{
+    if (logdet)
+        *logdet = -1;
+    if (!tape_check_activation(graph, "whiten", x) || !tape_ready(graph, "whiten", &t, 1))
+        return -1;
+    const int *s = graph->tensors[x].shape;
+    const int n = s[0], h = s[1], w = s[2], c = s[3];
+    if (!graph->tensors[t].is_float || tape_elements(graph, t) != n || like->d != h * (int64_t)w * c ||
+        (!inverse && !logdet)) {
+        tape_fail(
+            graph, TS_INVALID,
+            "whiten: [%d,%d,%d,%d] needs a vector of %d times, a Gaussian of as many dimensions, not %d, "
+            "and a place for the log-determinant",
+            n, h, w, c, n, like->d);
+        return -1;
+    }
+    const ts_tensor y = tape_tensor_add(graph, n, h, w, c, false);
+    const ts_tensor determinant = logdet ? tape_tensor_add(graph, n, 1, 1, 1, true) : -1;
+    tape_open(graph, inverse ? OPERATION_WHITEN_INVERSE : OPERATION_WHITEN, (ts_tensor[]){x, t}, 2, y);
+    STEP(graph, whiten, .n = n, .d = like->d, .inverse = inverse, .sde = like->sde, .mean = like->mean,
+         .values = like->values, .vectors = like->vectors);
+    READ(graph, whiten, x, tape_buffer_of(graph, x));
+    READ(graph, whiten, t, tape_buffer_of(graph, t));
+    WRITE(graph, whiten, y, tape_buffer_of(graph, y));
+    WRITE(graph, whiten, log_det, tape_buffer_of(graph, determinant));
+    if (!graph->failed)
+        graph->nodes[graph->node_count - 1].out[1] = determinant;
+    if (logdet)
+        *logdet = determinant;
+    tape_close(graph);
+    return y;
+}
+
 /* ---- sums ---- */
 
 ts_tensor ts_parameter_sum(ts_graph *graph, ts_param p, int n, float factor)

@@ -15,6 +15,12 @@ static double conv_flops(const tape_arguments *arguments)
     return 18.0 * a->n * a->h * a->w * a->ci * a->co;
 }
 
+static double whiten_flops(const tape_arguments *arguments)
+{
+    const ts_whiten *a = &arguments->whiten;
+    return 4.0 * a->n * a->d * a->d;
+}
+
 static double dense_flops(const tape_arguments *arguments)
 {
     const ts_dense_forward *a = &arguments->dense_forward;
@@ -372,6 +378,19 @@ static void gaussian_backward(ts_graph *graph, const tape_node *node)
     tape_give(graph, h, dh, 1.0f, false);
 }
 
+static void whiten_backward(ts_graph *graph, const tape_node *node)
+{
+    const ts_whiten f = FORWARD(graph, node, whiten);
+    bool accumulate;
+    const int dx = tape_target(graph, node->in[0], &accumulate);
+    STEP(graph, whiten, .n = f.n, .d = f.d, .sde = f.sde, .values = f.values, .vectors = f.vectors,
+         .accumulate = accumulate);
+    tape_flops(graph, forward_flops(graph, node));
+    READ(graph, whiten, x, tape_gradient(graph, node->out[0]));
+    READ(graph, whiten, t, tape_buffer_of(graph, node->in[1]));
+    bind_target(graph, offsetof(ts_whiten, y), dx, accumulate);
+}
+
 static void parameter_sum_backward(ts_graph *graph, const tape_node *node)
 {
     const ts_parameter_sum_forward f = FORWARD(graph, node, parameter_sum_forward);
@@ -413,6 +432,8 @@ const tape_row tape_rows[OPERATION_COUNT] = {
     [OPERATION_COUPLING_INVERSE] = {"inverse coupling", NULL, NULL},
     [OPERATION_GAUSSIAN] = {"gaussian", NULL, gaussian_backward},
     [OPERATION_GAUSSIAN_DRAW] = {"gaussian_draw", NULL, NULL},
+    [OPERATION_WHITEN] = {"whiten", whiten_flops, whiten_backward},
+    [OPERATION_WHITEN_INVERSE] = {"inverse whiten", whiten_flops, NULL},
     [OPERATION_PARAMETER_SUM] = {"parameter_sum", NULL, parameter_sum_backward},
     [OPERATION_VECTOR_SUM] = {"vector_sum", NULL, vector_sum_backward},
 };

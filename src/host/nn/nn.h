@@ -91,26 +91,29 @@ extern const ts_network_row ts_networks[TS_MODEL_COUNT];
 /*
  * Glow (Kingma and Dhariwal 2018): L levels of squeeze, K steps, split; affine coupling, learned top prior.
  * Names follow the public implementation ("flow.layers.N....", "learn_top_fn....").
+ *
+ * Whitened, it has no splits: all of x goes through all levels, back into the layout of an image, f(x), and is
+ * whitened, and what comes is N(0, I).  It begins with f the identity, so as the Gaussian that it is whitened by.
  */
 typedef struct ts_glow_config {
     int height, width, channels;
-    int levels, steps; /* L, K */
-    int hidden;        /* channels of the coupling networks */
-    bool normal;       /* begins as the density N(0, I), not as one of its first batch's spread */
-    bool conditional;  /* one density for each t: networks and actnorms are told Lambda(t) */
-    ts_sde sde;        /* then: of Lambda, and the times that are */
+    int levels, steps;          /* L, K */
+    int hidden;                 /* channels of the coupling networks */
+    const ts_whiten *whitening; /* its process, Gaussian and d, which outlive the flow; NULL: none */
+    bool conditional;           /* one density for each t: networks and actnorms are told Lambda(t) */
+    ts_sde sde;                 /* then: of Lambda, and the times that are */
     double t_min, t_max;
 } ts_glow_config;
 
 typedef struct ts_glow ts_glow;
 ts_status ts_glow_create(const ts_glow_config *config, ts_params *params, uint64_t seed, ts_glow **glow);
 void ts_glow_destroy(ts_glow *glow);
-/* t [n] of a conditional flow: its input, made and kept here; -1 for any other. */
-ts_tensor ts_glow_input_times(const ts_glow *glow, ts_graph *graph, int n);
-/* x [n,h,w,c], t [n] or -1 -> log-density [n]; *z_top, if wanted, gets the top latent [n,h/2^L,w/2^L,c 2^(L+1)]. */
+/* x [n,h,w,c] -> log-density [n]; *z_top, if wanted, gets the top latent [n,h/2^L,w/2^L,c 2^(L+1)], whitened all of
+ * y [n,h,w,c].  t [n]: the times of the rows, by which they are whitened and of which a conditional
+ * flow is told; may be -1 where neither is. */
 ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts_tensor t, ts_tensor *z_top);
-/* Draws x [n,h,w,c], or decodes z_top when it is not -1 (split latents at `temperature`); t as above. */
-ts_tensor ts_glow_sample(const ts_glow *glow, ts_graph *graph, int n, ts_tensor z_top, ts_tensor t,
+/* Draws x [n,h,w,c], or decodes z_top when it is not -1 (split latents at `temperature`). */
+ts_tensor ts_glow_sample(const ts_glow *glow, ts_graph *graph, int n, ts_tensor t, ts_tensor z_top,
                          float temperature, const ts_step_state *state, uint32_t stream);
 
 #endif

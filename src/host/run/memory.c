@@ -22,12 +22,12 @@ static ts_status build(const subject *s, int batch, const ts_step_state *state, 
     TS_TRY(ts_graph_create(s->device, s->params, graph));
     ts_graph_set_state(*graph, state);
     const ts_tensor x = ts_graph_input(*graph, "x", batch, s->h, s->w, s->c);
+    const ts_tensor t = ts_graph_input_vector(*graph, "t", batch);
     ts_tensor out;
     if (s->model)
-        out = s->model->row->apply(s->model->network, *graph, x, ts_graph_input_vector(*graph, "t", batch),
-                                   s->training);
+        out = s->model->row->apply(s->model->network, *graph, x, t, s->training);
     else
-        out = ts_glow_log_prob(s->glow, *graph, x, ts_glow_input_times(s->glow, *graph, batch), NULL);
+        out = ts_glow_log_prob(s->glow, *graph, x, t, NULL);
     ts_graph_output(*graph, out, s->training);
     return NULL;
 }

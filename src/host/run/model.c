@@ -110,6 +110,5 @@ ts_glow_config ts_model_flow(const ts_config *config, const ts_data *data)
                             .channels = data->c,
                             .levels = config->glow.levels,
                             .steps = config->glow.steps_per_level,
-                            .hidden = config->glow.hidden,
-                            .normal = ts_model_whitening(config, data) != TS_WHITEN_NONE};
+                            .hidden = config->glow.hidden};
 }

@@ -29,7 +29,7 @@ ts_status ts_model_score(const ts_model *model, int n, bool gradient, ts_score *
 
 /* What the flow that section glow asks for sees of the data; never auto. */
 ts_whiten_kind ts_model_whitening(const ts_config *config, const ts_data *data);
-/* The flow that section glow asks for over images of the data's size. */
+/* The flow that section glow asks for over data of that shape, without a whitening. */
 ts_glow_config ts_model_flow(const ts_config *config, const ts_data *data);
 
 #endif

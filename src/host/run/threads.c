@@ -2,6 +2,7 @@
 
 #include "nn/nn.h"
 #include "run/memory.h"
+#include "run/starts/glow.h"
 
 int ts_threads_for(double flops, int most)
 {
@@ -13,15 +14,17 @@ ts_status ts_threads_flow_flops(const ts_run *run, double *flops)
 {
     const ts_config *config = run->config;
     const ts_data *data = &run->dataset->train;
-    const int divisor = 1 << config->glow.levels;
     const ts_glow_config shape = ts_model_flow(config, data);
     ts_params *params = NULL;
     ts_glow *glow = NULL;
     double bytes;
     ts_status status;
     *flops = 0;
-    if (data->mixture || data->h % divisor || data->w % divisor)
+    status = ts_fit_check(run);
+    if (status) {
+        ts_status_free(status);
         return NULL;
+    }
     TS_GOTO(ts_params_create(run->device, &params), done);
     TS_GOTO(ts_glow_create(&shape, params, 1, &glow), done);
     TS_GOTO(ts_params_commit(params, 1), done);

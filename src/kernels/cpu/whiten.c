@@ -19,17 +19,23 @@ static double scale_row(const ts_whiten *a, int i, double *restrict u)
     return a->inverse ? 0.5 * sum : -0.5 * sum;
 }
 
+/* row + factor m, m the mean if there is one */
+static void shift_row(const ts_whiten *a, double factor, double *restrict row)
+{
+    for (int j = 0; a->mean && j < a->d; j++)
+        row[j] += factor * a->mean[j];
+}
+
 /* Rows first .. first + n; x and u [ROWS,d] are room. */
 static void whiten_rows(const ts_whiten *a, int first, int n, double *x, double *u)
 {
-    const size_t d = (size_t)a->d;
-    const float *const from = (const float *)a->x + (size_t)first * d;
-    float *const to = (float *)a->y + (size_t)first * d;
-    for (int i = 0; i < n; i++) {
-        const double shift = a->inverse ? 0 : ts_sde_mean(&a->sde, a->t[first + i]);
-        for (size_t j = 0; j < d; j++)
-            x[(size_t)i * d + j] = (double)from[(size_t)i * d + j] - shift * a->mean[j];
-    }
+    const size_t d = (size_t)a->d, count = (size_t)n * d;
+    const float *const restrict from = (const float *)a->x + (size_t)first * d;
+    float *const restrict to = (float *)a->y + (size_t)first * d;
+    for (size_t j = 0; j < count; j++)
+        x[j] = (double)from[j];
+    for (int i = 0; !a->inverse && i < n; i++)
+        shift_row(a, -ts_sde_mean(&a->sde, a->t[first + i]), x + (size_t)i * d);
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, a->d, a->d, 1, x, a->d, a->vectors, a->d, 0, u,
                 a->d);
     for (int i = 0; i < n; i++) {
@@ -39,11 +45,10 @@ static void whiten_rows(const ts_whiten *a, int first, int n, double *x, double 
     }
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, a->d, a->d, 1, u, a->d, a->vectors, a->d, 0, x,
                 a->d);
-    for (int i = 0; i < n; i++) {
-        const double shift = a->inverse ? ts_sde_mean(&a->sde, a->t[first + i]) : 0;
-        for (size_t j = 0; j < d; j++)
-            to[(size_t)i * d + j] = (float)(x[(size_t)i * d + j] + shift * a->mean[j]);
-    }
+    for (int i = 0; a->inverse && i < n; i++)
+        shift_row(a, ts_sde_mean(&a->sde, a->t[first + i]), x + (size_t)i * d);
+    for (size_t j = 0; j < count; j++)
+        to[j] = (float)x[j] + (a->accumulate ? to[j] : 0);
 }
 
 ts_status ts_cpu_whiten(ts_device *device, const ts_whiten *a)

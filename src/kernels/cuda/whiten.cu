@@ -24,30 +24,30 @@ static __global__ void factors_of(const ts_whiten a, double *factors)
     }
 }
 
-/* What the mean is multiplied by in each row of a block, 0 where a direction leaves it alone. */
+/* What the mean is multiplied by in each row of a block. */
 static __device__ __forceinline__ void shifts_of(const ts_whiten &a, bool wanted, int64_t first,
                                                  double (&shift)[ROWS])
 {
     if (threadIdx.x < ROWS && first + threadIdx.x < a.n)
-        shift[threadIdx.x] = wanted ? ts_sde_mean(&a.sde, (double)a.t[first + threadIdx.x]) : 0.0;
+        shift[threadIdx.x] = wanted && a.mean ? ts_sde_mean(&a.sde, (double)a.t[first + threadIdx.x]) : 0.0;
     __syncthreads();
 }
 
 /* u[i,k] *= sum_j V[k,j] (x[i,j] - shift m_j): a warp an eigenvector, blockIdx.y the rows. */
-template <class X> static __global__ void project(const ts_whiten a, double *u)
+template <class T> static __global__ void project(const ts_whiten a, double *u)
 {
     TS_SHARED(double, shift, [ROWS]);
     const int64_t d = a.d, first = (int64_t)blockIdx.y * ROWS;
     const int rows = a.n - first < ROWS ? (int)(a.n - first) : (int)ROWS;
     const int lane = (int)threadIdx.x % TS_CUDA_WARP;
     const int64_t k = (int64_t)blockIdx.x * WARPS + threadIdx.x / TS_CUDA_WARP;
-    const X *const x = (const X *)a.x + first * d;
+    const T *const x = (const T *)a.x + first * d;
     shifts_of(a, !a.inverse, first, shift);
     if (k >= d)
         return;
     double sum[ROWS] = {};
     for (int64_t j = lane; j < d; j += TS_CUDA_WARP) {
-        const double v = a.vectors[k * d + j], mean = a.mean[j];
+        const double v = a.vectors[k * d + j], mean = a.mean ? a.mean[j] : 0.0;
 #pragma unroll
         for (int i = 0; i < ROWS; i++)
             if (i < rows)
@@ -62,7 +62,7 @@ template <class X> static __global__ void project(const ts_whiten a, double *u)
 }
 
 /* y[i,j] = sum_k u[i,k] V[k,j] + shift m_j: a thread a dimension, blockIdx.y the rows. */
-template <class Y> static __global__ void back(const ts_whiten a, const double *u)
+template <class T> static __global__ void back(const ts_whiten a, const double *u)
 {
     TS_SHARED(double, shift, [ROWS]);
     const int64_t d = a.d, first = (int64_t)blockIdx.y * ROWS;
@@ -79,11 +79,15 @@ template <class Y> static __global__ void back(const ts_whiten a, const double *
             if (i < rows)
                 sum[i] += v * u[(first + i) * d + k];
     }
-    for (int i = 0; i < rows; i++)
-        ((Y *)a.y)[(first + i) * d + j] = ts_cast<Y>((float)(sum[i] + shift[i] * a.mean[j]));
+    const double mean = a.mean ? a.mean[j] : 0.0;
+    for (int i = 0; i < rows; i++) {
+        T *const y = (T *)a.y + (first + i) * d + j;
+        const float v = (float)(sum[i] + shift[i] * mean);
+        *y = ts_cast<T>(a.accumulate ? ts_float(*y) + v : v);
+    }
 }
 
-template <class X, class Y> static ts_status run(ts_device *device, const ts_whiten *a)
+template <class T> static ts_status run(ts_device *device, const ts_whiten *a)
 {
     const int64_t d = a->d;
     const unsigned tiles = (unsigned)((a->n + ROWS - 1) / ROWS);
@@ -92,14 +96,12 @@ template <class X, class Y> static ts_status run(ts_device *device, const ts_whi
     double *const u = (double *)memory;
     TS_TRY(ts_launch(device, factors_of, ts_grid(device, a->n, 1), THREADS, 0, *a, u));
     TS_TRY(
-        ts_launch(device, project<X>, dim3((unsigned)((d + WARPS - 1) / WARPS), tiles), THREADS, 0, *a, u));
-    return ts_launch(device, back<Y>, dim3((unsigned)((d + THREADS - 1) / THREADS), tiles), THREADS, 0, *a,
+        ts_launch(device, project<T>, dim3((unsigned)((d + WARPS - 1) / WARPS), tiles), THREADS, 0, *a, u));
+    return ts_launch(device, back<T>, dim3((unsigned)((d + THREADS - 1) / THREADS), tiles), THREADS, 0, *a,
                      u);
 }
 
 ts_status ts_cuda_whiten(ts_device *device, const ts_whiten *a)
 {
-    if (a->inverse)
-        TS_DISPATCH(device, T, return (run<T, float>(device, a)));
-    TS_DISPATCH(device, T, return (run<float, T>(device, a)));
+    TS_DISPATCH(device, T, return run<T>(device, a));
 }

@@ -29,12 +29,9 @@ struct ts_density {
 ts_status ts_density_normal(ts_device *device, int n, int d, double sigma, ts_density **density);
 ts_status ts_density_mixture(const ts_mixture *mixture, const ts_sde *sde, double T, int n,
                              ts_density **density);
-/* Evaluates and samples with the parameters as they are now in `params`; does not own what it is given.  With a
- * whitening the flow is one of x_T whitened at T; NULL: of x_T itself, whatever T, but that a conditional flow is told it. */
-typedef struct ts_whitening ts_whitening; /* whitening.h */
-ts_status ts_density_glow(ts_device *device, const ts_glow *glow, ts_params *params,
-                          const ts_whitening *whitening, double T, int n, int h, int w, int c,
-                          ts_density **density);
+/* At T, with the parameters as they are now in `params`; does not own glow and params. */
+ts_status ts_density_glow(ts_device *device, const ts_glow *glow, ts_params *params, double T, int n, int h,
+                          int w, int c, ts_density **density);
 void ts_density_destroy(ts_density *density);
 
 #endif

@@ -3,7 +3,7 @@
  */
 #include <stdlib.h>
 #include "diffusion/buffer.h"
-#include "diffusion/densities/whitening.h"
+#include "diffusion/densities/density.h"
 #include "diffusion/recorded.h"
 
 typedef struct glow_density {
@@ -11,12 +11,8 @@ typedef struct glow_density {
     ts_graph *evaluate, *draw;
     ts_recorded evaluated, drawn;
     ts_tensor x, log_prob, sample;
-    float *t;             /* device, [n], all T */
     ts_step_state *state; /* device: the caller's, copied, for the graph's address of it is fixed */
     float *ones;          /* device, [n] */
-    /* of a whitened flow, whose graphs know y alone; the rest is NULL else */
-    const ts_whitening *whitening;
-    double *log_det; /* device: the log-determinant, and 1 */
 } glow_density;
 
 static ts_status queue_graph(void *graph)
@@ -30,12 +26,6 @@ static ts_status glow_sample(ts_density *density, const ts_step_state *state, fl
     ts_device *device = density->device;
     TS_TRY(device->k->copy(device, g->state, state, sizeof *state));
     TS_TRY(ts_recorded_run(&g->drawn, queue_graph, g->draw));
-    if (g->whitening) {
-        ts_whiten a = ts_whitening_rows(g->whitening, density->n, g->t, true);
-        a.x = ts_graph_data(g->draw, g->sample);
-        a.y = x;
-        return device->k->whiten(device, &a);
-    }
     ts_convert c = {.count = (int64_t)density->n * density->d,
                     .to_float = true,
                     .x = ts_graph_data(g->draw, g->sample),
@@ -43,34 +33,16 @@ static ts_status glow_sample(ts_density *density, const ts_step_state *state, fl
     return device->k->convert(device, &c);
 }
 
-/* The flow's input <- x, whitened if it is such a flow. */
-static ts_status take(glow_density *g, const float *x)
-{
-    ts_device *device = g->base.device;
-    void *const input = ts_graph_data(g->evaluate, g->x);
-    if (g->whitening) {
-        ts_whiten a = ts_whitening_rows(g->whitening, g->base.n, g->t, false);
-        a.x = x;
-        a.y = input;
-        return device->k->whiten(device, &a);
-    }
-    ts_convert c = {.count = (int64_t)g->base.n * g->base.d, .x = x, .y = input};
-    return device->k->convert(device, &c);
-}
-
 static ts_status glow_log_prob(ts_density *density, const float *x, double *log_prob)
 {
     glow_density *g = (glow_density *)density;
     ts_device *device = density->device;
-    TS_TRY(take(g, x));
+    ts_convert c = {.count = (int64_t)density->n * density->d, .x = x, .y = ts_graph_data(g->evaluate, g->x)};
+    TS_TRY(device->k->convert(device, &c));
     TS_TRY(ts_recorded_run(&g->evaluated, queue_graph, g->evaluate));
-    /* to double: each log-density times one, plus the whitening's log-determinant */
-    ts_row_dot a = {.n = density->n,
-                    .d = 1,
-                    .x = ts_graph_data(g->evaluate, g->log_prob),
-                    .y = g->ones,
-                    .out = log_prob,
-                    .affine = g->log_det};
+    /* to double: each log-density times one */
+    ts_row_dot a = {
+        .n = density->n, .d = 1, .x = ts_graph_data(g->evaluate, g->log_prob), .y = g->ones, .out = log_prob};
     return device->k->row_dot(device, &a);
 }
 
@@ -84,51 +56,42 @@ static void glow_destroy(ts_density *density)
     ts_graph_destroy(g->draw);
     device->k->release(device, g->state);
     device->k->release(device, g->ones);
-    device->k->release(device, g->t);
-    device->k->release(device, g->log_det);
     free(g);
 }
 
-static ts_status set_whitening(glow_density *g, const ts_whitening *whitening, double T)
+/* A vector of n times T as an input of the graph, written once it is planned. */
+static ts_status set_time(glow_density *g, ts_graph *graph, ts_tensor t, float T)
 {
     ts_device *device = g->base.device;
-    if (!whitening)
-        return NULL;
-    if (whitening->d != g->base.d)
-        return ts_error(TS_INVALID, "the whitening is of %d dimensions, not %d", whitening->d, g->base.d);
-    const double affine[2] = {ts_whitening_log_det(whitening, T), 1};
-    g->whitening = whitening;
-    TS_TRY(ts_buffer_doubles(device, 2, &g->log_det));
-    return device->k->upload(device, g->log_det, affine, sizeof affine);
+    float *times;
+    ts_status status = ts_buffer_fill(device, (size_t)g->base.n, T, &times);
+    if (!status)
+        status = device->k->copy(device, ts_graph_data(graph, t), times, (size_t)g->base.n * sizeof *times);
+    if (!status)
+        status = device->k->synchronize(device);
+    device->k->release(device, times);
+    return status;
 }
 
-/* Plans a graph that evaluates or draws `output`; a conditional flow is told T in it, once for all. */
-static ts_status plan(const glow_density *g, ts_graph *graph, ts_tensor output, ts_tensor t)
-{
-    ts_graph_output(graph, output, false);
-    TS_TRY(ts_graph_plan(graph, TS_PLAN_FORWARD));
-    if (t < 0)
-        return NULL;
-    return g->base.device->k->copy(g->base.device, ts_graph_data(graph, t), g->t,
-                                   (size_t)g->base.n * sizeof *g->t);
-}
-
-static ts_status build(glow_density *g, const ts_glow *glow, ts_params *params, double T, int h, int w, int c)
+static ts_status build(glow_density *g, const ts_glow *glow, ts_params *params, float T, int h, int w, int c)
 {
     ts_device *device = g->base.device;
     const int n = g->base.n;
     TS_TRY(ts_buffer_state(device, &g->state));
     TS_TRY(ts_buffer_fill(device, (size_t)n, 1, &g->ones));
-    TS_TRY(ts_buffer_fill(device, (size_t)n, (float)T, &g->t));
     TS_TRY(ts_graph_create(device, params, &g->evaluate));
     g->x = ts_graph_input(g->evaluate, "x", n, h, w, c);
-    ts_tensor t = ts_glow_input_times(glow, g->evaluate, n);
+    ts_tensor t = ts_graph_input_vector(g->evaluate, "t", n);
     g->log_prob = ts_glow_log_prob(glow, g->evaluate, g->x, t, NULL);
-    TS_TRY(plan(g, g->evaluate, g->log_prob, t));
+    ts_graph_output(g->evaluate, g->log_prob, false);
+    TS_TRY(ts_graph_plan(g->evaluate, TS_PLAN_FORWARD));
+    TS_TRY(set_time(g, g->evaluate, t, T));
     TS_TRY(ts_graph_create(device, params, &g->draw));
-    t = ts_glow_input_times(glow, g->draw, n);
-    g->sample = ts_glow_sample(glow, g->draw, n, -1, t, 1, g->state, TS_STREAM_START);
-    TS_TRY(plan(g, g->draw, g->sample, t));
+    t = ts_graph_input_vector(g->draw, "t", n);
+    g->sample = ts_glow_sample(glow, g->draw, n, t, -1, 1, g->state, TS_STREAM_START);
+    ts_graph_output(g->draw, g->sample, false);
+    TS_TRY(ts_graph_plan(g->draw, TS_PLAN_FORWARD));
+    TS_TRY(set_time(g, g->draw, t, T));
     int shape[4];
     ts_graph_shape(g->draw, g->sample, shape);
     if (shape[1] != h || shape[2] != w || shape[3] != c)
@@ -137,9 +100,8 @@ static ts_status build(glow_density *g, const ts_glow *glow, ts_params *params, 
     return NULL;
 }
 
-ts_status ts_density_glow(ts_device *device, const ts_glow *glow, ts_params *params,
-                          const ts_whitening *whitening, double T, int n, int h, int w, int c,
-                          ts_density **density)
+ts_status ts_density_glow(ts_device *device, const ts_glow *glow, ts_params *params, double T, int n, int h,
+                          int w, int c, ts_density **density)
 {
     *density = NULL;
     if (n < 1 || h < 1 || w < 1 || c < 1)
@@ -157,9 +119,7 @@ ts_status ts_density_glow(ts_device *device, const ts_glow *glow, ts_params *par
                            .log_prob = glow_log_prob,
                            .destroy = glow_destroy};
     g->evaluated.device = g->drawn.device = device;
-    ts_status status = set_whitening(g, whitening, T);
-    if (!status)
-        status = build(g, glow, params, T, h, w, c);
+    ts_status status = build(g, glow, params, (float)T, h, w, c);
     if (status) {
         glow_destroy(&g->base);
         return ts_context(status, "Glow density");

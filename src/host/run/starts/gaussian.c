@@ -313,7 +313,7 @@ ts_status ts_gaussian_fit(ts_run *run, double T, const ts_fit_options *options, 
 
 /* ---- opening ---- */
 
-ts_status ts_gaussian_whole(const ts_run *run, ts_progress *progress, ts_data_gaussian **gaussian)
+ts_status ts_gaussian_whole(const ts_run *run, ts_data_gaussian **gaussian)
 {
     const int d = ts_data_dim(&run->dataset->train);
     stored s = {0};
@@ -323,7 +323,7 @@ ts_status ts_gaussian_whole(const ts_run *run, ts_progress *progress, ts_data_ga
     ts_status status = ts_fit_or_none(read_file(run, d, path, &s), true);
     free(path);
     *gaussian = s.gaussian;
-    return status || s.gaussian ? status : make(run, d, progress, gaussian);
+    return status || s.gaussian ? status : make(run, d, NULL, gaussian);
 }
 
 /* Whether what is made of the run as it is opened may stand in its folder. */

@@ -21,7 +21,7 @@ ts_status ts_gaussian_fit(ts_run *run, double T, const ts_fit_options *options, 
 
 /* With all d eigenvectors, whatever start.rank is: that of the file where it has them, else one that is made and not
  * stored. */
-ts_status ts_gaussian_whole(const ts_run *run, ts_progress *progress, ts_data_gaussian **gaussian);
+ts_status ts_gaussian_whole(const ts_run *run, ts_data_gaussian **gaussian);
 
 /* Tensors as of gaussian.safetensors, their names behind `prefix`: declared, then written in that order; read of a
  * file that has them, of `rank` eigenvectors in d dimensions. */

@@ -125,17 +125,19 @@ ts_status ts_fit_check(const ts_run *run)
 {
     const ts_data *data = &run->dataset->train;
     const int levels = run->config->glow.levels, divisor = 1 << levels;
-    if (data->mixture)
-        return ts_error(
-            TS_INVALID,
-            "a Glow is for images; mixture data start from normal, gaussian, dpmixture or mixture");
-    if (data->h % divisor || data->w % divisor)
+    const bool vectors = data->h == 1 && data->w == 1;
+    if (ts_data_dim(data) < 2)
+        return ts_error(TS_INVALID,
+                        "a Glow changes some coordinates by the others, and these data have one; they "
+                        "start from normal, gaussian, dpmixture or mixture");
+    if (!vectors && (data->h % divisor || data->w % divisor))
         return ts_error(TS_INVALID, "glow.levels = %d needs images that divide by %d, but these are %dx%d",
                         levels, divisor, data->h, data->w);
     return NULL;
 }
 
-ts_status ts_glow_of_run(const ts_run *run, const ts_glow_times *times, ts_params **params, ts_glow **glow)
+ts_status ts_glow_of_run(const ts_run *run, const ts_glow_times *times, const ts_whitening *whitening,
+                         ts_params **params, ts_glow **glow)
 {
     const uint64_t seed = (uint64_t)run->config->run.seed;
     ts_glow_config shape = ts_model_flow(run->config, &run->dataset->train);
@@ -143,6 +145,8 @@ ts_status ts_glow_of_run(const ts_run *run, const ts_glow_times *times, ts_param
     shape.sde = ts_config_sde(run->config);
     shape.t_min = times->low;
     shape.t_max = times->high;
+    if (whitening)
+        shape.whitening = &whitening->arguments;
     TS_TRY(ts_fit_check(run));
     TS_TRY(ts_params_create(run->device, params));
     TS_TRY(ts_glow_create(&shape, *params, seed, glow));
@@ -414,8 +418,6 @@ static ts_glow_training_config training_config(const fitting *f)
     return (ts_glow_training_config){.sde = ts_config_sde(config),
                                      .T = f->times.high,
                                      .T_low = f->times.low,
-                                     .sampling = TS_TIME_STRUCTURE,
-                                     .whitening = f->whitening,
                                      .batch = config->glow.batch,
                                      .seed = (uint64_t)config->run.seed,
                                      .optimizer = {.rate = config->glow.lr,
@@ -424,7 +426,8 @@ static ts_glow_training_config training_config(const fitting *f)
                                                    .epsilon = 1e-8,
                                                    .clip = config->glow.clip,
                                                    .ema = config->glow.ema,
-                                                   .warmup = config->glow.warmup}};
+                                                   .warmup = config->glow.warmup,
+                                                   .anneal = config->glow.anneal ? (int)f->steps : 0}};
 }
 
 static ts_status read_line(fitting *f)
@@ -474,15 +477,15 @@ static ts_status make_whitening(fitting *f)
     const ts_sde sde = ts_config_sde(f->run->config);
     if (f->whiten == TS_WHITEN_NONE)
         return NULL;
-    TS_TRY(ts_gaussian_whole(f->run, f->progress, &f->gaussian));
+    TS_TRY(ts_gaussian_whole(f->run, &f->gaussian));
     return ts_whitening_create(f->run->device, f->gaussian, &sde, &f->whitening);
 }
 
 static ts_status begin(fitting *f)
 {
     ts_run *run = f->run;
-    TS_TRY(ts_glow_of_run(run, &f->times, &f->params, &f->glow));
     TS_TRY(make_whitening(f));
+    TS_TRY(ts_glow_of_run(run, &f->times, f->whitening, &f->params, &f->glow));
     const ts_glow_training_config config = training_config(f);
     TS_TRY(ts_training_glow(run->device, &config, &run->dataset->train, f->params, f->glow, &f->training));
     TS_TRY(resume(f));

@@ -35,8 +35,9 @@ void ts_glow_command(const ts_run *run, const ts_glow_kind *kind, double T, char
 /* DIR/glow_T<T>.ending or DIR/glow_all.ending; the caller frees it.  NULL: no memory. */
 char *ts_glow_path(const ts_run *run, const ts_glow_kind *kind, double T, const char *ending);
 
-/* The flow of section glow, with its first parameters. */
-ts_status ts_glow_of_run(const ts_run *run, const ts_glow_times *times, ts_params **params, ts_glow **glow);
+/* The flow of section glow, with its first parameters; whitening may be NULL. */
+ts_status ts_glow_of_run(const ts_run *run, const ts_glow_times *times, const ts_whitening *whitening,
+                         ts_params **params, ts_glow **glow);
 
 /* What a file says of its flow; those from before it was stored are of x_T itself. */
 ts_whiten_kind ts_glow_stored_whitening(const ts_safetensors *file);

@@ -61,10 +61,10 @@ static ts_status read_flow(const ts_run *run, const ts_glow_kind *kind, double T
 {
     ts_glow_times times;
     TS_TRY(read_times(run, kind, file, T, &times));
-    TS_TRY(ts_glow_of_run(run, &times, &fit->params, &fit->glow));
     TS_TRY(ts_checkpoint_same_config(run, file, TS_GLOW_SECTIONS));
-    TS_TRY(ts_context(ts_state_read_weights(file, fit->params, false), "a Glow of another shape"));
-    return read_whitening(run, file, &fit->whitening);
+    TS_TRY(read_whitening(run, file, &fit->whitening));
+    TS_TRY(ts_glow_of_run(run, &times, fit->whitening, &fit->params, &fit->glow));
+    return ts_context(ts_state_read_weights(file, fit->params, false), "a Glow of another shape");
 }
 
 static ts_status load_file(ts_run *run, const ts_glow_kind *kind, double T, int n, const char *path,
@@ -82,8 +82,8 @@ static ts_status load_file(ts_run *run, const ts_glow_kind *kind, double T, int 
     ts_status status = read_flow(run, kind, T, file, fit);
     ts_safetensors_close(file);
     TS_TRY(status);
-    return ts_density_glow(run->device, fit->glow, fit->params, fit->whitening, T, n, data->h, data->w,
-                           data->c, &fit->density);
+    return ts_density_glow(run->device, fit->glow, fit->params, T, n, data->h, data->w, data->c,
+                           &fit->density);
 }
 
 static ts_status load(ts_run *run, const ts_glow_kind *kind, double T, int n, ts_fit *fit)
@@ -115,8 +115,8 @@ ts_status ts_fit_load_all(ts_run *run, double T, int n, ts_fit *fit)
 void ts_fit_release(ts_fit *fit)
 {
     ts_density_destroy(fit->density);
-    ts_whitening_destroy(fit->whitening);
     ts_glow_destroy(fit->glow);
     ts_params_destroy(fit->params);
+    ts_whitening_destroy(fit->whitening);
     *fit = (ts_fit){0};
 }
