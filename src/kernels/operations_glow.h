@@ -55,6 +55,37 @@ typedef struct ts_actnorm_initialize {
     float *bias, *logs;
 } ts_actnorm_initialize;
 
+/* An actnorm that differs from image to image: y = (x + bias_i) exp(logs_i), h [n,2c] the bias and then the logs
+ * of each image i; logdet[i] = hw sum of logs_i, or NULL; with `inverse`, y = x exp(-logs_i) - bias_i.
+ * x, y [n,hw,c]. */
+typedef struct ts_image_norm_forward {
+    int n, hw, c;
+    bool inverse;
+    const void *x, *h;
+    void *y;
+    float *logdet;
+} ts_image_norm_forward;
+
+/* Of the forward direction; y is the forward output, dlogdet [n] the cotangent of logdet, or NULL. */
+typedef struct ts_image_norm_backward {
+    int n, hw, c;
+    const void *y, *h, *dy;
+    const float *dlogdet;
+    void *dx, *dh;
+    bool accumulate; /* of dx; dh assigns */
+} ts_image_norm_backward;
+
+/* What a flow for all T is told of t: the logarithm of the share that unit data have of the variance,
+ * ln(a^2/(a^2 + s^2)), and for u = (Lambda(t) - low) scale, sin((j + 1) u) and behind them cos((j + 1) u), j < waves.
+ * t [n] float, y [n,1 + 2 waves]. */
+typedef struct ts_lambda_embedding {
+    int n, waves;
+    ts_sde sde;
+    double low, scale;
+    const float *t;
+    void *y;
+} ts_lambda_embedding;
+
 /* W = P L (U + diag(sign exp(log_s))), all [c,c] row-major; `lower` is used strictly below the diagonal (ones
  * on it), `upper` strictly above; permutation P is a dense matrix.  With `inverse`, weight = W^-1. */
 typedef struct ts_glow_matrix_forward {

@@ -80,6 +80,13 @@ TS_FN double ts_sde_log_condition(const ts_sde *e, ts_time_input_kind input, dou
     return log(999.0 * t);
 }
 
+/* ln(a^2/(a^2 + s^2)): what share of the variance of x_t unit data have. */
+TS_FN double ts_sde_log_share(const ts_sde *e, double t)
+{
+    double a = ts_sde_mean(e, t), s = ts_sde_std(e, t);
+    return 2.0 * log(a) - log(a * a + s * s);
+}
+
 /* The drift is linear: f(x,t) = drift(t) x. */
 TS_FN double ts_sde_drift(const ts_sde *e, double t)
 {
@@ -129,6 +136,22 @@ TS_FN double ts_sde_lambda_inverse(const ts_sde *e, double lambda)
     else
         b = lambda > 60.0 ? lambda + 2.0 * 0.69314718055994530942 : 2.0 * asinh(exp(0.5 * lambda));
     return ts_sde_time_of_beta_integral(e, b);
+}
+
+/* ln(s^2/(a^2 + s^2)): what share of the variance of unit data the noise has. */
+TS_FN double ts_sde_log_noise_share(const ts_sde *e, double t)
+{
+    return log1p(-exp(ts_sde_log_share(e, t)));
+}
+
+/* The t with that. */
+TS_FN double ts_sde_time_of_log_noise_share(const ts_sde *e, double v)
+{
+    double ratio = exp(v) / -expm1(v); /* s^2/a^2 */
+    if (e->kind == TS_SDE_VE)
+        return 0.5 * log(ratio / (e->sigma_min * e->sigma_min)) / log(e->sigma_max / e->sigma_min);
+    return ts_sde_time_of_beta_integral(e,
+                                        e->kind == TS_SDE_VP ? log1p(ratio) : 2.0 * asinh(0.5 * sqrt(ratio)));
 }
 
 /* The weight g^2/s^2 that turns ||net - z||^2 into the likelihood integrand. */

@@ -44,7 +44,13 @@ static void make_flow(glow_model *m, double deviation)
 
 glow_model glow_model_make(ts_device *device, int h, int w, int c, int levels, int steps, double deviation)
 {
-    glow_model m = {.device = device, .config = {h, w, c, levels, steps, 8, NULL}, .d = h * w * c, .T = 1};
+    return glow_model_of(device, &(ts_glow_config){h, w, c, levels, steps, .hidden = 8}, deviation);
+}
+
+glow_model glow_model_of(ts_device *device, const ts_glow_config *config, double deviation)
+{
+    glow_model m = {
+        .device = device, .config = *config, .d = config->height * config->width * config->channels, .T = 1};
     make_flow(&m, deviation);
     return m;
 }
@@ -54,7 +60,8 @@ glow_model glow_model_make_whitened(ts_device *device, const int shape[5], doubl
 {
     glow_model m = {.device = device, .d = gaussian->d, .T = T};
     must(ts_whitening_create(device, gaussian, sde, &m.whitening));
-    m.config = (ts_glow_config){shape[0], shape[1], shape[2], shape[3], shape[4], 8, &m.whitening->arguments};
+    m.config = (ts_glow_config){
+        shape[0], shape[1], shape[2], shape[3], shape[4], .hidden = 8, .whitening = &m.whitening->arguments};
     make_flow(&m, deviation);
     return m;
 }
@@ -71,7 +78,7 @@ static void set_time(const glow_model *m, const ts_graph *graph, ts_tensor t, in
 {
     float *times = malloc((size_t)n * sizeof *times);
     for (int i = 0; i < n; i++)
-        times[i] = (float)m->T;
+        times[i] = m->times ? m->times[i] : (float)m->T;
     must(m->device->k->upload(m->device, ts_graph_data(graph, t), times, (size_t)n * sizeof *times));
     free(times);
 }

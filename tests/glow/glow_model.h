@@ -13,7 +13,8 @@ typedef struct glow_model {
     ts_glow_config config;
     int d;
     ts_whitening *whitening; /* or NULL */
-    double T;
+    double T;                /* of every row, */
+    const float *times;      /* but where each has its own */
 } glow_model;
 
 /* Ends the program with a message when `status` is an error. */
@@ -21,6 +22,7 @@ void must(ts_status status);
 
 /* Every trained parameter is moved by `deviation` times a standard normal, so that nothing is zero. */
 glow_model glow_model_make(ts_device *device, int h, int w, int c, int levels, int steps, double deviation);
+glow_model glow_model_of(ts_device *device, const ts_glow_config *config, double deviation);
 /* The same, whitened at T by a Gaussian of some data under a process. */
 glow_model glow_model_make_whitened(ts_device *device, const int shape[5], double deviation,
                                     const ts_data_gaussian *gaussian, const ts_sde *sde, double T);
@@ -46,7 +48,17 @@ void test_whitened_change_of_variables(void **state);
 void test_vectors(void **state);
 void test_one_coordinate(void **state);
 
+/* ln N(z; mean, exp(logs)) of one top latent, from the parameters (test_glow.c). */
+double top_log_density(const glow_model *m, const float *z, int channels);
+
+/* conditional.c */
+void test_conditional_rows(void **state);
+void test_conditional_beginning(void **state);
+void test_conditional_density(void **state);
+void test_conditional_gradients(void **state);
+
 /* training.c; *state is the device */
+void test_conditional_fit(void **state);
 void test_initialization(void **state);
 void test_entropy(void **state);
 void test_guard(void **state);

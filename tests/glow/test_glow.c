@@ -79,7 +79,7 @@ static void test_inverse(void **state)
 }
 
 /* ln N(z; mean, exp(logs)) of one top latent, from the parameters. */
-static double top_log_density(const glow_model *m, const float *z, int channels)
+double top_log_density(const glow_model *m, const float *z, int channels)
 {
     float bias[256], logs[256];
     double sum = 0;
@@ -245,12 +245,12 @@ static void expect_error(ts_device *device, ts_glow_config config, const char *w
 
 static void test_errors(void **state)
 {
-    expect_error(*state, (ts_glow_config){28, 28, 1, 3, 2, 8, NULL}, "28x28");
-    expect_error(*state, (ts_glow_config){8, 8, 1, 0, 2, 8, NULL}, "0 levels");
-    expect_error(*state, (ts_glow_config){8, 8, 1, 2, 0, 8, NULL}, "0 steps");
-    expect_error(*state, (ts_glow_config){8, 8, 0, 2, 2, 8, NULL}, "0 channels");
-    expect_error(*state, (ts_glow_config){1, 2, 2, 1, 2, 8, NULL}, "multiples of 2");
-    expect_error(*state, (ts_glow_config){1, 1, 1, 1, 2, 8, NULL}, "vectors of 1 dimensions");
+    expect_error(*state, (ts_glow_config){28, 28, 1, 3, 2, .hidden = 8}, "28x28");
+    expect_error(*state, (ts_glow_config){8, 8, 1, 0, 2, .hidden = 8}, "0 levels");
+    expect_error(*state, (ts_glow_config){8, 8, 1, 2, 0, .hidden = 8}, "0 steps");
+    expect_error(*state, (ts_glow_config){8, 8, 0, 2, 2, .hidden = 8}, "0 channels");
+    expect_error(*state, (ts_glow_config){1, 2, 2, 1, 2, .hidden = 8}, "multiples of 2");
+    expect_error(*state, (ts_glow_config){1, 1, 1, 1, 2, .hidden = 8}, "vectors of 1 dimensions");
 }
 
 int main(void)
@@ -264,6 +264,11 @@ int main(void)
         cmocka_unit_test(test_begins_as_gaussian),
         cmocka_unit_test(test_whitened_inverse),
         cmocka_unit_test(test_whitened_change_of_variables),
+        cmocka_unit_test(test_conditional_rows),
+        cmocka_unit_test(test_conditional_beginning),
+        cmocka_unit_test(test_conditional_density),
+        cmocka_unit_test(test_conditional_gradients),
+        cmocka_unit_test(test_conditional_fit),
         cmocka_unit_test(test_initialization),
         cmocka_unit_test(test_entropy),
         cmocka_unit_test(test_guard),

@@ -48,7 +48,16 @@ static void make_problem(problem *p, ts_device *device, int side, int levels, in
                          ts_glow_training_config config)
 {
     *p = (problem){.device = device, .config = config};
-    const ts_glow_config g = {side, side, 1, levels, steps, hidden, NULL};
+    const ts_glow_config g = {side,
+                              side,
+                              1,
+                              levels,
+                              steps,
+                              .hidden = hidden,
+                              .conditional = config.T_low > 0,
+                              .sde = vp,
+                              .t_min = config.T_low,
+                              .t_max = config.T};
     p->mixture = make_mixture(device, side * side);
     p->data = (ts_data){.device = device, .h = side, .w = side, .c = 1, .count = 4096, .mixture = p->mixture};
     must(ts_params_create(device, &p->params));
@@ -181,6 +190,29 @@ void test_entropy(void **state)
         assert_true(last > -0.004 && last < reach[i]);
         free_problem(&p);
     }
+}
+
+/* One fit for all T of a range: at each of them it comes as near as a fit for that T alone must (above). */
+void test_conditional_fit(void **state)
+{
+    static const double T[] = {0.15, 0.3, 0.6}, reach[] = {0.03, 0.02, 0.01};
+    problem p;
+    ts_glow_training_config c = settings(0.6, 3e-3);
+    ts_training_report report;
+    c.T_low = 0.15;
+    make_problem(&p, *state, 4, 2, 3, 24, c);
+    for (int step = 0; step < 1280; step++)
+        must(ts_training_step(p.training));
+    must(ts_training_read(p.training, &report));
+    assert_int_equal(report.skipped + report.rollbacks, 0);
+    must(ts_params_swap_ema(p.params));
+    for (int i = 0; i < 3; i++) {
+        p.config.T = T[i];
+        const double kl = divergence(&p, 16);
+        print_message("all T, at %.2f: KL %.4f nats a dimension\n", T[i], kl);
+        assert_true(kl > -0.004 && kl < reach[i]);
+    }
+    free_problem(&p);
 }
 
 /* ---- the guard ---- */

@@ -65,6 +65,11 @@ static void not_differentiable(ts_graph *g, const graph_model *m, ts_tensor x)
 {
     ts_graph_output(g, ts_actnorm(g, x, m->beta, m->beta, 1, false, true, false), true);
 }
+static void wrong_image_norm(ts_graph *g, const graph_model *m, ts_tensor x)
+{
+    (void)m;
+    ts_graph_output(g, ts_image_norm(g, x, ts_zeros(g, 2, 1, 1, 7), false, NULL), true);
+}
 static void no_seed(ts_graph *g, const graph_model *m, ts_tensor x)
 {
     (void)m;
@@ -92,6 +97,7 @@ void errors_stay(void **state)
         {wrong_tensor, TS_INVALID, "add_scaled"},
         {wrong_size, TS_NO_MEMORY, "is more than can be addressed"},
         {not_differentiable, TS_UNSUPPORTED, "no gradient passes through the operation inverse actnorm"},
+        {wrong_image_norm, TS_INVALID, "image_norm: [2,4,4,4] with bias and logs [2,1,1,7]"},
         {no_seed, TS_INVALID, "none is seeded"}};
     graph_model m;
     graph_model_create(&m);

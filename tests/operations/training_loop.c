@@ -2,6 +2,7 @@
  * Rows of the training loop up to the gradient: times, batches, the forward process, the loss.
  */
 #include <stdlib.h>
+#include "processes.h"
 #include "random.h"
 
 static const ts_sde vp = {.kind = TS_SDE_VP, .beta_min = 0.1, .beta_max = 20.0};
@@ -14,19 +15,20 @@ typedef struct times_row {
     int n;
     ts_sde sde;
     double t_min, t_max;
-    bool importance, low;
+    ts_time_sampling sampling;
+    bool low;
     ot_buffer *t;
 } times_row;
 
-static double lambda_of(const ts_sde *e, double t)
+/* What is uniform: t, Lambda(t), or ln(s^2/(a^2 + s^2)). */
+static double uniform_in(const times_row *r, double t)
 {
-    const double b = e->beta_min * t + (e->beta_max - e->beta_min) * t * t / 2;
-    return e->kind == TS_SDE_VP      ? log(expm1(b))
-           : e->kind == TS_SDE_SUBVP ? 2 * log(sinh(b / 2))
-                                     : 2 * t * log(e->sigma_max / e->sigma_min);
+    return r->sampling == TS_TIME_UNIFORM      ? t
+           : r->sampling == TS_TIME_IMPORTANCE ? process_lambda(&r->sde, t)
+                                               : -log1p(1 / process_ratio(&r->sde, t));
 }
 
-/* Inverts Lambda by bisection. */
+/* Inverts it by bisection. */
 static void times_reference(void *p)
 {
     times_row *r = p;
@@ -34,14 +36,11 @@ static void times_reference(void *p)
         double u = uniform_of(&state5, TS_STREAM_TIME, r->low ? 0 : (uint64_t)i);
         if (r->low)
             u = u + (double)i / r->n >= 1 ? u + (double)i / r->n - 1 : u + (double)i / r->n;
-        double t = r->t_min + u * (r->t_max - r->t_min);
-        if (r->importance) {
-            const double low = lambda_of(&r->sde, r->t_min), high = lambda_of(&r->sde, r->t_max);
-            double below = r->t_min, above = r->t_max;
-            for (int k = 0; k < 200; k++) {
-                t = (below + above) / 2;
-                *(lambda_of(&r->sde, t) < low + u * (high - low) ? &below : &above) = t;
-            }
+        const double low = uniform_in(r, r->t_min), high = uniform_in(r, r->t_max);
+        double below = r->t_min, above = r->t_max, t = below;
+        for (int k = 0; k < 200; k++) {
+            t = (below + above) / 2;
+            *(uniform_in(r, t) < low + u * (high - low) ? &below : &above) = t;
         }
         r->t->want[i] = t;
     }
@@ -51,18 +50,19 @@ static void times_rows(ot *t)
 {
     static const int counts[] = {1, 7, 128};
     const ts_sde sdes[] = {vp, subvp, ve};
-    for (int k = 0; k < 36; k++) {
-        times_row r = {counts[k / 12], sdes[k / 4 % 3], 1e-5, k & 1 ? 0.3 : 1.0, k & 1, k & 2, NULL};
-        ot_case(t, "n %d, sde %d%s%s", r.n, (int)r.sde.kind, r.importance ? " importance" : "",
+    static const char *const names[] = {"", " importance", " structure"};
+    for (int k = 0; k < 54; k++) {
+        times_row r = {counts[k / 18],
+                       sdes[k / 6 % 3],
+                       1e-5,
+                       k % 3 ? 0.3 : 1.0,
+                       (ts_time_sampling)(k % 3),
+                       k / 3 % 2,
+                       NULL};
+        ot_case(t, "n %d, sde %d%s%s", r.n, (int)r.sde.kind, names[r.sampling],
                 r.low ? " low discrepancy" : "");
         r.t = ot_output(t, TS_F32, r.n);
-        ts_draw_times a = {r.n,
-                           r.sde,
-                           r.t_min,
-                           r.t_max,
-                           r.importance ? TS_TIME_IMPORTANCE : TS_TIME_UNIFORM,
-                           r.low,
-                           device_state(t, &state5),
+        ts_draw_times a = {r.n,        r.sde, r.t_min, r.t_max, r.sampling, r.low, device_state(t, &state5),
                            ot_out(r.t)};
         ot_run(t, draw_times, a);
         ot_check(t, times_reference, &r, 2e-6);
@@ -73,7 +73,7 @@ static void times_rows(ot *t)
     }
     /* an interval narrower than float32 resolves: nothing leaves it, however t rounds */
     ot_case(t, "n 64, [1e-5, 1e-5 (1 + 2e-7)]");
-    times_row r = {64, vp, 1e-5, 1e-5 * (1 + 2e-7), true, true, ot_output(t, TS_F32, 64)};
+    times_row r = {64, vp, 1e-5, 1e-5 * (1 + 2e-7), TS_TIME_IMPORTANCE, true, ot_output(t, TS_F32, 64)};
     ts_draw_times a = {r.n,        vp, r.t_min, r.t_max, TS_TIME_IMPORTANCE, true, device_state(t, &state5),
                        ot_out(r.t)};
     ot_run(t, draw_times, a);

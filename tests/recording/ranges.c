@@ -71,7 +71,7 @@ void ranges(void **state)
 void recording_off(void **state)
 {
     (void)state;
-    const ts_glow_config shape = {SIDE, SIDE, 1, 2, 2, 8, NULL};
+    const ts_glow_config shape = {SIDE, SIDE, 1, 2, 2, .hidden = 8};
     const ts_glow_training_config config = {
         .sde = vp,
         .T = 0.3,

@@ -101,7 +101,7 @@ static void score_training(void **state)
 /* At this rate the guard takes the fit back, which changes an argument of the optimiser. */
 static void fit(model *m, bool recording)
 {
-    const ts_glow_config shape = {SIDE, SIDE, 1, 2, 2, 8, NULL};
+    const ts_glow_config shape = {SIDE, SIDE, 1, 2, 2, .hidden = 8};
     const ts_glow_training_config config = {
         .sde = vp,
         .T = 0.3,
@@ -331,7 +331,7 @@ static void bounds(void **state)
 
 static void evaluate_density(bool recording, float *x, double *log_prob, asked *made)
 {
-    const ts_glow_config shape = {SIDE, SIDE, 1, 2, 2, 8, NULL};
+    const ts_glow_config shape = {SIDE, SIDE, 1, 2, 2, .hidden = 8};
     model m;
     ts_density *density;
     void *state, *point, *value;

@@ -143,8 +143,11 @@ static double share_below(const ts_sde *e, ts_time_sampling sampling, double t_m
     const double at[3] = {t_min, t, t_max};
     for (int i = 0; i < 3; i++) {
         const double a = ts_sde_mean(e, at[i]), s = ts_sde_std(e, at[i]);
-        v[i] = e->kind == TS_SDE_SUBVP ? 2.0 * log(sinh(0.5 * ts_sde_beta_integral(e, at[i])))
-                                       : 2.0 * log(s / a);
+        if (sampling == TS_TIME_STRUCTURE)
+            v[i] = log(s * s / (a * a + s * s));
+        else
+            v[i] = e->kind == TS_SDE_SUBVP ? 2.0 * log(sinh(0.5 * ts_sde_beta_integral(e, at[i])))
+                                           : 2.0 * log(s / a);
     }
     return (v[1] - v[0]) / (v[2] - v[0]);
 }
@@ -197,10 +200,10 @@ static void draws(void **unused)
     const ts_device_options options = {.threads = 1};
     assert_null(ts_device_open("cpu", &options, &device));
     for (int k = 0; k < SDES; k++)
-        for (int importance = 0; importance < 2; importance++)
+        for (int sampling = TS_TIME_UNIFORM; sampling <= TS_TIME_STRUCTURE; sampling++)
             for (int low = 0; low < 2; low++) {
-                draw(device, k, importance ? TS_TIME_IMPORTANCE : TS_TIME_UNIFORM, low, 1.0);
-                draw(device, k, importance ? TS_TIME_IMPORTANCE : TS_TIME_UNIFORM, low, 0.2);
+                draw(device, k, (ts_time_sampling)sampling, low, 1.0);
+                draw(device, k, (ts_time_sampling)sampling, low, 0.2);
             }
     ts_device_close(device);
 }

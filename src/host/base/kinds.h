@@ -37,6 +37,7 @@
     X(TS_START_GAUSSIAN, "gaussian")                                                                         \
     X(TS_START_DPMIXTURE, "dpmixture")                                                                       \
     X(TS_START_GLOW, "glow")                                                                                 \
+    X(TS_START_GLOW_ALL, "glow_all")                                                                         \
     X(TS_START_MIXTURE, "mixture")
 
 /* What a mixture is fitted to. */

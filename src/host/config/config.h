@@ -91,7 +91,7 @@
     X(REAL, FREE, ema, 0.9999, 0, 0.99999999, "decay of the averaged weights")                                                   \
     X(INT, IDLE, log_every, 50, 1, 2147483647, "steps between log lines")                                                        \
     X(INT, IDLE, checkpoint_every, 1000, 1, 2147483647, "steps between checkpoints")                                             \
-    X(INT, IDLE, eval_every, 500, 0, 2147483647, "steps between measurements of T* on held-out data, and one at the end (0: none)") \
+    X(INT, IDLE, eval_every, 500, 0, 2147483647, "steps between measurements of T* on held-out data, and one at the end (0: none; nor where memory is too short)") \
     X(INT, IDLE, eval_data, 256, 2, 1000000, "held-out data that such a measurement takes, or all")
 
 #define TS_CONFIG_GLOW(X)                                                                                                        \
@@ -107,6 +107,9 @@
     X(BOOL, FREE, anneal, false, 0, 0, "the rate falls to 0 by the last step, along half a cosine")                              \
     X(REAL, FREE, clip, 10, 0, 1e9, "largest global norm of the gradient")                                                       \
     X(REAL, FREE, ema, 0.99, 0, 0.99999999, "decay of the averaged weights")
+
+#define TS_CONFIG_GLOW_ALL(X)                                                                                                    \
+    X(INT, FREE, steps, 0, 0, 2147483647, "optimiser steps of the one fit for all T of sweep.T (0: twice glow.steps)")
 
 #define TS_CONFIG_START(X)                                                                                                       \
     X(INT, FREE, rank, 512, 1, 65536, "eigenvectors of the data's covariance that a gaussian start keeps (of fewer dimensions all)") \
@@ -172,6 +175,7 @@
     S(model, TS_CONFIG_MODEL, "the score")                                                                                       \
     S(train, TS_CONFIG_TRAIN, "training of the score network")                                                                   \
     S(glow, TS_CONFIG_GLOW, "the auxiliary density at T")                                                                        \
+    S(glow_all, TS_CONFIG_GLOW_ALL, "one auxiliary density for all T, else as section glow says")                               \
     S(start, TS_CONFIG_START, "the start densities gaussian and dpmixture")                                                      \
     S(bound, TS_CONFIG_BOUND, "the evidence lower bound")                                                                        \
     S(likelihood, TS_CONFIG_LIKELIHOOD, "the likelihood by the ODE")                                                             \
@@ -234,6 +238,9 @@ typedef struct ts_config {
     struct {
         TS_CONFIG_GLOW(TS_MEMBER)
     } glow;
+    struct {
+        TS_CONFIG_GLOW_ALL(TS_MEMBER)
+    } glow_all;
     struct {
         TS_CONFIG_START(TS_MEMBER)
     } start;

@@ -44,6 +44,8 @@ const ts_words ts_sde_kind_words = {TS_SDE_COUNT, sde_words};
 #define MODEL_KEY(kind, change, key, ...) KEY_##kind("model", model., "model.", change, key, __VA_ARGS__)
 #define TRAIN_KEY(kind, change, key, ...) KEY_##kind("train", train., "train.", change, key, __VA_ARGS__)
 #define GLOW_KEY(kind, change, key, ...)  KEY_##kind("glow", glow., "glow.", change, key, __VA_ARGS__)
+#define GLOW_ALL_KEY(kind, change, key, ...)                                                                 \
+    KEY_##kind("glow_all", glow_all., "glow_all.", change, key, __VA_ARGS__)
 #define START_KEY(kind, change, key, ...) KEY_##kind("start", start., "start.", change, key, __VA_ARGS__)
 #define BOUND_KEY(kind, change, key, ...) KEY_##kind("bound", bound., "bound.", change, key, __VA_ARGS__)
 #define LIKELIHOOD_KEY(kind, change, key, ...)                                                               \
@@ -54,8 +56,9 @@ const ts_words ts_sde_kind_words = {TS_SDE_COUNT, sde_words};
 const ts_config_key ts_config_keys[] = {
     TS_CONFIG_RUN(RUN_KEY) TS_CONFIG_DATA(DATA_KEY) TS_CONFIG_MIXTURE(MIXTURE_KEY) TS_CONFIG_SDE(SDE_KEY)
         TS_CONFIG_MODEL(MODEL_KEY) TS_CONFIG_TRAIN(TRAIN_KEY) TS_CONFIG_GLOW(GLOW_KEY)
-            TS_CONFIG_START(START_KEY) TS_CONFIG_BOUND(BOUND_KEY) TS_CONFIG_LIKELIHOOD(LIKELIHOOD_KEY)
-                TS_CONFIG_SAMPLE(SAMPLE_KEY) TS_CONFIG_SWEEP(SWEEP_KEY){0}};
+            TS_CONFIG_GLOW_ALL(GLOW_ALL_KEY) TS_CONFIG_START(START_KEY) TS_CONFIG_BOUND(BOUND_KEY)
+                TS_CONFIG_LIKELIHOOD(LIKELIHOOD_KEY) TS_CONFIG_SAMPLE(SAMPLE_KEY)
+                    TS_CONFIG_SWEEP(SWEEP_KEY){0}};
 
 _Static_assert(sizeof ts_config_keys / sizeof *ts_config_keys <= TS_CONFIG_KEY_LIMIT, "raise the limit");
 

@@ -63,14 +63,16 @@ ts_status ts_training_score(ts_device *device, const ts_score_training_config *c
 typedef struct ts_glow_training_config {
     ts_sde sde;
     double T;
+    double T_low; /* of a conditional flow, which learns all T from here on; 0: T alone */
     int batch;
     uint64_t seed;
     ts_optimizer_config optimizer;
 } ts_glow_training_config;
 
 /*
- * Objective: -log nu(x_T)/d on x_T = a(T) x0 + s(T) z, fresh each step.  The first step initialises the
- * actnorms from its batch, of a whitened flow those within couplings.
+ * Objective: -log nu(x_T)/d on x_T = a(T) x0 + s(T) z, fresh each step; of a conditional flow -log nu(x_T | T)/d,
+ * T spread over [T_low, T] in each batch (TS_TIME_STRUCTURE).  The first step
+ * initialises the actnorms from its batch, of a whitened flow those within couplings.
  *
  * Guard against divergence, in three layers.  Gradients are clipped.  A step whose gradient is not finite
  * changes nothing (it counts as skipped).  And after every 32nd step, and when a report is read, the mean

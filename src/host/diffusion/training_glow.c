@@ -22,10 +22,11 @@ typedef struct glow_training {
     ts_training base;
     int batch, d;
     ts_tensor log_prob;
+    ts_draw_times draw; /* of n > 0 where T is drawn */
     ts_perturb perturb;
     ts_linear_combine add_up;
     float *x0;        /* device, [batch,d] */
-    float *t;         /* device, [batch], all T: the graph's input */
+    float *t;         /* device, [batch], all T or drawn: the graph's input */
     float *cotangent; /* device, [batch]: -1/(batch d), the gradient of the objective by each log-density */
     float *sums;      /* device, [batch]: log-densities, summed over the steps of the window */
     float *host;      /* [batch] */
@@ -180,7 +181,9 @@ static ts_status queue_step(void *training)
 
     ts_training_phase(b, "batch");                                   /* z ~ N(0, I), x_T = a(T) x0 + s(T) z */
     TS_TRY(ts_data_train_batch(b->data, g->batch, b->state, g->x0)); /* x0 [batch,d] */
-    TS_TRY(k->perturb(device, &g->perturb));                         /* x_T [batch,h,w,c] */
+    if (g->draw.n)
+        TS_TRY(k->draw_times(device, &g->draw)); /* T [batch] */
+    TS_TRY(k->perturb(device, &g->perturb));     /* x_T [batch,h,w,c] */
     ts_training_phase(b, NULL);
 
     TS_TRY(first ? initialize(g) : ts_graph_forward(b->graph)); /* log nu(x_T) [batch] */
@@ -323,7 +326,11 @@ static ts_status check(const ts_device *device, const ts_glow_training_config *c
                         c->batch);
     if (!(c->T > 0 && c->T <= 1))
         return ts_error(TS_INVALID, "T is %g; it must be in (0, 1]", c->T);
-    if (!k->perturb || !k->linear_combine || (data->mixture ? !k->mixture_sample : !k->gather))
+    if (c->T_low && !(c->T_low > 0 && c->T_low <= c->T))
+        return ts_error(TS_INVALID, "the smallest T is %g; it must be in (0, %g], the largest", c->T_low,
+                        c->T);
+    if (!k->perturb || !k->linear_combine || !k->draw_times ||
+        (data->mixture ? !k->mixture_sample : !k->gather))
         return ts_error(TS_UNSUPPORTED, "the %s device lacks operations of the Glow fit", k->name);
     return NULL;
 }
@@ -366,6 +373,15 @@ static ts_status allocate(glow_training *g)
 
 static void freeze(glow_training *g, const ts_glow_training_config *c)
 {
+    if (c->T_low)
+        g->draw = (ts_draw_times){.n = g->batch,
+                                  .sde = c->sde,
+                                  .sampling = TS_TIME_STRUCTURE,
+                                  .low_discrepancy = true,
+                                  .t_min = c->T_low,
+                                  .t_max = c->T,
+                                  .state = g->base.state,
+                                  .t = g->t};
     g->perturb.n = g->batch;
     g->perturb.d = g->d;
     g->perturb.sde = c->sde;

@@ -106,6 +106,12 @@ ts_tensor ts_graph_squeeze(ts_graph *graph, ts_tensor x, bool inverse);
  * operation's input. */
 ts_tensor ts_actnorm(ts_graph *graph, ts_tensor x, ts_param bias, ts_param logs, float factor, bool relu,
                      bool inverse, bool initialize);
+/* x [n,h,w,c], with h [n,1,1,2c] -> [n,h,w,c].  logdet: where to put the [n] log-determinant tensor, or NULL. */
+ts_tensor ts_image_norm(ts_graph *graph, ts_tensor x, ts_tensor h, bool inverse, ts_tensor *logdet);
+/* t [n] -> [n,1,1,1 + 2 waves], for t in [t_min, t_max], over which the slowest sine goes through a quarter of its
+ * period. */
+ts_tensor ts_graph_lambda_embedding(ts_graph *graph, ts_tensor t, const ts_sde *sde, double t_min,
+                                    double t_max, int waves);
 /* -> [1,1,c,c], the matrix of a 1x1 convolution or its inverse. */
 ts_tensor ts_glow_matrix(ts_graph *graph, ts_param permutation, ts_param lower, ts_param upper, ts_param sign,
                          ts_param log_s, int c, bool inverse);

@@ -56,6 +56,36 @@ ts_tensor ts_actnorm(ts_graph *graph, ts_tensor x, ts_param bias, ts_param logs,
     return y;
 }
 
+ts_tensor ts_image_norm(ts_graph *graph, ts_tensor x, ts_tensor h, bool inverse, ts_tensor *logdet)
+{
+    if (logdet)
+        *logdet = -1;
+    if (!tape_check_activation(graph, "image_norm", x) || !tape_check_activation(graph, "image_norm", h))
+        return -1;
+    const int *s = graph->tensors[x].shape, *p = graph->tensors[h].shape;
+    const int n = s[0], height = s[1], w = s[2], c = s[3];
+    if (p[0] != n || p[1] != 1 || p[2] != 1 || p[3] != 2 * (int64_t)c) {
+        tape_fail(graph, TS_INVALID, "image_norm: [%d,%d,%d,%d] with bias and logs [%d,%d,%d,%d]", n, height,
+                  w, c, p[0], p[1], p[2], p[3]);
+        return -1;
+    }
+    const ts_tensor y = tape_tensor_add(graph, n, height, w, c, false);
+    const ts_tensor determinant = logdet ? tape_tensor_add(graph, n, 1, 1, 1, true) : -1;
+    tape_open(graph, inverse ? OPERATION_IMAGE_NORM_INVERSE : OPERATION_IMAGE_NORM, (ts_tensor[]){x, h}, 2,
+              y);
+    STEP(graph, image_norm_forward, .n = n, .hw = height * w, .c = c, .inverse = inverse);
+    READ(graph, image_norm_forward, x, tape_buffer_of(graph, x));
+    READ(graph, image_norm_forward, h, tape_buffer_of(graph, h));
+    WRITE(graph, image_norm_forward, y, tape_buffer_of(graph, y));
+    WRITE(graph, image_norm_forward, logdet, tape_buffer_of(graph, determinant));
+    if (!graph->failed)
+        graph->nodes[graph->node_count - 1].out[1] = determinant;
+    if (logdet)
+        *logdet = determinant;
+    tape_close(graph);
+    return y;
+}
+
 ts_tensor ts_glow_matrix(ts_graph *graph, ts_param permutation, ts_param lower, ts_param upper, ts_param sign,
                          ts_param log_s, int c, bool inverse)
 {

@@ -47,6 +47,23 @@ ts_tensor ts_graph_fourier_embedding(ts_graph *graph, ts_tensor t, const ts_sde 
     return y;
 }
 
+ts_tensor ts_graph_lambda_embedding(ts_graph *graph, ts_tensor t, const ts_sde *sde, double t_min,
+                                    double t_max, int waves)
+{
+    if (!check_embedding(graph, "lambda_embedding", t, 2 * waves))
+        return -1;
+    const int n = graph->tensors[t].shape[0];
+    const double low = ts_sde_lambda(sde, t_min), width = ts_sde_lambda(sde, t_max) - low;
+    const ts_tensor y = tape_tensor_add(graph, n, 1, 1, 1 + 2 * waves, false);
+    tape_open(graph, OPERATION_LAMBDA_EMBEDDING, &t, 1, y);
+    STEP(graph, lambda_embedding, .n = n, .waves = waves, .sde = *sde, .low = low,
+         .scale = width > 0 ? 1.5707963267948966 / width : 0);
+    READ(graph, lambda_embedding, t, tape_buffer_of(graph, t));
+    WRITE(graph, lambda_embedding, y, tape_buffer_of(graph, y));
+    tape_close(graph);
+    return y;
+}
+
 /* ---- affine maps ---- */
 
 ts_tensor ts_graph_affine(ts_graph *graph, ts_tensor x, ts_tensor t, const ts_sde *sde, float scale,

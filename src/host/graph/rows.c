@@ -331,6 +331,23 @@ static void actnorm_backward(ts_graph *graph, const tape_node *node)
     GRADIENT(graph, actnorm_backward, dlogs, tape_wants_param(graph, node->param[1]));
 }
 
+static void image_norm_backward(ts_graph *graph, const tape_node *node)
+{
+    const ts_image_norm_forward f = FORWARD(graph, node, image_norm_forward);
+    const ts_tensor x = node->in[0], h = node->in[1];
+    const int dy = tape_gradient_or_zero(graph, node->out[0]), dlogdet = tape_gradient(graph, node->out[1]);
+    bool accumulate;
+    const int dh = tape_fresh(graph, h), dx = tape_target(graph, x, &accumulate);
+    STEP(graph, image_norm_backward, .n = f.n, .hw = f.hw, .c = f.c, .accumulate = accumulate);
+    READ(graph, image_norm_backward, y, tape_buffer_of(graph, node->out[0]));
+    READ(graph, image_norm_backward, h, tape_buffer_of(graph, h));
+    READ(graph, image_norm_backward, dy, dy);
+    READ(graph, image_norm_backward, dlogdet, dlogdet);
+    bind_target(graph, offsetof(ts_image_norm_backward, dx), dx, accumulate);
+    WRITE(graph, image_norm_backward, dh, dh);
+    tape_give(graph, h, dh, 1.0f, false);
+}
+
 static void glow_matrix_backward(ts_graph *graph, const tape_node *node)
 {
     STEP(graph, glow_matrix_backward, .c = FORWARD(graph, node, glow_matrix_forward).c);
@@ -425,6 +442,9 @@ const tape_row tape_rows[OPERATION_COUNT] = {
     [OPERATION_SQUEEZE] = {"squeeze", NULL, squeeze_backward},
     [OPERATION_ACTNORM] = {"actnorm", NULL, actnorm_backward},
     [OPERATION_ACTNORM_INVERSE] = {"inverse actnorm", NULL, NULL},
+    [OPERATION_IMAGE_NORM] = {"image_norm", NULL, image_norm_backward},
+    [OPERATION_IMAGE_NORM_INVERSE] = {"inverse image_norm", NULL, NULL},
+    [OPERATION_LAMBDA_EMBEDDING] = {"lambda_embedding", NULL, NULL},
     [OPERATION_GLOW_MATRIX] = {"glow_matrix", NULL, glow_matrix_backward},
     [OPERATION_GLOW_MATRIX_INVERSE] = {"inverse glow_matrix", NULL, NULL},
     [OPERATION_COUPLING] = {"coupling", NULL, coupling_backward},

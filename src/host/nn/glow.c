@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include "nn/nn.h"
 #include "nn/rotations.h"
+#include "nn/told.h"
 
 enum { MAX_LEVELS = 16, MAX_STEPS = 1024, MAX_CHANNELS = 1 << 16 };
 
@@ -28,6 +29,7 @@ typedef struct flow_step {
     ts_param first, second; /* weights of the coupling network */
     norm first_norm, second_norm;
     zero_conv last;
+    ts_told_step told; /* conditional: of maps behind `norm`, the first and the last convolution */
 } flow_step;
 
 struct ts_glow {
@@ -35,7 +37,9 @@ struct ts_glow {
     bool vectors;     /* of 1x1 pixel: levels is 1 then */
     flow_step *steps; /* [levels][config.steps] */
     zero_conv splits[MAX_LEVELS], top;
-    norm end; /* whitened, there are no splits and no top; this undoes the shrinking of the last coupling */
+    ts_whiten whitening; /* of d > 0 where it is whitened: then there are no splits, no top, and */
+    norm end;            /* undoes the shrinking of the last coupling */
+    ts_told told;
 };
 
 /* ---- parameters ---- */
@@ -205,6 +209,21 @@ static int level_channels(const ts_glow_config *c, int level)
     return are_vectors(c) ? c->channels : c->channels * 4 << (c->whitening ? 2 * level : level);
 }
 
+/* Behind all others, which thus begin as those of a flow that is told nothing. */
+static ts_status declare_told(ts_glow *glow, ts_params *params)
+{
+    const ts_glow_config *c = &glow->config;
+    if (!c->conditional)
+        return NULL;
+    ts_told_declare(&glow->told, params, &c->sde, c->t_min, c->t_max);
+    for (int i = 0; i < c->levels * c->steps; i++) {
+        const int channels = level_channels(c, i / c->steps);
+        TS_TRY(ts_told_declare_step(params, i, channels, c->hidden, 2 * changed(channels),
+                                    &glow->steps[i].told));
+    }
+    return NULL;
+}
+
 static ts_status declare(ts_glow *glow, ts_params *params, ts_rotations *t, float *logs)
 {
     const ts_glow_config *c = &glow->config;
@@ -233,7 +252,7 @@ static ts_status declare(ts_glow *glow, ts_params *params, ts_rotations *t, floa
         const scope s = scope_of(params, "learn_top_fn");
         glow->top = add_zero_conv(&s, 2 * channels, 2 * channels, size_of(glow));
     }
-    return NULL;
+    return declare_told(glow, params);
 }
 
 /* With room for what the parameters begin as. */
@@ -320,30 +339,38 @@ static ts_tensor apply_zero_conv(const ts_glow *glow, ts_graph *graph, ts_tensor
     return ts_actnorm(graph, y, -1, z->logs, 3, false, false, false);
 }
 
+/* What the flow is told of the times t [n]; -1: nothing. */
+static ts_tensor tell(const ts_glow *glow, ts_graph *graph, ts_tensor t)
+{
+    return glow->config.conditional ? ts_told_apply(&glow->told, graph, t) : -1;
+}
+
 /* Shift and scale for the m channels that change, from the others x [n,h,w,c-m]: -> [n,h,w,2m], even channels the
  * shifts, odd ones the scales. */
-static ts_tensor coupling_network(const ts_glow *glow, ts_graph *graph, ts_tensor x, const flow_step *s,
-                                  int m)
+static ts_tensor coupling_network(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts_tensor told,
+                                  const flow_step *s, int m)
 {
     const int hidden = glow->config.hidden;
     ts_tensor y = apply_conv(glow, graph, x, s->first, -1, hidden); /* -> [n,h,w,hidden] */
+    y = ts_told_norm(graph, y, told, s->told.network, hidden, false, NULL);
     y = ts_actnorm(graph, y, s->first_norm.bias, s->first_norm.logs, 1, true, false, true);
     ts_graph_layer(graph, "%s network conv1", s->name);
     y = ts_dense(graph, y, false, s->second, -1, hidden, -1, 1); /* [n,h,w,hidden] */
     y = ts_actnorm(graph, y, s->second_norm.bias, s->second_norm.logs, 1, true, false, true);
     ts_graph_layer(graph, "%s network conv2", s->name);
     y = apply_zero_conv(glow, graph, y, &s->last, 2 * m); /* -> [n,h,w,2m] */
+    y = ts_told_norm(graph, y, told, s->told.last, 2 * m, false, NULL);
     ts_graph_layer(graph, "%s coupling", s->name);
     return y;
 }
 
 /* [n,h,w,c] -> [n,h,w,c].  Of an odd number of channels the first is but looked at. */
-static ts_tensor couple(const ts_glow *glow, ts_graph *graph, ts_tensor x, const flow_step *s, int c,
-                        bool inverse, ts_tensor *logdet)
+static ts_tensor couple(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts_tensor told, const flow_step *s,
+                        int c, bool inverse, ts_tensor *logdet)
 {
     const int m = changed(c), odd = c % 2;
     ts_graph_layer(graph, "%s network conv0", s->name);
-    const ts_tensor h = coupling_network(glow, graph, ts_slice(graph, x, 0, c - m), s, m);
+    const ts_tensor h = coupling_network(glow, graph, ts_slice(graph, x, 0, c - m), told, s, m);
     if (!odd)
         return ts_coupling(graph, x, h, inverse, logdet);
     const ts_tensor y = ts_coupling(graph, ts_slice(graph, x, 1, c - 1), h, inverse, logdet);
@@ -380,9 +407,9 @@ static void add_term(terms *t, ts_tensor v)
     t->v[t->count++] = v;
 }
 
-/* x [n,h,w,c] -> [n,h,w,c]; its three log-determinants [n] go to the terms. */
-static ts_tensor step_forward(const ts_glow *glow, ts_graph *graph, ts_tensor x, const flow_step *s,
-                              const int shape[4], terms *t)
+/* x [n,h,w,c] -> [n,h,w,c]; its log-determinants [n] go to the terms. */
+static ts_tensor step_forward(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts_tensor told,
+                              const flow_step *s, const int shape[4], terms *t)
 {
     const int n = shape[0], c = shape[3];
     const float positions = (float)(shape[1] * shape[2]);
@@ -390,11 +417,14 @@ static ts_tensor step_forward(const ts_glow *glow, ts_graph *graph, ts_tensor x,
     ts_graph_layer(graph, "%s actnorm", s->name);
     x = ts_actnorm(graph, x, s->norm.bias, s->norm.logs, 1, false, false, !glow->config.whitening);
     add_term(t, ts_parameter_sum(graph, s->norm.logs, n, positions));
+    x = ts_told_norm(graph, x, told, s->told.norm, c, false, &logdet);
+    if (told >= 0)
+        add_term(t, logdet);
     ts_graph_layer(graph, "%s matrix", s->name);
     x = ts_dense_matrix(
         graph, x, ts_glow_matrix(graph, s->permutation, s->lower, s->upper, s->sign, s->log_s, c, false));
     add_term(t, ts_parameter_sum(graph, s->log_s, n, positions));
-    x = couple(glow, graph, x, s, c, false, &logdet);
+    x = couple(glow, graph, x, told, s, c, false, &logdet);
     add_term(t, logdet);
     return x;
 }
@@ -424,6 +454,7 @@ static ts_tensor standard(ts_graph *graph, const int shape[4])
 ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts_tensor t, ts_tensor *z_top)
 {
     const ts_glow_config *c = &glow->config;
+    const ts_tensor told = tell(glow, graph, t);
     terms sum = {.graph = graph};
     int shape[4];
     for (int level = 0; level < c->levels; level++) {
@@ -432,7 +463,7 @@ ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts
         ts_graph_shape(graph, x, shape);
         const int half = shape[3] / 2;
         for (int k = 0; k < c->steps; k++)
-            x = step_forward(glow, graph, x, &glow->steps[level * c->steps + k], shape, &sum);
+            x = step_forward(glow, graph, x, told, &glow->steps[level * c->steps + k], shape, &sum);
         if (level + 1 < c->levels && !c->whitening) {
             ts_graph_layer(graph, "level %d split", level);
             ts_tensor stays = ts_slice(graph, x, 0, half); /* -> [n,h,w,c/2] */
@@ -457,13 +488,15 @@ ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts
 /* ---- sampling ---- */
 
 /* [n,h,w,c] -> [n,h,w,c]: a step's parts undone in reverse order. */
-static ts_tensor step_inverse(const ts_glow *glow, ts_graph *graph, ts_tensor x, const flow_step *s, int c)
+static ts_tensor step_inverse(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts_tensor told,
+                              const flow_step *s, int c)
 {
-    x = couple(glow, graph, x, s, c, true, NULL);
+    x = couple(glow, graph, x, told, s, c, true, NULL);
     ts_graph_layer(graph, "%s matrix", s->name);
     x = ts_dense_matrix(
         graph, x, ts_glow_matrix(graph, s->permutation, s->lower, s->upper, s->sign, s->log_s, c, true));
     ts_graph_layer(graph, "%s actnorm", s->name);
+    x = ts_told_norm(graph, x, told, s->told.norm, c, true, NULL);
     return ts_actnorm(graph, x, s->norm.bias, s->norm.logs, 1, false, true, false);
 }
 
@@ -487,6 +520,7 @@ ts_tensor ts_glow_sample(const ts_glow *glow, ts_graph *graph, int n, ts_tensor 
                          float temperature, const ts_step_state *state, uint32_t stream)
 {
     const ts_glow_config *c = &glow->config;
+    const ts_tensor told = tell(glow, graph, t);
     uint32_t element = 0; /* every latent of the batch gets numbers of its own */
     ts_tensor x = z_top;
     if (c->whitening)
@@ -507,7 +541,7 @@ ts_tensor ts_glow_sample(const ts_glow *glow, ts_graph *graph, int n, ts_tensor 
         }
         element += (uint32_t)n * (uint32_t)(positions * (last ? channels : channels / 2));
         for (int k = c->steps - 1; k >= 0; k--)
-            x = step_inverse(glow, graph, x, &glow->steps[level * c->steps + k], channels);
+            x = step_inverse(glow, graph, x, told, &glow->steps[level * c->steps + k], channels);
         ts_graph_layer(graph, "level %d squeeze", level);
         x = squeeze(glow, graph, x, true); /* [n,h,w,c] -> [n,2h,2w,c/4] */
     }

@@ -105,13 +105,17 @@ typedef struct ts_glow_config {
     int levels, steps;          /* L, K */
     int hidden;                 /* channels of the coupling networks */
     const ts_whiten *whitening; /* its process, Gaussian and d, which outlive the flow; NULL: none */
+    bool conditional;           /* one density for each t: networks and actnorms are told Lambda(t) */
+    ts_sde sde;                 /* then: of Lambda, and the times that are */
+    double t_min, t_max;
 } ts_glow_config;
 
 typedef struct ts_glow ts_glow;
 ts_status ts_glow_create(const ts_glow_config *config, ts_params *params, uint64_t seed, ts_glow **glow);
 void ts_glow_destroy(ts_glow *glow);
 /* x [n,h,w,c] -> log-density [n]; *z_top, if wanted, gets the top latent [n,h/2^L,w/2^L,c 2^(L+1)], whitened all of
- * y [n,h,w,c].  t [n]: the times of the rows, by which they are whitened; may be -1 where they are not. */
+ * y [n,h,w,c].  t [n]: the times of the rows, by which they are whitened and of which a conditional
+ * flow is told; may be -1 where neither is. */
 ts_tensor ts_glow_log_prob(const ts_glow *glow, ts_graph *graph, ts_tensor x, ts_tensor t, ts_tensor *z_top);
 /* Draws x [n,h,w,c], or decodes z_top when it is not -1 (split latents at `temperature`). */
 ts_tensor ts_glow_sample(const ts_glow *glow, ts_graph *graph, int n, ts_tensor t, ts_tensor z_top,

@@ -263,9 +263,9 @@ static bool bound_data(const ts_results *r, FILE *data)
     bool any = false;
     ts_gnuplot_block(data, "bound", "start, bits/dim, low and high end of its 95 % interval");
     for (int start = 0; start < r->start_count; start++) {
-        const ts_best *best = ts_report_best(r, 0, start);
-        const ts_bound_row *row = best ? ts_report_bound_at(r, start, best->T_best) : NULL;
-        const ts_interval bits = row ? row->terms.bpd : (ts_interval){NAN, NAN};
+        const ts_finding *f = ts_report_finding(r, 0, start);
+        const ts_finding_point *point = f ? ts_report_point(f, f->T_best) : NULL;
+        const ts_interval bits = point ? point->bpd : (ts_interval){NAN, NAN};
         const double half = isfinite(bits.half) ? bits.half : 0;
         ts_gnuplot_value(data, start);
         ts_gnuplot_value(data, bits.mean);

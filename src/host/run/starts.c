@@ -41,6 +41,18 @@ static ts_status open_glow(ts_run *run, double T, int n, ts_start *start)
     return NULL;
 }
 
+static ts_status open_glow_all(ts_run *run, double T, int n, ts_start *start)
+{
+    TS_TRY(ts_fit_load_all(run, T, n, &start->fit));
+    start->density = start->fit.density;
+    return NULL;
+}
+
+static int64_t glow_steps(const ts_config *config)
+{
+    return config->glow.steps;
+}
+
 /* ---- the exact p_T of a mixture ---- */
 
 static ts_status check_mixture(const ts_run *run)
@@ -98,12 +110,25 @@ const ts_start_row ts_starts[TS_START_COUNT] = {
     [TS_START_GLOW] = {.check = ts_fit_check,
                        .fit = ts_fit_glow,
                        .open = open_glow,
+                       .steps = glow_steps,
                        .sections = "glow",
                        .html = "the Glow",
                        .label = "Glow",
                        .color = "#0072B2",
                        .point = 5,
                        .hollow = 4},
+    [TS_START_GLOW_ALL] = {.check = ts_fit_check,
+                           .fit = ts_fit_glow_all,
+                           .open = open_glow_all,
+                           .steps = ts_glow_all_steps,
+                           .inputs = ts_glow_all_inputs,
+                           .sections = "glow glow_all",
+                           .every_T = true,
+                           .html = "the Glow for all <i>T</i>",
+                           .label = "Glow for all {/:Italic T}",
+                           .color = "#000000",
+                           .point = 15,
+                           .hollow = 14},
     [TS_START_MIXTURE] = {.check = check_mixture,
                           .open = open_mixture,
                           .sections = "",
@@ -141,6 +166,13 @@ bool ts_start_has_every_T(const ts_run *run, ts_start_kind kind)
 {
     const ts_start_row *row = &ts_starts[kind];
     return !row->fit || (row->every_T && !(row->one_T && row->one_T(run)));
+}
+
+void ts_start_inputs(ts_start_kind kind, const ts_config *config, char text[TS_START_INPUTS])
+{
+    *text = 0;
+    if (ts_starts[kind].inputs)
+        ts_starts[kind].inputs(config, text);
 }
 
 ts_status ts_start_open(ts_run *run, ts_start_kind kind, double T, int n, ts_start *start)

@@ -12,6 +12,8 @@
 #include "run/starts/glow.h"
 #include "run/run.h"
 
+enum { TS_START_INPUTS = 96 };
+
 /* An open start density, for batches of n. */
 typedef struct ts_start {
     ts_density *density;
@@ -29,8 +31,11 @@ typedef struct ts_start_row {
     ts_status (*open)(ts_run *run, double T, int n, ts_start *start);
     bool every_T;
     bool (*one_T)(const ts_run *run); /* whether the configuration says otherwise; NULL: it never does */
-    const char *sections; /* of the configuration that it depends on beside "data sde" and the seed */
-    bool plain;           /* knows nothing of the data: what a short T needs a better start than */
+    int64_t (*steps)(
+        const ts_config *config); /* of the optimiser that a fit takes; NULL: it goes over the data once */
+    const char *sections;         /* of the configuration that it depends on beside "data sde" and the seed */
+    void (*inputs)(const ts_config *config, char text[TS_START_INPUTS]); /* and besides; NULL: on nothing */
+    bool plain; /* knows nothing of the data: what a short T needs a better start than */
 
     const char *html,
         *label; /* what it is called on a page, and in gnuplot's enhanced text; under VE, where */
@@ -50,6 +55,8 @@ ts_status ts_starts_chosen(const ts_run *run, const ts_kinds *wanted, ts_start_k
 
 /* Whether it has a density at every T, once it is fitted. */
 bool ts_start_has_every_T(const ts_run *run, ts_start_kind kind);
+/* What a start depends on beside the sections of its row, as text: empty, or " of T from 0.1 to 1.0". */
+void ts_start_inputs(ts_start_kind kind, const ts_config *config, char text[TS_START_INPUTS]);
 
 ts_status ts_start_open(ts_run *run, ts_start_kind kind, double T, int n, ts_start *start);
 void ts_start_release(ts_start *start);

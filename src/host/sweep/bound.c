@@ -355,13 +355,15 @@ ts_status ts_part_prior(ts_worker *w, ts_part *part)
     const ts_start_kind start = s->results->starts[part->start];
     const int64_t at = ts_sweep_prior_at(s, part->T, part->start);
     double *prior = s->prior + at, *kl = s->kl ? s->kl + at : NULL;
-    char text[32], name[96], sections[64];
+    char text[32], name[96], sections[64], own[TS_START_INPUTS], inputs[sizeof name + sizeof own];
     bool found;
     ts_worker_watch(w, part);
     ts_T_text(T, text);
     snprintf(name, sizeof name, "prior_T%s_%s", text, ts_start_kind_words.word[start]);
     snprintf(sections, sizeof sections, "bound %s", ts_starts[start].sections);
-    const ts_part_file file = {"parts", name, sections, name};
+    ts_start_inputs(start, s->config, own);
+    snprintf(inputs, sizeof inputs, "%s%s", name, own);
+    const ts_part_file file = {"parts", name, sections, inputs};
     const ts_part_tensor tensors[] = {{"seconds", TS_ST_F64, 0, {0}, &part->seconds},
                                       {"prior", TS_ST_F64, 1, {s->count}, prior},
                                       {"kl_prior", TS_ST_F64, 1, {s->count}, kl}};

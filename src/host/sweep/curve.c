@@ -124,11 +124,13 @@ static ts_status measure(ts_worker *w, ts_start_kind kind, double *prior, double
 }
 
 /* What it depends on beside the configuration. */
-static ts_status inputs_of(const ts_sweep *s, const char *name, char **inputs)
+static ts_status inputs_of(const ts_sweep *s, ts_start_kind kind, const char *name, char **inputs)
 {
     ts_text text;
+    char own[TS_START_INPUTS];
     TS_TRY(ts_text_open(&text));
-    fprintf(text.out, "%s %d", name, ts_sweep_curve_draws(s));
+    ts_start_inputs(kind, s->config, own);
+    fprintf(text.out, "%s %d%s", name, ts_sweep_curve_draws(s), own);
     for (int j = 0; j < s->curve.count; j++) {
         char T[32];
         ts_decimal(s->curve.T[j], T);
@@ -147,7 +149,7 @@ ts_status ts_part_curve(ts_worker *w, ts_part *part)
     ts_worker_watch(w, part);
     snprintf(name, sizeof name, "curve_%s", ts_start_kind_words.word[kind]);
     snprintf(sections, sizeof sections, "bound %s", ts_starts[kind].sections);
-    TS_TRY(inputs_of(s, name, &inputs));
+    TS_TRY(inputs_of(s, kind, name, &inputs));
     const ts_part_file file = {"parts", name, sections, inputs};
     const ts_part_tensor tensors[] = {{"seconds", TS_ST_F64, 0, {0}, &part->seconds},
                                       {"prior", TS_ST_F64, 2, {s->count, s->curve.count}, prior}};

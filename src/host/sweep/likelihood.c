@@ -14,15 +14,21 @@
 /* What a part keeps of each start. */
 enum { LOG_PROB, LOG_PROB_HALF, BPD, BPD_HALF, NFE, NUMBERS };
 
-/* `first`, and behind it each start's word, or the sections of the configuration that it depends on. */
-static ts_status write_words(const ts_results *r, const char *first, bool sections, char **written)
+/* `first`, and behind it what the numbers depend on: each start with what it takes of the configuration beside its
+ * sections, or those sections. */
+static ts_status write_words(const ts_sweep *s, const char *first, bool sections, char **written)
 {
+    const ts_results *r = s->results;
     ts_text text;
     TS_TRY(ts_text_open(&text));
     fputs(first, text.out);
-    for (int i = 0; i < r->start_count; i++)
-        fprintf(text.out, " %s",
-                sections ? ts_starts[r->starts[i]].sections : ts_start_kind_words.word[r->starts[i]]);
+    for (int i = 0; i < r->start_count; i++) {
+        char own[TS_START_INPUTS] = "";
+        if (!sections)
+            ts_start_inputs(r->starts[i], s->config, own);
+        fprintf(text.out, " %s%s",
+                sections ? ts_starts[r->starts[i]].sections : ts_start_kind_words.word[r->starts[i]], own);
+    }
     return ts_text_finish(&text, written, NULL);
 }
 
@@ -70,9 +76,9 @@ ts_status ts_part_likelihood(ts_worker *w, ts_part *part)
     ts_T_text(r->T[part->T], T);
     snprintf(name, sizeof name, "likelihood_%s_T%s", ts_score_kind_words.word[r->scores[part->score]], T);
     snprintf(first, sizeof first, "likelihood %s", ts_scores[r->scores[part->score]].sections);
-    ts_status status = write_words(r, name, false, &inputs);
+    ts_status status = write_words(w->sweep, name, false, &inputs);
     if (!status)
-        status = write_words(r, first, true, &sections);
+        status = write_words(w->sweep, first, true, &sections);
     if (!status)
         status = load_or_measure(w, part, &(ts_part_file){"parts", name, sections, inputs}, numbers);
     if (ts_status_code(status) == TS_NOT_FINITE) { /* like samples that run away: its numbers stay unknown */

@@ -66,7 +66,7 @@ static ts_status measure(plan *p)
 static double pass_of_start(const plan *p, int start)
 {
     const ts_start_row *row = &ts_starts[p->s->results->starts[start]];
-    return row->fit && !row->every_T ? p->flow_flop : 50.0 * p->s->d;
+    return row->steps ? p->flow_flop : 50.0 * p->s->d;
 }
 
 static double work_of_samples(const plan *p, int T, int start, int sampler, double images)
@@ -123,13 +123,16 @@ static int *fit_of(const plan *p, int T, int start)
     return &p->fits[T * p->s->results->start_count + start];
 }
 
-/* One fit for every T is no training: it goes over the data, once. */
+/* What serves every T is fitted once. */
 static double work_of_fit(const plan *p, int T, int start)
 {
     const ts_sweep *s = p->s;
-    if (!ts_starts[s->results->starts[start]].every_T)
-        return 3.0 * s->config->glow.steps * s->config->glow.batch * p->flow_flop;
-    return T ? 0 : 50.0 * (double)s->run->dataset->train.count * s->d;
+    const ts_start_row *row = &ts_starts[s->results->starts[start]];
+    if (row->every_T && T)
+        return 0;
+    if (row->steps)
+        return 3.0 * (double)row->steps(s->config) * s->config->glow.batch * p->flow_flop;
+    return 50.0 * (double)s->run->dataset->train.count * s->d;
 }
 
 static void add_fits(plan *p)

@@ -162,14 +162,16 @@ static ts_status draw(ts_worker *w, const ts_part *part, int count, ts_samples *
 
 /* What the samples of a row depend on. */
 typedef struct origin {
-    char name[128], inputs[200], sections[96];
+    char name[128], inputs[300], sections[96];
 } origin;
 
 static void describe_origin(const ts_sweep *s, const ts_part *part, int count, origin *o)
 {
     const ts_bound_row *bound = bound_of(s, part);
+    char own[TS_START_INPUTS];
+    ts_start_inputs(bound->start, s->config, own);
     ts_samples_name(bound->T, bound->start, bound->score, &row_of(s, part)->sampler, o->name);
-    snprintf(o->inputs, sizeof o->inputs, "%s samples %d", o->name, count);
+    snprintf(o->inputs, sizeof o->inputs, "%s samples %d%s", o->name, count, own);
     snprintf(o->sections, sizeof o->sections, "sample %s %s", ts_scores[bound->score].sections,
              ts_starts[bound->start].sections);
 }

@@ -28,12 +28,17 @@ ts_status ts_cpu_draw_times(ts_device *device, const ts_draw_times *a)
     if (a->sampling == TS_TIME_IMPORTANCE) {
         low = ts_sde_lambda(&a->sde, a->t_min);
         high = ts_sde_lambda(&a->sde, a->t_max);
+    } else if (a->sampling == TS_TIME_STRUCTURE) {
+        low = ts_sde_log_noise_share(&a->sde, a->t_min);
+        high = ts_sde_log_noise_share(&a->sde, a->t_max);
     }
     for (int i = 0; i < a->n; i++) {
         double u = a->low_discrepancy ? fmod(common + (double)i / a->n, 1.0) : uniform(a, (uint32_t)i);
         double t = low + u * (high - low);
         if (a->sampling == TS_TIME_IMPORTANCE)
             t = ts_sde_lambda_inverse(&a->sde, t);
+        else if (a->sampling == TS_TIME_STRUCTURE)
+            t = ts_sde_time_of_log_noise_share(&a->sde, t);
         a->t[i] = round_into(t, a->t_min, a->t_max);
     }
     return NULL;

@@ -27,7 +27,7 @@ static __device__ __forceinline__ float ts_times_round(double t, double t_min, d
     return rounded;
 }
 
-/* Where times are uniform: t itself or Lambda(t), from `low` to `high`. */
+/* Where times are uniform: t itself, Lambda(t) or the logarithm of the noise's share, from `low` to `high`. */
 typedef struct ts_times_range {
     double low, high;
 } ts_times_range;
@@ -36,6 +36,8 @@ static __device__ __forceinline__ ts_times_range ts_times_range_of(const ts_draw
 {
     if (a.sampling == TS_TIME_IMPORTANCE)
         return {ts_sde_lambda(&a.sde, a.t_min), ts_sde_lambda(&a.sde, a.t_max)};
+    if (a.sampling == TS_TIME_STRUCTURE)
+        return {ts_sde_log_noise_share(&a.sde, a.t_min), ts_sde_log_noise_share(&a.sde, a.t_max)};
     return {a.t_min, a.t_max};
 }
 
@@ -46,8 +48,10 @@ static __device__ __forceinline__ float ts_time_of(const ts_draw_times &a, const
     const double u = a.low_discrepancy ? fmod(ts_times_uniform(&state, 0) + (double)i / a.n, 1.0)
                                        : ts_times_uniform(&state, (uint32_t)i);
     const double t = range.low + u * (range.high - range.low);
-    return ts_times_round(a.sampling == TS_TIME_IMPORTANCE ? ts_sde_lambda_inverse(&a.sde, t) : t, a.t_min,
-                          a.t_max);
+    return ts_times_round(a.sampling == TS_TIME_IMPORTANCE  ? ts_sde_lambda_inverse(&a.sde, t)
+                          : a.sampling == TS_TIME_STRUCTURE ? ts_sde_time_of_log_noise_share(&a.sde, t)
+                                                            : t,
+                          a.t_min, a.t_max);
 }
 
 #endif

@@ -313,17 +313,30 @@ ts_status ts_gaussian_fit(ts_run *run, double T, const ts_fit_options *options, 
 
 /* ---- opening ---- */
 
+/* Of that rank: the file's, or one made now and not stored. */
+static ts_status read_or_make(const ts_run *run, int rank, ts_data_gaussian **gaussian)
+{
+    stored s = {0};
+    if (run->dir) {
+        char *path = ts_run_path(run, FILE_NAME);
+        if (!path)
+            return ts_error(TS_NO_MEMORY, "no memory for a path");
+        ts_status status = ts_fit_or_none(read_file(run, rank, path, &s), true);
+        free(path);
+        TS_TRY(status);
+    }
+    *gaussian = s.gaussian;
+    return s.gaussian ? NULL : make(run, rank, NULL, gaussian);
+}
+
 ts_status ts_gaussian_whole(const ts_run *run, ts_data_gaussian **gaussian)
 {
-    const int d = ts_data_dim(&run->dataset->train);
-    stored s = {0};
-    char *path = ts_run_path(run, FILE_NAME);
-    if (!path)
-        return ts_error(TS_NO_MEMORY, "no memory for a path");
-    ts_status status = ts_fit_or_none(read_file(run, d, path, &s), true);
-    free(path);
-    *gaussian = s.gaussian;
-    return status || s.gaussian ? status : make(run, d, NULL, gaussian);
+    return read_or_make(run, ts_data_dim(&run->dataset->train), gaussian);
+}
+
+ts_status ts_gaussian_of_run(const ts_run *run, ts_data_gaussian **gaussian)
+{
+    return read_or_make(run, rank_of(run), gaussian);
 }
 
 /* Whether what is made of the run as it is opened may stand in its folder. */
@@ -349,29 +362,19 @@ static ts_status find_or_make(ts_run *run, const char *path, stored *s)
     return NULL;
 }
 
-ts_status ts_gaussian_of_run(ts_run *run, ts_data_gaussian **gaussian)
+ts_status ts_gaussian_open(ts_run *run, double T, int n, ts_density **density)
 {
     stored s = {0};
     ts_status status;
+    *density = NULL;
     if (run->dir) {
         char *path = ts_run_path(run, FILE_NAME);
         status = path ? find_or_make(run, path, &s) : ts_error(TS_NO_MEMORY, "no memory for a path");
         free(path);
     } else
         status = make(run, rank_of(run), NULL, &s.gaussian);
-    if (status)
-        ts_data_gaussian_destroy(s.gaussian);
-    *gaussian = status ? NULL : s.gaussian;
-    return ts_context(status, "gaussian");
-}
-
-ts_status ts_gaussian_open(ts_run *run, double T, int n, ts_density **density)
-{
-    ts_data_gaussian *gaussian;
-    *density = NULL;
-    TS_TRY(ts_gaussian_of_run(run, &gaussian));
-    ts_status status =
-        ts_density_gaussian(run->device, gaussian, mean_at(run, T), std_at(run, T), n, density);
-    ts_data_gaussian_destroy(gaussian);
+    if (!status)
+        status = ts_density_gaussian(run->device, s.gaussian, mean_at(run, T), std_at(run, T), n, density);
+    ts_data_gaussian_destroy(s.gaussian);
     return ts_context(status, "gaussian");
 }

@@ -30,10 +30,11 @@ ts_status ts_gaussian_append(ts_safetensors_writer *writer, const ts_data_gaussi
 ts_status ts_gaussian_read(ts_safetensors *file, const char *prefix, int d, int rank,
                            ts_data_gaussian **gaussian);
 
-/* That of the run's data and rank.  Where there is no file it is fitted now, and stored if data and rank are those that
+/* That of the run's data and rank: the file's, or one that is made and not stored. */
+ts_status ts_gaussian_of_run(const ts_run *run, ts_data_gaussian **gaussian);
+
+/* Its density at T.  Where there is no file it is fitted now, and stored if the run's data and rank are those that
  * stand in the folder.  Errors: TS_INVALID for a file that is of other data. */
-ts_status ts_gaussian_of_run(ts_run *run, ts_data_gaussian **gaussian);
-/* Its density at T. */
 ts_status ts_gaussian_open(ts_run *run, double T, int n, ts_density **density);
 
 #endif

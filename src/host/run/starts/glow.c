@@ -1,4 +1,4 @@
-#include "run/starts/glow.h"
+#include "run/starts/glow_internal.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,20 +15,18 @@
 #include "run/starts/gaussian.h"
 #include "run/state.h"
 
-#define FORMAT_NAME    "tstar-glow"
-#define PARTIAL_FORMAT "tstar-glow-partial"
-#define FIT_SECTIONS   "run data sde" /* besides glow, what a fit depends on */
-#define NUMBERS_NAME   "guard.numbers"
-#define WHITENING      "whitening." /* prefix of what it whitens by */
+#define NUMBERS_NAME "guard.numbers"
 
 /* Of the steps of a fit, this share must stand: one that does not find its footing before is none. */
 static const double least_stood = 0.1;
 
-/* A fit at T, and its files: finished, on the way, and its log. */
+/* A fit, and its files: finished, on the way, and its log. */
 typedef struct fitting {
     ts_run *run;
-    double T;
-    char T_text[32];
+    const ts_glow_kind *kind;
+    ts_glow_times times;
+    char T_text[TS_GLOW_TEXT]; /* of the times */
+    int64_t steps;             /* wanted */
     char *path, *partial, *log_path;
     ts_progress *progress;
     ts_params *params;
@@ -45,14 +43,71 @@ typedef struct fitting {
     ts_training_report report; /* the last one */
 } fitting;
 
-/* ---- names ---- */
+/* ---- the two kinds ---- */
 
-static char *file_path(const ts_run *run, double T, const char *ending)
+const ts_glow_kind ts_glow_at_T = {
+    .format = "tstar-glow", .partial = "tstar-glow-partial", .sections = TS_GLOW_SECTIONS " glow"};
+
+const ts_glow_kind ts_glow_all_T = {.all = true,
+                                    .format = "tstar-glow-all",
+                                    .partial = "tstar-glow-all-partial",
+                                    .sections = TS_GLOW_SECTIONS " glow glow_all"};
+
+void ts_glow_text(const ts_glow_times *times, char text[TS_GLOW_TEXT])
+{
+    char low[32], high[32];
+    ts_T_text(times->low, low);
+    ts_T_text(times->high, high);
+    if (times->low > 0)
+        snprintf(text, TS_GLOW_TEXT, "%.28s to %.28s", low, high);
+    else
+        snprintf(text, TS_GLOW_TEXT, "%s", high);
+}
+
+void ts_glow_command(const ts_run *run, const ts_glow_kind *kind, double T, char text[TS_GLOW_COMMAND])
+{
+    char T_text[32];
+    ts_T_text(T, T_text);
+    if (kind->all)
+        snprintf(text, TS_GLOW_COMMAND, "tstar fit %s --start glow_all", run->dir);
+    else
+        snprintf(text, TS_GLOW_COMMAND, "tstar fit %s --T %s", run->dir, T_text);
+}
+
+char *ts_glow_path(const ts_run *run, const ts_glow_kind *kind, double T, const char *ending)
 {
     char T_text[32], name[80];
     ts_T_text(T, T_text);
-    snprintf(name, sizeof name, "glow_T%s.%s", T_text, ending);
+    if (kind->all)
+        snprintf(name, sizeof name, "glow_all.%s", ending);
+    else
+        snprintf(name, sizeof name, "glow_T%s.%s", T_text, ending);
     return ts_run_path(run, name);
+}
+
+/* The range of sweep.T. */
+static ts_glow_times times_of_sweep(const ts_config *config)
+{
+    const ts_reals *T = &config->sweep.T;
+    ts_glow_times times = {T->v[0], T->v[0]};
+    for (int i = 1; i < T->count; i++) {
+        times.low = fmin(times.low, T->v[i]);
+        times.high = fmax(times.high, T->v[i]);
+    }
+    return times;
+}
+
+void ts_glow_all_inputs(const ts_config *config, char text[96])
+{
+    char T_text[TS_GLOW_TEXT];
+    const ts_glow_times times = times_of_sweep(config);
+    ts_glow_text(&times, T_text);
+    snprintf(text, 96, " of T from %s", T_text);
+}
+
+int64_t ts_glow_all_steps(const ts_config *config)
+{
+    return config->glow_all.steps ? config->glow_all.steps : 2 * (int64_t)config->glow.steps;
 }
 
 ts_status ts_fit_or_none(ts_status status, bool replace)
@@ -81,11 +136,15 @@ ts_status ts_fit_check(const ts_run *run)
     return NULL;
 }
 
-static ts_status create_flow(const ts_run *run, const ts_whitening *whitening, ts_params **params,
-                             ts_glow **glow)
+ts_status ts_glow_of_run(const ts_run *run, const ts_glow_times *times, const ts_whitening *whitening,
+                         ts_params **params, ts_glow **glow)
 {
     const uint64_t seed = (uint64_t)run->config->run.seed;
     ts_glow_config shape = ts_model_flow(run->config, &run->dataset->train);
+    shape.conditional = times->low > 0;
+    shape.sde = ts_config_sde(run->config);
+    shape.t_min = times->low;
+    shape.t_max = times->high;
     if (whitening)
         shape.whitening = &whitening->arguments;
     TS_TRY(ts_fit_check(run));
@@ -99,10 +158,14 @@ static ts_status create_flow(const ts_run *run, const ts_whitening *whitening, t
 static ts_status declare(ts_safetensors_writer *writer, const fitting *f, const char *format, double seconds)
 {
     char *config;
-    TS_TRY(ts_config_print(f->run->config, FIT_SECTIONS " glow", &config));
+    TS_TRY(ts_config_print(f->run->config, f->kind->sections, &config));
     ts_safetensors_declare_metadata(writer, "format", format);
     ts_safetensors_declare_metadata(writer, "version", TSTAR_VERSION);
     ts_safetensors_declare_metadata(writer, "T", f->T_text);
+    if (f->kind->all) {
+        ts_state_declare_real(writer, "T_low", f->times.low);
+        ts_state_declare_real(writer, "T_high", f->times.high);
+    }
     ts_safetensors_declare_metadata(writer, "config", config);
     ts_safetensors_declare_metadata(writer, "whiten", ts_whiten_kind_words.word[f->whiten]);
     ts_state_declare_data(writer, f->run->dataset);
@@ -117,13 +180,13 @@ static ts_status save_flow(const fitting *f, const ts_fit_result *result)
     ts_safetensors_writer *writer;
     ts_status status;
     TS_TRY(ts_safetensors_create(f->path, &writer));
-    TS_GOTO(declare(writer, f, FORMAT_NAME, result->seconds), done);
+    TS_GOTO(declare(writer, f, f->kind->format, result->seconds), done);
     ts_state_declare_integer(writer, "skipped", result->skipped);
     ts_state_declare_integer(writer, "rollbacks", result->rollbacks);
     ts_state_declare_real(writer, "loss", result->loss);
     ts_state_declare(writer, f->params, false);
     if (f->gaussian)
-        ts_gaussian_declare(writer, WHITENING, f->gaussian);
+        ts_gaussian_declare(writer, TS_GLOW_WHITENING, f->gaussian);
     TS_GOTO(ts_state_append_average(writer, f->params), done);
     if (f->gaussian)
         TS_GOTO(ts_gaussian_append(writer, f->gaussian), done);
@@ -144,7 +207,7 @@ static ts_status write_partial(ts_safetensors_writer *writer, const fitting *f,
 {
     char name[TS_STATE_NAME];
     ts_device *device = f->run->device;
-    TS_TRY(declare(writer, f, PARTIAL_FORMAT, f->before + ts_seconds() - f->began));
+    TS_TRY(declare(writer, f, f->kind->partial, f->before + ts_seconds() - f->began));
     ts_state_declare(writer, f->params, true);
     ts_safetensors_declare(writer, NUMBERS_NAME, TS_ST_F64, 1, (int64_t[]){TS_TRAINING_NUMBERS});
     for (int i = 0; i < TS_TRAINING_BUFFERS; i++) {
@@ -184,7 +247,7 @@ static ts_status save_partial(const fitting *f)
 /* ---- what is there already ---- */
 
 /* What a file says of its flow; those from before it was stored are of x_T itself. */
-static ts_whiten_kind stored_whitening(const ts_safetensors *file)
+ts_whiten_kind ts_glow_stored_whitening(const ts_safetensors *file)
 {
     const char *word = ts_safetensors_metadata(file, "whiten");
     return word && ts_words_find(&ts_whiten_kind_words, word, strlen(word)) == TS_WHITEN_ZCA ? TS_WHITEN_ZCA
@@ -210,11 +273,11 @@ static ts_status compare(const fitting *f, const ts_safetensors *file, ts_config
                         T ? "config" : "T");
     TS_TRY(ts_config_parse(text, ts_safetensors_path(file), &config));
     ts_status status =
-        ts_config_compare(config, f->run->config, TS_USE_RESULT, FIT_SECTIONS " glow", difference);
+        ts_config_compare(config, f->run->config, TS_USE_RESULT, f->kind->sections, difference);
     ts_config_free(config);
     char own[17];
     ts_state_data_text(f->run->dataset, own);
-    const ts_whiten_kind whiten = stored_whitening(file);
+    const ts_whiten_kind whiten = ts_glow_stored_whitening(file);
     if (!difference->key && strcmp(T, f->T_text))
         set_difference(difference, "T", T, f->T_text);
     else if (!difference->key && whiten != f->whiten)
@@ -242,11 +305,14 @@ static ts_status look_at(const fitting *f, const ts_safetensors *file, bool repl
     TS_TRY(compare(f, file, &d));
     if (!d.key)
         *result = stored_result(file);
-    else if (!replace)
+    else if (!replace) {
+        char command[TS_GLOW_COMMAND];
+        ts_glow_command(f->run, f->kind, f->times.high, command);
         return ts_error(TS_INVALID,
                         "%s: is a finished fit with %s = %s, not %s, and would be replaced; "
-                        "tstar fit %s --T %s --force does that",
-                        f->path, d.key, d.a, d.b, f->run->dir, f->T_text);
+                        "%s --force does that",
+                        f->path, d.key, d.a, d.b, command);
+    }
     return NULL;
 }
 
@@ -281,12 +347,12 @@ static ts_status is_state(const fitting *f, const ts_safetensors *file, const ts
     ts_config_difference d;
     const char *format = ts_safetensors_metadata(file, "format");
     *is = false;
-    if (!format || strcmp(format, PARTIAL_FORMAT))
+    if (!format || strcmp(format, f->kind->partial))
         return NULL;
     TS_TRY(compare(f, file, &d));
     TS_TRY(ts_state_integer(file, "steps", &step));
     ts_state_look(file, f->params, name, &found);
-    if (d.key || *name || step < 1 || step >= f->run->config->glow.steps)
+    if (d.key || *name || step < 1 || step >= f->steps)
         return NULL;
     *is = holds(file, NUMBERS_NAME, TS_ST_F64, TS_TRAINING_NUMBERS);
     for (int i = 0; i < TS_TRAINING_BUFFERS; i++) {
@@ -350,7 +416,8 @@ static ts_glow_training_config training_config(const fitting *f)
 {
     const ts_config *config = f->run->config;
     return (ts_glow_training_config){.sde = ts_config_sde(config),
-                                     .T = f->T,
+                                     .T = f->times.high,
+                                     .T_low = f->times.low,
                                      .batch = config->glow.batch,
                                      .seed = (uint64_t)config->run.seed,
                                      .optimizer = {.rate = config->glow.lr,
@@ -360,7 +427,7 @@ static ts_glow_training_config training_config(const fitting *f)
                                                    .clip = config->glow.clip,
                                                    .ema = config->glow.ema,
                                                    .warmup = config->glow.warmup,
-                                                   .anneal = config->glow.anneal ? config->glow.steps : 0}};
+                                                   .anneal = config->glow.anneal ? (int)f->steps : 0}};
 }
 
 static ts_status read_line(fitting *f)
@@ -379,8 +446,8 @@ static ts_status read_line(fitting *f)
 static ts_status run_steps(fitting *f)
 {
     const ts_config *config = f->run->config;
-    const int64_t steps = config->glow.steps;
-    char phase[48], note[64] = "";
+    const int64_t steps = f->steps;
+    char phase[TS_GLOW_TEXT + 16], note[64] = "";
     snprintf(phase, sizeof phase, "fit T=%s", f->T_text);
     ts_algorithms_announce(f->run->device, f->progress);
     while (f->step < steps) {
@@ -418,7 +485,7 @@ static ts_status begin(fitting *f)
 {
     ts_run *run = f->run;
     TS_TRY(make_whitening(f));
-    TS_TRY(create_flow(run, f->whitening, &f->params, &f->glow));
+    TS_TRY(ts_glow_of_run(run, &f->times, f->whitening, &f->params, &f->glow));
     const ts_glow_training_config config = training_config(f);
     TS_TRY(ts_training_glow(run->device, &config, &run->dataset->train, f->params, f->glow, &f->training));
     TS_TRY(resume(f));
@@ -464,26 +531,26 @@ static ts_status find_or_fit(fitting *f, bool replace, ts_fit_result *result)
     return ts_context(status, "Glow at T = %s", f->T_text);
 }
 
-ts_status ts_fit_glow(ts_run *run, double T, const ts_fit_options *options, ts_fit_result *result)
+static ts_status fit_kind(ts_run *run, const ts_glow_kind *kind, const ts_glow_times *times,
+                          const ts_fit_options *options, ts_fit_result *result)
 {
-    ts_fit_result unused;
+    const double eps = run->config->train.eps, low = times->low ? times->low : times->high;
     ts_status status = NULL;
-    if (!result)
-        result = &unused;
-    *result = (ts_fit_result){0};
-    if (!(T > run->config->train.eps && T <= 1))
-        return ts_error(TS_INVALID, "T must lie in (%g, 1], above train.eps = %g, not %g",
-                        run->config->train.eps, run->config->train.eps, T);
+    if (!(low > eps && times->high <= 1))
+        return ts_error(TS_INVALID, "T must lie in (%g, 1], above train.eps = %g, not %g", eps, eps,
+                        low > eps ? times->high : low);
     if (!run->dir)
         return ts_error(TS_INVALID, "a fit needs a run directory to be stored in");
     fitting f = {.run = run,
-                 .T = T,
+                 .kind = kind,
+                 .times = *times,
+                 .steps = kind->all ? ts_glow_all_steps(run->config) : run->config->glow.steps,
                  .whiten = ts_model_whitening(run->config, &run->dataset->train),
-                 .path = file_path(run, T, "safetensors"),
-                 .partial = file_path(run, T, "partial.safetensors"),
-                 .log_path = file_path(run, T, "jsonl"),
+                 .path = ts_glow_path(run, kind, times->high, "safetensors"),
+                 .partial = ts_glow_path(run, kind, times->high, "partial.safetensors"),
+                 .log_path = ts_glow_path(run, kind, times->high, "jsonl"),
                  .progress = options ? options->progress : NULL};
-    ts_T_text(T, f.T_text);
+    ts_glow_text(times, f.T_text);
     status = f.path && f.partial && f.log_path ? find_or_fit(&f, options && options->replace, result)
                                                : ts_error(TS_NO_MEMORY, "no memory for a path");
     free(f.path);
@@ -492,74 +559,26 @@ ts_status ts_fit_glow(ts_run *run, double T, const ts_fit_options *options, ts_f
     return status;
 }
 
-/* ---- loading ---- */
-
-static ts_status read_whitening(const ts_run *run, ts_safetensors *file, ts_whitening **whitening)
+ts_status ts_fit_glow(ts_run *run, double T, const ts_fit_options *options, ts_fit_result *result)
 {
-    const int d = ts_data_dim(&run->dataset->train);
-    const ts_sde sde = ts_config_sde(run->config);
-    ts_data_gaussian *gaussian;
-    if (stored_whitening(file) == TS_WHITEN_NONE)
-        return NULL;
-    TS_TRY(ts_gaussian_read(file, WHITENING, d, d, &gaussian));
-    ts_status status = ts_whitening_create(run->device, gaussian, &sde, whitening);
-    ts_data_gaussian_destroy(gaussian);
-    return status;
+    ts_fit_result unused;
+    if (!result)
+        result = &unused;
+    *result = (ts_fit_result){0};
+    return fit_kind(run, &ts_glow_at_T, &(ts_glow_times){0, T}, options, result);
 }
 
-static ts_status read_flow(const ts_run *run, double T, ts_safetensors *file, ts_fit *fit_)
+ts_status ts_fit_glow_all(ts_run *run, double T, const ts_fit_options *options, ts_fit_result *result)
 {
-    char T_text[32];
-    const char *format = ts_safetensors_metadata(file, "format"),
-               *stored_T = ts_safetensors_metadata(file, "T");
-    ts_T_text(T, T_text);
-    if (!format || strcmp(format, FORMAT_NAME) || !stored_T || strcmp(stored_T, T_text))
-        return ts_error(TS_FORMAT, "%s: not a Glow fitted at T = %s; fit again: tstar fit %s --T %s",
-                        ts_safetensors_path(file), T_text, run->dir, T_text);
-    TS_TRY(ts_checkpoint_same_config(run, file, FIT_SECTIONS));
-    TS_TRY(read_whitening(run, file, &fit_->whitening));
-    TS_TRY(create_flow(run, fit_->whitening, &fit_->params, &fit_->glow));
-    return ts_context(ts_state_read_weights(file, fit_->params, false), "a Glow of another shape");
-}
-
-static ts_status load(ts_run *run, double T, int n, const char *path, ts_fit *fit_)
-{
-    ts_safetensors *file;
-    char T_text[32];
-    ts_T_text(T, T_text);
-    if (access(path, F_OK))
-        return ts_error(TS_NOT_FOUND, "%s: no Glow fitted at T = %s yet: tstar fit %s --T %s", path, T_text,
-                        run->dir, T_text);
-    const ts_data *data = &run->dataset->train;
-    TS_TRY(ts_safetensors_open(path, &file));
-    ts_status status = read_flow(run, T, file, fit_);
-    ts_safetensors_close(file);
-    TS_TRY(status);
-    return ts_density_glow(run->device, fit_->glow, fit_->params, T, n, data->h, data->w, data->c,
-                           &fit_->density);
-}
-
-ts_status ts_fit_load(ts_run *run, double T, int n, ts_fit *fit_)
-{
-    *fit_ = (ts_fit){0};
-    if (!run->dir)
-        return ts_error(TS_INVALID,
-                        "a Glow is fitted in a run directory (tstar fit RUN --T ...); this is none");
-    char *path = file_path(run, T, "safetensors");
-    if (!path)
-        return ts_error(TS_NO_MEMORY, "no memory for a path");
-    ts_status status = load(run, T, n, path, fit_);
-    free(path);
-    if (status)
-        ts_fit_release(fit_);
-    return status;
-}
-
-void ts_fit_release(ts_fit *fit_)
-{
-    ts_density_destroy(fit_->density);
-    ts_glow_destroy(fit_->glow);
-    ts_params_destroy(fit_->params);
-    ts_whitening_destroy(fit_->whitening);
-    *fit_ = (ts_fit){0};
+    ts_fit_result unused;
+    const ts_glow_times times = times_of_sweep(run->config);
+    if (!result)
+        result = &unused;
+    *result = (ts_fit_result){0};
+    if (T < times.low || T > times.high)
+        return ts_glow_outside(run, "sweep.T", &times, T);
+    TS_TRY(fit_kind(run, &ts_glow_all_T, &times, options, result));
+    if (!isnan(T))
+        result->loss = NAN; /* it is of all T */
+    return NULL;
 }

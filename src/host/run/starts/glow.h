@@ -45,6 +45,15 @@ ts_status ts_fit_check(const ts_run *run);
  */
 ts_status ts_fit_glow(ts_run *run, double T, const ts_fit_options *options, ts_fit_result *result);
 
+/*
+ * One flow for all T from the smallest to the largest of sweep.T, conditional on T: as above, but as glow_all.*, in
+ * glow_all.steps steps; the metadata also hold T_low and T_high.  T, which may be NaN, must lie among them: TS_INVALID.
+ * result->loss is of all T, and NaN where one is asked for.
+ */
+ts_status ts_fit_glow_all(ts_run *run, double T, const ts_fit_options *options, ts_fit_result *result);
+int64_t ts_glow_all_steps(const ts_config *config);
+void ts_glow_all_inputs(const ts_config *config, char text[96]); /* " of T from 0.1 to 1.0" */
+
 /* A fitted Glow and its density for batches of n; the file says whether it is whitened, and by what.  Errors: TS_NOT_FOUND says how to fit. */
 typedef struct ts_fit {
     ts_params *params;
@@ -53,6 +62,8 @@ typedef struct ts_fit {
     ts_density *density;
 } ts_fit;
 ts_status ts_fit_load(ts_run *run, double T, int n, ts_fit *fit);
+/* The one for all T, at T, which must lie among those that it was fitted for: TS_INVALID. */
+ts_status ts_fit_load_all(ts_run *run, double T, int n, ts_fit *fit);
 void ts_fit_release(ts_fit *fit);
 
 #endif

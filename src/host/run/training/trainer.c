@@ -220,6 +220,16 @@ static ts_status resume(trainer *t, bool imported_suffices)
     return status;
 }
 
+/* Where memory suffices for the training alone, T* is not measured. */
+static ts_status watch_crossing(trainer *t)
+{
+    ts_status status = ts_crossing_open(t->run, &t->crossing);
+    if (ts_status_code(status) != TS_NO_MEMORY)
+        return status;
+    ts_status_free(status);
+    return NULL;
+}
+
 static ts_status begin(trainer *t, const ts_trainer_options *options)
 {
     ts_run *run = t->run;
@@ -230,7 +240,7 @@ static ts_status begin(trainer *t, const ts_trainer_options *options)
     if (options->resume && ts_checkpoint_exists(run))
         TS_TRY(resume(t, options->imported_suffices));
     if (run->config->train.eval_every)
-        TS_TRY(ts_crossing_open(run, &t->crossing));
+        TS_TRY(watch_crossing(t));
     t->read_step = t->line_step = t->step;
     if (!run->dir)
         return NULL;
