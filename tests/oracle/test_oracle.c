@@ -324,17 +324,15 @@ static void tight_in_five_dimensions(void **state)
  * score and start the bound is E log p(x0|x_eps) - MI(x0; x_eps) at every T, both by quadrature.
  */
 
-enum { LEVELS = 65, USED = 5, EXAMPLES = 400 };
+const int used_levels[USED] = {10, 11, 12, 30, 50};
+const int level_counts[USED] = {100, 40, 60, 120, 80};
 
-static const int used_levels[USED] = {10, 11, 12, 30, 50};
-static const int level_counts[USED] = {100, 40, 60, 120, 80};
-
-static double level_value(int k)
+double level_value(int k)
 {
     return -1 + 2.0 * k / (LEVELS - 1);
 }
 
-static double level_bound(void)
+double level_bound(void)
 {
     const double a = ts_sde_mean(&vp, EPS), s = ts_sde_std(&vp, EPS), h = s / 40;
     double bound = 0.5 * log(2 * M_PI * M_E * s * s);
@@ -582,6 +580,7 @@ int main(void)
         cmocka_unit_test(tight_on_levels),
         cmocka_unit_test(prior_in_closed_form),
         cmocka_unit_test(intervals_cover),
+        cmocka_unit_test(intervals_cover_on_levels),
         cmocka_unit_test(repeats),
         cmocka_unit_test(refuses),
         cmocka_unit_test(extreme_weights),
