@@ -178,15 +178,17 @@ bool ts_chart_profile(const ts_report *report, FILE *data, FILE *script)
         rows = ts_chart_legend(script, lines, 4);
     else
         fputs("unset key\n", script);
-    fprintf(script, "set multiplot layout 1,2 margins 0.095,0.985,0.2,%.3f spacing 0.125,0\n", 0.98 - 0.06 * rows);
+    fprintf(script, "set multiplot layout 1,2 margins 0.095,0.985,0.2,%.3f spacing 0.125,0\n",
+            0.98 - 0.06 * rows);
     ts_gnuplot_x_label(script, "time {/:Italic t}");
     ts_gnuplot_y_label(script, "mean squared error of the noise", 0.018);
     /* on a linear axis, where profiles cross; above 1e-4: below, nothing is at stake */
-    fputs("set xrange [0:1.02]\nset logscale y\nset yrange [1e-4<*:2<*]\n"
-          "set arrow 1 from graph 0, first 1 to graph 1, first 1 nohead dashtype 3 "
-          "linecolor '#444444' back\nset label 1 'predicting zero' at graph 0.99, first 1 right offset 0,0.45 "
-          "font @small textcolor '#444444'\n",
-          script);
+    fputs(
+        "set xrange [0:1.02]\nset logscale y\nset yrange [1e-4<*:2<*]\n"
+        "set arrow 1 from graph 0, first 1 to graph 1, first 1 nohead dashtype 3 "
+        "linecolor '#444444' back\nset label 1 'predicting zero' at graph 0.99, first 1 right offset 0,0.45 "
+        "font @small textcolor '#444444'\n",
+        script);
     ts_gnuplot_powers(script, 'y');
     profile_panel(r, "", "1:2:3", "yerrorlines", false, script);
     for (int start = 0; start < r->start_count; start++)
