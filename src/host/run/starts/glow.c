@@ -127,9 +127,10 @@ ts_status ts_fit_check(const ts_run *run)
     const int levels = run->config->glow.levels, divisor = 1 << levels;
     const bool vectors = data->h == 1 && data->w == 1;
     if (ts_data_dim(data) < 2)
-        return ts_error(TS_INVALID,
-                        "a Glow changes some coordinates by the others, and these data have one; they "
-                        "start from normal, gaussian, dpmixture or mixture");
+        return ts_error(
+            TS_INVALID,
+            "a Glow changes some coordinates by the others, and these data have one; such mixture data "
+            "start from normal, gaussian, dpmixture or mixture");
     if (!vectors && (data->h % divisor || data->w % divisor))
         return ts_error(TS_INVALID, "glow.levels = %d needs images that divide by %d, but these are %dx%d",
                         levels, divisor, data->h, data->w);
@@ -426,8 +427,7 @@ static ts_glow_training_config training_config(const fitting *f)
                                                    .epsilon = 1e-8,
                                                    .clip = config->glow.clip,
                                                    .ema = config->glow.ema,
-                                                   .warmup = config->glow.warmup,
-                                                   .anneal = config->glow.anneal ? (int)f->steps : 0}};
+                                                   .warmup = config->glow.warmup}};
 }
 
 static ts_status read_line(fitting *f)
