@@ -412,7 +412,7 @@ static void test_too_many_dimensions(void **state)
                        false, &cpu, &run));
     must_fail(ts_dpmixture_check(run), TS_INVALID,
               "full covariances for at most 256 dimensions, and these data have 257");
-    assert_int_equal(ts_starts_of(run, kinds), 3); /* normal, gaussian, mixture */
+    assert_int_equal(ts_starts_of(run, kinds), 4); /* normal, gaussian, glow, mixture */
     run->config->start.covariance = TS_COVARIANCE_DIAGONAL;
     must(ts_dpmixture_check(run));
     ts_run_close(run);

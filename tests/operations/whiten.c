@@ -26,7 +26,8 @@ static void reference(void *p)
             const double deviation = sqrt(a * a * r->values->v[k] + s * s);
             double u = 0;
             for (int j = 0; j < d; j++)
-                u += r->vectors->v[k * d + j] * (r->x->v[i * d + j] - (r->inverse ? 0 : a * r->mean->v[j]));
+                u += r->vectors->v[k * d + j] *
+                     (r->x->v[i * d + j] - (r->inverse || !r->mean ? 0 : a * r->mean->v[j]));
             for (int j = 0; j < d; j++)
                 r->y->want[i * d + j] +=
                     r->vectors->v[k * d + j] * (r->inverse ? u * deviation : u / deviation);

@@ -234,11 +234,10 @@ ts_status ts_dataset_read(const ts_data *data, uint64_t seed, int64_t start, int
     ts_device *device = data->device;
     const ts_step_state host = {.seed = seed};
     void *state = NULL, *batch = NULL;
+    const size_t rows = n < READ_BATCH ? (size_t)n : READ_BATCH;
     ts_status status;
     TS_GOTO(device->k->allocate(device, sizeof host, &state), done);
-    TS_GOTO(
-        device->k->allocate(device, (size_t)READ_BATCH * (size_t)ts_data_dim(data) * sizeof(float), &batch),
-        done);
+    TS_GOTO(device->k->allocate(device, rows * (size_t)ts_data_dim(data) * sizeof(float), &batch), done);
     TS_GOTO(device->k->upload(device, state, &host, sizeof host), done);
     status = read_batches(data, state, start, n, batch, x);
     ts_data_to_symmetric(data, n * ts_data_dim(data), x);

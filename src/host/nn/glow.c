@@ -37,8 +37,7 @@ struct ts_glow {
     bool vectors;     /* of 1x1 pixel: levels is 1 then */
     flow_step *steps; /* [levels][config.steps] */
     zero_conv splits[MAX_LEVELS], top;
-    ts_whiten whitening; /* of d > 0 where it is whitened: then there are no splits, no top, and */
-    norm end;            /* undoes the shrinking of the last coupling */
+    norm end; /* whitened, there are no splits and no top; this undoes the shrinking of the last coupling */
     ts_told told;
 };
 
@@ -231,8 +230,9 @@ static ts_status declare(ts_glow *glow, ts_params *params, ts_rotations *t, floa
     for (int level = 0; level < c->levels; level++) {
         channels = level_channels(c, level);
         layer += !glow->vectors; /* the squeeze, which keeps halves of channels what they are */
-        for (int i = 0; c->whitening && i < channels * channels; i++)
-            t->product[i] = i % (channels + 1) == 0;
+        const size_t square = (size_t)channels * (size_t)channels;
+        for (size_t i = 0; c->whitening && i < square; i++)
+            t->product[i] = i % ((size_t)channels + 1) == 0;
         for (int k = 0; k < c->steps; k++, layer++) {
             const float *first = c->whitening && level + k > 0 ? undoing(logs, channels) : NULL;
             flow_step *step = &glow->steps[level * c->steps + k];
@@ -263,15 +263,16 @@ static ts_status declare_all(ts_glow *glow, ts_params *params, uint64_t seed)
     float *logs = NULL;
     ts_status status = NULL;
     if (c->whitening) {
-        t.product = malloc(2 * most * most * sizeof *t.product);
-        t.next = t.product + most * most;
+        t.product = malloc(most * most * sizeof *t.product);
+        t.next = malloc(most * most * sizeof *t.next);
         logs = malloc(most * sizeof *logs);
-        if (!t.product || !logs)
+        if (!t.product || !t.next || !logs)
             status = ts_error(TS_NO_MEMORY, "Glow: no memory for rotations of %zu channels", most);
     }
     if (!status)
         status = declare(glow, params, &t, logs);
     free(t.product);
+    free(t.next);
     free(logs);
     return status;
 }
@@ -292,8 +293,6 @@ ts_status ts_glow_create(const ts_glow_config *config, ts_params *params, uint64
     g->vectors = are_vectors(config);
     if (g->vectors)
         g->config.levels = 1;
-    if (config->whitening)
-        g->whitening = *config->whitening;
     ts_status status = declare_all(g, params, seed);
     if (status)
         ts_glow_destroy(g);
@@ -440,7 +439,7 @@ static ts_tensor end_whitened(const ts_glow *glow, ts_graph *graph, ts_tensor x,
     add_term(sum, ts_parameter_sum(graph, glow->end.logs, shape[0], positions));
     for (int level = 0; level < glow->config.levels; level++)
         x = squeeze(glow, graph, x, true);
-    x = ts_graph_whiten(graph, x, t, &glow->whitening, false, &logdet);
+    x = ts_graph_whiten(graph, x, t, glow->config.whitening, false, &logdet);
     add_term(sum, logdet);
     return x;
 }
@@ -510,7 +509,7 @@ static ts_tensor begin_whitened(const ts_glow *glow, ts_graph *graph, int n, ts_
     if (y < 0)
         y = ts_gaussian_draw(graph, standard(graph, shape), c->channels, false, temperature, state, stream,
                              0);
-    ts_tensor x = ts_graph_whiten(graph, y, t, &glow->whitening, true, NULL);
+    ts_tensor x = ts_graph_whiten(graph, y, t, c->whitening, true, NULL);
     for (int level = 0; level < c->levels; level++)
         x = squeeze(glow, graph, x, false);
     return ts_actnorm(graph, x, glow->end.bias, glow->end.logs, 1, false, true, false);

@@ -1,7 +1,7 @@
 /* Whitening by the Gaussian of the data: two products with its eigenvectors, all in double. */
 #include <cblas.h>
 #include <math.h>
-#include <string.h>
+#include <omp.h>
 #include "kernels/cpu/cpu.h"
 
 enum { ROWS = 16 }; /* a task; fixed, so that the sums do not depend on the thread count */
@@ -56,11 +56,13 @@ ts_status ts_cpu_whiten(ts_device *device, const ts_whiten *a)
     const int tasks = (a->n + ROWS - 1) / ROWS;
     const size_t room = ROWS * (size_t)a->d;
     void *memory;
-    TS_TRY(ts_cpu_scratch(device, 0, 2 * (size_t)tasks * room * sizeof(double), &memory));
-#pragma omp parallel for num_threads(device->threads) schedule(static) if (tasks > 1)
-    for (int i = 0; i < tasks; i++) {
-        double *const x = (double *)memory + 2 * (size_t)i * room;
-        whiten_rows(a, i * ROWS, a->n - i * ROWS < ROWS ? a->n - i * ROWS : ROWS, x, x + room);
+    TS_TRY(ts_cpu_scratch(device, 0, 2 * (size_t)device->threads * room * sizeof(double), &memory));
+#pragma omp parallel num_threads(device->threads) if (tasks > 1)
+    {
+        double *const x = (double *)memory + 2 * (size_t)omp_get_thread_num() * room;
+#pragma omp for schedule(static)
+        for (int i = 0; i < tasks; i++)
+            whiten_rows(a, i * ROWS, a->n - i * ROWS < ROWS ? a->n - i * ROWS : ROWS, x, x + room);
     }
     return NULL;
 }

@@ -12,7 +12,7 @@
 #define FILE_NAME   "gaussian.safetensors"
 #define FORMAT_NAME "tstar-gaussian"
 
-enum { ROWS = 1024 }; /* of data at a time */
+enum { ROWS = 256 }; /* of data at a time */
 
 /* ---- moments ---- */
 

@@ -127,9 +127,10 @@ ts_status ts_fit_check(const ts_run *run)
     const int levels = run->config->glow.levels, divisor = 1 << levels;
     const bool vectors = data->h == 1 && data->w == 1;
     if (ts_data_dim(data) < 2)
-        return ts_error(TS_INVALID,
-                        "a Glow changes some coordinates by the others, and these data have one; they "
-                        "start from normal, gaussian, dpmixture or mixture");
+        return ts_error(
+            TS_INVALID,
+            "a Glow changes some coordinates by the others, and these data have one; such mixture data "
+            "start from normal, gaussian, dpmixture or mixture");
     if (!vectors && (data->h % divisor || data->w % divisor))
         return ts_error(TS_INVALID, "glow.levels = %d needs images that divide by %d, but these are %dx%d",
                         levels, divisor, data->h, data->w);
