@@ -259,10 +259,10 @@ typedef struct ts_fir {
 
 typedef enum ts_time_sampling { TS_TIME_UNIFORM, TS_TIME_IMPORTANCE, TS_TIME_STRUCTURE } ts_time_sampling;
 
-/* t[i] on [t_min, t_max]: uniform, with density proportional to g^2/s^2 (uniform in Lambda), or to the derivative of
- * ln(s^2/(a^2 + s^2)), which for VP is g^2/s^2 a^2: where there is something of the data left to learn; low discrepancy spreads one
- * uniform draw of the batch, element 0, as (u + i/n) mod 1, independent draws use element i.  Stream
- * TS_STREAM_TIME.  t is rounded to float32 so that it does not leave the interval. */
+/* t[i] on [t_min, t_max]: uniform; with density proportional to g^2/s^2 (uniform in Lambda); or uniform in
+ * ln(s^2/(a^2 + s^2)), for VP with density proportional to g^2/s^2 a^2: where there is something of the data left to
+ * learn.  Low discrepancy spreads one uniform draw of the batch, element 0, as (u + i/n) mod 1, independent draws use
+ * element i.  Stream TS_STREAM_TIME.  t is rounded to float32 so that it does not leave the interval. */
 typedef struct ts_draw_times {
     int n;
     ts_sde sde;

@@ -190,9 +190,10 @@ static void test_mistakes_in_files(void **state)
                  FILE_NAME ":4: data.mixture.means: row 2 has 1 values where the first has 2");
     expect_error("sweep: {starts: normal}\n", NULL,
                  FILE_NAME ":1: sweep.starts must be a list such as [normal, gaussian], not normal");
-    expect_error("sweep:\n  starts: [normal, other]\n", NULL,
-                 FILE_NAME
-                 ":2: sweep.starts must be one of normal|gaussian|dpmixture|glow|mixture, not other");
+    expect_error(
+        "sweep:\n  starts: [normal, other]\n", NULL,
+        FILE_NAME
+        ":2: sweep.starts must be one of normal|gaussian|dpmixture|glow|glow_all|mixture, not other");
     expect_error("sweep:\n  starts: [glow, normal, glow]\n", NULL,
                  FILE_NAME ":2: sweep.starts: glow is given twice");
     expect_error("sweep:\n  nfe: [20, 1]\n", NULL,

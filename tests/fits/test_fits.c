@@ -190,7 +190,7 @@ static void watch(ts_progress *progress, const char *phase, double done, double 
 {
     (void)total, (void)note, (void)unit;
     watcher *w = (watcher *)progress;
-    if (strcmp(phase, "fit T=0.4") || (int64_t)done != w->at)
+    if (strncmp(phase, "fit T=", 6) || (int64_t)done != w->at)
         return;
     if (w->kills)
         raise(SIGKILL);
@@ -352,6 +352,70 @@ static void test_other_states(void **state)
     fit(FOLDER "/run", rough, NULL);
 }
 
+/* ---- one for all T ---- */
+
+#define FIT_ALL "/glow_all.safetensors"
+
+static const char range[] = "sweep.T=[0.8, 0.2, 0.5]";
+
+static void test_all(void **state)
+{
+    (void)state;
+    static const double T[] = {0.2, 0.35, 0.8};
+    ts_run *run = create(FOLDER, on_digits, range, false);
+    ts_fit fit_;
+    ts_fit_result result;
+    must_fail(ts_fit_load_all(run, 0.5, 4, &fit_), TS_NOT_FOUND, "tstar fit " FOLDER " --start glow_all");
+    must(ts_fit_glow_all(run, NAN, NULL, &result));
+    assert_int_equal(result.steps, 12); /* twice those of one T */
+    assert_true(!result.reused && isfinite(result.loss));
+    must(ts_fit_glow_all(run, 0.5, NULL, &result));
+    assert_true(result.reused && isnan(result.loss));
+    for (int i = 0; i < 3; i++) {
+        must(ts_fit_load_all(run, T[i], 4, &fit_));
+        ts_fit_release(&fit_);
+    }
+    must_fail(ts_fit_load_all(run, 0.1, 4, &fit_), TS_INVALID,
+              FIT_ALL ": is for T from 0.2 to 0.8, and 0.1 is not among them; tstar fit " FOLDER
+                      " --start glow_all --set sweep.T=[0.1,0.8] --force makes one that is");
+    must_fail(ts_fit_glow_all(run, 0.9, NULL, NULL), TS_INVALID,
+              "sweep.T: is for T from 0.2 to 0.8, and 0.9");
+    ts_run_close(run);
+    run = reopen(FOLDER, "sweep.T=[0.2, 0.6]");
+    must(ts_fit_load_all(run, 0.7, 4, &fit_)); /* what was fitted counts */
+    ts_fit_release(&fit_);
+    must_fail(
+        ts_fit_glow_all(run, 0.3, NULL, NULL), TS_INVALID,
+        "is a finished fit with T = 0.2 to 0.8, not 0.2 to 0.6, and would be replaced; tstar fit " FOLDER
+        " --start glow_all --force does that");
+    must(ts_fit_glow_all(run, 0.3, &(ts_fit_options){.replace = true}, &result));
+    assert_false(result.reused);
+    copy_edited(FOLDER FIT_ALL, FOLDER FIT_ALL, "\"T_low\":\"0.2\"", "\"T_low\":\"-.2\"");
+    must_fail(ts_fit_load_all(run, 0.3, 4, &fit_), TS_FORMAT, "not a Glow fitted at T = every one");
+    ts_run_close(run);
+}
+
+/* Stopped in its midst it goes on to the bits of one that was not: the times that it draws too. */
+static void test_all_interrupted(void **state)
+{
+    (void)state;
+    static const char *const dirs[] = {FOLDER "/whole", FOLDER "/parts"};
+    for (int i = 0; i < 2; i++) {
+        watcher w = {.base = {.update = watch}, .at = i ? 36 : -1};
+        w.base.stop = &w.stop;
+        ts_run *run = create(dirs[i], on_digits, "glow={steps: 35, lr: 3, warmup: 0}", true);
+        ts_status status = ts_fit_glow_all(run, NAN, &(ts_fit_options){.progress = &w.base}, NULL);
+        if (i) {
+            must_fail(status, TS_INTERRUPTED, "interrupted at step 37 of 70");
+            must(ts_fit_glow_all(run, NAN, NULL, NULL));
+        } else {
+            must(status);
+        }
+        ts_run_close(run);
+    }
+    same_fits(FOLDER "/whole" FIT_ALL, FOLDER "/parts" FIT_ALL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -362,6 +426,8 @@ int main(void)
         cmocka_unit_test_setup(test_interrupted, start_clean),
         cmocka_unit_test_setup(test_killed, start_clean),
         cmocka_unit_test_setup(test_other_states, start_clean),
+        cmocka_unit_test_setup(test_all, start_clean),
+        cmocka_unit_test_setup(test_all_interrupted, start_clean),
     };
     return cmocka_run_group_tests(tests, NULL, start_clean);
 }

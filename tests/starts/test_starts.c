@@ -505,9 +505,10 @@ static void test_chosen(void **state)
     assert_int_equal(count, 2);
     assert_true(kinds[0] == TS_START_GLOW && kinds[1] == TS_START_GAUSSIAN);
     must(ts_starts_chosen(run, &(ts_kinds){0}, kinds, &count));
-    assert_int_equal(count, 4); /* all but the exact one */
+    assert_int_equal(count, 5); /* all but the exact one */
     assert_true(kinds[0] == TS_START_NORMAL && kinds[1] == TS_START_GAUSSIAN);
     assert_true(kinds[2] == TS_START_DPMIXTURE && kinds[3] == TS_START_GLOW);
+    assert_true(kinds[4] == TS_START_GLOW_ALL);
     must_fail(ts_starts_chosen(run, &(ts_kinds){1, (unsigned[]){TS_START_MIXTURE}}, kinds, &count),
               TS_INVALID, "start density mixture needs data.kind mixture");
     ts_run_close(run);

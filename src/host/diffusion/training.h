@@ -70,7 +70,7 @@ typedef struct ts_glow_training_config {
 
 /*
  * Objective: -log nu(x_T)/d on x_T = a(T) x0 + s(T) z, fresh each step; of a conditional flow -log nu(x_T | T)/d,
- * T spread over [T_low, T] in each batch (TS_TIME_STRUCTURE).  The first step
+ * an eighth of each batch at T spread evenly over [T_low, T], the rest by TS_TIME_STRUCTURE.  The first step
  * initialises the actnorms from its batch, of a whitened flow those within couplings.
  *
  * Guard against divergence, in three layers.  Gradients are clipped.  A step whose gradient is not finite

@@ -22,7 +22,8 @@ typedef struct glow_training {
     ts_training base;
     int batch, d;
     ts_tensor log_prob;
-    ts_draw_times draw; /* of n > 0 where T is drawn */
+    ts_draw_times
+        draws[2]; /* of n > 0 where T is drawn: evenly for some rows, else where there is most to learn */
     ts_perturb perturb;
     ts_linear_combine add_up;
     float *x0;        /* device, [batch,d] */
@@ -181,9 +182,10 @@ static ts_status queue_step(void *training)
 
     ts_training_phase(b, "batch");                                   /* z ~ N(0, I), x_T = a(T) x0 + s(T) z */
     TS_TRY(ts_data_train_batch(b->data, g->batch, b->state, g->x0)); /* x0 [batch,d] */
-    if (g->draw.n)
-        TS_TRY(k->draw_times(device, &g->draw)); /* T [batch] */
-    TS_TRY(k->perturb(device, &g->perturb));     /* x_T [batch,h,w,c] */
+    for (int i = 0; i < 2; i++)
+        if (g->draws[i].n)
+            TS_TRY(k->draw_times(device, &g->draws[i])); /* T [batch] */
+    TS_TRY(k->perturb(device, &g->perturb));             /* x_T [batch,h,w,c] */
     ts_training_phase(b, NULL);
 
     TS_TRY(first ? initialize(g) : ts_graph_forward(b->graph)); /* log nu(x_T) [batch] */
@@ -371,17 +373,28 @@ static ts_status allocate(glow_training *g)
     return ts_buffer_floats(device, BUFFERS * (size_t)ts_params_count(g->base.params), &g->good);
 }
 
-static void freeze(glow_training *g, const ts_glow_training_config *c)
+/* Nothing is left of the data at a long T, where the flow must not forget to do nothing. */
+static void draw_times(glow_training *g, const ts_glow_training_config *c)
 {
-    if (c->T_low)
-        g->draw = (ts_draw_times){.n = g->batch,
+    const int even = g->batch / 8;
+    g->draws[0] = (ts_draw_times){.n = even,
                                   .sde = c->sde,
-                                  .sampling = TS_TIME_STRUCTURE,
+                                  .sampling = TS_TIME_UNIFORM,
                                   .low_discrepancy = true,
                                   .t_min = c->T_low,
                                   .t_max = c->T,
                                   .state = g->base.state,
                                   .t = g->t};
+    g->draws[1] = g->draws[0];
+    g->draws[1].n = g->batch - even;
+    g->draws[1].sampling = TS_TIME_STRUCTURE;
+    g->draws[1].t += even;
+}
+
+static void freeze(glow_training *g, const ts_glow_training_config *c)
+{
+    if (c->T_low)
+        draw_times(g, c);
     g->perturb.n = g->batch;
     g->perturb.d = g->d;
     g->perturb.sde = c->sde;

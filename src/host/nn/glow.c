@@ -37,8 +37,7 @@ struct ts_glow {
     bool vectors;     /* of 1x1 pixel: levels is 1 then */
     flow_step *steps; /* [levels][config.steps] */
     zero_conv splits[MAX_LEVELS], top;
-    ts_whiten whitening; /* of d > 0 where it is whitened: then there are no splits, no top, and */
-    norm end;            /* undoes the shrinking of the last coupling */
+    norm end; /* whitened, there are no splits and no top; this undoes the shrinking of the last coupling */
     ts_told told;
 };
 
