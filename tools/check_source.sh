@@ -63,4 +63,8 @@ found=$(git ls-files '*.c' '*.h' '*.cu' '*.cuh' '*.cpp' '*.hpp' | xargs wc -l | 
 found=$(grep -rnE '#include [<"](oneapi|dnnl|cuda|cudnn|cublas|curand)' src/host || true)
 [ -z "$found" ] || fail "host code includes a device library: $found"
 
+# The templates of two kernels with one name are one to a linker, whichever's code it takes.
+found=$(git ls-files 'src/kernels/cuda/*.cu' | xargs grep -hoE '^(template <[^>]*> )?struct [a-z_0-9]+' | awk '{ print $NF }' | sort | uniq -d)
+[ -z "$found" ] || fail "structs of two .cu files have one name: $(echo "$found" | tr '\n' ' ')"
+
 [ $failed = no ]

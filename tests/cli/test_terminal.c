@@ -18,7 +18,8 @@ static const char config[] =
     "name: terminal\n"
     "data: {kind: mixture, mixture: {weights: [1], means: [0], stds: [1], count: 64}}\n"
     "model: {kind: mlp, hidden: 16, blocks: 1}\n"
-    "train: {steps: %d, batch: 16, warmup: 2, log_every: 100, checkpoint_every: 100000}\n";
+    "train: {steps: %d, batch: 16, warmup: 2, log_every: 100, checkpoint_every: 100000, "
+    "eval_every: 1000000}\n";
 
 static int failures;
 

@@ -78,8 +78,12 @@ void cli_progress_text(const cli_progress_line *line, int columns, char *text, s
                 strcat(phase, " ");
         }
     }
-    if (!*phase && width(rest) > room && *line->note) /* the last thing to stay */
+    if (!*phase && width(rest) > room && *line->note) { /* the last thing to stay, of it what comes first */
+        char *comma;
         snprintf(rest, sizeof rest, "%s", line->note);
+        while (width(rest) > room && (comma = strrchr(rest, ',')))
+            *comma = 0;
+    }
     snprintf(text, size, "%s%s%s", phase, bar, rest);
     cut(text, room > 0 ? room : 0);
 }

@@ -1,6 +1,6 @@
 #include "kernels/cuda/launch.cuh"
 
-template <class T> struct affine {
+template <class T> struct affine_map {
     int d;
     bool accumulate;
     ts_sde sde;
@@ -27,8 +27,8 @@ ts_status ts_cuda_affine(ts_device *device, const ts_affine *a)
 {
     TS_DISPATCH(device, T, {
         const bool wide = a->d % ts_wide<T>::size == 0 && ts_aligned(a->x) && ts_aligned(a->y);
-        return ts_each<ts_wide<T>::size>(
-            device, (int64_t)a->n * a->d, wide,
-            affine<T>{a->d, a->accumulate, a->sde, a->t, a->scale, a->offset, (const T *)a->x, (T *)a->y});
+        return ts_each<ts_wide<T>::size>(device, (int64_t)a->n * a->d, wide,
+                                         affine_map<T>{a->d, a->accumulate, a->sde, a->t, a->scale, a->offset,
+                                                       (const T *)a->x, (T *)a->y});
     });
 }

@@ -113,7 +113,7 @@ ts_status ts_cuda_gaussian_forward(ts_device *device, const ts_gaussian_forward 
 namespace
 {
 /* Over all channels of x, those outside of the Gaussian included, which may have to become zero. */
-template <class T, bool accumulate> struct gradient {
+template <class T, bool accumulate> struct gaussian_gradient {
     layout l;
     const T *x, *h;
     const float *dlogp;
@@ -154,8 +154,8 @@ template <class T, bool accumulate> static ts_status run(ts_device *device, cons
     const bool wide =
         in_fours(a) && ts_aligned(a->x) && ts_aligned(a->h) && ts_aligned(a->dx) && ts_aligned(a->dh);
     return ts_each<4>(device, (int64_t)a->n * a->hw * a->stride, wide,
-                      gradient<T, accumulate>{layout_of(a), (const T *)a->x, (const T *)a->h, a->dlogp,
-                                              (T *)a->dx, (T *)a->dh});
+                      gaussian_gradient<T, accumulate>{layout_of(a), (const T *)a->x, (const T *)a->h,
+                                                       a->dlogp, (T *)a->dx, (T *)a->dh});
 }
 
 ts_status ts_cuda_gaussian_backward(ts_device *device, const ts_gaussian_backward *a)

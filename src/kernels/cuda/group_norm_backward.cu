@@ -9,13 +9,13 @@
 #include "kernels/cuda/group_norm.cuh"
 
 /* What a thread knows of its N channels: x' - mean = (x - centre) - rest, u = (x' - mean) scale + beta. */
-template <int N> struct column {
+template <int N> struct gradient_column {
     float centre[N], rest[N], scale[N], beta[N];
 };
 
 template <class T, int N>
 static __device__ __forceinline__ void prepare(const ts_group_norm_backward &a, int image, int channel,
-                                               int width, column<N> &k)
+                                               int width, gradient_column<N> &k)
 {
     const T *const shift = (const T *)a.shift + (int64_t)image * a.c;
     int groups[N];
@@ -32,7 +32,7 @@ static __device__ __forceinline__ void prepare(const ts_group_norm_backward &a, 
 /* From v = x and d = dy of elements i .. i + N: v = x' - mean, d = du. */
 template <class T, int N>
 static __device__ __forceinline__ void differentiate(const ts_group_norm_backward &a,
-                                                     const ts_step_state &state, const column<N> &k,
+                                                     const ts_step_state &state, const gradient_column<N> &k,
                                                      int64_t i, float (&v)[N], float (&d)[N])
 {
 #pragma unroll
@@ -127,8 +127,8 @@ pass_on(const ts_group_norm_backward &a, const ts_gn_layout &l, const ts_gn_plac
 template <bool held, bool resampled, class T, int N>
 static __device__ __forceinline__ void
 find_sums(const ts_group_norm_backward &a, const ts_gn_layout &l, const ts_gn_place &p,
-          const ts_gn_source &from, const ts_step_state &state, const column<N> &k, T *kept, T *kept_du,
-          float *parts, float *sums, float *products, float *inputs)
+          const ts_gn_source &from, const ts_step_state &state, const gradient_column<N> &k, T *kept,
+          T *kept_du, float *parts, float *sums, float *products, float *inputs)
 {
     const T *const x = ts_gn_input<T>(a, from), *const dy = (const T *)a.dy + start_of<resampled>(a, p);
     float sum[N] = {}, product[N] = {}, input[N] = {};
@@ -155,10 +155,10 @@ find_sums(const ts_group_norm_backward &a, const ts_gn_layout &l, const ts_gn_pl
 
 /* Second walk: dx. */
 template <bool held, bool resampled, class T, int N>
-static __device__ __forceinline__ void write_dx(const ts_group_norm_backward &a, const ts_gn_layout &l,
-                                                const ts_gn_place &p, const ts_gn_source &from,
-                                                const ts_step_state &state, const column<N> &k, const T *kept,
-                                                const T *kept_du, const float *pulls, const float *constants)
+static __device__ __forceinline__ void
+write_dx(const ts_group_norm_backward &a, const ts_gn_layout &l, const ts_gn_place &p,
+         const ts_gn_source &from, const ts_step_state &state, const gradient_column<N> &k, const T *kept,
+         const T *kept_du, const float *pulls, const float *constants)
 {
     const T *const x = ts_gn_input<T>(a, from), *const dy = (const T *)a.dy + start_of<resampled>(a, p);
     const T *const plain =
@@ -213,7 +213,7 @@ static __global__ void __launch_bounds__(ts_gn_block<N>::threads, N == 1 ? 1 : 2
     const ts_gn_source from = ts_gn_source_of(a, p.image, p.first + p.column);
     const ts_step_state state = a.dropout > 0 ? *a.state : ts_step_state();
 
-    column<N> k;
+    gradient_column<N> k;
     prepare<T>(a, p.image, p.first + p.column, l.width, k);
     find_sums<held, resampled>(a, l, p, from, state, k, kept, kept_du, parts, sums, products, inputs);
     weigh(a, l, p, sums, products, pulls, constants);

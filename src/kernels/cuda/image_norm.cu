@@ -13,7 +13,7 @@ template <class T> static __device__ __forceinline__ float exp_of(float x)
 
 namespace
 {
-template <class T, bool inverse> struct transform {
+template <class T, bool inverse> struct image_transform {
     int hw, c;
     const T *x, *h;
     T *y;
@@ -49,7 +49,7 @@ template <class T, bool inverse> static ts_status run(ts_device *device, const t
     const bool four = a->c % 4 == 0 && ts_aligned(a->x) && ts_aligned(a->h) && ts_aligned(a->y);
     return ts_row_sums<4>(
         device, a->n, (int64_t)a->hw * a->c, four,
-        transform<T, inverse>{a->hw, a->c, (const T *)a->x, (const T *)a->h, (T *)a->y, a->logdet});
+        image_transform<T, inverse>{a->hw, a->c, (const T *)a->x, (const T *)a->h, (T *)a->y, a->logdet});
 }
 
 ts_status ts_cuda_image_norm_forward(ts_device *device, const ts_image_norm_forward *a)

@@ -1,6 +1,6 @@
 #include "kernels/cuda/launch.cuh"
 
-template <class T> struct embedding {
+template <class T> struct lambda_features {
     int waves;
     ts_sde sde;
     double low, scale;
@@ -26,5 +26,5 @@ ts_status ts_cuda_lambda_embedding(ts_device *device, const ts_lambda_embedding 
 {
     TS_DISPATCH(device, T,
                 return ts_each<1>(device, (int64_t)a->n * (1 + a->waves), true,
-                                  embedding<T>{a->waves, a->sde, a->low, a->scale, a->t, (T *)a->y}));
+                                  lambda_features<T>{a->waves, a->sde, a->low, a->scale, a->t, (T *)a->y}));
 }

@@ -33,7 +33,7 @@ template <class T> struct addition {
 };
 
 /* Every element of dx, zero outside the slice. */
-template <class T> struct embedding {
+template <class T> struct embedded_slice {
     int c_in, first, c_out;
     const T *dy;
     T *dx;
@@ -71,7 +71,7 @@ template <class T> static ts_status backward(ts_device *device, const ts_slice_b
         return ts_each<ts_wide<T>::size>(device, a->rows * a->c_out, aligned,
                                          addition<T>{a->c_in, a->first, a->c_out, dy, dx});
     return ts_each<ts_wide<T>::size>(device, a->rows * a->c_in, aligned,
-                                     embedding<T>{a->c_in, a->first, a->c_out, dy, dx});
+                                     embedded_slice<T>{a->c_in, a->first, a->c_out, dy, dx});
 }
 
 ts_status ts_cuda_slice_backward(ts_device *device, const ts_slice_backward *a)

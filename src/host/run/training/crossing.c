@@ -15,7 +15,7 @@
 static const double resolution = 0.01;
 /* of the work between two measurements, at most, that one may take; a training step is three evaluations an image */
 static const double share_of_work = 0.05;
-enum { MOST_DRAWS = 16, REPETITIONS = 1000 };
+enum { MOST_DRAWS = 16, REPETITIONS = 400 };
 
 #define KIND(name) [TS_CROSSING_##name] = TS_START_##name,
 const ts_start_kind ts_crossing_starts[TS_CROSSING_COUNT] = {TS_CROSSING_STARTS(KIND)};
