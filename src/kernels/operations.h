@@ -310,7 +310,7 @@ typedef struct ts_score_loss {
     double *total, *profile;
 } ts_score_loss;
 
-/* Global norm, clipping, Adam (Kingma and Ba 2015) with linear warm-up and annealing, and EMA with a warm-up ramp
+/* Global norm, clipping, Adam (Kingma and Ba 2015) with linear warm-up, and EMA with a warm-up ramp
  * min(decay, (1 + step)/(10 + step)), over all parameters at once; step counts from 0 in state.  Gradients
  * are zeroed.  If the norm is not finite nothing is updated and report->skipped counts up.  ema may
  * be NULL. */
@@ -325,7 +325,6 @@ typedef struct ts_optimizer_step {
     float rate, beta1, beta2, epsilon, clip; /* clip <= 0: none */
     float ema_decay;
     uint32_t warmup; /* steps of linear warm-up */
-    uint32_t anneal; /* step by which the rate has fallen to 0, along half a cosine; 0: it does not fall */
     const ts_step_state *state;
     float *parameters, *gradients, *first, *second, *ema;
     ts_optimizer_report *report;
@@ -541,14 +540,6 @@ typedef struct ts_mixture_sample {
     X(normal_log_prob)                                                                                       \
     X(mixture_evaluate)                                                                                      \
     X(mixture_sample)
-
-/* The rate of a step, for devices. */
-TS_FN double ts_optimizer_rate(const ts_optimizer_step *a, double step)
-{
-    const double warm = step + 1.0 < a->warmup ? (step + 1.0) / a->warmup : 1.0;
-    const double done = step < a->anneal ? step / a->anneal : 1.0;
-    return a->rate * warm * (a->anneal ? 0.5 + 0.5 * cos(3.14159265358979323846 * done) : 1.0);
-}
 
 /* The row of the table, for devices; NULL: the values stand in the arguments. */
 TS_FN const float *ts_coefficient_row(const ts_coefficients *c)

@@ -294,7 +294,7 @@ static void test_interrupted(void **state)
 {
     (void)state;
     static const int at[] = {1, 4, 31, 32, 33, 45, 64, 69};
-    static const char *const extra[] = {rough, "glow={steps: 70, anneal: true}"};
+    static const char *const extra[] = {rough, "glow.steps=70"};
     ts_fit_result result;
     for (int k = 0; k < 2; k++) {
         start_clean(NULL);

@@ -15,8 +15,7 @@
 static ts_run *open_run(const char *dir, const char *extra)
 {
     static const ts_run_options cpu = {.device = "cpu", .device_options = {.threads = 1}};
-    const char *const keys[] = {
-        "glow={steps: 500, batch: 128, hidden: 32, lr: 5e-3, anneal: true, warmup: 20}", extra};
+    const char *const keys[] = {"glow={steps: 500, batch: 128, hidden: 32, lr: 5e-3, warmup: 20}", extra};
     ts_config *config;
     ts_run *run;
     must(ts_config_load(SOURCE_DIR "/configs/mixture2d.yaml", keys, 2, &config));

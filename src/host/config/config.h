@@ -100,7 +100,6 @@
     X(INT, FREE, batch, 128, 2, 65536, "images a step")                                                                          \
     X(REAL, FREE, lr, 1e-3, 0, 1e30, "Adam's rate")                                                                              \
     X(INT, FREE, warmup, 100, 0, 2147483647, "steps of linear warm-up")                                                          \
-    X(BOOL, FREE, anneal, false, 0, 0, "the rate falls to 0 by the last step, along half a cosine")                              \
     X(REAL, FREE, clip, 10, 0, 1e9, "largest global norm of the gradient")                                                       \
     X(REAL, FREE, ema, 0.99, 0, 0.99999999, "decay of the averaged weights")
 

@@ -16,8 +16,6 @@ static ts_status check_optimizer(const ts_optimizer_config *c)
         return ts_error(TS_INVALID, "the decay of the averaged weights is %g: it must be in [0, 1)", c->ema);
     if (c->warmup < 0)
         return ts_error(TS_INVALID, "%d steps of warm-up: there cannot be fewer than 0", c->warmup);
-    if (c->anneal < 0)
-        return ts_error(TS_INVALID, "annealing by step %d: it cannot be below 0", c->anneal);
     return NULL;
 }
 
@@ -55,7 +53,6 @@ ts_status ts_training_begin(ts_training *training, ts_device *device, const ts_d
         .clip = (float)optimizer->clip,
         .ema_decay = (float)optimizer->ema,
         .warmup = (uint32_t)optimizer->warmup,
-        .anneal = (uint32_t)optimizer->anneal,
         .state = training->state,
         .parameters = ts_params_buffer(params, TS_BUFFER_VALUE),
         .gradients = ts_params_buffer(params, TS_BUFFER_GRADIENT),

@@ -24,7 +24,6 @@
 typedef struct ts_optimizer_config {
     double rate, beta1, beta2, epsilon, clip, ema;
     int warmup;
-    int anneal; /* the step by which the rate has fallen to 0; 0: it does not fall */
 } ts_optimizer_config;
 
 /* What a log line says of the steps since the last one was read. */

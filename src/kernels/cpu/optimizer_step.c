@@ -38,7 +38,7 @@ static ts_status gradient_norm(ts_device *device, const ts_optimizer_step *a, do
 /* What one step's update needs besides the parameters themselves. */
 typedef struct coefficients {
     float clip; /* factor of the gradient */
-    float rate; /* with warm-up and annealing, over 1 - beta1^(step + 1) */
+    float rate; /* with warm-up, over 1 - beta1^(step + 1) */
     float root; /* 1/sqrt(1 - beta2^(step + 1)), factor of the second moment's root */
     float ema;  /* 1 - decay */
 } coefficients;
@@ -47,11 +47,12 @@ static coefficients coefficients_of(const ts_optimizer_step *a, double norm)
 {
     const double step = a->state->step, next = step + 1.0;
     const double ramp = (1.0 + step) / (10.0 + step), decay = a->ema_decay < ramp ? a->ema_decay : ramp;
+    const double warm = next < a->warmup ? next / a->warmup : 1.0;
     const double clip = a->clip > 0.0f && norm > a->clip ? a->clip / norm : 1.0;
     const double left1 = -expm1(next * log(a->beta1)), left2 = -expm1(next * log(a->beta2));
     coefficients c = {
         .clip = (float)clip,
-        .rate = (float)(ts_optimizer_rate(a, step) / left1),
+        .rate = (float)(a->rate * warm / left1),
         .root = (float)(1.0 / sqrt(left2)),
         .ema = (float)(1.0 - decay),
     };

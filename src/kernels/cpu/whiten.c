@@ -48,7 +48,7 @@ static void whiten_rows(const ts_whiten *a, int first, int n, double *x, double 
     for (int i = 0; a->inverse && i < n; i++)
         shift_row(a, ts_sde_mean(&a->sde, a->t[first + i]), x + (size_t)i * d);
     for (size_t j = 0; j < count; j++)
-        to[j] = (float)x[j] + (a->accumulate ? to[j] : 0);
+        to[j] = (float)(x[j] + (a->accumulate ? (double)to[j] : 0));
 }
 
 ts_status ts_cpu_whiten(ts_device *device, const ts_whiten *a)

@@ -36,7 +36,7 @@ namespace
 /* What one step's update needs besides the parameters themselves. */
 struct coefficients {
     float clip;  /* factor of the gradient */
-    float rate;  /* with warm-up and annealing, over 1 - beta1^(step + 1) */
+    float rate;  /* with warm-up, over 1 - beta1^(step + 1) */
     float root;  /* 1/sqrt(1 - beta2^(step + 1)), factor of the second moment's root */
     float ema;   /* 1 - decay */
     bool finite; /* the norm is: otherwise nothing is updated */
@@ -47,11 +47,12 @@ static __device__ coefficients coefficients_of(const ts_optimizer_step &a, doubl
 {
     const double step = a.state->step, next = step + 1.0;
     const double ramp = (1.0 + step) / (10.0 + step), decay = a.ema_decay < ramp ? a.ema_decay : ramp;
+    const double warm = next < a.warmup ? next / a.warmup : 1.0;
     const double clip = a.clip > 0.0f && norm > a.clip ? a.clip / norm : 1.0;
     const double left1 = -expm1(next * log((double)a.beta1)), left2 = -expm1(next * log((double)a.beta2));
     coefficients c;
     c.clip = (float)clip;
-    c.rate = (float)(ts_optimizer_rate(&a, step) / left1);
+    c.rate = (float)(a.rate * warm / left1);
     c.root = (float)(1.0 / sqrt(left2));
     c.ema = (float)(1.0 - decay);
     c.finite = isfinite((float)norm);

@@ -82,8 +82,8 @@ template <class T> static __global__ void back(const ts_whiten a, const double *
     const double mean = a.mean ? a.mean[j] : 0.0;
     for (int i = 0; i < rows; i++) {
         T *const y = (T *)a.y + (first + i) * d + j;
-        const float v = (float)(sum[i] + shift[i] * mean);
-        *y = ts_cast<T>(a.accumulate ? ts_float(*y) + v : v);
+        const double v = sum[i] + shift[i] * mean;
+        *y = ts_cast<T>((float)(a.accumulate ? (double)ts_float(*y) + v : v));
     }
 }
 

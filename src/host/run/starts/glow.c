@@ -427,8 +427,7 @@ static ts_glow_training_config training_config(const fitting *f)
                                                    .epsilon = 1e-8,
                                                    .clip = config->glow.clip,
                                                    .ema = config->glow.ema,
-                                                   .warmup = config->glow.warmup,
-                                                   .anneal = config->glow.anneal ? (int)f->steps : 0}};
+                                                   .warmup = config->glow.warmup}};
 }
 
 static ts_status read_line(fitting *f)
