@@ -201,7 +201,7 @@ void test_conditional_fit(void **state)
     ts_training_report report;
     c.T_low = 0.15;
     make_problem(&p, *state, 4, 2, 3, 24, c);
-    for (int step = 0; step < 1280; step++)
+    for (int step = 0; step < 800; step++)
         must(ts_training_step(p.training));
     must(ts_training_read(p.training, &report));
     assert_int_equal(report.skipped + report.rollbacks, 0);

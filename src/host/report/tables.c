@@ -238,6 +238,31 @@ void ts_tables_times(const ts_results *results, FILE *page)
         total);
 }
 
+/* Behind the last of a start's several fits, what they took together: what one fit for every T is to be held
+ * against. */
+static void total_of_fits(const ts_results *results, int last, FILE *page)
+{
+    const ts_fit_summary *fits = results->fits;
+    double steps = 0, skipped = 0, seconds = 0;
+    int first = last;
+    if (last + 1 < results->fit_count && fits[last + 1].start == fits[last].start)
+        return;
+    for (; first >= 0 && fits[first].start == fits[last].start; first--) {
+        steps += fits[first].steps;
+        skipped += fits[first].skipped;
+        seconds += fits[first].seconds;
+    }
+    if (last - first < 2)
+        return;
+    fprintf(page, "<tr><td class=\"word\">%s</td><td>all %d</td>",
+            ts_report_start_html(results, fits[last].start), last - first);
+    cell(page, 0, (ts_interval){steps, NAN});
+    cell(page, 0, (ts_interval){skipped, NAN});
+    cell(page, 4, (ts_interval){NAN, NAN});
+    cell(page, 1, (ts_interval){seconds, NAN});
+    fputs("</tr>\n", page);
+}
+
 void ts_tables_fits(const ts_results *results, FILE *page)
 {
     if (results->fit_count == 0)
@@ -261,6 +286,8 @@ void ts_tables_fits(const ts_results *results, FILE *page)
         cell(page, 4, (ts_interval){every_T ? NAN : fit->loss, NAN});
         cell(page, 1, (ts_interval){fit->seconds, NAN});
         fputs("</tr>\n", page);
+        if (!every_T)
+            total_of_fits(results, i, page);
     }
     fputs("</table></div></div>\n", page);
 }
