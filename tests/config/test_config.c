@@ -239,6 +239,8 @@ static void test_what_keys_demand_of_each_other(void **state)
     expect_error("sweep:\n  T: [1, 0.0005]\n", NULL,
                  FILE_NAME ":2: sweep.T must lie in (0.001, 1], above sample.eps = 0.001, not 0.0005");
     expect_error("bound: {eps: 0.1}\n", NULL, "sweep.T must lie in (0.1, 1], above bound.eps = 0.1, not 0.1");
+    expect_error("sweep: {likelihood: true}\nlikelihood: {eps: 0.1}\n", NULL,
+                 "sweep.T must lie in (0.1, 1], above likelihood.eps = 0.1, not 0.1");
     expect_error("sweep: {T: []}\n", NULL, FILE_NAME ":1: sweep.T must have at least one diffusion time");
     expect_error("sweep: {T: [1, 0.5, 1.0]}\n", NULL, FILE_NAME ":1: sweep.T holds 1 twice");
     expect_error("sde: {beta_max: 0.01}\n", NULL,

@@ -56,6 +56,8 @@ static ts_status check_times(const ts_config *config, const ts_config_origin *or
         TS_TRY(check_time(origins, "sweep.T", T, "train.eps", config->train.eps));
         TS_TRY(check_time(origins, "sweep.T", T, "bound.eps", config->bound.eps));
         TS_TRY(check_time(origins, "sweep.T", T, "sample.eps", config->sample.eps));
+        if (config->sweep.likelihood)
+            TS_TRY(check_time(origins, "sweep.T", T, "likelihood.eps", config->likelihood.eps));
         for (int j = 0; j < i; j++)
             if (T == config->sweep.T.v[j])
                 FAIL(origins, "sweep.T", "sweep.T holds %g twice", T);
