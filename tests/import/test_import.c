@@ -217,7 +217,9 @@ static void check_export(const char *const *keys, const char *extra, bool averag
     ts_outputs outputs;
     ts_run *run = open_trained(FOLDER "/a", NULL, averaged);
     must(ts_export(run, averaged, WEIGHTS));
-    must_fail(ts_export(run, averaged, FOLDER "/a/checkpoint.safetensors"), TS_INVALID, "own checkpoint");
+    must_fail(ts_export(run, averaged, FOLDER "/a/checkpoint.safetensors"), TS_INVALID, "the run's own");
+    must_fail(ts_outputs_write(run, INPUTS, FOLDER "/a/checkpoint.safetensors", NULL, &outputs), TS_INVALID,
+              "the run's own");
     must(ts_outputs_write(run, INPUTS, FOLDER "/before", NULL, &outputs));
     assert_int_equal(outputs.count, ROWS);
     ts_run_close(run);

@@ -49,4 +49,8 @@ typedef struct ts_run {
 /* "DIR/name"; the caller frees it.  NULL when memory is short. */
 char *ts_run_path(const ts_run *run, const char *name);
 
+/* TS_INVALID: `path` is a file in the run's folder, where those that are there are the run's own; for commands that write
+ * where they are told. */
+ts_status ts_run_spare(const ts_run *run, const char *path);
+
 #endif

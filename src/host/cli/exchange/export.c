@@ -11,7 +11,7 @@ const cli_usage cli_export_usage = {
     .about =
         "Writes the run's network to --out as a state dict: a safetensors file that score_sde's classes load by\n"
         "name, and tstar import too.  The averaged weights, unless --raw-weights.  A file that is there already is\n"
-        "replaced.",
+        "replaced, but in RUN itself.",
     .least = 1,
     .most = 1,
     .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_OUT | CLI_RAW};

@@ -13,7 +13,7 @@ const cli_usage cli_score_usage = {
         "x [n,c,h,w] (vectors: [n,d]) and t [n], --out gets net, as x: the output as score_sde's module returns it,\n"
         "for VE the score; what a network with model.predicts v or x0 gives is that.  Averaged weights unless\n"
         "--raw-weights, no dropout.  x is what the network is given (VE: data in [0, 1] plus noise).  --out is\n"
-        "replaced where it is there already.  CONFIG serves where the score is exact (model.kind exact).",
+        "replaced where it is there already, but in RUN itself.  CONFIG serves where the score is exact (model.kind exact).",
     .least = 1,
     .most = 1,
     .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_IN | CLI_OUT | CLI_RAW};

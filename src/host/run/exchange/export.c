@@ -2,7 +2,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include "base/file.h"
 #include "run/state.h"
 
 #define FORMAT_NAME "tstar-network"
@@ -34,15 +33,6 @@ static ts_status declare(ts_safetensors_writer *writer, const ts_run *run, bool 
     return NULL;
 }
 
-static ts_status refuse_own_checkpoint(const ts_run *run, const char *path)
-{
-    char *own = run->dir ? ts_run_path(run, TS_CHECKPOINT_FILE) : NULL;
-    const bool same = own && ts_file_same(own, path);
-    free(own);
-    return same ? ts_error(TS_INVALID, "%s: is the run's own checkpoint; export to another file", path)
-                : NULL;
-}
-
 ts_status ts_export(const ts_run *run, bool averaged, const char *path)
 {
     const ts_model *model = run->model;
@@ -53,7 +43,7 @@ ts_status ts_export(const ts_run *run, bool averaged, const char *path)
     if (!model->params)
         return ts_error(TS_INVALID, "model.kind %s has no weights to export",
                         ts_model_kind_words.word[run->config->model.kind]);
-    TS_TRY(refuse_own_checkpoint(run, path));
+    TS_TRY(ts_run_spare(run, path));
     noise_levels(&model->sde, levels);
     TS_TRY(ts_safetensors_create(path, &writer));
     TS_GOTO(declare(writer, run, averaged, sigmas), fail);

@@ -9,7 +9,8 @@
 /* Writes the weights that are loaded now to `path`, under the public names and in the public layouts; for a
  * U-Net also "sigmas" [1000] (float64), the buffer that score_sde's networks have: the noise levels from
  * sde.sigma_max down to sde.sigma_min.  Metadata: format, version, kind, weights (`averaged`: "ema" or "raw")
- * and config (YAML).  Errors: TS_INVALID where the score is exact or `path` is the run's own checkpoint. */
+ * and config (YAML).  Errors: TS_INVALID where the score is exact or `path` is a file in
+ * the run's folder. */
 ts_status ts_export(const ts_run *run, bool averaged, const char *path);
 
 #endif

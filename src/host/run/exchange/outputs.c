@@ -212,6 +212,7 @@ ts_status ts_outputs_write(const ts_run *run, const char *in, const char *out, t
                  .score = model->sde.kind == TS_SDE_VE && model->predicts == TS_PREDICTS_NOISE};
     if (ts_file_same(in, out))
         return ts_error(TS_INVALID, "%s: is the file of the inputs; write to another", out);
+    TS_TRY(ts_run_spare(run, out));
     *result = (ts_outputs){.net = o.score ? "score" : ts_predicts_kind_words.word[model->predicts]};
     ts_status status = read_file(&o);
     if (!status)
