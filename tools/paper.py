@@ -17,7 +17,7 @@ import sys
 # A column of ours: the columns of sweep.csv with the number and with the half width of its interval, or None.
 Column = collections.namedtuple("Column", "head number half form")
 # A column of published numbers.
-Published = collections.namedtuple("Published", "head number form")
+Published = collections.namedtuple("Published", "head number")
 # Ours of what this engine does not measure.
 Missing = collections.namedtuple("Missing", "head")
 
@@ -29,11 +29,11 @@ ODE_NFE = Column("NFE, ODE", "ode_nfe", None, "%.0f")
 NFE = Column("NFE, sampler", "nfe", None, "%.0f")
 FRECHET = Column("Fréchet, not FID", "frechet", "frechet_ci95", "%.3g")
 FID = Missing("FID")
-FID_THEN, BPD_THEN, NFE_THEN = (Published(head, number, form) for head, number, form in (
-    ("FID", "fid", "%.2f"), ("bits/dim", "bpd", "%.2f"), ("NFE", "nfe", "%.0f")))
+FID_THEN, BPD_THEN, NFE_THEN = Published("FID", "fid"), Published("bits/dim", "bpd"), Published("NFE", "nfe")
 
 Table = collections.namedtuple("Table", "caption columns")
-LIKELIHOOD = "Bits per dimension and evaluations of the ODE against T, without (from N(0, I)) and with an auxiliary density."
+LIKELIHOOD = ("Bits per dimension and evaluations of the ODE against T, without an auxiliary density (from N(0, I)) and with one; "
+              "the study's is a Glow.")
 SAMPLES = ("Samples: distances and bits per dimension against network evaluations. The Fréchet distance is one of Gaussians fitted to "
            "{features}, no FID, and comparable with no FID; FID is not measured here.")
 
@@ -70,16 +70,17 @@ DOUBTS = [
     "expect and are no reference.",
     "Of CIFAR-10's three FID with the auxiliary density (here 3.72, 5.44, 14.38 at T = 0.6, 0.4, 0.2) a survey (Cao et al., "
     "table 6) has the last two exchanged (3.72, 14.38, 5.44 at 600, 400, 200 evaluations). Which is right is not known here.",
-    "Published NFE are taken for evaluations of the ODE on MNIST, and for steps of the SDE on CIFAR-10.",
+    "Published NFE are taken for evaluations of the ODE on MNIST, and for steps of the SDE on CIFAR-10; ours of the SDE count the last "
+    "denoising step too.",
     "Ours: every row is of one training and one seed unless the table of T* counts more; intervals are 95 %, over held-out data or images, "
     "and cover no second training. The bound and the ODE's bits per dimension are of two models and two treatments of levels: neither has "
     "to be the smaller, and which of them is the published one is not known here.",
 ]
 INTRODUCTION = ("Score-based diffusion with a diffusion time T of less than 1, started from N(0, I) or from an auxiliary density fitted "
                 "at T, in the layout of Franzese et al., How Much Is Enough? A Study on Diffusion Times in Score-Based Generative "
-                "Models, Entropy 2023, 25(4), 633. Every number of ours comes from a row of a sweep.csv: the column "
-                "\"row\" gives it, 1 being the line below the head, and the small print below each head the column. A dash is a number "
-                "that is not known.")
+                "Models, Entropy 2023, 25(4), 633. Every number of ours is one of a sweep's: the last cell of its line gives the row of "
+                "sweep.csv, 1 being the line below the head, or for optimal T the entry of sweep.json's findings, from 0; the small "
+                "print of its head gives the column. A dash is a number that is not known.")
 
 # ---- what was measured -----------------------------------------------------------------------------------
 
@@ -126,7 +127,7 @@ def cell(column, number, row, then):
     if isinstance(column, Column):
         return ours(column, number, row)
     known = isinstance(column, Published) and then.get(column.number)
-    return Cell(column.form % float(known) if known else DASH, "")
+    return Cell(known or DASH, "")
 
 
 def head(column):
@@ -162,8 +163,7 @@ def findings(results):
         lines.append([Cell(STARTS.get(f["start"], f["start"]), ""), range_of("T_star"), range_of("T_best"),
                       Cell("yes" if f["tie"] else "no", f"sweep.json, findings[{i}].tie"),
                       Cell(str(f["seeds"]), f"sweep.json, findings[{i}].seeds"), Cell(str(i), "")])
-    tolerance = results["findings"][0]["tolerance_bpd"] if results["findings"] else float("nan")
-    caption = (f"Optimal T. T*: the smallest T whose bound is within {tolerance:g} bits/dim of the best one's; best T: where the bound is the "
+    caption = (f"Optimal T. T*: the smallest T whose bound is within {results['findings'][0]['tolerance_bpd']:g} bits/dim of the best one's; best T: where the bound is the "
                "best; each with its 95 % confidence set. A tie: no two T are told apart.")
     heads = [("start", ""), ("T*", "T_star"), ("best T", "T_best"), ("tie", "tie"), ("trainings", "seeds"), ("entry", "sweep.json")]
     return Grid(caption, heads, lines)
@@ -196,7 +196,7 @@ def section(folder, name, published):
 
 STYLE = """
 :root{color-scheme:light}
-body{max-width:64rem;margin:0 auto;padding:1rem;font:16px/1.5 system-ui,sans-serif;color:#1b1f24;background:#fff}
+body{max-width:70rem;margin:0 auto;padding:1rem;font:16px/1.5 system-ui,sans-serif;color:#1b1f24;background:#fff}
 h1{font-size:1.6rem;line-height:1.25}h2{margin-top:2.5rem;border-top:1px solid #9aa3ad;padding-top:1rem}
 .scroll{overflow-x:auto;margin:0 0 1rem}.caption{margin:1.2rem 0 .3rem}
 table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}
