@@ -59,6 +59,10 @@ static ts_status check(const ts_sweep *s)
     if (test->count < 2)
         return ts_error(TS_INVALID, "a sweep's distances take at least 2 held-out data; there is %lld",
                         (long long)test->count);
+    if (s->count < 2)
+        return ts_error(
+            TS_INVALID,
+            "bound.count = 1: a sweep compares T over held-out data, of which it takes at least 2");
     return NULL;
 }
 
