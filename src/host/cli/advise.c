@@ -85,7 +85,7 @@ static void show_choice(const ts_advised *a)
     puts(isfinite(a->seconds.mean) ? " s an image" : "");
 }
 
-static void show_distance(const ts_advised *a)
+static void show_distance(const ts_advised *a, int of)
 {
     const ts_sample_row *row = a->row;
     if (a->nfe != row->nfe)
@@ -93,7 +93,7 @@ static void show_distance(const ts_advised *a)
     show_interval(a->nfe != row->nfe ? ", measured " : "distance  ", row->sliced_wasserstein);
     if (a->nfe != row->nfe)
         printf(" at %.0f steps", row->steps);
-    puts(" (sliced Wasserstein)");
+    printf(" (sliced Wasserstein%s)\n", of > 1 ? "; the smallest of many, so rather too small" : "");
     if (isfinite(a->bound->terms.bpd.mean)) {
         show_interval("bound     ", a->bound->terms.bpd);
         puts(" bits/dim");
@@ -137,7 +137,7 @@ static void show_text(const ts_results *r, const ts_advice *advice, const char *
 {
     const ts_advised *a = &advice->best;
     show_choice(a);
-    show_distance(a);
+    show_distance(a, advice->count);
     show_times(r, advice, images);
     show_others(advice);
     if (ts_scores[r->scores[0]].per_T)

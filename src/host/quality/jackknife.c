@@ -75,6 +75,14 @@ double ts_jackknife_simultaneous(int count)
     return ts_student_at(0.05 / (count > 1 ? count : 1), freedom) / ts_student(freedom);
 }
 
+void ts_jackknife_ends(ts_distance d, double factor, double *low, double *high)
+{
+    const double share = d.half > 0 ? factor * d.half / d.value : 0;
+    const bool known = isfinite(d.half) && d.value > 0;
+    *low = known ? d.value * exp(-share) : 0;
+    *high = known ? d.value * exp(share) : INFINITY;
+}
+
 double ts_student_at(double p, int freedom)
 {
     /* Hill 1970 (Algorithm 396), from the normal quantile; the first two in closed form */

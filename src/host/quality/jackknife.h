@@ -62,5 +62,8 @@ double ts_student_at(double probability, int freedom);
  * 95 % (Bonferroni), whichever is then looked at: the smallest, say.  For the fewest degrees of freedom that an interval
  * of ts_jackknife_groups has. */
 double ts_jackknife_simultaneous(int count);
+/* The ends of an interval `factor` times as wide, on the scale of the logarithm: value exp(-+ factor half/value).  There a
+ * distance that is uncertain is nearer to normal, and none is below zero.  0 and infinity where `half` is not known. */
+void ts_jackknife_ends(ts_distance distance, double factor, double *low, double *high);
 
 #endif

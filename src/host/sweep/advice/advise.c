@@ -116,9 +116,9 @@ static bool is_better(const ts_advised *a, const ts_advised *b)
     return a->distance.mean < b->distance.mean || (a->distance.mean == b->distance.mean && is_cheaper(a, b));
 }
 
-static double half_of(const ts_advised *a, double factor)
+static ts_distance distance_of(const ts_advised *a)
 {
-    return isfinite(a->distance.half) ? factor * a->distance.half : INFINITY;
+    return (ts_distance){a->distance.mean, a->distance.half};
 }
 
 static void choose(const ts_advised *list, int count, ts_advice *advice)
@@ -130,9 +130,11 @@ static void choose(const ts_advised *list, int count, ts_advice *advice)
             best = &list[i];
     advice->best = advice->cheapest = *best;
     advice->count = count;
-    const double high = best->distance.mean + half_of(best, factor);
+    double low, high, unused;
+    ts_jackknife_ends(distance_of(best), factor, &unused, &high);
     for (int i = 0; i < count; i++) {
-        if (&list[i] == best || list[i].distance.mean - half_of(&list[i], factor) > high)
+        ts_jackknife_ends(distance_of(&list[i]), factor, &low, &unused);
+        if (&list[i] == best || low > high)
             continue;
         advice->tied++;
         if (!(list[i].distance.mean <= best->distance.mean + best->distance.half))
