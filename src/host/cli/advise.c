@@ -167,8 +167,7 @@ static ts_status advise(const cli_options *o)
     ts_advice advice;
     if (o->hours > 0 && !o->images)
         return ts_error(TS_INVALID, "advise: --hours needs --images N, how many are to be drawn");
-    TS_TRY(cli_hint(ts_results_read(o->arguments[0], &results), TS_NOT_FOUND,
-                    "advice is from a finished sweep: tstar sweep CONFIG"));
+    TS_TRY(ts_results_read(o->arguments[0], &results));
     ts_status status = ts_context(ts_advise(&results, &budget, &advice), "advise");
     if (!status && o->json)
         show_json(&advice);

@@ -258,7 +258,7 @@ void ts_results_release(ts_results *results);
 ts_status ts_results_write_csv(const ts_results *results, const char *dir);
 /* DIR/sweep.json, atomically: all of it, the configuration as an object. */
 ts_status ts_results_write_json(const ts_results *results, const char *dir);
-/* DIR/sweep.json.  Errors: TS_NOT_FOUND, TS_FORMAT naming the key. */
+/* DIR/sweep.json.  Errors: TS_NOT_FOUND where DIR holds no finished sweep, TS_FORMAT naming the key. */
 ts_status ts_results_read(const char *dir, ts_results *results);
 
 /* name and meaning of each column of sweep.csv, in order */

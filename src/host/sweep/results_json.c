@@ -567,6 +567,12 @@ ts_status ts_results_read(const char *dir, ts_results *results)
     memset(results, 0, sizeof *results);
     TS_TRY(path_of(dir, &path));
     ts_status status = read_json(path, &root);
+    if (ts_status_code(status) == TS_NOT_FOUND) {
+        ts_status_free(status);
+        status = ts_error(TS_NOT_FOUND,
+                          "%s holds no finished sweep (sweep.json); `tstar sweep CONFIG --out %s` makes it",
+                          dir, dir);
+    }
     if (!status)
         status = ts_context(unpack_results(root, results), "%s", path);
     json_decref(root);
