@@ -26,10 +26,10 @@ static void put_real(json_t *object, const char *key, double value)
     json_object_set_new(object, key, cli_json_real(value));
 }
 
-/* A whole number; null where it is not known. */
+/* A whole number; null where it is not known, or none that JSON's readers tell from its neighbours. */
 static void put_count(json_t *object, const char *key, double value)
 {
-    json_object_set_new(object, key, isfinite(value) ? json_integer((json_int_t)value) : json_null());
+    json_object_set_new(object, key, fabs(value) < 0x1p53 ? json_integer((json_int_t)value) : json_null());
 }
 
 static json_t *json_of(const ts_advised *a)
@@ -109,7 +109,7 @@ static void show_times(const ts_results *r, const ts_advice *advice, double imag
         ts_duration_text(advice->total, total);
         printf(", %s with %.0f images", total, images);
     }
-    printf("; measured on %s, %.0f images at once\n", r->device ? r->device : "", r->costs.batch);
+    printf("; measured with %.0f images at once\n", r->costs.batch);
 }
 
 static bool is_cheapest(const ts_advice *advice)
