@@ -38,6 +38,11 @@ says 2 '--start normal,glw: should be' elbo x --T 0.4 --start normal,glw
 grep -q 'did you mean glow?' err || fail "no suggestion: $(cat err)"
 says 2 "no benchmark 'smaple'; there are train, sample, ops; did you mean sample?" bench smaple small.yaml
 says 2 '--device foo: should be auto, cpu or cuda' info --device foo
+says 2 '--nfe 0: should be a whole number from 1' advise x --nfe 0
+says 2 '--seconds-per-image -1: should be a number above 0, such as 0.01' advise x --seconds-per-image -1
+says 2 '--hours nan: should be a number above 0' advise x --hours nan --images 3
+says 2 'RUN missing; usage: tstar advise RUN' advise --nfe 20
+says 2 'x holds no finished sweep (sweep.json)' advise x --nfe 20
 says 2 'did you mean cuda?' info --device cdua
 says 2 '--device cuda:x: should be' info --device cuda:x
 works info --device cpu

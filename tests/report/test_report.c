@@ -159,6 +159,12 @@ static void json_round_trip(void **state)
         assert_true(again.findings[1].points[3].loss_high == r.findings[1].points[3].loss_high);
         assert_true(again.findings[1].T_star_low == r.findings[1].T_star_low);
         assert_int_equal(again.profiles[0].count, 24);
+        assert_int_equal(again.costs.evaluation_count, 2);
+        assert_int_equal(again.costs.start_count, 2);
+        assert_true(again.costs.training_step == 0.015 && again.costs.batch == 16);
+        assert_true(again.costs.evaluations[1].seconds == r.costs.evaluations[1].seconds);
+        assert_true(again.costs.starts[1].seconds == 4e-4);
+        assert_true(again.costs.starts[1].fit == (mixture ? 0 : 12.5));
         assert_int_equal(again.exact_count, r.exact_count);
         assert_int_equal(ts_results_T_index(&again, 0.4), 3);
         assert_int_equal(ts_results_T_index(&again, 0.45), -1);
@@ -258,9 +264,9 @@ static void write_logs(const char *run)
 static void charts_drawn(void **state)
 {
     (void)state;
-    static const char *const images[] = {"bound", "terms", "cost", "profile", "training", NULL},
-                             *const mixture[] = {"bound",         "cost",       "profile", "training",
-                                                 "decomposition", "samples_1d", NULL};
+    static const char *const images[] = {"bound", "terms", "cost", "front", "profile", "training", NULL},
+                             *const mixture[] = {"bound",    "cost",          "front",      "profile",
+                                                 "training", "decomposition", "samples_1d", NULL};
     for (int m = 0; m < 2; m++) {
         ts_results r;
         ts_report_result result;
@@ -344,7 +350,7 @@ static void page(void **state)
     assert_int_equal(count_of(text, "<img "), count_of(text, "src=\"data:image/png;base64,"));
     assert_int_equal(count_of(text, "<img "), 6 * 2 * 2 + 2);
     if (result.charts)
-        assert_int_equal(count_of(text, "</svg>"), 4);
+        assert_int_equal(count_of(text, "</svg>"), 5);
     /* what a user wrote is text, not markup */
     assert_null(strstr(text, "<tested>"));
     assert_non_null(strstr(text, "made up &amp; &lt;tested&gt;"));
@@ -389,6 +395,7 @@ int main(void)
         cmocka_unit_test(sentences_of_a_good_run),
         cmocka_unit_test(sentences_warn),
         cmocka_unit_test(sentences_of_comparisons),
+        cmocka_unit_test(sentences_at_equal_cost),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -223,10 +223,18 @@ static void rows_are_complete(void **state)
             NEAR(row->terms.bpd.mean, -row->terms.elbo.mean / (r->h * r->w * r->c * M_LN2), 1e-9);
             for (int sampler = 0; sampler < r->sampler_count; sampler++) {
                 const ts_sample_row *samples = &r->samples[i * r->sampler_count + sampler];
-                assert_true(samples->nfe >= 1 && samples->seconds_per_image.mean > 0);
+                assert_true(samples->nfe >= 1 && samples->start_seconds > 0);
+                assert_true(samples->seconds_per_image.mean > samples->start_seconds);
                 if (samples->sampler.kind == TS_SAMPLER_EM)
                     assert_int_equal(samples->nfe, round((k ? 10 : 20) * row->T) + 1);
             }
+        }
+        assert_true(r->costs.training_step > 0 && r->costs.batch > 0);
+        assert_int_equal(r->costs.evaluation_count, r->sampler_count);
+        assert_int_equal(r->costs.start_count, r->start_count);
+        for (int start = 0; start < r->start_count; start++) {
+            const ts_start_cost *cost = &r->costs.starts[start];
+            assert_true(cost->seconds > 0 && (cost->fit > 0) == (k && ts_starts[cost->start].fit));
         }
     }
     /* the exact score and start: K is the diffusion term, and nothing is lost to the start density */

@@ -38,7 +38,8 @@ typedef enum cli_takes {
     CLI_RECORDING_OFF = 1 << 14, /* --recording-off: for profilers */
     CLI_FORCE = 1 << 15,         /* --force: replace what is there */
     CLI_WORKERS = 1 << 16,       /* --workers N: how many parts of a sweep are done at once */
-    CLI_IN = 1 << 17             /* --in FILE */
+    CLI_IN = 1 << 17,            /* --in FILE */
+    CLI_BUDGET = 1 << 18         /* --nfe, --seconds-per-image, --hours, --images */
 } cli_takes;
 
 typedef struct cli_usage {
@@ -65,9 +66,9 @@ extern const cli_command_row cli_commands[];
 
 extern const cli_usage cli_train_usage, cli_fit_usage, cli_sample_usage, cli_elbo_usage, cli_nll_usage,
     cli_sweep_usage, cli_report_usage, cli_bench_usage, cli_info_usage, cli_import_usage, cli_export_usage,
-    cli_score_usage;
+    cli_score_usage, cli_advise_usage;
 cli_run cli_train, cli_fit, cli_sample, cli_elbo, cli_nll, cli_sweep, cli_report, cli_bench, cli_info,
-    cli_import, cli_export, cli_score;
+    cli_import, cli_export, cli_score, cli_advise;
 
 /* ---- what the command line asks for ---- */
 
@@ -84,10 +85,12 @@ typedef struct cli_options {
     double *T;
     int start_count;
     ts_start_kind starts[TS_START_COUNT];
-    int count;        /* 0: not given */
-    int steps;        /* 0: not given */
-    int workers;      /* 0: not given */
-    bool has_sampler; /* false: as configured */
+    int count;                       /* 0: not given */
+    int steps;                       /* 0: not given */
+    int workers;                     /* 0: not given */
+    int nfe, images;                 /* 0: not given */
+    double seconds_per_image, hours; /* 0: not given */
+    bool has_sampler;                /* false: as configured */
     ts_sampler_kind sampler;
     const char *algorithms; /* NULL: not given */
     char *command;          /* the whole command line, quoted for a shell */

@@ -42,6 +42,13 @@ static bool read_int(const char *text, int least, int *value)
     return true;
 }
 
+static bool read_positive(const char *text, double *value)
+{
+    char *end;
+    *value = strtod(text, &end);
+    return end != text && !*end && isfinite(*value) && *value > 0;
+}
+
 static bool read_T(const char *text, cli_options *o)
 {
     o->T_count = 0;
@@ -134,6 +141,14 @@ static const char *take(int code, char *value, cli_options *o, const char **unkn
         return read_int(value, 1, &o->threads) && o->threads <= 4096 ? NULL : "a whole number from 1 to 4096";
     case OPTION_WORKERS:
         return read_int(value, 1, &o->workers) && o->workers <= 4096 ? NULL : "a whole number from 1 to 4096";
+    case OPTION_NFE:
+        return read_int(value, 1, &o->nfe) ? NULL : "a whole number from 1";
+    case OPTION_IMAGES:
+        return read_int(value, 1, &o->images) ? NULL : "a whole number from 1";
+    case OPTION_SECONDS:
+        return read_positive(value, &o->seconds_per_image) ? NULL : "a number above 0, such as 0.01";
+    case OPTION_HOURS:
+        return read_positive(value, &o->hours) ? NULL : "a number above 0, such as 1.5";
     case OPTION_SAMPLER:
         return read_sampler(value, o, unknown) ? NULL : "";
     case OPTION_SET:

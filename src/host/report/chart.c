@@ -49,6 +49,12 @@ static const chart charts[TS_CHARTS] = {
      "network evaluations, so that a shorter one takes finer steps. A row for each start, a column for each sampler, "
      "which takes the most steps that fit; points of one cost stand a little apart, bars are 95&nbsp;% intervals over "
      "images, and the grey band is that of as many training data."},
+    {"front", ts_chart_front, 920, 430, 0,
+     "The cost front: how near samples come to held-out data for at most so many evaluations (left) and seconds an image "
+     "(right, by what evaluations and draws from the start take here), over all starts, samplers and numbers of steps. "
+     "One line is of the longest <i>T</i>, the other of all shorter ones, whose <i>T</i> labels its marks; bars are 95&nbsp;% "
+     "intervals of single distances, dots all that was measured, the grey band as many training data. The lines pick the "
+     "smallest of many distances: which of them is shown to be lower is said in the finding."},
     {"training", ts_chart_training, 920, 400, 0,
      "How training went, by its log: loss (the mean since the point before) and gradient norm over steps. "
      "Right: what it came to, the bound on held-out data at its best <i>T</i> with its 95&nbsp;% interval."},

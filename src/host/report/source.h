@@ -6,7 +6,7 @@
 
 #include "sweep/results.h"
 
-enum { TS_CHARTS = 9 };
+enum { TS_CHARTS = 10 };
 
 /* Stored samples [n,h,w,c] in [-1, 1]. */
 typedef struct ts_stored {

@@ -105,7 +105,7 @@ static ts_status generate(generation *g, ts_samples *samples)
 {
     ts_device *device = g->run->device;
     const size_t d = (size_t)samples->h * (size_t)samples->w * (size_t)samples->c;
-    double seconds = 0, evaluations = 0;
+    double seconds = 0, start_seconds = 0, evaluations = 0;
     int batches = 0;
     ts_algorithms_announce(device, g->progress);
     TS_TRY(warm_up(g));
@@ -114,6 +114,8 @@ static ts_status generate(generation *g, ts_samples *samples)
         int nfe;
         const double began = ts_seconds();
         TS_TRY(draw_start(g, (uint32_t)batches));
+        TS_TRY(device->k->synchronize(device));
+        start_seconds += ts_seconds() - began;
         ts_status status = ts_sampler_run(g->sampler, g->config, (uint64_t)g->run->config->run.seed,
                                           (uint32_t)batches, g->x, &nfe);
         if (ts_status_code(status) == TS_INTERRUPTED) {
@@ -132,6 +134,7 @@ static ts_status generate(generation *g, ts_samples *samples)
     }
     samples->nfe = evaluations / batches;
     samples->seconds_per_image = (ts_interval){seconds / ((double)batches * g->n), NAN};
+    samples->start_seconds = start_seconds / ((double)batches * g->n);
     return NULL;
 }
 

@@ -9,6 +9,7 @@
  *   network.c, bound.c, curve.c, likelihood.c, samples.c   the parts themselves; summary.c, findings.c, exact.c what
  *               follows from them
  *   parts.c     finished parts on disk; results*.c the results
+ *   advice/     what the work costs, and what to do for a budget, from the results alone
  */
 #ifndef TS_SWEEP_INTERNAL_H
 #define TS_SWEEP_INTERNAL_H

@@ -39,6 +39,7 @@ typedef struct ts_sample_row {
     ts_sampler_entry sampler;
     double images, steps, nfe; /* steps: fixed ones; NaN of adaptive samplers */
     ts_interval seconds_per_image;
+    double start_seconds; /* of these, the draw from the start density */
     ts_interval sliced_wasserstein, frechet;
     ts_features_kind frechet_features;
 } ts_sample_row;
@@ -82,6 +83,7 @@ typedef struct ts_sample_row {
     X(NUMBER, nfe, nfe, "network evaluations for one sample, the last denoising step included; rk45: the mean over batches")     \
     X(NUMBER, seconds_per_image, seconds_per_image.mean, "wall time of sampling 16 images in batches of at most sample.batch, the draw from the start density included, divided by 16, s: measured behind all else, alone, by one worker") \
     X(NUMBER, seconds_per_image_ci95, seconds_per_image.half, "half width of its 95 % interval, s; none of one measurement") \
+    X(NUMBER, start_seconds_per_image, start_seconds, "of these seconds, the draw from the start density, s")                    \
     X(COUNT, images, images, "samples drawn, and compared with held-out data")                                                   \
     X(NUMBER, sliced_wasserstein, sliced_wasserstein.mean, "sliced 2-Wasserstein distance between samples and held-out data, units of the data in [-1, 1]") \
     X(NUMBER, sliced_wasserstein_ci95, sliced_wasserstein.half, "half width of its 95 % interval over images")                   \
@@ -161,6 +163,30 @@ typedef struct ts_phase {
     double seconds;
 } ts_phase;
 
+/*
+ * What work costs, measured in the sweep, seconds (advice/costs.h).  An image takes the evaluations of its row and one draw
+ * from the start.  spread: the standard deviation of one measurement, from the median of its deviations; NaN of one alone.
+ */
+typedef struct ts_evaluation_cost {
+    ts_sampler_kind sampler;
+    double seconds, spread; /* a network evaluation of this sampler, an image */
+    double count;           /* rows whose time was taken */
+} ts_evaluation_cost;
+
+typedef struct ts_start_cost {
+    ts_start_kind start;
+    double seconds, spread; /* a draw, an image */
+    double fit;             /* of the longest fit; 0: there is nothing to fit */
+} ts_start_cost;
+
+typedef struct ts_costs {
+    double batch;         /* images at once while the time was taken */
+    double training_step; /* of the score network; NaN: none was trained */
+    int evaluation_count, start_count;
+    ts_evaluation_cost *evaluations; /* a sampler with a known time each */
+    ts_start_cost *starts;           /* [ts_results.start_count] */
+} ts_costs;
+
 /* Held-out data against training data of the same number as samples: not a lower limit, but what real data
  * of this number score. */
 typedef struct ts_floor {
@@ -177,6 +203,7 @@ typedef struct ts_results {
     double h, w, c, levels, train_count, test_count, parameters; /* parameters: of the score network */
     double steps_per_unit, train_steps, projections; /* train_steps: up to where the network was trained */
     ts_floor floor;
+    ts_costs costs;
 
     int T_count, score_count, start_count, sampler_count; /* the grid */
     double *T;                                            /* as configured */
@@ -231,7 +258,7 @@ void ts_results_release(ts_results *results);
 ts_status ts_results_write_csv(const ts_results *results, const char *dir);
 /* DIR/sweep.json, atomically: all of it, the configuration as an object. */
 ts_status ts_results_write_json(const ts_results *results, const char *dir);
-/* DIR/sweep.json.  Errors: TS_NOT_FOUND, TS_FORMAT naming the key. */
+/* DIR/sweep.json.  Errors: TS_NOT_FOUND where DIR holds no finished sweep, TS_FORMAT naming the key. */
 ts_status ts_results_read(const char *dir, ts_results *results);
 
 /* name and meaning of each column of sweep.csv, in order */

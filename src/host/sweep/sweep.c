@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "run/evaluate.h"
 #include "run/scores.h"
+#include "sweep/advice/costs.h"
 
 /* ---- a folder that is there already ---- */
 
@@ -220,6 +221,19 @@ static double steps_of(const ts_sweep *s)
     return isfinite(steps) ? steps : 0;
 }
 
+/* A training step, the mean over networks; NaN: none was trained. */
+static double step_seconds_of(const ts_sweep *s)
+{
+    double seconds = 0;
+    int count = 0;
+    for (int i = 0; i < s->list.count; i++)
+        if (s->list.parts[i].phase == TS_SWEEP_TRAIN && isfinite(s->list.parts[i].step_seconds)) {
+            seconds += s->list.parts[i].step_seconds;
+            count++;
+        }
+    return count ? seconds / count : NAN;
+}
+
 /* Of the score network, each where there are several. */
 static double parameters_of(const ts_sweep *s)
 {
@@ -251,6 +265,9 @@ static ts_status describe(const ts_sweep *s, const char *command)
     r->steps_per_unit = s->config->sample.steps_per_unit;
     r->train_steps = steps_of(s);
     r->projections = s->d == 1 ? 1 : s->config->sweep.projections;
+    r->costs.batch = fmin(TS_SWEEP_TIMED, s->config->sample.batch);
+    r->costs.training_step = step_seconds_of(s);
+    TS_TRY(ts_costs_measure(r));
     return describe_phases(s);
 }
 
