@@ -49,6 +49,8 @@ says 2 'did you mean train.steps?' train small.yaml --set train.stepz=3 --out no
 
 # ---- going on to the run's own target, and beyond what is asked ----
 works train small.yaml --threads 1 --set train.steps=70 --out run
+grep -q '^T\* from normal [01]\.[0-9][0-9] ([01]\.[0-9][0-9] to [01]\.[0-9][0-9]), from gaussian .*: 95 % over held-out data$' out ||
+    fail "train names no T*: $(cat out)"
 says 2 'run: holds a run already; continue it with --resume' train small.yaml --out run
 works train small.yaml --threads 1 --out run --resume --json
 grep -q '"step": 70' out || fail "the run's own target is lost: $(cat out)"
