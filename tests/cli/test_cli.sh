@@ -65,7 +65,7 @@ grep -q '"step": 80' out || fail "--set train={steps: 80}: $(cat out)"
 works elbo run --T 1,0.5 --start normal,gaussian --score hybrid --threads 1 --json
 grep -q '^tstar: score of gaussian itself above T\* = [01][.0-9]*, the run.s below$' err || fail "hybrid: $(cat err)"
 works sample run --T 1 --start gaussian --score hybrid --hybrid-at 0.4 --threads 1 -n 4 --json
-grep -q '"nfe": 401' out || fail "the start's own evaluations are the network's: $(cat out)"
+grep -q '"nfe": 9\.0' out || fail "the start's own evaluations are the network's: $(cat out)"
 [ -f run/samples_T1.0_gaussian_hybrid_em.safetensors ] || fail "no samples of the hybrid: $(ls run)"
 says 2 'carries no glow from one T to another' sample run --T 1 --start glow --score hybrid --hybrid-at 0.4
 says 2 "no T_star_mixture stands in the run's log.jsonl: --hybrid-at T says it" elbo run --T 1 --start mixture --score hybrid
