@@ -54,6 +54,8 @@ says 2 'did you mean train.steps?' train small.yaml --set train.stepz=3 --out no
 
 # ---- going on to the run's own target, and beyond what is asked ----
 works train small.yaml --threads 1 --set train.steps=70 --out run
+grep -q '^T\* from normal [01]\.[0-9][0-9] ([01]\.[0-9][0-9] to [01]\.[0-9][0-9]), from gaussian .*: 95 % over held-out data$' out ||
+    fail "train names no T*: $(cat out)"
 says 2 'run: holds a run already; continue it with --resume' train small.yaml --out run
 works train small.yaml --threads 1 --out run --resume --json
 grep -q '"step": 70' out || fail "the run's own target is lost: $(cat out)"
@@ -63,6 +65,16 @@ grep -q '^trained for 70 steps already, more than train.steps = 20' out || fail 
 grep -q '70 of 20' out err && fail "70 of 20 steps: $(cat out err)"
 works train small.yaml --threads 1 --out run --resume --set 'train={steps: 80}' --json
 grep -q '"step": 80' out || fail "--set train={steps: 80}: $(cat out)"
+
+# ---- a start's own score above T* ----
+works elbo run --T 1,0.5 --start normal,gaussian --score hybrid --threads 1 --json
+grep -q '^tstar: score of gaussian itself above T\* = [01][.0-9]*, the run.s below$' err || fail "hybrid: $(cat err)"
+works sample run --T 1 --start gaussian --score hybrid --hybrid-at 0.4 --threads 1 -n 4 --json
+grep -q '"nfe": 9\.0' out || fail "the start's own evaluations are the network's: $(cat out)"
+[ -f run/samples_T1.0_gaussian_hybrid_em.safetensors ] || fail "no samples of the hybrid: $(ls run)"
+says 2 'carries no glow from one T to another' sample run --T 1 --start glow --score hybrid --hybrid-at 0.4
+says 2 "no T_star_mixture stands in the run's log.jsonl: --hybrid-at T says it" elbo run --T 1 --start mixture --score hybrid
+says 2 '--hybrid-at goes with --score hybrid' elbo run --T 1 --hybrid-at 0.4
 
 # ---- names of samples ----
 works sample run --T 0.4 -n 4 --threads 1

@@ -15,7 +15,7 @@
 #include "base/amount.h"
 #include "base/progress.h"
 #include "base/words.h"
-#include "run/run.h"
+#include "run/scores.h"
 
 /* ---- options ---- */
 
@@ -39,7 +39,8 @@ typedef enum cli_takes {
     CLI_FORCE = 1 << 15,         /* --force: replace what is there */
     CLI_WORKERS = 1 << 16,       /* --workers N: how many parts of a sweep are done at once */
     CLI_IN = 1 << 17,            /* --in FILE */
-    CLI_BUDGET = 1 << 18         /* --nfe, --seconds-per-image, --hours, --images */
+    CLI_BUDGET = 1 << 18,        /* --nfe, --seconds-per-image, --hours, --images */
+    CLI_SCORE = 1 << 19          /* --score NAME, --hybrid-at T */
 } cli_takes;
 
 typedef struct cli_usage {
@@ -92,6 +93,8 @@ typedef struct cli_options {
     double seconds_per_image, hours; /* 0: not given */
     bool has_sampler;                /* false: as configured */
     ts_sampler_kind sampler;
+    bool has_score; /* false: the run's own */
+    ts_score_choice score;
     const char *algorithms; /* NULL: not given */
     char *command;          /* the whole command line, quoted for a shell */
 } cli_options;
@@ -127,8 +130,8 @@ typedef ts_status cli_body(const cli_options *options, ts_progress *progress);
 int cli_command(const cli_usage *usage, int argc, char **argv, cli_body *body);
 
 /* The run that the command's first argument names, with its weights loaded (the averaged ones unless
- * --raw-weights): a run directory, or a configuration whose score is exact and needs no training.  work: what
- * it is opened for. */
+ * --raw-weights) and --score chosen: a run directory, or a configuration whose score is exact and needs no training.
+ * work: what it is opened for. */
 ts_status cli_open_trained(const cli_options *options, ts_work work, ts_run **run);
 
 /* ---- progress and interruption ---- */
@@ -157,6 +160,9 @@ void cli_say(cli_progress *progress, const char *text);
  * threads than there are; and once three of its pieces have told how long they take, another what the phase
  * will, and the device's memory.  Work of less than half a minute goes without that. */
 void cli_watch(ts_progress *progress, const ts_run *run);
+
+/* With --score hybrid: from which T on the start's own score is taken. */
+ts_status cli_say_score(cli_progress *progress, ts_run *run, ts_start_kind start);
 
 /* Before a long piece of work: "tstar: about 1:23:00, at most 1.50 GiB of memory: train 1:10:00, ...". */
 void cli_say_estimate(cli_progress *progress, const ts_cost *parts, int count);

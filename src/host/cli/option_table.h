@@ -30,6 +30,8 @@ enum {
     OPTION_SECONDS,
     OPTION_HOURS,
     OPTION_IMAGES,
+    OPTION_SCORE,
+    OPTION_HYBRID_AT,
     OPTION_COUNT = 'n'
 };
 

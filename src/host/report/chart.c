@@ -58,6 +58,10 @@ static const chart charts[TS_CHARTS] = {
     {"training", ts_chart_training, 920, 400, 0,
      "How training went, by its log: loss (the mean since the point before) and gradient norm over steps. "
      "Right: what it came to, the bound on held-out data at its best <i>T</i> with its 95&nbsp;% interval."},
+    {"T_star", ts_chart_T_star, 920, 330, 0,
+     "<i>T</i>* while training: at each measurement, where the network's held-out error crosses that of a start density's "
+     "own score, which is where the bound from that start is the best. Bands are the 95&nbsp;% confidence sets, over which "
+     "data were held out. As the network learns, it beats a start density up to a longer <i>T</i>."},
     {"decomposition", ts_chart_decomposition, 920, 440, 0,
      "The bound falls short of the entropy by <i>G</i>(<i>T</i>) = <i>I</i>(<i>T</i>) &minus; "
      "<i>K</i>(<i>T</i>), what the score misses, plus the divergence between <i>p</i>(<i>x</i>, <i>T</i>) and "

@@ -4,9 +4,10 @@
 #ifndef TS_REPORT_SOURCE_H
 #define TS_REPORT_SOURCE_H
 
+#include "run/training/crossing.h"
 #include "sweep/results.h"
 
-enum { TS_CHARTS = 10 };
+enum { TS_CHARTS = 11 };
 
 /* Stored samples [n,h,w,c] in [-1, 1]. */
 typedef struct ts_stored {
@@ -21,6 +22,11 @@ typedef struct ts_curve {
     struct ts_curve_point {
         double step, loss, gradient_norm; /* loss, gradient_norm: means over a group; NaN: not known */
     } * points;
+    int star_count;
+    struct ts_curve_star { /* T* of the starts whose crossing a training measures; NaN: not known */
+        double step;
+        ts_crossing_T of[TS_CROSSING_COUNT];
+    } * stars;
 } ts_curve;
 
 typedef struct ts_report {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "run/algorithms.h"
 #include "run/memory.h"
+#include "run/scores.h"
 
 static int smaller(int a, int64_t b)
 {
@@ -35,7 +36,7 @@ static ts_status check_T(const ts_run *run, double T, const char *eps_name, doub
 {
     if (!(T > eps && T <= 1))
         return ts_error(TS_INVALID, "T must lie in (%g, 1], above %s = %g, not %g", eps, eps_name, eps, T);
-    if (run->model->params && T > run->config->train.T)
+    if (T > ts_score_reach(run))
         return ts_error(TS_INVALID, "T = %g: this network was trained on t up to train.T = %g alone", T,
                         run->config->train.T);
     return NULL;
@@ -51,6 +52,11 @@ static ts_status check_starts(ts_run *run, int T_count, const double *T, int sta
             TS_TRY(ts_start_open(run, starts[j], T[i], 1, &start));
             ts_start_release(&start);
         }
+    for (int j = 0; run->choice && j < start_count; j++) {
+        ts_open_score open;
+        TS_TRY(ts_score_open(run, starts[j], 1, &open));
+        ts_score_close(&open);
+    }
     return NULL;
 }
 
@@ -99,28 +105,42 @@ static ts_status fill_row(bound_pass *p, int T_index, ts_start_kind kind, ts_eva
     return NULL;
 }
 
-static ts_status run_pass(bound_pass *p, int start_count, const ts_start_kind *starts, ts_evaluate_row *rows)
+/* rows[i * stride + j] for T[i] and starts[j], which share a score. */
+static ts_status run_pass(bound_pass *p, int start_count, const ts_start_kind *starts, int stride,
+                          ts_evaluate_row *rows)
 {
     ts_run *run = p->run;
     const int64_t count = p->config.count;
     const int batch = smaller(run->config->bound.batch, count * p->config.draws);
-    ts_score *score = NULL;
-    ts_algorithms_announce(run->device, p->progress);
-    ts_status status = ts_model_score(run->model, batch, false, &score);
+    ts_open_score open;
+    ts_status status = ts_score_open(run, starts[0], batch, &open);
     if (!status)
-        status = ts_bound_measure(&p->config, &run->dataset->test, score, report_bound, p, &p->bound);
-    ts_score_destroy(score);
+        status = ts_bound_measure(&p->config, &run->dataset->test, open.score, report_bound, p, &p->bound);
+    ts_score_close(&open);
     TS_TRY(ts_memory_advise(status, run->model, "bound.batch", batch, false));
-    p->prior = malloc((size_t)count * sizeof(double));
-    p->kl = malloc((size_t)count * sizeof(double));
-    if (!p->prior || !p->kl)
-        return ts_error(TS_NO_MEMORY, "no memory for the bound of %lld data", (long long)count);
     for (int i = 0; i < p->config.T_count; i++)
         for (int j = 0; j < start_count; j++) {
             if (ts_progress_stopped(p->progress))
                 return ts_error(TS_INTERRUPTED, "bound: interrupted");
-            TS_TRY(fill_row(p, i, starts[j], &rows[i * start_count + j]));
+            TS_TRY(fill_row(p, i, starts[j], &rows[i * stride + j]));
         }
+    return NULL;
+}
+
+static ts_status run_passes(bound_pass *p, int start_count, const ts_start_kind *starts,
+                            ts_evaluate_row *rows)
+{
+    const int each = ts_score_is_by_start(p->run) ? 1 : start_count;
+    const size_t bytes = (size_t)p->config.count * sizeof(double);
+    ts_algorithms_announce(p->run->device, p->progress);
+    p->prior = malloc(bytes);
+    p->kl = malloc(bytes);
+    if (!p->prior || !p->kl)
+        return ts_error(TS_NO_MEMORY, "no memory for the bound of %lld data", (long long)p->config.count);
+    for (int j = 0; j < start_count; j += each) {
+        TS_TRY(run_pass(p, each, starts + j, start_count, rows + j));
+        ts_bound_release(&p->bound);
+    }
     return NULL;
 }
 
@@ -145,7 +165,7 @@ ts_status ts_evaluate_bound(ts_run *run, int T_count, const double *T, int start
                                .seed = (uint64_t)config->run.seed,
                                .tracks_K = data->mixture != NULL,
                                .stop = progress ? progress->stop : NULL}};
-    ts_status status = run_pass(&p, start_count, starts, rows);
+    ts_status status = run_passes(&p, start_count, starts, rows);
     ts_bound_release(&p.bound);
     free(p.prior);
     free(p.kl);
