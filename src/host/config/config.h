@@ -36,7 +36,8 @@
     X(STRING, IDLE, path, "", 0, 0, "folder with the files (idx, cifar10)")                                                      \
     X(INT, TRAIN, limit, 0, 0, 100000000, "use only the first N training examples (0: all)")                                     \
     X(INT, FIXED, levels, 0, 0, 256, "grey levels that the bytes take, equally spaced (0: 17 for digits, else 256)")             \
-    X(BOOL, TRAIN, flip, false, 0, 0, "mirror training images at random")
+    X(BOOL, TRAIN, flip, false, 0, 0, "mirror training images at random")                                                        \
+    X(INT, IDLE, block, 1, 1, 100000000, "held-out data depend on their neighbours: intervals are by blocks of so many in a row (1: they are independent)")
 
 #define TS_CONFIG_MIXTURE(X)                                                                                                     \
     X(REALS, FIXED, weights, "", 0, 0, "component weights (normalised)")                                                         \

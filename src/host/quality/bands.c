@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diffusion/interval.h"
 #include "kernels/philox.h"
 #include "quality/threads.h"
 
@@ -14,23 +15,23 @@ enum { CHUNK = 32, RESAMPLED = 128 };
 /* Of the differences' variances, what is rounding. */
 static const double rounding = 1e-20;
 
-/* What the bootstrap needs: rows less their means over data, and the standard error of every pair's difference. */
+/* What the bootstrap needs: blocks less their means over data, and the standard error of every pair's difference. */
 typedef struct sample {
     const ts_bands_config *config;
-    int64_t n;
+    int64_t data, n; /* rows, and blocks of them */
     int points;
     double *mean;    /* [points] */
-    double *centred; /* [n][points] */
+    double *centred; /* [data][points], then [n][points] */
     double *error;   /* [points][points] */
 } sample;
 
 /* ---- means and standard errors ---- */
 
 /* What the points of a row share cancels in every difference: it is taken away before sums could round it. */
-static ts_status centre(const double *rows, sample *s)
+static ts_status level(const double *rows, sample *s)
 {
     const int p = s->points;
-    for (int64_t i = 0; i < s->n; i++) {
+    for (int64_t i = 0; i < s->data; i++) {
         double level = 0;
         for (int j = 0; j < p; j++)
             level += rows[i * p + j] / p;
@@ -38,13 +39,33 @@ static ts_status centre(const double *rows, sample *s)
             return ts_error(TS_NOT_FINITE, "bands: the values of datum %lld are not finite", (long long)i);
         for (int j = 0; j < p; j++) {
             s->centred[i * p + j] = rows[i * p + j] - level;
-            s->mean[j] += s->centred[i * p + j] / (double)s->n;
+            s->mean[j] += s->centred[i * p + j] / (double)s->data;
         }
     }
-    for (int64_t i = 0; i < s->n; i++)
-        for (int j = 0; j < p; j++)
-            s->centred[i * p + j] -= s->mean[j];
     return NULL;
+}
+
+/* centred [n][points] <- the blocks' means of its rows. */
+static void average_blocks(const sample *s, int64_t block)
+{
+    for (int64_t b = 0; b < s->n; b++)
+        for (int j = 0; j < s->points; j++) {
+            double sum = 0;
+            for (int64_t i = b * block; i < (b + 1) * block; i++)
+                sum += s->centred[i * s->points + j];
+            s->centred[b * s->points + j] = sum / (double)block;
+        }
+}
+
+static void centre(const sample *s)
+{
+    for (int j = 0; j < s->points; j++) {
+        double mean = 0;
+        for (int64_t i = 0; i < s->n; i++)
+            mean += s->centred[i * s->points + j] / (double)s->n;
+        for (int64_t i = 0; i < s->n; i++)
+            s->centred[i * s->points + j] -= mean;
+    }
 }
 
 /* error [points][points] <- the standard error of the difference of every two means, of n rows less their means. */
@@ -243,13 +264,16 @@ static void conclude(const sample *s, ts_bands *bands)
 ts_status ts_bands_make(const double *rows, int64_t n, int points, const ts_bands_config *config,
                         ts_bands *bands)
 {
+    const int64_t block = config->block > 1 ? config->block : 1;
     *bands = (ts_bands){.points = points};
+    TS_TRY(ts_blocks_check(n, block));
     if (n < 2 || n > INT32_MAX - 4 || points < 1 || config->repetitions < 1)
         return ts_error(TS_INVALID,
                         "bands: %lld data, %d points, %d repetitions; at least 2, 1, 1 are needed",
                         (long long)n, points, config->repetitions);
     const size_t p = (size_t)points;
-    sample s = {.config = config, .n = n, .points = points, .mean = calloc(p, sizeof(double))};
+    sample s = {
+        .config = config, .data = n, .n = n / block, .points = points, .mean = calloc(p, sizeof(double))};
     s.centred = malloc(sizeof(double) * p * (size_t)n);
     s.error = malloc(sizeof(double) * p * p);
     bands->may_be_best = calloc(p, sizeof *bands->may_be_best);
@@ -262,10 +286,12 @@ ts_status ts_bands_make(const double *rows, int64_t n, int points, const ts_band
         bands->loss_high = bands->loss_low + p;
         bands->chance = bands->loss_high + p;
         ts_quality_threads(config->threads);
-        status = centre(rows, &s);
+        status = level(rows, &s);
     }
     if (!status) {
-        standard_errors(s.centred, n, points, s.error);
+        average_blocks(&s, block);
+        centre(&s);
+        standard_errors(s.centred, s.n, points, s.error);
         status = bootstrap(&s, bands);
     }
     if (!status)
@@ -283,17 +309,4 @@ void ts_bands_release(ts_bands *bands)
     free(bands->may_be_best);
     free(bands->loss);
     *bands = (ts_bands){0};
-}
-
-int64_t ts_bands_block(double *rows, int64_t n, int points, int64_t block)
-{
-    const int64_t blocks = n / block;
-    for (int64_t b = 0; b < blocks && block > 1; b++)
-        for (int j = 0; j < points; j++) {
-            double sum = 0;
-            for (int64_t i = b * block; i < (b + 1) * block; i++)
-                sum += rows[i * points + j];
-            rows[b * points + j] = sum / (double)block;
-        }
-    return blocks;
 }

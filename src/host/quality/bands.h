@@ -16,6 +16,9 @@
  *   loss(j) lies in [max_k d_kj - c s_kj, max_k d_kj + c s_kj] for every j at once, k = j included;
  *   star lies between the first j whose lower band does not exceed the tolerance and the first whose upper one does not.
  *
+ * Rows that depend on their neighbours are taken in blocks, one after the other: what is said of rows above then holds of
+ * the blocks' means.  A last block that is not whole counts in the means mu, not in their noise.
+ *
  * The last is an equivalence test: j is within the tolerance where that is shown, not where data are too few to deny it.
  */
 #ifndef TS_QUALITY_BANDS_H
@@ -29,6 +32,7 @@ typedef struct ts_bands_config {
     double tolerance; /* in the unit of the rows */
     int repetitions;  /* of the bootstrap */
     uint64_t seed;    /* of its multipliers */
+    int64_t block;    /* rows depend on their neighbours: of so many in a row; 0 or 1: they are independent */
     int threads;      /* 0: OpenMP's default; the result does not depend on it */
 } ts_bands_config;
 
@@ -45,13 +49,9 @@ typedef struct ts_bands {
     double *chance;                      /* [points]: how often each was the best of a repetition */
 } ts_bands;
 
-/* rows [n][points], n >= 2, points >= 1.  Errors: TS_INVALID, TS_NOT_FINITE (a row that is not), TS_NO_MEMORY. */
+/* rows [n][points], points >= 1, at least 2 blocks.  Errors: TS_INVALID, TS_NOT_FINITE (a row that is not), TS_NO_MEMORY. */
 ts_status ts_bands_make(const double *rows, int64_t n, int points, const ts_bands_config *config,
                         ts_bands *bands);
 void ts_bands_release(ts_bands *bands);
-
-/* Rows that depend on their neighbours: rows [n][points] become means of `block` rows each, in place; returns how many
- * there are.  The last rows, where they fill no block, are left out. */
-int64_t ts_bands_block(double *rows, int64_t n, int points, int64_t block);
 
 #endif

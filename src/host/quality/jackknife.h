@@ -53,7 +53,4 @@ ts_distance ts_jackknife_interval(const ts_estimate *estimate);
  * Without h^2 an estimate that came out small would have too small an interval. */
 ts_distance ts_jackknife_interval_of_square(const ts_estimate *estimate);
 
-/* The point that |t| exceeds with probability 5 %, t Student's with so many degrees of freedom >= 1. */
-double ts_student(int freedom);
-
 #endif

@@ -6,11 +6,12 @@
 
 /* ---- one start and score ---- */
 
-static ts_interval bits_at(const double *elbo, int64_t n, int points, int j, double bits, double *scratch)
+static ts_interval bits_at(const double *elbo, int64_t n, int points, int j, double bits, int64_t block)
 {
+    ts_running r = ts_running_of(block, 1);
     for (int64_t i = 0; i < n; i++)
-        scratch[i] = -elbo[i * points + j] * bits;
-    return ts_interval_of(scratch, n);
+        ts_running_add(&r, &(double){-elbo[i * points + j] * bits});
+    return ts_running_interval(&r);
 }
 
 static void conclude(const ts_bands *bands, const double *T, double bits, ts_finding *f)
@@ -36,21 +37,19 @@ ts_status ts_sweep_find(const double *elbo, int64_t n, int points, const double 
                         const ts_bands_config *how, ts_finding *finding)
 {
     const double bits = 1 / (d * M_LN2);
-    double *scratch = malloc(sizeof *scratch * (size_t)n);
     ts_bands bands;
     finding->tolerance = how->tolerance * bits;
     finding->seeds = 1;
     finding->count = points;
     finding->points = calloc((size_t)points, sizeof *finding->points);
-    ts_status status = scratch && finding->points ? ts_bands_make(elbo, n, points, how, &bands)
-                                                  : ts_error(TS_NO_MEMORY, "sweep: no memory");
+    ts_status status = finding->points ? ts_bands_make(elbo, n, points, how, &bands)
+                                       : ts_error(TS_NO_MEMORY, "sweep: no memory");
     if (!status) {
         conclude(&bands, T, bits, finding);
         for (int j = 0; j < points; j++)
-            finding->points[j].bpd = bits_at(elbo, n, points, j, bits, scratch);
+            finding->points[j].bpd = bits_at(elbo, n, points, j, bits, how->block);
         ts_bands_release(&bands);
     }
-    free(scratch);
     return status;
 }
 
@@ -115,6 +114,7 @@ static ts_status find(const ts_sweep *s, const points *p, int score, int start, 
     ts_finding *f = &r->findings[r->finding_count++];
     const ts_bands_config how = {.tolerance = s->config->sweep.tolerance * s->d * M_LN2,
                                  .repetitions = TS_BANDS_REPETITIONS,
+                                 .block = s->config->data.block,
                                  .seed = (uint64_t)s->config->run.seed,
                                  .threads = s->run->device->threads};
     f->start = r->starts[start];

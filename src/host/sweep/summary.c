@@ -10,7 +10,7 @@ static ts_interval K_of(const ts_bound *bound, int column, double *scratch)
 {
     for (int64_t i = 0; i < bound->count; i++)
         scratch[i] = bound->K[i * bound->T_count + column];
-    return ts_interval_of(scratch, bound->count);
+    return ts_interval_of_blocks(scratch, bound->count, bound->block);
 }
 
 static void fill_row(const ts_sweep *s, int score, int t, int p, double *scratch)
@@ -20,7 +20,7 @@ static void fill_row(const ts_sweep *s, int score, int t, int p, double *scratch
     ts_bound_combine(&s->bounds[score], t, row->T, s->prior + at, s->d, &row->terms);
     row->data = (double)s->count;
     if (s->kl) {
-        row->kl_prior = ts_interval_of(s->kl + at, s->count);
+        row->kl_prior = ts_interval_of_blocks(s->kl + at, s->count, s->config->data.block);
         row->K = K_of(&s->bounds[score], t, scratch);
     }
 }
@@ -29,7 +29,7 @@ ts_interval ts_sweep_gain(const ts_bound *shared, const ts_bound *own, int T, do
 {
     for (int64_t i = 0; i < own->count; i++)
         scratch[i] = shared->diffusion[i * shared->T_count + T] - own->diffusion[i * own->T_count + T];
-    return ts_interval_of(scratch, own->count);
+    return ts_interval_of_blocks(scratch, own->count, own->block);
 }
 
 /* The place of the score of networks trained once, or for each T; -1: there is none. */

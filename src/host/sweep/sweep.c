@@ -59,7 +59,9 @@ static ts_status check(const ts_sweep *s)
     if (test->count < 2)
         return ts_error(TS_INVALID, "a sweep's distances take at least 2 held-out data; there is %lld",
                         (long long)test->count);
-    return NULL;
+    if (s->config->sweep.likelihood)
+        TS_TRY(ts_blocks_check(ts_evaluate_likelihood_config(s->run).count, s->config->data.block));
+    return ts_blocks_check(s->count, s->config->data.block);
 }
 
 /* Each sampler of fixed steps once for each budget, where there are any; those that adapt once. */
