@@ -389,6 +389,7 @@ int main(void)
         cmocka_unit_test(sentences_of_a_good_run),
         cmocka_unit_test(sentences_warn),
         cmocka_unit_test(sentences_of_comparisons),
+        cmocka_unit_test(sentences_of_seeds),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -40,26 +40,16 @@ double ts_running_between(const ts_running *r)
     return r->seeds > 1 ? sqrt(m.squares / (r->seeds - 1)) : NAN;
 }
 
-/* Student's at the degrees of freedom of the sum of what data (`more` of them) and seeds add to the variance. */
-static double half_of(const ts_running *r, double w, double more)
-{
-    const double between = ts_running_between(r), b = between * between / r->seeds, total = w + b;
-    const double freedom = total * total / (w * w / more + b * b / (r->seeds - 1));
-    return total > 0 ? ts_student((int)fmin(freedom, 1e9)) * sqrt(total) : 0;
-}
-
 ts_interval ts_running_interval(const ts_running *r)
 {
     const ts_moments *parts = r->block == 1 ? &r->data : &r->blocks;
     const double count = (double)r->data.count / (double)r->block, more = (double)(parts->count - 1);
-    const double w = parts->squares / more / count;
     ts_interval i = {r->data.mean, INFINITY};
     if (parts->count < 2)
         return i;
+    i.half = (r->block == 1 ? 1.96 : ts_student((int)fmin(more, 1e9))) * sqrt(parts->squares / more / count);
     if (r->seeds > 1)
-        i.half = half_of(r, w, more);
-    else
-        i.half = (r->block == 1 ? 1.96 : ts_student((int)fmin(more, 1e9))) * sqrt(w);
+        i.half = hypot(i.half, ts_student(r->seeds - 1) * ts_running_between(r) / sqrt(r->seeds));
     return i;
 }
 

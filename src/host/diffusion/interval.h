@@ -7,12 +7,11 @@
  * Blocks are few, so their interval is Student's at one degree of freedom less than there are; that of single data is
  * 1.96 standard errors.
  *
- * Where what is measured was trained from k seeds and measured on the same data, the mean is that over seeds too, and
- *
- *   variance = w + b,   w: of the mean over data of what the seeds give on average, n - 1 degrees of freedom,
- *                       b: the variance between the seeds' means, divided by k, k - 1 degrees of freedom,
- *
- * at the degrees of freedom of the sum (Satterthwaite 1946).
+ * Where what is measured was trained from k seeds, all measured on the same data, the mean is that over seeds too, and the
+ * square of its half width is the sum of two: of data, for what the seeds give on average, as above; and of seeds, from the
+ * variance between their means, Student's at k - 1 degrees of freedom.  Each error keeps its own law, so the sum holds at
+ * least as often as it says, whichever is the larger (one quantile at Satterthwaite's degrees of freedom for both does
+ * not: of two seeds that happen to agree it holds in 88 %).
  */
 #ifndef TS_DIFFUSION_INTERVAL_H
 #define TS_DIFFUSION_INTERVAL_H

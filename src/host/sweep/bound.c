@@ -77,7 +77,7 @@ static ts_status measure(ts_worker *w, ts_run *view, const columns *c, ts_bound 
                                     .draws = s->config->bound.draws,
                                     .prior_draws = s->config->bound.prior_draws,
                                     .count = s->count,
-                                    .seed = (uint64_t)s->config->run.seed,
+                                    .seed = ts_sweep_draws_seed(s),
                                     .tracks_K = s->run->dataset->mixture != NULL};
     ts_status status = ts_model_score(view->model, s->config->bound.batch, false, &score);
     if (!status)
@@ -336,7 +336,7 @@ static ts_status measure_prior(ts_worker *w, ts_start_kind kind, double T, doubl
                                     .draws = s->config->bound.draws,
                                     .prior_draws = s->config->bound.prior_draws,
                                     .count = s->count,
-                                    .seed = (uint64_t)s->config->run.seed,
+                                    .seed = ts_sweep_draws_seed(s),
                                     .stop = w->progress.stop};
     ts_status status = ts_bound_prior(&config, &w->run.dataset->test, T, start.density, prior, kl);
     ts_start_release(&start);
