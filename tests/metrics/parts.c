@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "diffusion/interval.h"
 #include "metrics.h"
 #include "quality/distances.h"
 #include "quality/frechet.h"

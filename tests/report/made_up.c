@@ -65,6 +65,7 @@ static void add_finding(ts_results *r, int score, int start)
     f->score = r->scores[score];
     f->tolerance = 0.02;
     f->seeds = 1;
+    f->between = NAN;
     f->count = curve ? 91 : TIMES;
     f->points = calloc((size_t)f->count, sizeof *f->points);
     double lowest = INFINITY;
@@ -132,6 +133,7 @@ static void describe(ts_results *r, bool mixture)
     r->train_count = 1500;
     r->test_count = 297;
     r->parameters = 123456;
+    r->block = 1;
     r->steps_per_unit = 150;
     r->train_steps = 4000;
     r->projections = mixture ? 1 : 256;

@@ -52,10 +52,11 @@ void sentences_of_a_good_run(void **state)
     expect(page, "because its step length is fixed (150 steps a unit of time)", true);
     expect(page, "in one timing an image took", true);
     expect(page, "took 150 steps a unit of time", true);
-    expect(page, "(297 data)", true);
+    expect(page, "(297 data, taken to be independent of each other)", true);
     expect(page, "<i>n</i>&nbsp;=&nbsp;256 samples", true);
     expect(page, "at the same <i>n</i>, and samples may come out below them", true);
     expect(page, "One seed (1)", true);
+    expect(page, "They cover which data were held out, not a second training.", true);
     /* too strong, or not of this run */
     static const char *const never[] = {
         "perfect sampler",  "unavoidable",   "times faster",      "faster",        "worse than uniform",
@@ -165,6 +166,33 @@ void sentences_warn(void **state)
     expect(page,
            "2 of 24 estimates of KL(<i>p<sub>T</sub></i>, start) are below zero, down to &minus;0.0030 nats",
            true);
+    free(page);
+    ts_results_release(&r);
+}
+
+/* What several seeds and blocks cover is said. */
+void sentences_of_seeds(void **state)
+{
+    (void)state;
+    ts_results r;
+    made_up_results(false, &r);
+    r.block = 9;
+    for (int i = 0; i < r.finding_count; i++) {
+        r.findings[i].seeds = 3;
+        r.findings[i].between = 0.02 + 0.001 * i;
+    }
+    char wanted[128], *page = page_of("seeds", &r);
+    snprintf(wanted, sizeof wanted, "has a standard deviation of 0.0200 to %.4f, as the start is, bits",
+             0.02 + 0.001 * (r.finding_count - 1));
+    expect(page, "<li>3 seeds (1 to 3): everything was trained 3 times.", true);
+    expect(page, wanted, true);
+    expect(page, "of the first seed alone", true);
+    expect(page,
+           "(297 data in blocks of 9, for they depend on their neighbours) and what another training would "
+           "change (3 seeds)",
+           true);
+    expect(page, "They cover which data were held out, and what another training would change.", true);
+    expect(page, "One seed", false);
     free(page);
     ts_results_release(&r);
 }

@@ -405,7 +405,11 @@ int main(void)
         cmocka_unit_test(sentences_of_a_good_run),
         cmocka_unit_test(sentences_warn),
         cmocka_unit_test(sentences_of_comparisons),
+<<<<<<< HEAD
         cmocka_unit_test(sentences_at_equal_cost),
+=======
+        cmocka_unit_test(sentences_of_seeds),
+>>>>>>> e-seeds
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -154,8 +154,13 @@ static void refused_at_once(void **state)
         crew crew;
         const char *override;
     } wrong[] = {{{1, 0}, "data.mixture.count=1"},
+<<<<<<< HEAD
                  {{1, 0}, "bound.count=1"},
                  {{1, 0}, "train.T=0.9"},
+=======
+                 {{1, 0}, "train.T=0.9"},
+                 {{1, 0}, "data.block=101"},
+>>>>>>> e-seeds
                  {{1000, 0}, "seed=1"}};
     const bool one = getenv("TSTAR_TEST_DEVICE") != NULL;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong - one; i++) {
@@ -352,6 +357,7 @@ int main(void)
         cmocka_unit_test(per_T),
         cmocka_unit_test(budgets_are_kept),
         cmocka_unit_test(both_trainings),
+        cmocka_unit_test(seeds_vary_what_is_trained),
         cmocka_unit_test(likelihood_of_the_exact_score),
         cmocka_unit_test(likelihood_coverage),
         cmocka_unit_test(gain_coverage),

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "data/permutation.h"
+#include "diffusion/interval.h"
 
 /* The key of the groups, a constant: "jack". */
 #define GROUPS_KEY 0x6A61636Bu
@@ -50,6 +51,7 @@ double ts_jackknife_variance(int64_t n, double value, const double *without)
     return variance;
 }
 
+<<<<<<< HEAD
 /* The point below which a normal number falls with this probability < 1/2, by bisection. */
 static double normal_quantile(double probability)
 {
@@ -110,6 +112,8 @@ double ts_student_at(double p, int freedom)
     return sqrt(n * y);
 }
 
+=======
+>>>>>>> e-seeds
 ts_distance ts_jackknife_interval(const ts_estimate *e)
 {
     const double a = e->variance[0], b = e->variance[1], total = a + b;

@@ -197,10 +197,14 @@ static void trainings(const ts_results *r, FILE *page)
         before = ", ";
     }
     if (*before == ',')
+        fputs(" (negative: worse), taken datum by datum, from any start. ", page);
+    if (*before == ',' && ts_report_seeds(r) > 1)
+        fprintf(page, "This is of %.0f trainings each.</p>\n", ts_report_seeds(r));
+    else if (*before == ',')
         fprintf(
             page,
-            " (negative: worse), taken datum by datum, from any start. This is of one training each, of seed %.0f: "
-            "another would change the network by what no interval here covers.</p>\n",
+            "This is of one training each, of seed %.0f: another would change the network by what no interval "
+            "here covers.</p>\n",
             r->seed);
 }
 
@@ -234,9 +238,13 @@ ts_status ts_finding_write(const ts_report *report, FILE *page)
     fputs(
         "<p class=\"note\">Every range of <i>T</i> holds with 95&nbsp;% confidence, and the ranges of losses hold at all "
         "<i>T</i> at once: bounds are compared datum by datum, for all pairs of <i>T</i> together. They cover which data were "
-        "held out, not a second training. Where a start has a density at every <i>T</i>, <i>T</i> is told to 0.01, else "
-        "among the <i>T</i> of this sweep.</p>\n",
+        "held out, ",
         page);
+    fputs(ts_report_seeds(r) > 1 ? "and what another training would change. " : "not a second training. ",
+          page);
+    fputs("Where a start has a density at every <i>T</i>, <i>T</i> is told to 0.01, else "
+          "among the <i>T</i> of this sweep.</p>\n",
+          page);
     if (r->steps_per_unit < 1000 && any_fixed_length(r))
         fprintf(
             page,

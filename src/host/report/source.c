@@ -306,6 +306,11 @@ const ts_finding_point *ts_report_point(const ts_finding *finding, double T)
     return nearest;
 }
 
+double ts_report_seeds(const ts_results *results)
+{
+    return results->finding_count ? results->findings[0].seeds : 1;
+}
+
 double ts_report_grid_T(const ts_report *report, double T)
 {
     const ts_results *r = report->results;

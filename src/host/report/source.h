@@ -59,6 +59,8 @@ double ts_report_bits(const ts_results *results, double nats);
 const ts_finding *ts_report_finding(const ts_results *results, int score, int start);
 /* Its point at T, or the one nearest to it; NULL: it has none. */
 const ts_finding_point *ts_report_point(const ts_finding *finding, double T);
+/* The trainings behind the bound. */
+double ts_report_seeds(const ts_results *results);
 /* The smallest T of the grid that is not below this one, else the largest: where samples were drawn. */
 double ts_report_grid_T(const ts_report *report, double T);
 /* The place of the sampler that the text tells of: the first one with steps of its own, else the first. */

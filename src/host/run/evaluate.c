@@ -98,10 +98,10 @@ static ts_status fill_row(bound_pass *p, int T_index, ts_start_kind kind, ts_eva
     ts_bound_combine(&p->bound, T_index, T, p->prior, row->d, &row->terms);
     if (!data->mixture)
         return NULL;
-    row->kl_prior = ts_interval_of(p->kl, count);
+    row->kl_prior = ts_interval_of_blocks(p->kl, count, p->config.block);
     for (int64_t i = 0; i < count; i++) /* kl has done its work */
         p->kl[i] = p->bound.K[i * p->config.T_count + T_index];
-    row->K = ts_interval_of(p->kl, count);
+    row->K = ts_interval_of_blocks(p->kl, count, p->config.block);
     return NULL;
 }
 
@@ -153,6 +153,7 @@ ts_status ts_evaluate_bound(ts_run *run, int T_count, const double *T, int start
     for (int i = 0; i < T_count; i++)
         TS_TRY(check_T(run, T[i], "bound.eps", eps));
     TS_TRY(check_starts(run, T_count, T, start_count, starts));
+    TS_TRY(ts_blocks_check(data_of(data, config->bound.count), config->data.block));
     bound_pass p = {.run = run,
                     .progress = progress,
                     .config = {.sde = ts_config_sde(config),
@@ -162,6 +163,7 @@ ts_status ts_evaluate_bound(ts_run *run, int T_count, const double *T, int start
                                .draws = config->bound.draws,
                                .prior_draws = config->bound.prior_draws,
                                .count = data_of(data, config->bound.count),
+                               .block = config->data.block,
                                .seed = (uint64_t)config->run.seed,
                                .tracks_K = data->mixture != NULL,
                                .stop = progress ? progress->stop : NULL}};
@@ -226,7 +228,8 @@ static ts_status measure_likelihood(likelihood_pass *p, double T, ts_likelihood_
     TS_TRY(ts_likelihood_measure(&p->config, data, p->score, T, p->start_count, densities, report_likelihood,
                                  p, p->log_prob, &nfe));
     for (int j = 0; j < p->start_count; j++) {
-        const ts_interval log_prob = ts_interval_of(p->log_prob + j * p->config.count, p->config.count);
+        const ts_interval log_prob = ts_interval_of_blocks(p->log_prob + j * p->config.count, p->config.count,
+                                                           p->run->config->data.block);
         rows[j] = (ts_likelihood_row){.T = T,
                                       .start = p->starts[j],
                                       .log_prob = log_prob,
@@ -269,6 +272,7 @@ ts_status ts_evaluate_likelihood(ts_run *run, int T_count, const double *T, int 
                          .start_count = start_count,
                          .starts = starts};
     p.config.stop = progress ? progress->stop : NULL;
+    TS_TRY(ts_blocks_check(p.config.count, config->data.block));
     for (int i = 0; i < T_count; i++)
         TS_TRY(check_T(run, T[i], config->likelihood.eps > 0 ? "likelihood.eps" : "train.eps", p.config.eps));
     TS_TRY(check_starts(run, T_count, T, start_count, starts));

@@ -55,8 +55,8 @@ typedef struct ts_sample_row {
     X(NUMBER, T, T, "diffusion time: the forward process ends, and the reverse process starts, at T <= 1")                       \
     X(START, start, start, "start density: normal (N(0, I); VE: N(0, sigma(T)^2 I)), glow (the fitted auxiliary density), mixture (the exact density at T)") \
     X(SCORE, score, score, "network (trained, one for all T), network_per_T (trained for each T, on [eps, T]), exact (of a mixture)") \
-    X(NUMBER, elbo_nats, terms.elbo.mean, "evidence lower bound on the log-likelihood of a datum: mean over held-out data, nats") \
-    X(NUMBER, elbo_ci95_nats, terms.elbo.half, "half width of its 95 % interval over data, nats")                                \
+    X(NUMBER, elbo_nats, terms.elbo.mean, "evidence lower bound on the log-likelihood of a datum: mean over held-out data, and over trainings with sweep.seeds, nats") \
+    X(NUMBER, elbo_ci95_nats, terms.elbo.half, "half width of its 95 % interval over data (with sweep.seeds: and trainings), nats")                                \
     X(NUMBER, bpd, terms.bpd.mean, "the bound in bits per dimension, -elbo_nats / (d ln 2); smaller is better")                  \
     X(NUMBER, bpd_ci95, terms.bpd.half, "half width of its 95 % interval, bits per dimension")                                   \
     X(NUMBER, reconstruction_nats, terms.reconstruction.mean, "reconstruction term, E log p(x0 | x_eps), nats; elbo = reconstruction - prior - diffusion") \
@@ -108,7 +108,8 @@ typedef struct ts_finding_point {
 /*
  * Which T is the best for one start density and score, and from which on T is long enough (quality/bands.h).  Bounds at
  * different T share their data and most draws, so they are compared datum by datum.  The points are those of a
- * continuous curve, at most 0.01 apart, where the start has a density at every T, else the sweep's.
+ * continuous curve, at most 0.01 apart, where the start has a density at every T, else the sweep's.  With sweep.seeds all
+ * of it is of the mean over trainings.
  */
 typedef struct ts_finding {
     ts_start_kind start;
@@ -120,6 +121,7 @@ typedef struct ts_finding {
         the smallest that the data do not exclude to the smallest that is shown to be, or where none is, the largest T */
     bool tie;        /* no two T are told apart */
     double seeds;    /* trainings behind it */
+    double between;  /* the standard deviation between them of the bound at T_best, bits/dim; NaN of one */
     int count;
     ts_finding_point *points; /* [count], T ascending */
 } ts_finding;
@@ -201,6 +203,7 @@ typedef struct ts_results {
     ts_sde_kind sde;
     double seed, threads;
     double h, w, c, levels, train_count, test_count, parameters; /* parameters: of the score network */
+    double block;                                    /* data.block: neighbours that intervals take together */
     double steps_per_unit, train_steps, projections; /* train_steps: up to where the network was trained */
     ts_floor floor;
     ts_costs costs;

@@ -86,6 +86,7 @@ static const ts_field finding_fields[] = {
     NUMBER(ts_finding, T_star_high, T_star_high),
     TS_FIELD(FLAG, NULL, ts_finding, tie, tie, ""),
     COUNT(ts_finding, seeds, seeds),
+    NUMBER(ts_finding, between_seeds_bpd, between),
     {0},
 };
 
@@ -132,6 +133,7 @@ static const ts_field top_fields[] = {
     TOP(COUNT, train_count),
     TOP(COUNT, test_count),
     TOP(COUNT, parameters),
+    TOP(COUNT, block),
     TOP(NUMBER, steps_per_unit),
     TOP(COUNT, train_steps),
     TOP(COUNT, projections),
