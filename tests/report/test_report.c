@@ -268,8 +268,9 @@ static void charts_drawn(void **state)
     (void)state;
     static const char *const images[] = {"bound",   "terms",    "cost",   "front",
                                          "profile", "training", "T_star", NULL},
-                              *const mixture[] = {"bound",    "cost",   "front",         "profile",
-                                                  "training", "T_star", "decomposition", "samples_1d", NULL};
+                             *const mixture[] = {"bound",         "cost",       "front",
+                                                 "profile",       "training",   "T_star",
+                                                 "decomposition", "samples_1d", NULL};
     for (int m = 0; m < 2; m++) {
         ts_results r;
         ts_report_result result;
@@ -405,11 +406,8 @@ int main(void)
         cmocka_unit_test(sentences_of_a_good_run),
         cmocka_unit_test(sentences_warn),
         cmocka_unit_test(sentences_of_comparisons),
-<<<<<<< HEAD
         cmocka_unit_test(sentences_at_equal_cost),
-=======
         cmocka_unit_test(sentences_of_seeds),
->>>>>>> e-seeds
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -78,19 +78,38 @@ ts_status ts_blocks_check(int64_t count, int64_t block)
         (long long)(count / 2));
 }
 
+/* The point below which a normal number falls with this probability < 1/2, by bisection. */
+static double normal_quantile(double probability)
+{
+    double low = -40, high = 0;
+    for (int i = 0; i < 100; i++) {
+        const double middle = 0.5 * (low + high);
+        if (0.5 * erfc(-middle * M_SQRT1_2) < probability)
+            low = middle;
+        else
+            high = middle;
+    }
+    return high;
+}
+
 double ts_student(int freedom)
+{
+    return ts_student_at(0.05, freedom);
+}
+
+double ts_student_at(double p, int freedom)
 {
     /* Hill 1970 (Algorithm 396), from the normal quantile; the first two in closed form */
     if (freedom <= 1)
-        return tan(0.475 * M_PI);
+        return tan(0.5 * (1 - p) * M_PI);
     if (freedom == 2)
-        return sqrt(2 / (0.05 * 1.95) - 2);
-    const double n = freedom, p = 0.05, a = 1 / (n - 0.5), b = 48 / (a * a);
+        return sqrt(2 / (p * (2 - p)) - 2);
+    const double n = freedom, a = 1 / (n - 0.5), b = 48 / (a * a);
     double c = ((20700 * a / b - 98) * a - 16) * a + 96.36;
     const double d = ((94.5 / (b + c) - 3) / b + 1) * sqrt(a * M_PI / 2) * n;
     double y = pow(d * p, 2 / n);
     if (y > 0.05 + a) {
-        const double x = -1.9599639845400545;
+        const double x = normal_quantile(0.5 * p);
         y = x * x;
         if (freedom < 5)
             c += 0.3 * (n - 4.5) * (x + 0.6);

@@ -54,7 +54,9 @@ ts_interval ts_interval_of_blocks(const double *values, int64_t count, int64_t b
 /* Whether so many data make the two blocks that an interval takes at least; else TS_INVALID, naming data.block. */
 ts_status ts_blocks_check(int64_t count, int64_t block);
 
-/* The point that |t| exceeds with probability 5 %, t Student's with so many degrees of freedom >= 1. */
+/* The point that |t| exceeds with probability 5 %, t Student's with so many degrees of freedom >= 1; and with any other
+ * probability in (0, 1). */
 double ts_student(int freedom);
+double ts_student_at(double probability, int freedom);
 
 #endif

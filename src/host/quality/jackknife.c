@@ -51,26 +51,6 @@ double ts_jackknife_variance(int64_t n, double value, const double *without)
     return variance;
 }
 
-<<<<<<< HEAD
-/* The point below which a normal number falls with this probability < 1/2, by bisection. */
-static double normal_quantile(double probability)
-{
-    double low = -40, high = 0;
-    for (int i = 0; i < 100; i++) {
-        const double middle = 0.5 * (low + high);
-        if (0.5 * erfc(-middle * M_SQRT1_2) < probability)
-            low = middle;
-        else
-            high = middle;
-    }
-    return high;
-}
-
-double ts_student(int freedom)
-{
-    return ts_student_at(0.05, freedom);
-}
-
 double ts_jackknife_simultaneous(int count)
 {
     const int freedom = TS_JACKKNIFE_GROUPS - 1;
@@ -85,35 +65,6 @@ void ts_jackknife_ends(ts_distance d, double factor, double *low, double *high)
     *high = known ? d.value * exp(share) : INFINITY;
 }
 
-double ts_student_at(double p, int freedom)
-{
-    /* Hill 1970 (Algorithm 396), from the normal quantile; the first two in closed form */
-    if (freedom <= 1)
-        return tan(0.5 * (1 - p) * M_PI);
-    if (freedom == 2)
-        return sqrt(2 / (p * (2 - p)) - 2);
-    const double n = freedom, a = 1 / (n - 0.5), b = 48 / (a * a);
-    double c = ((20700 * a / b - 98) * a - 16) * a + 96.36;
-    const double d = ((94.5 / (b + c) - 3) / b + 1) * sqrt(a * M_PI / 2) * n;
-    double y = pow(d * p, 2 / n);
-    if (y > 0.05 + a) {
-        const double x = normal_quantile(0.5 * p);
-        y = x * x;
-        if (freedom < 5)
-            c += 0.3 * (n - 4.5) * (x + 0.6);
-        c += (((0.05 * d * x - 5) * x - 7) * x - 2) * x + b;
-        y = (((((0.4 * y + 6.3) * y + 36) * y + 94.5) / c - y - 3) / b + 1) * x;
-        y = expm1(a * y * y);
-    } else {
-        y = ((1 / (((n + 6) / (n * y) - 0.089 * d - 0.822) * (n + 2) * 3) + 0.5 / (n + 4)) * y - 1) *
-                (n + 1) / (n + 2) +
-            1 / y;
-    }
-    return sqrt(n * y);
-}
-
-=======
->>>>>>> e-seeds
 ts_distance ts_jackknife_interval(const ts_estimate *e)
 {
     const double a = e->variance[0], b = e->variance[1], total = a + b;

@@ -53,12 +53,6 @@ ts_distance ts_jackknife_interval(const ts_estimate *estimate);
  * Without h^2 an estimate that came out small would have too small an interval. */
 ts_distance ts_jackknife_interval_of_square(const ts_estimate *estimate);
 
-<<<<<<< HEAD
-/* The point that |t| exceeds with probability 5 %, t Student's with so many degrees of freedom >= 1; and with any other
- * probability in (0, 1). */
-double ts_student(int freedom);
-double ts_student_at(double probability, int freedom);
-
 /* What half widths of 95 % of single distances are to be multiplied by, so that `count` of them hold at once with
  * 95 % (Bonferroni), whichever is then looked at: the smallest, say.  For the fewest degrees of freedom that an interval
  * of ts_jackknife_groups has. */
@@ -67,6 +61,4 @@ double ts_jackknife_simultaneous(int count);
  * distance that is uncertain is nearer to normal, and none is below zero.  0 and infinity where `half` is not known. */
 void ts_jackknife_ends(ts_distance distance, double factor, double *low, double *high);
 
-=======
->>>>>>> e-seeds
 #endif

@@ -93,18 +93,14 @@ static ts_status check(const ts_sweep *s)
     if (test->count < 2)
         return ts_error(TS_INVALID, "a sweep's distances take at least 2 held-out data; there is %lld",
                         (long long)test->count);
-<<<<<<< HEAD
     if (s->count < 2)
         return ts_error(
             TS_INVALID,
             "bound.count = 1: a sweep compares T over held-out data, of which it takes at least 2");
-    return NULL;
-=======
     TS_TRY(check_seeds(s));
     if (s->config->sweep.likelihood)
         TS_TRY(ts_blocks_check(ts_evaluate_likelihood_config(s->run).count, s->config->data.block));
     return ts_blocks_check(s->count, s->config->data.block);
->>>>>>> e-seeds
 }
 
 /* Each sampler of fixed steps once for each budget, where there are any; those that adapt once. */
