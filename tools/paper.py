@@ -27,7 +27,7 @@ BOUND = Column("bound, bits/dim", "bpd", "bpd_ci95", "%.3f")
 ODE = Column("ODE, bits/dim", "ode_bpd", "ode_bpd_ci95", "%.3f")
 ODE_NFE = Column("NFE, ODE", "ode_nfe", None, "%.0f")
 NFE = Column("NFE, sampler", "nfe", None, "%.0f")
-FRECHET = Column("Fréchet, not FID", "frechet", "frechet_ci95", "%.3g")
+FRECHET = Column("Fréchet, not FID", "frechet", "frechet_ci95", "%.3f")
 FID = Missing("FID")
 FID_THEN, BPD_THEN, NFE_THEN = Published("FID", "fid"), Published("bits/dim", "bpd"), Published("NFE", "nfe")
 
