@@ -72,10 +72,10 @@ class Measured:
 
     def __init__(self, program, config, options):
         common = understood(options)
-        small, larger = (tstar(program, "bench", "train", config, "--steps", "2", "--json", *common, "--set", f"train.batch={batch}")
+        small, larger = (tstar(program, "bench", "train", config, "--steps", "4", "--json", *common, "--set", f"train.batch={batch}")
                          for batch in (SMALL, LARGER))
-        self.image = 1 / larger["images_per_second"]
-        self.memory_per_image = (larger["peak_bytes"] - small["peak_bytes"]) / (LARGER - SMALL)
+        self.image = larger["seconds_per_step_min"] / LARGER  # the least: others may use the machine
+        self.memory_per_image = (larger["plan_bytes"] - small["plan_bytes"]) / (LARGER - SMALL)
         self.memory = small["peak_bytes"] - SMALL * self.memory_per_image
         with tempfile.TemporaryDirectory() as folder:
             run = os.path.join(folder, "run")
@@ -137,7 +137,7 @@ def main():
     print(f"{sys.argv[2]} will need about {hours(sum(seconds.values()))} here ("
           f"{', '.join(f'{what} {hours(value)}' for what, value in seconds.items() if value)}), "
           f"{measured.memory_bytes() / 2**30:.1f} GiB of memory and {measured.disk_bytes() / 2**30:.1f} GiB of disk")
-    print("This is from a few steps, within a factor of two at best, and larger batches are faster on a card; the sweep says it again, "
+    print("This is from a few steps on the machine as busy as it is, within a factor of two at best, and larger batches are faster on a card; the sweep says it again, "
           "better, when it has run for a while.  It can be stopped: the same command goes on.", flush=True)
 
 
