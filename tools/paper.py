@@ -27,7 +27,7 @@ BOUND = Column("bound, bits/dim", "bpd", "bpd_ci95", "%.3f")
 ODE = Column("ODE, bits/dim", "ode_bpd", "ode_bpd_ci95", "%.3f")
 ODE_NFE = Column("NFE, ODE", "ode_nfe", None, "%.0f")
 NFE = Column("NFE, sampler", "nfe", None, "%.0f")
-FRECHET = Column("Fréchet, not FID", "frechet", "frechet_ci95", "%.3g")
+FRECHET = Column("Fréchet, not FID", "frechet", "frechet_ci95", "%.3f")
 FID = Missing("FID")
 FID_THEN, BPD_THEN, NFE_THEN = Published("FID", "fid"), Published("bits/dim", "bpd"), Published("NFE", "nfe")
 
@@ -176,7 +176,18 @@ def provenance(results):
             f"{results['steps_per_unit']:g} sampler steps a unit of time, seed {results['seed']}.")
 
 
-Section = collections.namedtuple("Section", "name title about grids charts command provenance")
+def pictures(folder, name, rows):
+    """[(start, [(T, file)])] of the sample grids that the sweep drew, T descending."""
+    lines = {}
+    for _, row in sorted(rows, key=lambda r: -float(r[1]["T"])):
+        file = f"{name}/grids/T{float(row['T'])}_{row['start']}_{row['score']}_{row['sampler']}.png"
+        if os.path.exists(os.path.join(folder, file)):
+            lines.setdefault(row["start"], []).append((row["T"], file))
+    return list(lines.items())
+
+
+PICTURES = "Samples of the sweep's first sampler, its own steps: by start density (rows) and T."
+Section = collections.namedtuple("Section", "name title about grids charts pictures command provenance")
 
 
 def section(folder, name, published):
@@ -189,7 +200,7 @@ def section(folder, name, published):
     study, rows = STUDIES[name], read_rows(os.path.join(path, "sweep.csv"))
     grids = [findings(results)] + [table(name, wanted, rows, published) for wanted in study.tables]
     charts = [chart for chart in study.charts if os.path.exists(os.path.join(path, "charts", chart + ".svg"))]
-    return Section(name, study.title, study.about, grids, charts, results["command"], provenance(results))
+    return Section(name, study.title, study.about, grids, charts, pictures(folder, name, rows), results["command"], provenance(results))
 
 
 # ---- paper.html ------------------------------------------------------------------------------------------
@@ -206,9 +217,11 @@ tr.begin td{border-top:1px solid #d9dde2}table{border-bottom:1px solid #1b1f24}
 .published{background:#f6f7f8;color:#5b636d}td[title]{cursor:help}
 figure{margin:1.2rem 0;overflow-x:auto}figure img{display:block;width:100%;min-width:40rem;height:auto}
 .caption,figcaption,.soft{color:#5b636d;font-size:.9rem}
+.pictures table{border:0}.pictures td,.pictures th{border:0;text-align:center;vertical-align:middle;white-space:normal}
+.pictures img{width:9rem;min-width:0;image-rendering:pixelated}
 .doubts{border-left:3px solid #8a4b00;background:#fff6e8;padding:.6rem 1rem .6rem 2rem;margin:1rem 0}
 code{font-size:.8rem;overflow-wrap:anywhere}
-@media print{body{max-width:none;padding:0;font-size:10pt}.scroll,figure{overflow:visible}figure img{min-width:0}
+@media print{body{max-width:none;padding:0;font-size:10pt}.scroll,figure{overflow:visible}figure img{min-width:0}.pictures img{width:30mm}
 figure,tr{break-inside:avoid}h2,.caption{break-after:avoid}table{font-size:7pt}th,td{padding:.1rem .3rem}}
 """
 
@@ -231,6 +244,22 @@ def html_grid(grid):
     return lines + ["</tbody></table></div>"]
 
 
+def embedded(folder, file, kind):
+    with open(os.path.join(folder, file), "rb") as opened:
+        return f"data:image/{kind};base64,{base64.b64encode(opened.read()).decode('ascii')}"
+
+
+def html_pictures(folder, lines):
+    if not lines:
+        return []
+    made = ['<figure class="pictures"><table>']
+    for start, files in lines:
+        words = html.escape(STARTS.get(start, start))
+        made.append(f"<tr><th>{words}</th>" + "".join(
+            f'<td>T = {T}<img alt="samples from {words} at T = {T}" src="{embedded(folder, file, "png")}"></td>' for T, file in files) + "</tr>")
+    return made + [f"</table><figcaption>{html.escape(PICTURES)}</figcaption></figure>"]
+
+
 def html_page(folder, sections):
     lines = ['<!DOCTYPE html>', '<html lang="en"><head><meta charset="utf-8">',
              '<meta name="viewport" content="width=device-width,initial-scale=1"><title>How much is enough?</title>',
@@ -242,10 +271,9 @@ def html_page(folder, sections):
         for grid in s.grids:
             lines += html_grid(grid)
         for chart in s.charts:
-            with open(os.path.join(folder, s.name, "charts", chart + ".svg"), "rb") as file:
-                image = base64.b64encode(file.read()).decode("ascii")
-            caption = html.escape(CHART_CAPTIONS[chart])
-            lines.append(f'<figure><img alt="{caption}" src="data:image/svg+xml;base64,{image}"><figcaption>{caption}</figcaption></figure>')
+            caption, image = html.escape(CHART_CAPTIONS[chart]), embedded(folder, f"{s.name}/charts/{chart}.svg", "svg+xml")
+            lines.append(f'<figure><img alt="{caption}" src="{image}"><figcaption>{caption}</figcaption></figure>')
+        lines += html_pictures(folder, s.pictures)
         lines += [f'<p class="soft">{html.escape(s.provenance)} Its numbers: {s.name}/sweep.csv and {s.name}/sweep.json; all of it: '
                   f'{s.name}/report.html.</p>', f"<p><code>{html.escape(s.command)}</code></p></section>"]
     return lines + ["</body></html>"]
@@ -289,6 +317,12 @@ def tex_page(sections):
         for chart in s.charts:
             lines += [r"\begin{figure}[htbp]\centering", rf"\includegraphics[width=\linewidth]{{{s.name}/charts/{chart}.pdf}}",
                       rf"\caption{{{tex(CHART_CAPTIONS[chart])}}}", r"\end{figure}"]
+        if s.pictures:
+            lines += [r"\begin{figure}[htbp]\centering\footnotesize", r"\begin{tabular}{l" + "c" * max(len(f) for _, f in s.pictures) + "}"]
+            for start, files in s.pictures:
+                lines += [" & ".join([""] + [f"T = {T}" for T, _ in files]) + r" \\", " & ".join(
+                    [tex(STARTS.get(start, start))] + [rf"\includegraphics[width=.16\linewidth]{{{file}}}" for _, file in files]) + r" \\"]
+            lines += [r"\end{tabular}", rf"\caption{{{tex(PICTURES)}}}", r"\end{figure}"]
         lines.append(r"\clearpage")
     return lines + [r"\end{document}"]
 

@@ -9,8 +9,8 @@ import subprocess
 import sys
 import tempfile
 
-SMALL, LARGER = 4, 8  # images a training step, as short measurements can afford; memory is linear in them
-FIT_STEPS = 2
+SMALL, LARGER = 2, 4  # images a training step, as short measurements can afford; memory is linear in them
+FIT_STEPS, FIT_BATCH = 2, 8
 EVALUATION = 0.5      # of a training step: forward alone takes a third, in small networks up to a half
 ODE_NFE = 300         # of one likelihood
 GRADIENT = 3          # what an evaluation of the ODE with its divergence costs, in evaluations
@@ -72,20 +72,21 @@ class Measured:
 
     def __init__(self, program, config, options):
         common = understood(options)
-        small, larger = (tstar(program, "bench", "train", config, "--steps", "2", "--json", *common, "--set", f"train.batch={batch}")
+        small, larger = (tstar(program, "bench", "train", config, "--steps", "4", "--json", *common, "--set", f"train.batch={batch}")
                          for batch in (SMALL, LARGER))
-        self.image = 1 / larger["images_per_second"]
-        self.memory_per_image = (larger["peak_bytes"] - small["peak_bytes"]) / (LARGER - SMALL)
+        self.image = larger["seconds_per_step_min"] / LARGER  # the least: others may use the machine
+        self.memory_per_image = (larger["plan_bytes"] - small["plan_bytes"]) / (LARGER - SMALL)
         self.memory = small["peak_bytes"] - SMALL * self.memory_per_image
         with tempfile.TemporaryDirectory() as folder:
             run = os.path.join(folder, "run")
             tstar(program, "train", config, "--out", run, "--json", *common, "--set", "train.steps=1", "--set", f"train.batch={SMALL}",
                   "--set", "train.eval_every=0")
             self.asked = {**keys(os.path.join(run, "config.yaml")), **keys(config), **overrides(options)}
-            self.fit_step = 0.0
+            self.fit_image = 0.0
             if "glow" in words(self.asked["sweep.starts"]):
-                fit = tstar(program, "fit", run, "--T", "0.4", "--start", "glow", "--json", *common, "--set", f"glow.steps={FIT_STEPS}")
-                self.fit_step = fit["seconds"] / FIT_STEPS
+                fit = tstar(program, "fit", run, "--T", "0.4", "--start", "glow", "--json", *common, "--set", f"glow.steps={FIT_STEPS}",
+                            "--set", f"glow.batch={FIT_BATCH}")
+                self.fit_image = fit["seconds"] / (FIT_STEPS * FIT_BATCH)
             picture = os.path.join(folder, "picture.safetensors")
             tstar(program, "sample", run, "--T", "0.4", "--count", "1", "--out", picture, "--json", *common, "--set", "sample.steps=1")
             self.checkpoint, self.flow = file_bytes(run, "checkpoint"), file_bytes(run, "glow")
@@ -110,7 +111,7 @@ class Measured:
         solutions = self.count("likelihood.count") * max(1, self.number("likelihood.probes")) * len(Ts)
         return {
             "training": self.number("train.steps") * self.number("train.batch") * self.image,
-            "fits": self.number("glow.steps") * self.fit_step * len(Ts),
+            "fits": self.number("glow.steps") * self.number("glow.batch") * self.fit_image * len(Ts),
             "bound": self.count("bound.count") * self.number("bound.draws") * evaluation,
             "likelihood": solutions * ODE_NFE * GRADIENT * evaluation if self.asked["sweep.likelihood"] == "true" else 0.0,
             "samples": self.drawn() * sum(steps) * evaluation,
@@ -136,7 +137,7 @@ def main():
     print(f"{sys.argv[2]} will need about {hours(sum(seconds.values()))} here ("
           f"{', '.join(f'{what} {hours(value)}' for what, value in seconds.items() if value)}), "
           f"{measured.memory_bytes() / 2**30:.1f} GiB of memory and {measured.disk_bytes() / 2**30:.1f} GiB of disk")
-    print("This is from a few steps, within a factor of two at best, and larger batches are faster on a card; the sweep says it again, "
+    print("This is from a few steps on the machine as busy as it is, within a factor of two at best, and larger batches are faster on a card; the sweep says it again, "
           "better, when it has run for a while.  It can be stopped: the same command goes on.", flush=True)
 
 

@@ -40,6 +40,7 @@ class Page(html.parser.HTMLParser):
         super().__init__()
         self.sections, self.loaded, self.words = {}, [], []
         self.at, self.cell, self.head, self.small = None, None, None, False
+        self.figure = False
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
@@ -47,6 +48,10 @@ class Page(html.parser.HTMLParser):
         self.loaded += [attrs[key] for key in ("src", "href") if key in attrs]
         if tag == "section":
             self.at = self.sections.setdefault(attrs["id"], [])
+        elif tag == "figure":
+            self.figure = True
+        elif self.figure:
+            return
         elif tag == "table":
             self.at.append(([], []))
         elif tag == "tr" and self.at[-1][0]:
@@ -59,7 +64,11 @@ class Page(html.parser.HTMLParser):
             self.cell = ["", attrs.get("title", "")]
 
     def handle_endtag(self, tag):
-        if tag == "small":
+        if tag == "figure":
+            self.figure = False
+        elif self.figure:
+            return
+        elif tag == "small":
             self.small = False
         elif tag == "th":
             self.at[-1][0].append(tuple(self.head))
@@ -218,6 +227,9 @@ def main():
         page, tex = Page(read(os.path.join(folder, "paper.html"))), read(os.path.join(folder, "paper.tex"))
         assert list(page.sections) == ["toy", "digits", "mnist", "cifar10"], list(page.sections)
         assert all(link.startswith("data:") for link in page.loaded) and len(page.loaded) >= 6, "the page is whole by itself"
+        grids = os.listdir(os.path.join(folder, "digits", "grids"))
+        assert sum(link.startswith("data:image/png") for link in page.loaded) == len(grids) - 1, "all grids but the data's"
+        assert sum(f"digits/grids/{name}}}" in tex for name in grids) == len(grids) - 1
         for name in page.sections:
             check_study(os.path.join(folder, name), page.sections[name])
         check_published(page)
