@@ -25,14 +25,16 @@ typedef struct chart {
 
 static const chart charts[TS_CHARTS] = {
     {"profile", ts_chart_profile, 920, 430, 0,
-     "Where to stop. Left: the network's held-out error over time, and that of each start density's own score, if it has "
-     "one at every <i>T</i>. The bound wants a longer <i>T</i> exactly while the network's is the lower: where two lines cross "
+     "Where to stop. Left: the network's held-out error over time and, in the same unit, how fast the prior term of each "
+     "start falls that has a density at every <i>T</i>: of one that the forward process carries, the error of its own score "
+     "(of a Glow for all <i>T</i> it is not). The bound wants a longer <i>T</i> exactly while the network's is the lower: where two lines cross "
      "(mark), the bound is the best. Predicting zero would score 1. Right: the integrand of the diffusion term, whose integral "
      "up to <i>T</i> is that term; where networks trained for one <i>T</i> alone stand beside the one for all <i>T</i>, instead "
      "their error divided by its: below 1 they are the better ones."},
     {"bound", ts_chart_bound, 920, 430, 0,
      "The bound on the negative log-likelihood against the diffusion time <i>T</i>. Left: bits per dimension "
-     "with 95&nbsp;% intervals over held-out data, a curve where the start has a density at every <i>T</i>. Right: what "
+     "with 95&nbsp;% intervals over held-out data, a curve where the start has a density at every <i>T</i>; "
+     "a start that is far worse than all others leaves the panel. Right: what "
      "each <i>T</i> loses against the best <i>T</i> of the same start, compared datum by datum; the 95&nbsp;% bands hold at "
      "all <i>T</i> at once. <i>T</i>* is where a line first meets the tolerance, the bar above its confidence set."},
     {"terms", ts_chart_terms, 920, 410, 0,

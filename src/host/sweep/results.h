@@ -97,10 +97,10 @@ typedef struct ts_finding_point {
     double T;
     ts_interval bpd;
     double prior, diffusion; /* its terms, nats */
-    double network_error,
-        start_error; /* mean squared error of the noise at t = T, a dimension: of the score, and of
-        the start density's own, -s grad log nu_T; the bound wants a longer T while the first is the smaller.  Their slopes over
-        neighbouring points; NaN where the start has no density at every T */
+    /* Mean squared error of the noise at t = T, a dimension: of the score, and of the start density's own,
+     * -s grad log nu_T, if the forward process carries it; else what its prior term falls by, in that unit.  The bound wants
+     * a longer T while the first is the smaller.  Slopes over neighbouring points; NaN where there is no curve. */
+    double network_error, start_error;
     double loss, loss_low, loss_high; /* bits/dim: estimate and 95 % band, which holds at every T at once */
     double chance; /* how often this T is the best when the data are drawn again (bootstrap) */
 } ts_finding_point;
