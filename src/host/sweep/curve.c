@@ -44,8 +44,9 @@ ts_status ts_sweep_allocate_curve(ts_sweep *s)
     s->curve.T = calloc((size_t)most, sizeof *s->curve.T);
     if (!s->curve.T)
         return ts_error(TS_NO_MEMORY, "sweep: no memory");
-    for (int i = 0; i <= steps; i++)
-        s->curve.T[i] = i == steps ? high : low + (high - low) * i / steps;
+    s->curve.T[0] = low;
+    for (int i = 1; i <= steps; i++) /* in few decimals, for people */
+        s->curve.T[i] = i == steps ? high : rint((low + (high - low) * i / steps) * 1e6) / 1e6;
     for (int t = 0; t < r->T_count; t++)
         s->curve.T[steps + 1 + t] = r->T[t];
     qsort(s->curve.T, (size_t)most, sizeof *s->curve.T, ascending);

@@ -144,14 +144,25 @@ static ts_status save(trainer *t)
     return NULL;
 }
 
+/* Where memory suffices for the training alone, T* is not measured, or no more. */
+static ts_status unless_short(trainer *t, ts_status status)
+{
+    if (ts_status_code(status) != TS_NO_MEMORY)
+        return status;
+    ts_status_free(status);
+    ts_crossing_close(t->crossing);
+    t->crossing = NULL;
+    return NULL;
+}
+
 /* Its time is none of the steps'. */
 static ts_status measure_stars(trainer *t)
 {
     const double began = ts_seconds();
-    TS_TRY(ts_crossing_measure(t->crossing, t->stars));
-    t->measured = true;
+    ts_status status = ts_crossing_measure(t->crossing, t->stars);
+    t->measured = !status;
     t->line_began += ts_seconds() - began;
-    return NULL;
+    return unless_short(t, status);
 }
 
 static void show(const trainer *t)
@@ -220,16 +231,6 @@ static ts_status resume(trainer *t, bool imported_suffices)
     return status;
 }
 
-/* Where memory suffices for the training alone, T* is not measured. */
-static ts_status watch_crossing(trainer *t)
-{
-    ts_status status = ts_crossing_open(t->run, &t->crossing);
-    if (ts_status_code(status) != TS_NO_MEMORY)
-        return status;
-    ts_status_free(status);
-    return NULL;
-}
-
 static ts_status begin(trainer *t, const ts_trainer_options *options)
 {
     ts_run *run = t->run;
@@ -240,7 +241,7 @@ static ts_status begin(trainer *t, const ts_trainer_options *options)
     if (options->resume && ts_checkpoint_exists(run))
         TS_TRY(resume(t, options->imported_suffices));
     if (run->config->train.eval_every)
-        TS_TRY(watch_crossing(t));
+        TS_TRY(unless_short(t, ts_crossing_open(run, &t->crossing)));
     t->read_step = t->line_step = t->step;
     if (!run->dir)
         return NULL;
