@@ -182,7 +182,8 @@ void sentences_of_seeds(void **state)
         r.findings[i].between = 0.02 + 0.001 * i;
     }
     char wanted[128], *page = page_of("seeds", &r);
-    snprintf(wanted, sizeof wanted, "has a standard deviation of 0.0200 to %.4f, as the start is, bits",
+    snprintf(wanted, sizeof wanted,
+             "has a standard deviation of 0.0200 to %.4f bits per dimension, by the start.",
              0.02 + 0.001 * (r.finding_count - 1));
     expect(page, "<li>3 seeds (1 to 3): everything was trained 3 times.", true);
     expect(page, wanted, true);

@@ -24,6 +24,7 @@
 #define TS_CONFIG_CONFIG_H
 
 #include "base/kinds.h"
+#include "diffusion/interval.h"
 #include "kernels/kernels.h"
 
 /* clang-format off */
@@ -166,7 +167,7 @@
     X(INT, FREE, samples, 256, 2, 10000000, "images drawn for each T, start and sampler")                                        \
     X(INT, FREE, projections, 256, 1, 100000, "directions of the sliced Wasserstein distance")                                   \
     X(REAL, FREE, tolerance, 0.01, 0, 1000, "T* is the smallest T whose bound is within this of the best one's, bits/dim")       \
-    X(INT, FREE, seeds, 1, 1, 32, "trainings, with their fits, from seed, seed + 1, ...: the bound and T* then cover what training varies; samples are of the first")
+    X(INT, FREE, seeds, 1, 1, TS_MOST_SEEDS, "trainings, with their fits, from seed, seed + 1, ...: the bound and T* then cover what training varies; samples are of the first")
 
 /* section name, its table, what it is about */
 #define TS_CONFIG_SECTIONS(S)                                                                                                    \

@@ -100,11 +100,11 @@ static void several_seeds(const ts_results *r, FILE *page)
         "has a standard deviation of %.4f",
         ts_report_seeds(r), r->seed, r->seed + ts_report_seeds(r) - 1, ts_report_seeds(r), least);
     if (most > least)
-        fprintf(page, " to %.4f, as the start is,", most);
-    fputs(
-        " bits per dimension. Samples, their distances, the likelihood by the ODE and the loss profiles are of "
-        "the first seed alone.</li>\n",
-        page);
+        fprintf(page, " to %.4f", most);
+    fputs(most > least ? " bits per dimension, by the start. " : " bits per dimension. ", page);
+    fputs("Samples, their distances, the likelihood by the ODE and the loss profiles are of "
+          "the first seed alone.</li>\n",
+          page);
 }
 
 static void seeds(const ts_results *r, FILE *page)
