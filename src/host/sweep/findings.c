@@ -121,6 +121,7 @@ static ts_status find(const ts_sweep *s, const points *p, int score, int start, 
     f->score = r->scores[score];
     fill(s, p, score, start, elbo);
     TS_TRY(ts_sweep_find(elbo, s->count, p->count, p->T, s->d, &how, f));
+    f->tolerance = s->config->sweep.tolerance; /* as it was asked for, not to nats and back */
     name_terms(s, p, score, start, f);
     name_errors(s, p, f);
     return NULL;
