@@ -387,6 +387,14 @@ typedef struct ts_fill_time {
     float *t;
 } ts_fill_time;
 
+/* Row i of y is that of `above` where t[i] > T, else that of `below`; all float32, [n,d]. */
+typedef struct ts_rows_by_time {
+    int n, d;
+    float T;
+    const float *t, *above, *below;
+    float *y;
+} ts_rows_by_time;
+
 /* One step of a reverse SDE with its noise: x <- c0 x + c1 net + c2 z, c = coefficients[state->step]
  * ([steps][3], device), z from TS_STREAM_SAMPLER.  x and net are float32, [count]. */
 typedef struct ts_sde_step {
@@ -565,6 +573,7 @@ typedef struct ts_mixture_sample {
     X(advance)                                                                                               \
     X(fill_random)                                                                                           \
     X(fill_time)                                                                                             \
+    X(rows_by_time)                                                                                          \
     X(sde_step)                                                                                              \
     X(linear_combine)                                                                                        \
     X(error_norm)                                                                                            \

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diffusion/interval.h"
 #include "kernels/philox.h"
 #include "must.h"
 #include "near.h"
@@ -163,10 +164,159 @@ static void sets_hold_as_often_as_they_say(void **state)
     }
 }
 
+/* ---- data that depend on their neighbours ---- */
+
+enum { BLOCK = 32, DEPENDENT = 32 * BLOCK + 7 };
+
+/* A row is half of what the row before was beside its mean, and news: n of them say of the mean what n / 3 independent ones
+ * do. */
+static void draw_dependent(const law *l, uint32_t run, int64_t n, double *rows)
+{
+    draw(l, run, n, rows);
+    for (int64_t i = 1; i < n; i++)
+        for (int j = 0; j < POINTS; j++)
+            rows[i * POINTS + j] = l->mean[j] + 0.5 * (rows[(i - 1) * POINTS + j] - l->mean[j]) +
+                                   sqrt(1 - 0.5 * 0.5) * (rows[i * POINTS + j] - l->mean[j]);
+}
+
+static void blocks_hold_where_rows_depend(void **state)
+{
+    (void)state;
+    law l = {.name = "dependent rows"};
+    curve(l.mean);
+    const truth t = truth_of(&l);
+    static double rows[DEPENDENT * POINTS], first[DEPENDENT];
+    int bands[2] = {0}, intervals[2] = {0};
+    for (uint32_t run = 0; run < RUNS; run++) {
+        draw_dependent(&l, 9000 + run, DEPENDENT, rows);
+        for (int i = 0; i < DEPENDENT; i++)
+            first[i] = rows[i * POINTS] - rows[i * POINTS + POINTS - 1];
+        for (int k = 0; k < 2; k++) {
+            const int64_t block = k ? BLOCK : 1;
+            const ts_bands_config how = {
+                .tolerance = tolerance, .repetitions = REPETITIONS, .seed = run, .block = block};
+            const ts_interval found = ts_interval_of_blocks(first, DEPENDENT, block);
+            ts_bands b;
+            must(ts_bands_make(rows, DEPENDENT, POINTS, &how, &b));
+            bands[k] += holds(&b, &t);
+            intervals[k] += fabs(found.mean - (l.mean[0] - l.mean[POINTS - 1])) <= found.half;
+            ts_bands_release(&b);
+        }
+    }
+    say("intervals by blocks", l.name, DEPENDENT, intervals[1], 183);
+    say("bands by blocks", l.name, DEPENDENT, bands[1], 183);
+    print_message("as if they were independent: intervals %d, bands %d\n", intervals[0], bands[0]);
+    assert_true(intervals[0] < 183 && bands[0] < 183);
+}
+
+/* The last rows, which fill no block, count in the mean; too few blocks are refused. */
+static void blocks_are_of_rows_in_a_row(void **state)
+{
+    (void)state;
+    const double values[] = {1, 3, 6, 4, 0, 2, 5};
+    const ts_interval i = ts_interval_of_blocks(values, 7, 2);
+    const double variance =
+        ((2 - 8.0 / 3) * (2 - 8.0 / 3) + (5 - 8.0 / 3) * (5 - 8.0 / 3) + (1 - 8.0 / 3) * (1 - 8.0 / 3)) / 2 /
+        3.5;
+    NEAR(i.mean, 3, 1e-12);
+    NEAR(i.half, 4.302652729911275 * sqrt(variance), 1e-9);
+    NEAR(ts_interval_of(values, 7).half, 1.96 * sqrt(28.0 / 6 / 7), 1e-12);
+    must(ts_blocks_check(7, 3));
+    must(ts_blocks_check(1, 1));
+    const double rows[14] = {0};
+    ts_bands b;
+    must_fail(ts_bands_make(rows, 7, 2, &(ts_bands_config){.repetitions = 10, .block = 4}, &b), TS_INVALID,
+              "data.block: 7 held-out data make 1 whole block of 4");
+}
+
+/* ---- what training varies ---- */
+
+enum { MOST_TRAININGS = 3, TRAINED_ON = 160 };
+
+/* Trainings measured on the same data: each curve is moved by two random shapes of its own, its data by some noise. */
+static void draw_trainings(const law *l, uint32_t run, int seeds, double spread, double *rows)
+{
+    const int64_t cells = (int64_t)TRAINED_ON * POINTS;
+    draw(l, run, TRAINED_ON, rows);
+    for (int k = seeds - 1; k >= 0; k--) {
+        const double level = normal(100000 + run, (uint32_t)(2 * k)),
+                     slope = normal(100000 + run, (uint32_t)(2 * k + 1));
+        for (int64_t i = 0; i < cells; i++) {
+            const double at = (double)(i % POINTS) / (POINTS - 1);
+            const double moved = spread * (level * exp(-4 * at) + 0.3 * slope * at);
+            rows[k * cells + i] = rows[i] + moved + 0.01 * normal(200000 + run, (uint32_t)(k * cells + i));
+        }
+    }
+}
+
+typedef struct trainings {
+    int bands, star, one, interval, plain;
+} trainings;
+
+static trainings cover_trainings(const law *l, int seeds, double spread)
+{
+    static double rows[MOST_TRAININGS * TRAINED_ON * POINTS];
+    const int64_t cells = (int64_t)TRAINED_ON * POINTS;
+    const truth t = truth_of(l);
+    trainings c = {0};
+    for (uint32_t run = 0; run < RUNS; run++) {
+        ts_bands_config how = {
+            .tolerance = tolerance, .repetitions = REPETITIONS, .seed = run, .seeds = seeds};
+        ts_running difference = ts_running_of(1, seeds), as_one = ts_running_of(1, 1);
+        ts_bands b;
+        draw_trainings(l, 7000 + run, seeds, spread, rows);
+        must(ts_bands_make(rows, TRAINED_ON, POINTS, &how, &b));
+        c.bands += holds(&b, &t);
+        c.star += b.star_low <= t.star && t.star <= b.star_high;
+        ts_bands_release(&b);
+        how.seeds = 1;
+        must(ts_bands_make(rows, TRAINED_ON, POINTS, &how, &b));
+        c.one += holds(&b, &t);
+        ts_bands_release(&b);
+        for (int i = 0; i < TRAINED_ON; i++) {
+            double value[MOST_TRAININGS];
+            for (int k = 0; k < seeds; k++)
+                value[k] = rows[k * cells + i * POINTS] - rows[k * cells + i * POINTS + POINTS - 1];
+            ts_running_add(&difference, value);
+            ts_running_add(&as_one, value);
+        }
+        const double want = l->mean[0] - l->mean[POINTS - 1];
+        const ts_interval found = ts_running_interval(&difference), plain = ts_running_interval(&as_one);
+        c.interval += fabs(found.mean - want) <= found.half;
+        c.plain += fabs(plain.mean - want) <= plain.half;
+    }
+    return c;
+}
+
+/* Bands and intervals hold what the mean of all trainings is, from two of them on; those over the data of one do not. */
+static void seeds_hold_what_training_varies(void **state)
+{
+    (void)state;
+    law l = {.name = "trainings"};
+    const struct {
+        int seeds;
+        double spread;
+    } cases[] = {{2, 0.05}, {3, 0.05}, {3, 0.3}};
+    curve(l.mean);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const trainings c = cover_trainings(&l, cases[i].seeds, cases[i].spread);
+        char name[64];
+        snprintf(name, sizeof name, "%d seeds that differ by %g", cases[i].seeds, cases[i].spread);
+        say("bands of losses", name, TRAINED_ON, c.bands, 183);
+        say("sets of T*", name, TRAINED_ON, c.star, 183);
+        say("intervals", name, TRAINED_ON, c.interval, 183);
+        print_message("of one seed, over its data alone: bands %d, intervals %d\n", c.one, c.plain);
+        assert_true(c.one < 183 && c.plain < 183);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sets_hold_as_often_as_they_say),
+        cmocka_unit_test(blocks_hold_where_rows_depend),
+        cmocka_unit_test(blocks_are_of_rows_in_a_row),
+        cmocka_unit_test(seeds_hold_what_training_varies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

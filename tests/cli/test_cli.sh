@@ -38,6 +38,11 @@ says 2 '--start normal,glw: should be' elbo x --T 0.4 --start normal,glw
 grep -q 'did you mean glow?' err || fail "no suggestion: $(cat err)"
 says 2 "no benchmark 'smaple'; there are train, sample, ops; did you mean sample?" bench smaple small.yaml
 says 2 '--device foo: should be auto, cpu or cuda' info --device foo
+says 2 '--nfe 0: should be a whole number from 1' advise x --nfe 0
+says 2 '--seconds-per-image -1: should be a number above 0, such as 0.01' advise x --seconds-per-image -1
+says 2 '--hours nan: should be a number above 0' advise x --hours nan --images 3
+says 2 'RUN missing; usage: tstar advise RUN' advise --nfe 20
+says 2 'x holds no finished sweep (sweep.json)' advise x --nfe 20
 says 2 'did you mean cuda?' info --device cdua
 says 2 '--device cuda:x: should be' info --device cuda:x
 works info --device cpu
@@ -49,6 +54,8 @@ says 2 'did you mean train.steps?' train small.yaml --set train.stepz=3 --out no
 
 # ---- going on to the run's own target, and beyond what is asked ----
 works train small.yaml --threads 1 --set train.steps=70 --out run
+grep -q '^T\* from normal [01]\.[0-9][0-9] ([01]\.[0-9][0-9] to [01]\.[0-9][0-9]), from gaussian .*: 95 % over held-out data$' out ||
+    fail "train names no T*: $(cat out)"
 says 2 'run: holds a run already; continue it with --resume' train small.yaml --out run
 works train small.yaml --threads 1 --out run --resume --json
 grep -q '"step": 70' out || fail "the run's own target is lost: $(cat out)"
@@ -58,6 +65,16 @@ grep -q '^trained for 70 steps already, more than train.steps = 20' out || fail 
 grep -q '70 of 20' out err && fail "70 of 20 steps: $(cat out err)"
 works train small.yaml --threads 1 --out run --resume --set 'train={steps: 80}' --json
 grep -q '"step": 80' out || fail "--set train={steps: 80}: $(cat out)"
+
+# ---- a start's own score above T* ----
+works elbo run --T 1,0.5 --start normal,gaussian --score hybrid --threads 1 --json
+grep -q '^tstar: score of gaussian itself above T\* = [01][.0-9]*, the run.s below$' err || fail "hybrid: $(cat err)"
+works sample run --T 1 --start gaussian --score hybrid --hybrid-at 0.4 --threads 1 -n 4 --json
+grep -q '"nfe": 9\.0' out || fail "the start's own evaluations are the network's: $(cat out)"
+[ -f run/samples_T1.0_gaussian_hybrid_em.safetensors ] || fail "no samples of the hybrid: $(ls run)"
+says 2 'carries no glow from one T to another' sample run --T 1 --start glow --score hybrid --hybrid-at 0.4
+says 2 "no T_star_mixture stands in the run's log.jsonl: --hybrid-at T says it" elbo run --T 1 --start mixture --score hybrid
+says 2 '--hybrid-at goes with --score hybrid' elbo run --T 1 --hybrid-at 0.4
 
 # ---- names of samples ----
 works sample run --T 0.4 -n 4 --threads 1

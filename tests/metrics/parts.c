@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "diffusion/interval.h"
 #include "metrics.h"
 #include "quality/distances.h"
 #include "quality/frechet.h"
@@ -133,6 +134,11 @@ void metrics_jackknife(void **state)
                  {9, 2.262157},  {19, 2.093024}, {38, 2.024394}, {1000, 1.962339}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         NEAR(ts_student(table[i].freedom), table[i].t, 2e-4 * table[i].t);
+    NEAR(ts_student_at(0.001, 19), 3.883406, 1e-3);
+    NEAR(ts_student_at(0.01, 2), 9.924843, 1e-4);
+    NEAR(ts_student_at(0.0001, 38), 4.345581, 1e-3);
+    NEAR(ts_jackknife_simultaneous(1), 1, 1e-12);
+    NEAR(ts_jackknife_simultaneous(50), 3.883406 / 2.093024, 1e-3);
 
     /* of a mean, it is the variance of a mean, whatever the groups' sizes: exactly in expectation */
     for (int n = 2; n <= 20; n++) {

@@ -248,9 +248,52 @@ static void langevin_rows(ot *t)
     }
 }
 
+/* ---- rows_by_time ---- */
+
+typedef struct choice_row {
+    int n, d;
+    float T;
+    ot_buffer *t, *above, *below, *y;
+} choice_row;
+
+static void choice_reference(void *p)
+{
+    choice_row *r = p;
+    for (int64_t i = 0; i < r->n; i++)
+        for (int64_t j = 0; j < r->d; j++)
+            r->y->want[i * r->d + j] = (r->t->v[i] > (double)r->T ? r->above : r->below)->v[i * r->d + j];
+}
+
+static void choice_rows(ot *t)
+{
+    static const int shapes[][2] = {{1, 1}, {2, 3}, {33, 64}, {257, 129}};
+    for (int k = 0; k < 12; k++) {
+        choice_row r = {.n = shapes[k / 3][0], .d = shapes[k / 3][1]};
+        ot_case(t, "n %d, d %d%s", r.n, r.d,
+                k % 3 == 1 ? ", the last row at T itself"
+                : k % 3    ? ", all below"
+                           : "");
+        r.t = ot_uniform(t, TS_F32, r.n, 0, 1);
+        r.T = k % 3 == 0 ? 0.4f : k % 3 == 1 ? (float)r.t->v[r.n - 1] : 1.0f;
+        r.above = ot_normal(t, TS_F32, (int64_t)r.n * r.d, 0, 1);
+        r.below = ot_normal(t, TS_F32, (int64_t)r.n * r.d, 0, 1);
+        r.y = ot_output(t, TS_F32, (int64_t)r.n * r.d);
+        ts_rows_by_time a = {.n = r.n,
+                             .d = r.d,
+                             .T = r.T,
+                             .t = ot_in(r.t),
+                             .above = ot_in(r.above),
+                             .below = ot_in(r.below),
+                             .y = ot_out(r.y)};
+        ot_run(t, rows_by_time, a);
+        ot_check(t, choice_reference, &r, 0);
+    }
+}
+
 void operations_sampling(ot *t)
 {
     fill_rows(t);
     integrator_rows(t);
     langevin_rows(t);
+    choice_rows(t);
 }

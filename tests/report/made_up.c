@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/safetensors.h"
+#include "sweep/advice/costs.h"
 
 static const double times[] = {1.0, 0.8, 0.6, 0.4, 0.2, 0.1};
 enum { TIMES = 6 };
@@ -46,7 +47,9 @@ static void make_up_sample(ts_sample_row *row, const ts_bound_row *bound, bool m
     row->images = 256;
     row->steps = em ? 150 * T : NAN;
     row->nfe = em ? 150 * T + 1 : floor(40 + 60 * T + (normal ? 20 : 0));
-    row->seconds_per_image = (ts_interval){row->nfe * 1.1e-4, row->nfe * 1e-5};
+    row->start_seconds = normal ? 1e-5 : 4e-4;
+    row->seconds_per_image =
+        (ts_interval){row->start_seconds + row->nfe * (em ? 1e-4 : 1.2e-4), row->nfe * 1e-5};
     row->sliced_wasserstein = (ts_interval){0.055 + 0.3 * kl + (em ? 0.004 : 0), 0.002};
     row->frechet = (ts_interval){1.1 + 20 * kl + (em ? 0.1 : 0), 0.08};
     row->frechet_features = mixture ? TS_FEATURES_COORDINATES : TS_FEATURES_PIXELS;
@@ -62,6 +65,7 @@ static void add_finding(ts_results *r, int score, int start)
     f->score = r->scores[score];
     f->tolerance = 0.02;
     f->seeds = 1;
+    f->between = NAN;
     f->count = curve ? 91 : TIMES;
     f->points = calloc((size_t)f->count, sizeof *f->points);
     double lowest = INFINITY;
@@ -129,6 +133,7 @@ static void describe(ts_results *r, bool mixture)
     r->train_count = 1500;
     r->test_count = 297;
     r->parameters = 123456;
+    r->block = 1;
     r->steps_per_unit = 150;
     r->train_steps = 4000;
     r->projections = mixture ? 1 : 256;
@@ -158,6 +163,9 @@ void made_up_results(bool mixture, ts_results *r)
     r->fits = calloc(TIMES, sizeof *r->fits);
     for (int i = 0; i < TIMES && !mixture; i++)
         r->fits[r->fit_count++] = (ts_fit_summary){TS_START_GLOW, times[i], 600, i == 2, 1.3, 12.5};
+    r->costs.batch = 16;
+    r->costs.training_step = 0.015;
+    assert_null(ts_costs_measure(r));
     r->phases = calloc(2, sizeof *r->phases);
     r->phases[r->phase_count++] = (ts_phase){"score network, 4000 steps", 61.5};
     r->phases[r->phase_count++] = (ts_phase){"Glow at T = 1, 600 steps", 10};

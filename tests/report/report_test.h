@@ -38,5 +38,7 @@ void opens_that_fail(void **state);
 void sentences_of_a_good_run(void **state);
 void sentences_warn(void **state);
 void sentences_of_comparisons(void **state);
+void sentences_at_equal_cost(void **state);
+void sentences_of_seeds(void **state);
 
 #endif

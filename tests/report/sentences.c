@@ -52,10 +52,11 @@ void sentences_of_a_good_run(void **state)
     expect(page, "because its step length is fixed (150 steps a unit of time)", true);
     expect(page, "in one timing an image took", true);
     expect(page, "took 150 steps a unit of time", true);
-    expect(page, "(297 data)", true);
+    expect(page, "(297 data, taken to be independent of each other)", true);
     expect(page, "<i>n</i>&nbsp;=&nbsp;256 samples", true);
     expect(page, "at the same <i>n</i>, and samples may come out below them", true);
     expect(page, "One seed (1)", true);
+    expect(page, "They cover which data were held out, not a second training.", true);
     /* too strong, or not of this run */
     static const char *const never[] = {
         "perfect sampler",  "unavoidable",   "times faster",      "faster",        "worse than uniform",
@@ -169,6 +170,34 @@ void sentences_warn(void **state)
     ts_results_release(&r);
 }
 
+/* What several seeds and blocks cover is said. */
+void sentences_of_seeds(void **state)
+{
+    (void)state;
+    ts_results r;
+    made_up_results(false, &r);
+    r.block = 9;
+    for (int i = 0; i < r.finding_count; i++) {
+        r.findings[i].seeds = 3;
+        r.findings[i].between = 0.02 + 0.001 * i;
+    }
+    char wanted[128], *page = page_of("seeds", &r);
+    snprintf(wanted, sizeof wanted,
+             "has a standard deviation of 0.0200 to %.4f bits per dimension, by the start.",
+             0.02 + 0.001 * (r.finding_count - 1));
+    expect(page, "<li>3 seeds (1 to 3): everything was trained 3 times.", true);
+    expect(page, wanted, true);
+    expect(page, "of the first seed alone", true);
+    expect(page,
+           "(297 data in blocks of 9, for they depend on their neighbours) and what another training would "
+           "change (3 seeds)",
+           true);
+    expect(page, "They cover which data were held out, and what another training would change.", true);
+    expect(page, "One seed", false);
+    free(page);
+    ts_results_release(&r);
+}
+
 /* Equal cost is told from equal step length, the likelihood from the bound, a gain from a loss. */
 void sentences_of_comparisons(void **state)
 {
@@ -218,6 +247,75 @@ void sentences_of_comparisons(void **state)
     static const char *const never[] = {"At equal cost</h3>", "by the ODE", "Trained for each"};
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
         expect(page, never[i], false);
+    free(page);
+    ts_results_release(&r);
+}
+
+/* Rows of the sampler with a budget, 12 in all: the longest T at 0.06, every shorter one at 0.08, each +- half. */
+static void set_distances(ts_results *r, double half)
+{
+    for (int i = 0; i < ts_results_bound_count(r); i++)
+        r->samples[2 * i].sliced_wasserstein = (ts_interval){r->bounds[i].T == 1 ? 0.06 : 0.08, half};
+}
+
+/* What is said of a shorter T at equal evaluations is by intervals that hold for all rows at once. */
+void sentences_at_equal_cost(void **state)
+{
+    (void)state;
+    ts_results r;
+    made_up_comparisons(&r);
+    /* t(1 - 0.025/12; 19) / t(0.975; 19), from tables */
+    const double factor = 3.254996 / 2.093024;
+    ts_interval *shorter = &ts_results_sample(&r, 0, 3, 1, 0)->sliced_wasserstein; /* T = 0.4, Glow */
+
+    set_distances(&r, 0.02);
+    char *page = page_of("equal", &r);
+    expect(page,
+           "At equal evaluations a shorter <i>T</i> is <b>not shown to be better</b> at any of 1 budget,",
+           true);
+    expect(page, "<li>within 20 evaluations: 0.0800", true);
+    expect(
+        page,
+        "at <i>T</i>&nbsp;=&nbsp;1 from <i>N</i>(0,&nbsp;<i>I</i>) by Euler&ndash;Maruyama: not told apart</li>",
+        true);
+    expect(page, "hold for all 12 distances at once", true);
+    free(page);
+
+    /* the ends of the logarithms' intervals meet at log(0.06/y) = factor (0.1/6 + 0.1/6): a little nearer, a little
+     * farther; intervals of single distances are apart in both */
+    set_distances(&r, 0.001);
+    for (int apart = 0; apart < 2; apart++) {
+        const double y = 0.06 * exp(-factor / 30 * (apart ? 1.01 : 0.99));
+        assert_true(y + y / 60 < 0.06 - 0.001);
+        *shorter = (ts_interval){y, y / 60};
+        page = page_of("equal", &r);
+        expect(page, "<b>shown to be better</b> at 1 of 1 budget,", apart);
+        expect(page, "by Euler&ndash;Maruyama: the shorter <i>T</i> is nearer</li>", apart);
+        expect(page, "<b>not shown to be better</b>", !apart);
+        free(page);
+    }
+
+    set_distances(&r, 0.001);
+    page = page_of("equal", &r);
+    expect(page, "<b>not shown to be better</b> at any of 1 budget, and shown to be worse at 1,", true);
+    expect(page, "the longest <i>T</i> is nearer</li>", true);
+    free(page);
+
+    /* the longest T was drawn with more evaluations alone */
+    for (int i = 0; i < ts_results_bound_count(&r); i++)
+        if (r.bounds[i].T == 1)
+            r.samples[2 * i].nfe = 1000;
+    page = page_of("equal", &r);
+    expect(page, "At equal evaluations <i>T</i> was not compared:", true);
+    free(page);
+    ts_results_release(&r);
+
+    /* what goes with T at a fixed step length is no merit of a short T */
+    made_up_results(false, &r);
+    page = page_of("construction", &r);
+    expect(page, "cheaper by construction, and fewer steps at the longest <i>T</i> would save as much", true);
+    expect(page, "is <b>not shown to be better</b> at any of 3 budgets",
+           true); /* 100, 120, 151 evaluations at T = 1 */
     free(page);
     ts_results_release(&r);
 }

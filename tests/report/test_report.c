@@ -159,6 +159,12 @@ static void json_round_trip(void **state)
         assert_true(again.findings[1].points[3].loss_high == r.findings[1].points[3].loss_high);
         assert_true(again.findings[1].T_star_low == r.findings[1].T_star_low);
         assert_int_equal(again.profiles[0].count, 24);
+        assert_int_equal(again.costs.evaluation_count, 2);
+        assert_int_equal(again.costs.start_count, 2);
+        assert_true(again.costs.training_step == 0.015 && again.costs.batch == 16);
+        assert_true(again.costs.evaluations[1].seconds == r.costs.evaluations[1].seconds);
+        assert_true(again.costs.starts[1].seconds == 4e-4);
+        assert_true(again.costs.starts[1].fit == (mixture ? 0 : 12.5));
         assert_int_equal(again.exact_count, r.exact_count);
         assert_int_equal(ts_results_T_index(&again, 0.4), 3);
         assert_int_equal(ts_results_T_index(&again, 0.45), -1);
@@ -246,7 +252,9 @@ static void write_logs(const char *run)
     snprintf(name, sizeof name, "%s/log.jsonl", run);
     write_text(name, "{\"step\": 50, \"loss\": 0.75, \"gradient_norm\": 2}\nno JSON\n"
                      "{\"step\": 100, \"loss\": -nan}\n{\"step\": 40, \"loss\": 9}\n[3]\n\n"
-                     "{\"step\": 150, \"loss\": null, \"gradient_norm\": 1.5}\n"
+                     "{\"step\": 150, \"loss\": null, \"gradient_norm\": 1.5, \"T_star_normal\": 0.5, "
+                     "\"T_star_normal_low\": 0.25, \"T_star_normal_high\": 1}\n"
+                     "{\"step\": 160, \"loss\": 0.5, \"T_star_normal\": null, \"T_star_gaussian\": \"0.5\"}\n"
                      "{\"step\": 4000, \"loss\": 0.25, \"gradient_norm\": 1}\n{\"step\": 4050, \"lo");
     snprintf(name, sizeof name, "%s/T0.4", run);
     must(ts_file_make_folder(path_of(name)));
@@ -258,8 +266,10 @@ static void write_logs(const char *run)
 static void charts_drawn(void **state)
 {
     (void)state;
-    static const char *const images[] = {"bound", "terms", "cost", "profile", "training", NULL},
-                             *const mixture[] = {"bound",         "cost",       "profile", "training",
+    static const char *const images[] = {"bound",   "terms",    "cost",   "front",
+                                         "profile", "training", "T_star", NULL},
+                             *const mixture[] = {"bound",         "cost",       "front",
+                                                 "profile",       "training",   "T_star",
                                                  "decomposition", "samples_1d", NULL};
     for (int m = 0; m < 2; m++) {
         ts_results r;
@@ -290,9 +300,16 @@ static void charts_drawn(void **state)
     assert_false(exists("mixture/charts/terms.svg")); /* densities have nothing to stack */
     assert_false(exists("images/charts/decomposition.gp"));
     char *data = content_of("images/charts/training.dat");
-    assert_non_null(strstr(data, "# curve0\n50 0.75 2 \n150 NaN 1.5 \n4000 0.25 1 \n"));
+    assert_non_null(strstr(data, "# curve0\n50 0.75 2 \n150 NaN 1.5 \n160 0.5 NaN \n4000 0.25 1 \n"));
     assert_non_null(strstr(data, "# curve1\n50 0.5 3 \n4000 0.3 NaN \n"));
     free(data);
+    /* of one start alone, where it was measured */
+    data = content_of("images/charts/T_star.dat");
+    assert_non_null(strstr(data, "# normal\n150 0.5 0.25 1 \n"));
+    assert_null(strstr(data, "160"));
+    assert_null(strstr(data, "gaussian"));
+    free(data);
+    assert_false(exists("comparisons/charts/T_star.gp")); /* no log */
     /* a bound at every T is a band and a line, one at some T alone marks with bars */
     char *script = content_of("images/charts/bound.gp");
     assert_int_equal(count_of(script, "index 'finding-normal-network' using 1:3:4 with filledcurves"), 1);
@@ -344,7 +361,7 @@ static void page(void **state)
     assert_int_equal(count_of(text, "<img "), count_of(text, "src=\"data:image/png;base64,"));
     assert_int_equal(count_of(text, "<img "), 6 * 2 * 2 + 2);
     if (result.charts)
-        assert_int_equal(count_of(text, "</svg>"), 4);
+        assert_int_equal(count_of(text, "</svg>"), 5);
     /* what a user wrote is text, not markup */
     assert_null(strstr(text, "<tested>"));
     assert_non_null(strstr(text, "made up &amp; &lt;tested&gt;"));
@@ -389,6 +406,8 @@ int main(void)
         cmocka_unit_test(sentences_of_a_good_run),
         cmocka_unit_test(sentences_warn),
         cmocka_unit_test(sentences_of_comparisons),
+        cmocka_unit_test(sentences_at_equal_cost),
+        cmocka_unit_test(sentences_of_seeds),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

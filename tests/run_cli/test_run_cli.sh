@@ -29,7 +29,7 @@ END
 # ---- help and the command line ----
 works --help
 works --version
-for command in train fit sample elbo nll sweep report bench info; do
+for command in train fit sample elbo nll sweep report advise bench info; do
     works $command --help
     grep -q "^Usage: tstar $command" out || fail "tstar $command --help: no usage"
 done
@@ -230,6 +230,30 @@ works nll large --T 0.4 --start dpmixture --threads 1 --json
 works sample large --T 0.4 --start dpmixture -n 2 --out large.png --threads 1
 works sweep large.yaml --out large_sweep --threads 1
 grep -q '^0.4,dpmixture,' large_sweep/sweep.csv || fail "sweep: $(cat large_sweep/sweep.csv)"
+works advise large_sweep --seconds-per-image 10 --images 50000 --json
+if command -v python3 >/dev/null; then
+    python3 - <<'END' 2>/dev/null || fail "advise --json is not as promised: $(cat out)"
+import csv, json
+a = json.load(open("out"))
+rows = list(csv.DictReader(open("large_sweep/sweep.csv")))
+best = min(rows, key=lambda r: float(r["sliced_wasserstein"]))
+assert (a["start"], a["sampler"]) == (best["start"], best["sampler"]) and a["T"] == 0.4
+assert abs(a["measured_distance"] - float(best["sliced_wasserstein"])) < 1e-6
+assert a["predicted_distance"] == a["measured_distance"] and isinstance(a["steps"], int)
+assert a["nfe"] == float(best["nfe"]) and a["candidates"] == len(rows)
+costs = json.load(open("large_sweep/sweep.json"))["costs"]
+draw = [s["seconds_per_image"] for s in costs["starts"] if s["start"] == a["start"]][0]
+evaluation = [s["seconds_per_image"] for s in costs["evaluations"] if s["sampler"] == a["sampler"]][0]
+assert abs(a["seconds_per_image"] - (draw + a["nfe"] * evaluation)) < 1e-9 and draw > 0 and evaluation > 0
+assert abs(a["total_seconds"] - a["training_and_fit_seconds"] - 50000 * a["seconds_per_image"]) < 1e-3
+assert costs["training_step_seconds"] > 0 and a["training_and_fit_seconds"] > costs["training_step_seconds"]
+END
+fi
+works advise large_sweep --hours 100 --images 10
+grep -q '^tstar sample large_sweep --T 0.4 --start [a-z]* --sampler em --set sample.steps=4$' out || fail "advise: $(cat out)"
+refused 2 '3 network evaluations a sample are too few: what this sweep measured takes at least 5' advise large_sweep --nfe 3
+refused 2 '--hours needs --images N' advise large_sweep --hours 2
+refused 2 'are too few' advise large_sweep --seconds-per-image 1e-9
 refused 2 'full covariances for at most 256 dimensions, and these data have 400' \
     fit large --start dpmixture --set start.covariance=full
 

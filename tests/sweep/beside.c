@@ -119,6 +119,50 @@ void both_trainings(void **state)
     ts_results_release(&r);
 }
 
+/* Twice, from two seeds: the mean of both, the samples of the first; behind vectors_survive_kills.  Blocks change
+ * intervals alone. */
+void seeds_vary_what_is_trained(void **state)
+{
+    (void)state;
+    static const char *all[VECTORS + 2];
+    memcpy(all, vectors, sizeof vectors);
+    all[VECTORS] = "sweep.seeds=2";
+    killed_sweep_ends_the_same("seeds", all, VECTORS + 1, 4);
+    ts_results two = read_results("seeds-whole"), one = read_results("vectors-whole");
+    for (int i = 0; i < two.finding_count; i++) {
+        const ts_finding *f = &two.findings[i];
+        assert_true(f->seeds == 2 && one.findings[i].seeds == 1 && isnan(one.findings[i].between));
+        const ts_finding_point *point = &f->points[0], *first = &one.findings[i].points[0];
+        for (int j = 1; j < f->count && point->T != f->T_best; j++)
+            point++, first++;
+        /* of two, the first is as far from their mean as the standard deviation between them over sqrt 2 */
+        assert_true(first->T == f->T_best);
+        NEAR(fabs(first->bpd.mean - point->bpd.mean), f->between / sqrt(2), 1e-9);
+        assert_true(f->score == TS_SCORE_EXACT ? f->between == 0 : f->between > 1e-4);
+    }
+    for (int i = 0; i < ts_results_bound_count(&two); i++) {
+        const ts_bound_terms *a = &one.bounds[i].terms, *b = &two.bounds[i].terms;
+        const bool exact = one.bounds[i].score == TS_SCORE_EXACT;
+        NEAR(a->prior.mean, b->prior.mean, 1e-12 * a->prior.mean); /* the starts are fitted to nothing */
+        assert_true((a->diffusion.mean == b->diffusion.mean) == exact);
+        assert_true((a->elbo.half == b->elbo.half) == exact);
+        /* two seeds tell what training varies by Student's law at one degree of freedom */
+        const double between = sqrt(2) * fabs(a->elbo.mean - b->elbo.mean) * 12.7062047;
+        assert_true(b->elbo.half >= 0.999999 * between / sqrt(2));
+        assert_true(one.samples[i].sliced_wasserstein.mean == two.samples[i].sliced_wasserstein.mean);
+    }
+    all[VECTORS + 1] = "data.block=60";
+    assert_int_equal(finish(start(in_folder("seeds-killed"), all, VECTORS + 2, NULL)), 0);
+    ts_results blocks = read_results("seeds-killed");
+    assert_true(blocks.bounds[0].terms.elbo.mean == two.bounds[0].terms.elbo.mean);
+    assert_true(blocks.bounds[0].terms.elbo.half != two.bounds[0].terms.elbo.half);
+    all[VECTORS + 1] = "model.kind=exact";
+    assert_int_equal(finish(start(in_folder("seeds-exact"), all, VECTORS + 2, NULL)), 2);
+    ts_results_release(&blocks);
+    ts_results_release(&one);
+    ts_results_release(&two);
+}
+
 /* The mixture of `vectors`, whose components have axes of their own. */
 static const double weights[] = {1, 2}, means[] = {-1, 0, 0.5, 0.5}, stds[] = {0.3, 0.2, 0.2, 0.4};
 

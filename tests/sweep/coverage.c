@@ -137,7 +137,6 @@ static double expected_gain(void)
 void gain_coverage(void **state)
 {
     (void)state;
-    static double scratch[DATA];
     ts_interval found[SEEDS];
     const ts_mixture *scores_of[2];
     bench b;
@@ -165,7 +164,7 @@ void gain_coverage(void **state)
         /* columns of the same T stand at the same place in a sweep */
         for (int64_t i = 0; i < DATA; i++)
             bound[0].diffusion[2 * i] = bound[0].diffusion[2 * i + 1];
-        found[seed] = ts_sweep_gain(&bound[0], &bound[1], 0, scratch);
+        found[seed] = ts_sweep_gain(1, &(const ts_bound *){&bound[0]}, &(const ts_bound *){&bound[1]}, 0);
         ts_bound_release(&bound[0]);
         ts_bound_release(&bound[1]);
     }

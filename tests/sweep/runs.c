@@ -170,6 +170,11 @@ static int count_files(const char *dir, const char *sub)
     return count;
 }
 
+static int count_parts(const char *dir)
+{
+    return count_files(dir, "parts") + count_files(dir, "samples") + count_files(dir, "seed2/parts");
+}
+
 static void wait_a_little(void)
 {
     nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
@@ -183,7 +188,7 @@ static int run_with_kills(const char *dir, const char *const *overrides, int cou
     for (int wanted = 1, round = 0; round < 200; round++) {
         const pid_t child = start_with((crew){1 + round % 3, (uint64_t)round}, dir, overrides, count, NULL);
         int result;
-        while (count_files(dir, "parts") + count_files(dir, "samples") < wanted) {
+        while (count_parts(dir) < wanted) {
             if (waitpid(child, &result, WNOHANG) == child) {
                 assert_true(WIFEXITED(result) && WEXITSTATUS(result) == 0);
                 return kills;
@@ -194,7 +199,7 @@ static int run_with_kills(const char *dir, const char *const *overrides, int cou
             wait_a_little();
         kill(child, SIGKILL);
         kills += finish(child) == -SIGKILL;
-        wanted = count_files(dir, "parts") + count_files(dir, "samples") + apart;
+        wanted = count_parts(dir) + apart;
     }
     fail_msg("the sweep never ended");
     return kills;

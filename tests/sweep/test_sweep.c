@@ -153,7 +153,11 @@ static void refused_at_once(void **state)
     static const struct {
         crew crew;
         const char *override;
-    } wrong[] = {{{1, 0}, "data.mixture.count=1"}, {{1, 0}, "train.T=0.9"}, {{1000, 0}, "seed=1"}};
+    } wrong[] = {{{1, 0}, "data.mixture.count=1"},
+                 {{1, 0}, "bound.count=1"},
+                 {{1, 0}, "train.T=0.9"},
+                 {{1, 0}, "data.block=101"},
+                 {{1000, 0}, "seed=1"}};
     const bool one = getenv("TSTAR_TEST_DEVICE") != NULL;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong - one; i++) {
         snprintf(dir, sizeof dir, "%s/refused%zu", folder, i);
@@ -177,7 +181,8 @@ static void must_name_phase(const ts_results *r, const char *name)
 /* At the sweep's T a curve goes through the rows, whose terms are the same numbers where nothing is drawn. */
 static void is_finding(const ts_results *r, const ts_finding *f)
 {
-    const bool fitted_by_T = f->start == TS_START_GLOW, drawn = f->start == TS_START_DPMIXTURE || fitted_by_T;
+    const bool fitted_by_T = f->start == TS_START_GLOW,
+               drawn = f->start != TS_START_NORMAL && f->start != TS_START_GAUSSIAN;
     assert_int_equal(f->count, fitted_by_T ? 2 : 71);
     assert_true(f->T_best_low <= f->T_best && f->T_best <= f->T_best_high);
     assert_true(f->T_star_low <= f->T_star && f->T_star <= f->T_star_high && f->T_star <= f->T_best);
@@ -192,7 +197,7 @@ static void is_finding(const ts_results *r, const ts_finding *f)
         const ts_bound_row *row = ts_results_bound(r, 0, T, ts_results_start_index(r, f->start));
         NEAR(p->diffusion, row->terms.diffusion.mean, 1e-9 * fabs(row->terms.diffusion.mean));
         NEAR(p->prior, row->terms.prior.mean,
-             drawn ? row->terms.prior.half : 1e-9 * fabs(row->terms.prior.mean));
+             drawn ? 3 * row->terms.prior.half + 0.02 : 1e-9 * fabs(row->terms.prior.mean));
         NEAR(p->bpd.mean, row->terms.bpd.mean, drawn ? row->terms.bpd.half : 1e-9 * row->terms.bpd.mean);
     }
     NEAR(chance, 1, 1e-9);
@@ -220,10 +225,18 @@ static void rows_are_complete(void **state)
             NEAR(row->terms.bpd.mean, -row->terms.elbo.mean / (r->h * r->w * r->c * M_LN2), 1e-9);
             for (int sampler = 0; sampler < r->sampler_count; sampler++) {
                 const ts_sample_row *samples = &r->samples[i * r->sampler_count + sampler];
-                assert_true(samples->nfe >= 1 && samples->seconds_per_image.mean > 0);
+                assert_true(samples->nfe >= 1 && samples->start_seconds > 0);
+                assert_true(samples->seconds_per_image.mean > samples->start_seconds);
                 if (samples->sampler.kind == TS_SAMPLER_EM)
                     assert_int_equal(samples->nfe, round((k ? 10 : 20) * row->T) + 1);
             }
+        }
+        assert_true(r->costs.training_step > 0 && r->costs.batch > 0);
+        assert_int_equal(r->costs.evaluation_count, r->sampler_count);
+        assert_int_equal(r->costs.start_count, r->start_count);
+        for (int start = 0; start < r->start_count; start++) {
+            const ts_start_cost *cost = &r->costs.starts[start];
+            assert_true(cost->seconds > 0 && (cost->fit > 0) == (k && ts_starts[cost->start].fit));
         }
     }
     /* the exact score and start: K is the diffusion term, and nothing is lost to the start density */
@@ -341,6 +354,7 @@ int main(void)
         cmocka_unit_test(per_T),
         cmocka_unit_test(budgets_are_kept),
         cmocka_unit_test(both_trainings),
+        cmocka_unit_test(seeds_vary_what_is_trained),
         cmocka_unit_test(likelihood_of_the_exact_score),
         cmocka_unit_test(likelihood_coverage),
         cmocka_unit_test(gain_coverage),

@@ -30,7 +30,8 @@
 #define TS_SCORE_KINDS(X)                                                                                    \
     X(TS_SCORE_NETWORK, "network")                                                                           \
     X(TS_SCORE_NETWORK_PER_T, "network_per_T")                                                               \
-    X(TS_SCORE_EXACT, "exact")
+    X(TS_SCORE_EXACT, "exact")                                                                               \
+    X(TS_SCORE_HYBRID, "hybrid")
 
 #define TS_START_KINDS(X)                                                                                    \
     X(TS_START_NORMAL, "normal")                                                                             \

@@ -15,7 +15,7 @@
 #include "base/amount.h"
 #include "base/progress.h"
 #include "base/words.h"
-#include "run/run.h"
+#include "run/scores.h"
 
 /* ---- options ---- */
 
@@ -38,7 +38,9 @@ typedef enum cli_takes {
     CLI_RECORDING_OFF = 1 << 14, /* --recording-off: for profilers */
     CLI_FORCE = 1 << 15,         /* --force: replace what is there */
     CLI_WORKERS = 1 << 16,       /* --workers N: how many parts of a sweep are done at once */
-    CLI_IN = 1 << 17             /* --in FILE */
+    CLI_IN = 1 << 17,            /* --in FILE */
+    CLI_BUDGET = 1 << 18,        /* --nfe, --seconds-per-image, --hours, --images */
+    CLI_SCORE = 1 << 19          /* --score NAME, --hybrid-at T */
 } cli_takes;
 
 typedef struct cli_usage {
@@ -65,9 +67,9 @@ extern const cli_command_row cli_commands[];
 
 extern const cli_usage cli_train_usage, cli_fit_usage, cli_sample_usage, cli_elbo_usage, cli_nll_usage,
     cli_sweep_usage, cli_report_usage, cli_bench_usage, cli_info_usage, cli_import_usage, cli_export_usage,
-    cli_score_usage;
+    cli_score_usage, cli_advise_usage;
 cli_run cli_train, cli_fit, cli_sample, cli_elbo, cli_nll, cli_sweep, cli_report, cli_bench, cli_info,
-    cli_import, cli_export, cli_score;
+    cli_import, cli_export, cli_score, cli_advise;
 
 /* ---- what the command line asks for ---- */
 
@@ -84,11 +86,15 @@ typedef struct cli_options {
     double *T;
     int start_count;
     ts_start_kind starts[TS_START_COUNT];
-    int count;        /* 0: not given */
-    int steps;        /* 0: not given */
-    int workers;      /* 0: not given */
-    bool has_sampler; /* false: as configured */
+    int count;                       /* 0: not given */
+    int steps;                       /* 0: not given */
+    int workers;                     /* 0: not given */
+    int nfe, images;                 /* 0: not given */
+    double seconds_per_image, hours; /* 0: not given */
+    bool has_sampler;                /* false: as configured */
     ts_sampler_kind sampler;
+    bool has_score; /* false: the run's own */
+    ts_score_choice score;
     const char *algorithms; /* NULL: not given */
     char *command;          /* the whole command line, quoted for a shell */
 } cli_options;
@@ -124,8 +130,8 @@ typedef ts_status cli_body(const cli_options *options, ts_progress *progress);
 int cli_command(const cli_usage *usage, int argc, char **argv, cli_body *body);
 
 /* The run that the command's first argument names, with its weights loaded (the averaged ones unless
- * --raw-weights): a run directory, or a configuration whose score is exact and needs no training.  work: what
- * it is opened for. */
+ * --raw-weights) and --score chosen: a run directory, or a configuration whose score is exact and needs no training.
+ * work: what it is opened for. */
 ts_status cli_open_trained(const cli_options *options, ts_work work, ts_run **run);
 
 /* ---- progress and interruption ---- */
@@ -154,6 +160,9 @@ void cli_say(cli_progress *progress, const char *text);
  * threads than there are; and once three of its pieces have told how long they take, another what the phase
  * will, and the device's memory.  Work of less than half a minute goes without that. */
 void cli_watch(ts_progress *progress, const ts_run *run);
+
+/* With --score hybrid: from which T on the start's own score is taken. */
+ts_status cli_say_score(cli_progress *progress, ts_run *run, ts_start_kind start);
 
 /* Before a long piece of work: "tstar: about 1:23:00, at most 1.50 GiB of memory: train 1:10:00, ...". */
 void cli_say_estimate(cli_progress *progress, const ts_cost *parts, int count);

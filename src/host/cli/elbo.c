@@ -15,7 +15,7 @@ const cli_usage cli_elbo_usage = {
         "also KL[p_T || start] and K(T).  CONFIG serves where the score is exact (model.kind exact).",
     .least = 1,
     .most = 1,
-    .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_T | CLI_START | CLI_RAW};
+    .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_T | CLI_START | CLI_RAW | CLI_SCORE};
 
 static void set_interval(json_t *json, const char *key, const char *half_key, ts_interval i)
 {
@@ -76,8 +76,11 @@ static ts_status elbo(const cli_options *o, ts_progress *progress)
     TS_TRY(cli_open_trained(o, TS_WORK_BOUND, &run));
     cli_watch(progress, run);
     ts_evaluate_row *rows = calloc((size_t)count, sizeof *rows);
-    ts_status status = rows ? ts_evaluate_bound(run, o->T_count, o->T, start_count, starts, progress, rows)
-                            : ts_error(TS_NO_MEMORY, "elbo: no memory for %d rows", count);
+    ts_status status = rows ? NULL : ts_error(TS_NO_MEMORY, "elbo: no memory for %d rows", count);
+    for (int i = 0; !status && i < start_count; i++)
+        status = cli_say_score((cli_progress *)progress, run, starts[i]);
+    if (!status)
+        status = ts_evaluate_bound(run, o->T_count, o->T, start_count, starts, progress, rows);
     if (!status && o->json)
         print_json(rows, count);
     else if (!status)

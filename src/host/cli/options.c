@@ -42,6 +42,13 @@ static bool read_int(const char *text, int least, int *value)
     return true;
 }
 
+static bool read_positive(const char *text, double *value)
+{
+    char *end;
+    *value = strtod(text, &end);
+    return end != text && !*end && isfinite(*value) && *value > 0;
+}
+
 static bool read_T(const char *text, cli_options *o)
 {
     o->T_count = 0;
@@ -110,6 +117,21 @@ static bool read_sampler(char *text, cli_options *o, const char **unknown)
     return o->has_sampler;
 }
 
+static bool read_score(char *text, cli_options *o, const char **unknown)
+{
+    int found = 0;
+    o->has_score = read_words(text, &ts_score_kind_words, 1, &found, unknown) == 1;
+    o->score.kind = (ts_score_kind)found;
+    return o->has_score;
+}
+
+static bool read_share(const char *text, double *value)
+{
+    char *end;
+    *value = strtod(text, &end);
+    return end != text && !*end && *value > 0 && *value <= 1;
+}
+
 static bool known_device(const char *name)
 {
     int unused;
@@ -134,8 +156,20 @@ static const char *take(int code, char *value, cli_options *o, const char **unkn
         return read_int(value, 1, &o->threads) && o->threads <= 4096 ? NULL : "a whole number from 1 to 4096";
     case OPTION_WORKERS:
         return read_int(value, 1, &o->workers) && o->workers <= 4096 ? NULL : "a whole number from 1 to 4096";
+    case OPTION_NFE:
+        return read_int(value, 1, &o->nfe) ? NULL : "a whole number from 1";
+    case OPTION_IMAGES:
+        return read_int(value, 1, &o->images) ? NULL : "a whole number from 1";
+    case OPTION_SECONDS:
+        return read_positive(value, &o->seconds_per_image) ? NULL : "a number above 0, such as 0.01";
+    case OPTION_HOURS:
+        return read_positive(value, &o->hours) ? NULL : "a number above 0, such as 1.5";
     case OPTION_SAMPLER:
         return read_sampler(value, o, unknown) ? NULL : "";
+    case OPTION_SCORE:
+        return read_score(value, o, unknown) ? NULL : "";
+    case OPTION_HYBRID_AT:
+        return read_share(value, &o->score.T) ? NULL : "a number in (0, 1], such as 0.4";
     case OPTION_SET:
         if (!strchr(value, '='))
             return "KEY=VALUE, such as train.steps=1000";
@@ -406,6 +440,12 @@ ts_status cli_open_trained(const cli_options *options, ts_work work, ts_run **ru
 {
     ts_run_options run_options = cli_run_options(options);
     run_options.work = work;
-    return ts_trained_open(options->arguments[0], options->overrides, options->override_count, !options->raw,
-                           &run_options, run);
+    if (options->score.T > 0 && !(options->has_score && ts_scores[options->score.kind].by_start))
+        return ts_error(TS_INVALID, "--hybrid-at goes with --score %s",
+                        ts_score_kind_words.word[TS_SCORE_HYBRID]);
+    TS_TRY(ts_trained_open(options->arguments[0], options->overrides, options->override_count, !options->raw,
+                           &run_options, run));
+    if (options->has_score)
+        (*run)->choice = &options->score;
+    return NULL;
 }

@@ -141,6 +141,22 @@ void cli_say(cli_progress *p, const char *text)
     fprintf(stderr, "tstar: %s\n", text);
 }
 
+ts_status cli_say_score(cli_progress *p, ts_run *run, ts_start_kind start)
+{
+    char text[128];
+    double T;
+    ts_open_score open;
+    if (!ts_score_is_by_start(run))
+        return NULL;
+    TS_TRY(ts_score_open(run, start, 1, &open)); /* what cannot be is not to be said */
+    ts_score_close(&open);
+    TS_TRY(ts_score_T_star(run, start, &T));
+    snprintf(text, sizeof text, "score of %s itself above T* = %g, the run's below",
+             ts_start_kind_words.word[start], T);
+    cli_say(p, text);
+    return NULL;
+}
+
 void cli_say_estimate(cli_progress *p, const ts_cost *parts, int count)
 {
     char text[1024];

@@ -24,7 +24,7 @@ const cli_usage cli_sample_usage = {
     .least = 1,
     .most = 1,
     .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_T | CLI_START | CLI_COUNT | CLI_SAMPLER | CLI_OUT |
-             CLI_RAW | CLI_FORCE};
+             CLI_RAW | CLI_SCORE | CLI_FORCE};
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -111,12 +111,17 @@ static ts_status draw(const cli_options *o, ts_run *run, ts_progress *progress)
     ts_samples samples = {0};
     const ts_sampler_kind kind = o->has_sampler ? o->sampler : run->config->sample.sampler;
     const char *start_word = ts_start_kind_words.word[start], *kind_word = ts_sampler_kind_words.word[kind];
+    char named[64];
     char *path = o->out ? strdup(o->out) : NULL;
+    snprintf(named, sizeof named, "%s%s%s", start_word, o->has_score ? "_" : "",
+             o->has_score ? ts_score_kind_words.word[o->score.kind] : "");
     ts_status status = o->out && !path ? ts_error(TS_NO_MEMORY, "sample: out of memory") : NULL;
     if (!o->out)
-        status = default_path(run, o->T[0], start_word, kind_word, image, o->force, &path);
+        status = default_path(run, o->T[0], named, kind_word, image, o->force, &path);
     if (!status)
         status = check_path(path, image, o->force);
+    if (!status)
+        status = cli_say_score((cli_progress *)progress, run, start);
     if (!status)
         status = ts_evaluate_sampler(run->config, kind, o->T[0], &sampler);
     if (!status)

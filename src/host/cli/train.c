@@ -21,6 +21,38 @@ const cli_usage cli_train_usage = {
     .most = 1,
     .takes = CLI_SET | CLI_DEVICE | CLI_JSON | CLI_OUT | CLI_RESUME};
 
+static void add_stars(json_t *json, const ts_trainer_result *r)
+{
+    for (int i = 0; i < TS_CROSSING_COUNT; i++) {
+        const struct {
+            const char *end;
+            double value;
+        } numbers[] = {{"", r->stars[i].T}, {"_low", r->stars[i].low}, {"_high", r->stars[i].high}};
+        for (int k = 0; k < 3; k++) {
+            char key[48];
+            snprintf(key, sizeof key, "T_star_%s%s", ts_start_kind_words.word[ts_crossing_starts[i]],
+                     numbers[k].end);
+            json_object_set_new(json, key, cli_json_real(r->stars[i].T > 0 ? numbers[k].value : NAN));
+        }
+    }
+}
+
+/* "T* from normal 0.62 (0.58 to 0.7), from gaussian ...". */
+static void print_stars(const ts_trainer_result *r)
+{
+    const char *before = "T*";
+    for (int i = 0; i < TS_CROSSING_COUNT; i++) {
+        const ts_crossing_T *star = &r->stars[i];
+        if (!(star->T > 0))
+            continue;
+        printf("%s from %s %.2f (%.2f to %.2f)", before, ts_start_kind_words.word[ts_crossing_starts[i]],
+               star->T, star->low, star->high);
+        before = ",";
+    }
+    if (*before == ',')
+        printf(": 95 %% over held-out data\n");
+}
+
 static void print_result(const cli_options *o, const ts_run *run, const ts_trainer_result *r)
 {
     char plan[32], no_reuse[32];
@@ -33,6 +65,7 @@ static void print_result(const cli_options *o, const ts_run *run, const ts_train
                       cli_json_real(r->images_per_second), "seconds", r->seconds, "parameters",
                       (json_int_t)r->parameters, "plan_bytes", (json_int_t)r->plan_bytes, "no_reuse_bytes",
                       (json_int_t)r->no_reuse_bytes, "run", o->out, "device", run->device->description);
+        add_stars(json, r);
         cli_print_json(json);
         return;
     }
@@ -50,10 +83,10 @@ static void print_result(const cli_options *o, const ts_run *run, const ts_train
     }
     ts_bytes_text((double)r->plan_bytes, plan);
     ts_bytes_text((double)r->no_reuse_bytes, no_reuse);
-    printf("%lld steps, loss %.5f, %.4g images/s, %lld parameters, plan %s (%s without reuse)\n"
-           "checkpoint: %s/" TS_CHECKPOINT_FILE "\n",
-           (long long)r->step, r->loss, r->images_per_second, (long long)r->parameters, plan, no_reuse,
-           o->out);
+    printf("%lld steps, loss %.5f, %.4g images/s, %lld parameters, plan %s (%s without reuse)\n",
+           (long long)r->step, r->loss, r->images_per_second, (long long)r->parameters, plan, no_reuse);
+    print_stars(r);
+    printf("checkpoint: %s/" TS_CHECKPOINT_FILE "\n", o->out);
 }
 
 /* Whether --set says something of train.steps. */

@@ -24,6 +24,7 @@
 #define TS_CONFIG_CONFIG_H
 
 #include "base/kinds.h"
+#include "diffusion/interval.h"
 #include "kernels/kernels.h"
 
 /* clang-format off */
@@ -36,7 +37,8 @@
     X(STRING, IDLE, path, "", 0, 0, "folder with the files (idx, cifar10)")                                                      \
     X(INT, TRAIN, limit, 0, 0, 100000000, "use only the first N training examples (0: all)")                                     \
     X(INT, FIXED, levels, 0, 0, 256, "grey levels that the bytes take, equally spaced (0: 17 for digits, else 256)")             \
-    X(BOOL, TRAIN, flip, false, 0, 0, "mirror training images at random")
+    X(BOOL, TRAIN, flip, false, 0, 0, "mirror training images at random")                                                        \
+    X(INT, IDLE, block, 1, 1, 100000000, "held-out data depend on their neighbours: intervals are by blocks of so many in a row (1: they are independent)")
 
 #define TS_CONFIG_MIXTURE(X)                                                                                                     \
     X(REALS, FIXED, weights, "", 0, 0, "component weights (normalised)")                                                         \
@@ -164,7 +166,8 @@
     X(BOOL, FREE, likelihood, false, 0, 0, "also the log-likelihood by the ODE at each T, by section likelihood")                \
     X(INT, FREE, samples, 256, 2, 10000000, "images drawn for each T, start and sampler")                                        \
     X(INT, FREE, projections, 256, 1, 100000, "directions of the sliced Wasserstein distance")                                   \
-    X(REAL, FREE, tolerance, 0.01, 0, 1000, "T* is the smallest T whose bound is within this of the best one's, bits/dim")
+    X(REAL, FREE, tolerance, 0.01, 0, 1000, "T* is the smallest T whose bound is within this of the best one's, bits/dim")       \
+    X(INT, FREE, seeds, 1, 1, TS_MOST_SEEDS, "trainings, with their fits, from seed, seed + 1, ...: the bound and T* then cover what training varies; samples are of the first")
 
 /* section name, its table, what it is about */
 #define TS_CONFIG_SECTIONS(S)                                                                                                    \

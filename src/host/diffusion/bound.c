@@ -13,54 +13,39 @@
 /* Instances keep the bound's draws apart from each other and from those of training and sampling. */
 enum { INSTANCE_TIME = TS_BOUND_DATA + 1, INSTANCE_NOISE, INSTANCE_RECONSTRUCTION, INSTANCE_PRIOR };
 
-/* ---- intervals ---- */
+/* ---- what the terms add up to ---- */
 
-/* Welford's running mean and sum of squared deviations. */
-typedef struct moments {
-    int64_t count;
-    double mean, squares;
-} moments;
-
-static void add(moments *m, double value)
+void ts_bound_combine_seeds(int seeds, const ts_bound *const *bounds, int T_index, double T,
+                            const double *const *priors, int d, ts_bound_terms *terms)
 {
-    const double deviation = value - m->mean;
-    m->mean += deviation / (double)++m->count;
-    m->squares += deviation * (value - m->mean);
-}
-
-static ts_interval interval(const moments *m)
-{
-    const double n = (double)m->count;
-    ts_interval i = {m->mean, m->count > 1 ? 1.96 * sqrt(m->squares / (n - 1.0) / n) : INFINITY};
-    return i;
-}
-
-ts_interval ts_interval_of(const double *values, int64_t count)
-{
-    moments m = {0};
-    for (int64_t i = 0; i < count; i++)
-        add(&m, values[i]);
-    return interval(&m);
+    const ts_running none = ts_running_of(bounds[0]->block, seeds);
+    ts_running elbo = none, reconstruction = none, start = none, diffusion = none;
+    for (int64_t i = 0; i < bounds[0]->count; i++) {
+        double r[TS_MOST_SEEDS], prior[TS_MOST_SEEDS], I[TS_MOST_SEEDS], sum[TS_MOST_SEEDS];
+        for (int k = 0; k < seeds; k++) {
+            r[k] = bounds[k]->reconstruction[i];
+            prior[k] = priors[k][i];
+            I[k] = bounds[k]->diffusion[i * bounds[k]->T_count + T_index];
+            sum[k] = r[k] - prior[k] - I[k];
+        }
+        ts_running_add(&reconstruction, r);
+        ts_running_add(&start, prior);
+        ts_running_add(&diffusion, I);
+        ts_running_add(&elbo, sum);
+    }
+    *terms = (ts_bound_terms){.T = T,
+                              .elbo = ts_running_interval(&elbo),
+                              .reconstruction = ts_running_interval(&reconstruction),
+                              .prior = ts_running_interval(&start),
+                              .diffusion = ts_running_interval(&diffusion)};
+    const double bits = 1.0 / (d * M_LN2);
+    terms->bpd = (ts_interval){-terms->elbo.mean * bits, terms->elbo.half * bits};
 }
 
 void ts_bound_combine(const ts_bound *bound, int T_index, double T, const double *prior, int d,
                       ts_bound_terms *terms)
 {
-    moments elbo = {0}, reconstruction = {0}, start = {0}, diffusion = {0};
-    for (int64_t i = 0; i < bound->count; i++) {
-        const double r = bound->reconstruction[i], I = bound->diffusion[i * bound->T_count + T_index];
-        add(&reconstruction, r);
-        add(&start, prior[i]);
-        add(&diffusion, I);
-        add(&elbo, r - prior[i] - I);
-    }
-    *terms = (ts_bound_terms){.T = T,
-                              .elbo = interval(&elbo),
-                              .reconstruction = interval(&reconstruction),
-                              .prior = interval(&start),
-                              .diffusion = interval(&diffusion)};
-    const double bits = 1.0 / (d * M_LN2);
-    terms->bpd = (ts_interval){-terms->elbo.mean * bits, terms->elbo.half * bits};
+    ts_bound_combine_seeds(1, &bound, T_index, T, &prior, d, terms);
 }
 
 void ts_bound_release(ts_bound *bound)
@@ -416,6 +401,7 @@ static ts_status bound_allocate(const ts_bound_config *config, ts_bound *bound)
 {
     const size_t count = (size_t)config->count, T_count = (size_t)config->T_count;
     bound->count = config->count;
+    bound->block = config->block;
     bound->T_count = config->T_count;
     bound->reconstruction = calloc(count, sizeof(double));
     bound->diffusion = calloc(count, T_count * sizeof(double));

@@ -14,14 +14,8 @@
 #include <signal.h>
 #include "diffusion/data.h"
 #include "diffusion/densities/density.h"
+#include "diffusion/interval.h"
 #include "diffusion/score.h"
-
-typedef struct ts_interval {
-    double mean, half; /* 95 %: mean +- half */
-} ts_interval;
-
-/* Mean and 1.96 standard errors over data; of a single value the half-width is infinite. */
-ts_interval ts_interval_of(const double *values, int64_t count);
 
 /* The instance under which mixtures are drawn as data of an evaluation: bound and likelihood have the same. */
 enum { TS_BOUND_DATA = 0x45000000 };
@@ -34,13 +28,14 @@ typedef struct ts_bound_config {
     int draws;       /* of t and z for each datum */
     int prior_draws; /* of x_T for each datum, where something about it is drawn */
     int64_t count;   /* data: the first `count` of the set */
+    int64_t block;   /* of so many neighbours that depend on each other (interval.h); 0: each is by itself */
     uint64_t seed;
     bool tracks_K;                     /* mixtures: also K(T), from the exact score */
     const volatile sig_atomic_t *stop; /* not zero: end after the batch, TS_INTERRUPTED; NULL: never */
 } ts_bound_config;
 
 typedef struct ts_bound {
-    int64_t count;
+    int64_t count, block; /* as configured */
     int T_count;
     double *reconstruction; /* [count], nats; continuous data: -d/2 ln(2 pi e s(eps)^2), so that the bound is
                                one on E log p_eps(x_eps) */
@@ -72,5 +67,8 @@ typedef struct ts_bound_terms {
 /* Combines datum by datum, so that correlated terms get the right interval.  bpd = -elbo/(d ln 2). */
 void ts_bound_combine(const ts_bound *bound, int T_index, double T, const double *prior, int d,
                       ts_bound_terms *terms);
+/* Of what was trained from several seeds: bounds [seeds] and priors [seeds], of the same data. */
+void ts_bound_combine_seeds(int seeds, const ts_bound *const *bounds, int T_index, double T,
+                            const double *const *priors, int d, ts_bound_terms *terms);
 
 #endif

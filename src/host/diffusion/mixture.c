@@ -172,6 +172,32 @@ ts_status ts_mixture_create(ts_device *device, int k, int d, const double *weigh
     return finish(fill(*mixture, weights, means, stds, covariances, host), host, mixture);
 }
 
+static ts_status fill_gaussian(ts_mixture *m, const double *mean, const double *values, const double *vectors,
+                               double *host)
+{
+    const size_t d = (size_t)m->d;
+    const double one = 1;
+    double *columns = host + 1;
+    TS_TRY(fill_weights(m, &one, mean, host));
+    for (size_t i = 0; i < d; i++)
+        if (!(values[i] >= 0.0) || !isfinite(values[i]))
+            return ts_error(TS_INVALID, "mixture: eigenvalue %zu is %g; it must not be negative", i,
+                            values[i]);
+    for (size_t i = 0; vectors && i < d * d; i++)
+        columns[i] = vectors[i % d * d + i / d];
+    TS_TRY(to_device(m->device, values, d, &m->view.values));
+    return vectors ? to_device(m->device, columns, d * d, &m->view.vectors) : NULL;
+}
+
+ts_status ts_mixture_create_gaussian(ts_device *device, int d, const double *mean, const double *values,
+                                     const double *vectors, ts_mixture **mixture)
+{
+    double *host;
+    *mixture = NULL;
+    TS_TRY(allocate(device, 1, d, 1 + (vectors ? (size_t)d * (size_t)d : 0), mixture, &host));
+    return finish(fill_gaussian(*mixture, mean, values, vectors, host), host, mixture);
+}
+
 ts_status ts_mixture_create_factors(ts_device *device, int k, int d, int rank, const double *weights,
                                     const double *means, const double *factors, const double *variances,
                                     ts_mixture **mixture)

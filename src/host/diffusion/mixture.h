@@ -22,6 +22,10 @@ ts_status ts_mixture_create(ts_device *device, int k, int d, const double *weigh
 ts_status ts_mixture_create_factors(ts_device *device, int k, int d, int rank, const double *weights,
                                     const double *means, const double *factors, const double *variances,
                                     ts_mixture **mixture);
+/* Of one component with the covariance's eigenvectors [d,d], one a row (NULL: the axes), and its eigenvalues [d].  They
+ * may be 0: at t > 0 its marginals are densities all the same. */
+ts_status ts_mixture_create_gaussian(ts_device *device, int d, const double *mean, const double *values,
+                                     const double *vectors, ts_mixture **mixture);
 void ts_mixture_destroy(ts_mixture *mixture);
 
 #endif

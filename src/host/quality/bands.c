@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diffusion/interval.h"
 #include "kernels/philox.h"
 #include "quality/threads.h"
 
@@ -14,37 +15,72 @@ enum { CHUNK = 32, RESAMPLED = 128 };
 /* Of the differences' variances, what is rounding. */
 static const double rounding = 1e-20;
 
-/* What the bootstrap needs: rows less their means over data, and the standard error of every pair's difference. */
+/* What the bootstrap needs: blocks less their means over data, and the standard error of every pair's difference. */
 typedef struct sample {
     const ts_bands_config *config;
-    int64_t n;
+    int64_t data, n; /* rows, and blocks of them */
     int points;
     double *mean;    /* [points] */
-    double *centred; /* [n][points] */
+    double *centred; /* [data][points], then [n][points] */
     double *error;   /* [points][points] */
+    int seeds;
+    double *seed; /* [seeds][points]: the mean of each less that of all */
 } sample;
 
 /* ---- means and standard errors ---- */
 
 /* What the points of a row share cancels in every difference: it is taken away before sums could round it. */
-static ts_status centre(const double *rows, sample *s)
+static ts_status level(const double *rows, int k, sample *s)
 {
     const int p = s->points;
-    for (int64_t i = 0; i < s->n; i++) {
+    double *seed = s->seed + (size_t)k * (size_t)p;
+    rows += s->data * p * k;
+    for (int64_t i = 0; i < s->data; i++) {
         double level = 0;
         for (int j = 0; j < p; j++)
             level += rows[i * p + j] / p;
         if (!isfinite(level))
             return ts_error(TS_NOT_FINITE, "bands: the values of datum %lld are not finite", (long long)i);
         for (int j = 0; j < p; j++) {
-            s->centred[i * p + j] = rows[i * p + j] - level;
-            s->mean[j] += s->centred[i * p + j] / (double)s->n;
+            s->centred[i * p + j] += (rows[i * p + j] - level) / s->seeds;
+            seed[j] += (rows[i * p + j] - level) / (double)s->data;
         }
     }
-    for (int64_t i = 0; i < s->n; i++)
-        for (int j = 0; j < p; j++)
-            s->centred[i * p + j] -= s->mean[j];
     return NULL;
+}
+
+static void average_seeds(const sample *s)
+{
+    const int p = s->points;
+    for (int k = 0; k < s->seeds; k++)
+        for (int j = 0; j < p; j++)
+            s->mean[j] += s->seed[k * p + j] / s->seeds;
+    for (int k = 0; k < s->seeds; k++)
+        for (int j = 0; j < p; j++)
+            s->seed[k * p + j] -= s->mean[j];
+}
+
+/* centred [n][points] <- the blocks' means of its rows. */
+static void average_blocks(const sample *s, int64_t block)
+{
+    for (int64_t b = 0; b < s->n; b++)
+        for (int j = 0; j < s->points; j++) {
+            double sum = 0;
+            for (int64_t i = b * block; i < (b + 1) * block; i++)
+                sum += s->centred[i * s->points + j];
+            s->centred[b * s->points + j] = sum / (double)block;
+        }
+}
+
+static void centre(const sample *s)
+{
+    for (int j = 0; j < s->points; j++) {
+        double mean = 0;
+        for (int64_t i = 0; i < s->n; i++)
+            mean += s->centred[i * s->points + j] / (double)s->n;
+        for (int64_t i = 0; i < s->n; i++)
+            s->centred[i * s->points + j] -= mean;
+    }
 }
 
 /* error [points][points] <- the standard error of the difference of every two means, of n rows less their means. */
@@ -64,9 +100,12 @@ static void standard_errors(const double *centred, int64_t n, int p, double *err
 
 /* ---- the bootstrap ---- */
 
-static double normal(uint64_t seed, uint32_t repetition, uint32_t i)
+/* What random numbers are for. */
+enum { MULTIPLIERS, CHOICES, TRAININGS };
+
+static double normal(uint64_t seed, uint32_t repetition, uint32_t use, uint32_t i)
 {
-    const ts_philox_words w = ts_philox(seed, i / 2, repetition, TS_STREAM_BOOTSTRAP, 0);
+    const ts_philox_words w = ts_philox(seed, i / 2, repetition, TS_STREAM_BOOTSTRAP, use);
     const double r = sqrt(-2 * log((w.v[0] + 0.5) * 0x1p-32)), angle = 2 * M_PI * w.v[1] * 0x1p-32;
     return i & 1 ? r * cos(angle) : r * sin(angle);
 }
@@ -83,11 +122,12 @@ static void shift(const sample *s, int first, int count, double *multipliers, do
 {
     for (int b = 0; b < count; b++)
         for (int64_t i = 0; i < s->n; i++)
-            multipliers[b * s->n + i] = normal(s->config->seed, (uint32_t)(first + b), (uint32_t)i);
+            multipliers[b * s->n + i] =
+                normal(s->config->seed, (uint32_t)(first + b), MULTIPLIERS, (uint32_t)i);
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, count, s->points, (int)s->n, 1 / (double)s->n,
                 multipliers, (int)s->n, s->centred, s->points, 0, shifts, s->points);
     for (int b = 0; b < count; b++) {
-        const double z = normal(s->config->seed, (uint32_t)(first + b), (uint32_t)(s->n + 2));
+        const double z = normal(s->config->seed, (uint32_t)(first + b), MULTIPLIERS, (uint32_t)(s->n + 2));
         for (int j = 0; j < s->points; j++)
             shifts[b * s->points + j] /= spread((double)(s->n - 1), z);
     }
@@ -100,7 +140,7 @@ static void resample(const sample *s, int repetition, double *rows, double *shif
     memset(shifted, 0, sizeof *shifted * (size_t)p);
     for (int64_t i = 0; i < s->n; i++) {
         const ts_philox_words w =
-            ts_philox(s->config->seed, (uint32_t)i, (uint32_t)repetition, TS_STREAM_BOOTSTRAP, 1);
+            ts_philox(s->config->seed, (uint32_t)i, (uint32_t)repetition, TS_STREAM_BOOTSTRAP, CHOICES);
         const double *row = s->centred + (int64_t)((uint64_t)w.v[0] * (uint64_t)s->n >> 32) * p;
         for (int j = 0; j < p; j++) {
             rows[i * p + j] = row[j];
@@ -111,6 +151,22 @@ static void resample(const sample *s, int repetition, double *rows, double *shif
         for (int j = 0; j < p; j++)
             rows[i * p + j] -= shifted[j];
     standard_errors(rows, s->n, p, error);
+}
+
+/* shifted [points] += how far the mean of so many trainings is from that of all, in this repetition. */
+static void retrain(const sample *s, int repetition, double *shifted)
+{
+    const int k = s->seeds, p = s->points;
+    double chi2 = 0;
+    for (int l = 0; l < k - 1; l++) {
+        const double z = normal(s->config->seed, (uint32_t)repetition, TRAININGS, (uint32_t)(k + l));
+        chi2 += z * z;
+    }
+    for (int l = 0; l < k && k > 1; l++) {
+        const double g = normal(s->config->seed, (uint32_t)repetition, TRAININGS, (uint32_t)l);
+        for (int j = 0; j < p; j++)
+            shifted[j] += g * s->seed[l * p + j] / sqrt(k * chi2);
+    }
 }
 
 /* error: those of this repetition; where it has none, as of a few rows drawn again and again, the sample's. */
@@ -157,6 +213,7 @@ static bool repeat_some(const sample *s, int first, int count, double *t, int *w
         double *shifted = shifts + (size_t)b * p;
         if (resampled)
             resample(s, first + b, rows, shifted, error);
+        retrain(s, first + b, shifted);
         t[b] = largest_t(s, shifted, resampled ? error : s->error);
         winner[b] = argmax(s->mean, shifted, s->points);
     }
@@ -243,29 +300,39 @@ static void conclude(const sample *s, ts_bands *bands)
 ts_status ts_bands_make(const double *rows, int64_t n, int points, const ts_bands_config *config,
                         ts_bands *bands)
 {
+    const int64_t block = config->block > 1 ? config->block : 1;
     *bands = (ts_bands){.points = points};
-    if (n < 2 || n > INT32_MAX - 4 || points < 1 || config->repetitions < 1)
-        return ts_error(TS_INVALID,
-                        "bands: %lld data, %d points, %d repetitions; at least 2, 1, 1 are needed",
-                        (long long)n, points, config->repetitions);
+    TS_TRY(ts_blocks_check(n, block));
+    if (n < 2 || n > INT32_MAX - 4 || points < 1 || config->repetitions < 1 || config->seeds > TS_MOST_SEEDS)
+        return ts_error(
+            TS_INVALID,
+            "bands: %lld data, %d points, %d repetitions, %d seeds; at least 2, 1, 1 are needed, at most %d seeds",
+            (long long)n, points, config->repetitions, config->seeds, TS_MOST_SEEDS);
     const size_t p = (size_t)points;
-    sample s = {.config = config, .n = n, .points = points, .mean = calloc(p, sizeof(double))};
-    s.centred = malloc(sizeof(double) * p * (size_t)n);
+    sample s = {
+        .config = config, .data = n, .n = n / block, .points = points, .mean = calloc(p, sizeof(double))};
+    s.seeds = config->seeds > 1 ? config->seeds : 1;
+    s.seed = calloc(p * (size_t)s.seeds, sizeof(double));
+    s.centred = calloc(p * (size_t)n, sizeof(double));
     s.error = malloc(sizeof(double) * p * p);
     bands->may_be_best = calloc(p, sizeof *bands->may_be_best);
     bands->loss = calloc(4 * p, sizeof(double));
     ts_status status = NULL;
-    if (!s.mean || !s.centred || !s.error || !bands->may_be_best || !bands->loss) {
+    if (!s.mean || !s.seed || !s.centred || !s.error || !bands->may_be_best || !bands->loss) {
         status = ts_error(TS_NO_MEMORY, "bands: no memory for %lld data at %d points", (long long)n, points);
     } else {
         bands->loss_low = bands->loss + p;
         bands->loss_high = bands->loss_low + p;
         bands->chance = bands->loss_high + p;
         ts_quality_threads(config->threads);
-        status = centre(rows, &s);
+        for (int k = 0; k < s.seeds && !status; k++)
+            status = level(rows, k, &s);
     }
     if (!status) {
-        standard_errors(s.centred, n, points, s.error);
+        average_seeds(&s);
+        average_blocks(&s, block);
+        centre(&s);
+        standard_errors(s.centred, s.n, points, s.error);
         status = bootstrap(&s, bands);
     }
     if (!status)
@@ -273,6 +340,7 @@ ts_status ts_bands_make(const double *rows, int64_t n, int points, const ts_band
     else
         ts_bands_release(bands);
     free(s.mean);
+    free(s.seed);
     free(s.centred);
     free(s.error);
     return status;
@@ -283,17 +351,4 @@ void ts_bands_release(ts_bands *bands)
     free(bands->may_be_best);
     free(bands->loss);
     *bands = (ts_bands){0};
-}
-
-int64_t ts_bands_block(double *rows, int64_t n, int points, int64_t block)
-{
-    const int64_t blocks = n / block;
-    for (int64_t b = 0; b < blocks && block > 1; b++)
-        for (int j = 0; j < points; j++) {
-            double sum = 0;
-            for (int64_t i = b * block; i < (b + 1) * block; i++)
-                sum += rows[i * points + j];
-            rows[b * points + j] = sum / (double)block;
-        }
-    return blocks;
 }

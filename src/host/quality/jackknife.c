@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "data/permutation.h"
+#include "diffusion/interval.h"
 
 /* The key of the groups, a constant: "jack". */
 #define GROUPS_KEY 0x6A61636Bu
@@ -50,31 +51,18 @@ double ts_jackknife_variance(int64_t n, double value, const double *without)
     return variance;
 }
 
-double ts_student(int freedom)
+double ts_jackknife_simultaneous(int count)
 {
-    /* Hill 1970 (Algorithm 396), from the normal quantile; the first two in closed form */
-    if (freedom <= 1)
-        return tan(0.475 * M_PI);
-    if (freedom == 2)
-        return sqrt(2 / (0.05 * 1.95) - 2);
-    const double n = freedom, p = 0.05, a = 1 / (n - 0.5), b = 48 / (a * a);
-    double c = ((20700 * a / b - 98) * a - 16) * a + 96.36;
-    const double d = ((94.5 / (b + c) - 3) / b + 1) * sqrt(a * M_PI / 2) * n;
-    double y = pow(d * p, 2 / n);
-    if (y > 0.05 + a) {
-        const double x = -1.9599639845400545;
-        y = x * x;
-        if (freedom < 5)
-            c += 0.3 * (n - 4.5) * (x + 0.6);
-        c += (((0.05 * d * x - 5) * x - 7) * x - 2) * x + b;
-        y = (((((0.4 * y + 6.3) * y + 36) * y + 94.5) / c - y - 3) / b + 1) * x;
-        y = expm1(a * y * y);
-    } else {
-        y = ((1 / (((n + 6) / (n * y) - 0.089 * d - 0.822) * (n + 2) * 3) + 0.5 / (n + 4)) * y - 1) *
-                (n + 1) / (n + 2) +
-            1 / y;
-    }
-    return sqrt(n * y);
+    const int freedom = TS_JACKKNIFE_GROUPS - 1;
+    return ts_student_at(0.05 / (count > 1 ? count : 1), freedom) / ts_student(freedom);
+}
+
+void ts_jackknife_ends(ts_distance d, double factor, double *low, double *high)
+{
+    const double share = d.half > 0 ? factor * d.half / d.value : 0;
+    const bool known = isfinite(d.half) && d.value > 0;
+    *low = known ? d.value * exp(-share) : 0;
+    *high = known ? d.value * exp(share) : INFINITY;
 }
 
 ts_distance ts_jackknife_interval(const ts_estimate *e)

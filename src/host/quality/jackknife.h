@@ -53,7 +53,12 @@ ts_distance ts_jackknife_interval(const ts_estimate *estimate);
  * Without h^2 an estimate that came out small would have too small an interval. */
 ts_distance ts_jackknife_interval_of_square(const ts_estimate *estimate);
 
-/* The point that |t| exceeds with probability 5 %, t Student's with so many degrees of freedom >= 1. */
-double ts_student(int freedom);
+/* What half widths of 95 % of single distances are to be multiplied by, so that `count` of them hold at once with
+ * 95 % (Bonferroni), whichever is then looked at: the smallest, say.  For the fewest degrees of freedom that an interval
+ * of ts_jackknife_groups has. */
+double ts_jackknife_simultaneous(int count);
+/* The ends of an interval `factor` times as wide, on the scale of the logarithm: value exp(-+ factor half/value).  There a
+ * distance that is uncertain is nearer to normal, and none is below zero.  0 and infinity where `half` is not known. */
+void ts_jackknife_ends(ts_distance distance, double factor, double *low, double *high);
 
 #endif

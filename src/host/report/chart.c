@@ -25,14 +25,16 @@ typedef struct chart {
 
 static const chart charts[TS_CHARTS] = {
     {"profile", ts_chart_profile, 920, 430, 0,
-     "Where to stop. Left: the network's held-out error over time, and that of each start density's own score, if it has "
-     "one at every <i>T</i>. The bound wants a longer <i>T</i> exactly while the network's is the lower: where two lines cross "
+     "Where to stop. Left: the network's held-out error over time and, in the same unit, how fast the prior term of each "
+     "start falls that has a density at every <i>T</i>: of one that the forward process carries, the error of its own score "
+     "(of a Glow for all <i>T</i> it is not). The bound wants a longer <i>T</i> exactly while the network's is the lower: where two lines cross "
      "(mark), the bound is the best. Predicting zero would score 1. Right: the integrand of the diffusion term, whose integral "
      "up to <i>T</i> is that term; where networks trained for one <i>T</i> alone stand beside the one for all <i>T</i>, instead "
      "their error divided by its: below 1 they are the better ones."},
     {"bound", ts_chart_bound, 920, 430, 0,
      "The bound on the negative log-likelihood against the diffusion time <i>T</i>. Left: bits per dimension "
-     "with 95&nbsp;% intervals over held-out data, a curve where the start has a density at every <i>T</i>. Right: what "
+     "with 95&nbsp;% intervals over held-out data, a curve where the start has a density at every <i>T</i>; "
+     "a start that is far worse than all others leaves the panel. Right: what "
      "each <i>T</i> loses against the best <i>T</i> of the same start, compared datum by datum; the 95&nbsp;% bands hold at "
      "all <i>T</i> at once. <i>T</i>* is where a line first meets the tolerance, the bar above its confidence set."},
     {"terms", ts_chart_terms, 920, 410, 0,
@@ -49,9 +51,19 @@ static const chart charts[TS_CHARTS] = {
      "network evaluations, so that a shorter one takes finer steps. A row for each start, a column for each sampler, "
      "which takes the most steps that fit; points of one cost stand a little apart, bars are 95&nbsp;% intervals over "
      "images, and the grey band is that of as many training data."},
+    {"front", ts_chart_front, 920, 430, 0,
+     "The cost front: how near samples come to held-out data for at most so many evaluations (left) and seconds an image "
+     "(right, by what evaluations and draws from the start take here), over all starts, samplers and numbers of steps. "
+     "One line is of the longest <i>T</i>, the other of all shorter ones, whose <i>T</i> labels its marks; bars are 95&nbsp;% "
+     "intervals of single distances, dots all that was measured, the grey band as many training data. The lines pick the "
+     "smallest of many distances: which of them is shown to be lower is said in the finding."},
     {"training", ts_chart_training, 920, 400, 0,
      "How training went, by its log: loss (the mean since the point before) and gradient norm over steps. "
      "Right: what it came to, the bound on held-out data at its best <i>T</i> with its 95&nbsp;% interval."},
+    {"T_star", ts_chart_T_star, 920, 330, 0,
+     "<i>T</i>* while training: at each measurement, where the network's held-out error crosses that of a start density's "
+     "own score, which is where the bound from that start is the best. Bands are the 95&nbsp;% confidence sets, over which "
+     "data were held out. As the network learns, it beats a start density up to a longer <i>T</i>."},
     {"decomposition", ts_chart_decomposition, 920, 440, 0,
      "The bound falls short of the entropy by <i>G</i>(<i>T</i>) = <i>I</i>(<i>T</i>) &minus; "
      "<i>K</i>(<i>T</i>), what the score misses, plus the divergence between <i>p</i>(<i>x</i>, <i>T</i>) and "

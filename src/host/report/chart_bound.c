@@ -149,6 +149,23 @@ static void plot_rows(const ts_results *r, FILE *script)
         }
 }
 
+/* How far up the left panel reaches: what one start alone is far worse by would press the others together. */
+static double bound_range(const ts_results *r)
+{
+    double lowest = INFINITY, worst = -INFINITY, second = -INFINITY;
+    for (int start = 0; start < r->start_count; start++) {
+        double highest = -INFINITY;
+        for (int i = start; i < ts_results_bound_count(r); i += r->start_count) {
+            lowest = fmin(lowest, r->bounds[i].terms.bpd.mean);
+            highest = fmax(highest, r->bounds[i].terms.bpd.mean);
+        }
+        second = fmax(second, fmin(worst, highest));
+        worst = fmax(worst, highest);
+    }
+    const double top = lowest + 2.5 * (second - lowest);
+    return isfinite(top) && second > lowest && worst > top ? top : NAN;
+}
+
 static bool any_known(const ts_results *r)
 {
     for (int i = 0; i < ts_results_bound_count(r); i++)
@@ -163,13 +180,16 @@ bool ts_chart_bound(const ts_report *report, FILE *data, FILE *script)
     if (!any_known(r))
         return false;
     bound_data(report, data);
-    const int rows = ts_chart_legend(script, r->score_count * r->start_count, r->score_count > 1 ? 2 : 5);
+    const int rows = ts_chart_legend(script, r->score_count * r->start_count, r->score_count > 1 ? 2 : 4);
     fprintf(script,
             "set multiplot layout 1,2 margins 0.095,0.985,0.2,%.3f spacing 0.125,0\n"
             "set xrange [0:1.04]\nset xtics 0.2\n",
             0.95 - 0.055 * (rows + row_of(r, r->start_count - 1) + 1));
     ts_gnuplot_x_label(script, "diffusion time {/:Italic T}");
     ts_gnuplot_y_label(script, "bits per dimension", 0.018);
+    const double range = bound_range(r);
+    if (isfinite(range))
+        fprintf(script, "set yrange [*:%.6g]\n", range);
     for (int score = 0; score < r->score_count; score++)
         for (int start = 0; start < r->start_count; start++)
             plot_finding(r, score, start, 2, true, script);

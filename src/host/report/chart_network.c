@@ -4,6 +4,7 @@
 
 #include "report/chart_internal.h"
 #include "run/scores.h"
+#include "run/starts.h"
 
 /* Of Okabe and Ito's palette, told apart with every common colour blindness. */
 static const char *const colors[] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"};
@@ -336,4 +337,62 @@ bool ts_chart_training(const ts_report *report, FILE *data, FILE *script)
     }
     fputs("unset multiplot\n", script);
     return true;
+}
+
+/* ---- T* over steps ---- */
+
+static bool star_data(const ts_curve *curve, int start, FILE *data)
+{
+    bool known = false;
+    for (int k = 0; k < curve->star_count; k++)
+        known = known || isfinite(curve->stars[k].of[start].T);
+    if (!known)
+        return false;
+    ts_gnuplot_block(data, ts_start_kind_words.word[ts_crossing_starts[start]],
+                     "step, T*, low and high end of its confidence set");
+    for (int k = 0; k < curve->star_count; k++) {
+        const ts_crossing_T *T = &curve->stars[k].of[start];
+        ts_gnuplot_value(data, curve->stars[k].step);
+        ts_gnuplot_value(data, T->T);
+        ts_gnuplot_value(data, T->low);
+        ts_gnuplot_value(data, T->high);
+        ts_gnuplot_line_end(data);
+    }
+    return true;
+}
+
+bool ts_chart_T_star(const ts_report *report, FILE *data, FILE *script)
+{
+    const ts_curve *curve = report->curves;
+    const ts_results *r = report->results;
+    const char *before = "plot ";
+    int known = 0;
+    while (curve < report->curves + report->curve_count && !curve->star_count)
+        curve++;
+    if (curve == report->curves + report->curve_count)
+        return false;
+    const double last_step = curve->stars[curve->star_count - 1].step;
+    fprintf(script, "set multiplot layout 1,1 margins 0.095,0.975,0.2,%.3f\n",
+            0.98 - 0.09 * ts_chart_legend(script, TS_CROSSING_COUNT, 4));
+    fprintf(script, "set xrange [0:%.10g]\nset xtics %.10g\nset yrange [0:1.05]\n", last_step,
+            step_of_tics(last_step));
+    ts_gnuplot_x_label(script, "step");
+    ts_gnuplot_y_label(script, "{/:Italic T}*", 0.018);
+    for (int start = 0; start < TS_CROSSING_COUNT; start++) {
+        const ts_start_kind kind = ts_crossing_starts[start];
+        const char *word = ts_start_kind_words.word[kind];
+        if (!star_data(curve, start, data))
+            continue;
+        fprintf(
+            script,
+            "%s'T_star.dat' index '%s' using 1:3:4 with filledcurves fillcolor '%s' fillstyle transparent solid 0.15 "
+            "noborder notitle, \\\n  '' index '%s' using 1:2 with linespoints linewidth 2 pointtype %d pointsize "
+            "0.6 linecolor '%s' title ",
+            before, word, ts_starts[kind].color, word, ts_starts[kind].point, ts_starts[kind].color);
+        ts_gnuplot_text(script, "%s", ts_report_start_label(r, kind));
+        before = ", \\\n  ";
+        known++;
+    }
+    fputs("\nunset multiplot\n", script);
+    return known > 0;
 }

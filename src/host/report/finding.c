@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "diffusion/samplers/sampler.h"
+#include "report/front/front.h"
 #include "report/html.h"
 #include "run/starts.h"
 
@@ -121,9 +122,11 @@ static void evaluations(const ts_results *r, const char *name, const ts_sample_r
         fprintf(page, ", for it may spend %.0f at every <i>T</i>: here <i>T</i> is compared at equal cost",
                 star->sampler.budget);
     else if (sampler->integrator && sampler->steps == 0)
-        fprintf(page,
-                ", in proportion to <i>T</i> because its step length is fixed (%.0f steps a unit of time)",
-                r->steps_per_unit);
+        fprintf(
+            page,
+            ", in proportion to <i>T</i> because its step length is fixed (%.0f steps a unit of time): cheaper by "
+            "construction, and fewer steps at the longest <i>T</i> would save as much",
+            r->steps_per_unit);
     if (isfinite(star->seconds_per_image.mean) && isfinite(full->seconds_per_image.mean)) {
         fputs("; in one timing an image took ", page);
         ts_html_scale(page, 3, star->seconds_per_image);
@@ -194,28 +197,32 @@ static void trainings(const ts_results *r, FILE *page)
         before = ", ";
     }
     if (*before == ',')
+        fputs(" (negative: worse), taken datum by datum, from any start. ", page);
+    if (*before == ',' && ts_report_seeds(r) > 1)
+        fprintf(page, "This is of %.0f trainings each.</p>\n", ts_report_seeds(r));
+    else if (*before == ',')
         fprintf(
             page,
-            " (negative: worse), taken datum by datum, from any start. This is of one training each, of seed %.0f: "
-            "another would change the network by what no interval here covers.</p>\n",
+            "This is of one training each, of seed %.0f: another would change the network by what no interval "
+            "here covers.</p>\n",
             r->seed);
 }
 
 /* ---- all of it ---- */
 
-void ts_finding_write(const ts_report *report, FILE *page)
+ts_status ts_finding_write(const ts_report *report, FILE *page)
 {
     const ts_results *r = report->results;
     bool any = false;
     if (r->T_count < 2) {
         fputs("<p>The sweep holds one <i>T</i>: there is nothing to compare it with.</p>\n", page);
-        return;
+        return NULL;
     }
     for (int start = 0; start < r->start_count; start++)
         any |= told(r, start) != NULL;
     if (!any) {
         fputs("<p>There is none: read the warnings.</p>\n", page);
-        return;
+        return NULL;
     }
     /* those that know the data first */
     for (int plain = 0; plain < 2; plain++)
@@ -226,13 +233,18 @@ void ts_finding_write(const ts_report *report, FILE *page)
     for (int start = 0; start < r->start_count; start++)
         if (!ts_starts[r->starts[start]].plain)
             saving(report, start, page);
+    TS_TRY(ts_front_write(report, page));
     trainings(r, page);
     fputs(
         "<p class=\"note\">Every range of <i>T</i> holds with 95&nbsp;% confidence, and the ranges of losses hold at all "
         "<i>T</i> at once: bounds are compared datum by datum, for all pairs of <i>T</i> together. They cover which data were "
-        "held out, not a second training. Where a start has a density at every <i>T</i>, <i>T</i> is told to 0.01, else "
-        "among the <i>T</i> of this sweep.</p>\n",
+        "held out, ",
         page);
+    fputs(ts_report_seeds(r) > 1 ? "and what another training would change. " : "not a second training. ",
+          page);
+    fputs("Where a start has a density at every <i>T</i>, <i>T</i> is told to 0.01, else "
+          "among the <i>T</i> of this sweep.</p>\n",
+          page);
     if (r->steps_per_unit < 1000 && any_fixed_length(r))
         fprintf(
             page,
@@ -240,4 +252,5 @@ void ts_finding_write(const ts_report *report, FILE *page)
             "customary 1000 would cost %.1f times as much): times and distances of their samples are those "
             "of this coarser discretisation.</p>\n",
             r->steps_per_unit, 1000 / r->steps_per_unit);
+    return NULL;
 }

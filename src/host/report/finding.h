@@ -8,7 +8,7 @@
 
 /* T* and what it costs and saves, no stronger than the numbers are; nothing of a start that has taught
  * nothing. */
-void ts_finding_write(const ts_report *report, FILE *page);
+ts_status ts_finding_write(const ts_report *report, FILE *page);
 
 /* What speaks against reading much into it, a sentence each, where it applies; and what intervals cover. */
 void ts_warnings_write(const ts_report *report, FILE *page);

@@ -171,7 +171,7 @@ static ts_status compose(const ts_report *report, FILE *page)
     head(report->results, page);
     key_figures(report, page);
     fputs("<h2>The finding</h2>\n", page);
-    ts_finding_write(report, page);
+    TS_TRY(ts_finding_write(report, page));
     ts_warnings_write(report, page);
     TS_TRY(charts(report, page));
     TS_TRY(ts_grids_page(report, page));

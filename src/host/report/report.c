@@ -17,12 +17,6 @@ ts_status ts_report_make(const char *dir, ts_report_result *result)
     ts_results results;
     ts_report report;
     ts_status status = ts_results_read(dir, &results);
-    if (ts_status_code(status) == TS_NOT_FOUND) {
-        ts_status_free(status);
-        return ts_error(TS_NOT_FOUND,
-                        "%s holds no finished sweep (sweep.json); `tstar sweep CONFIG --out %s` makes it",
-                        dir, dir);
-    }
     TS_TRY(status);
     status = ts_report_open(dir, &results, &report);
     if (!status)

@@ -3,8 +3,8 @@
  * URIs, no scripts), for reading on a screen, a phone and paper, by day and by night.
  *
  * What lives in this room: what a report is made from (source.c, curves.c), a chart or a family of charts a
- * file (chart_*.c) with its row in chart.c and gnuplot behind them, sample grids (grids.c, png.c), and the page
- * (page.c) with its tables, finding and warnings.
+ * file (chart_*.c) with its row in chart.c and gnuplot behind them, T compared at equal evaluations (front/),
+ * sample grids (grids.c, png.c), and the page (page.c) with its tables, finding and warnings.
  *
  * Invariants: a report is made from stored results alone; nothing is computed that was not measured.  What is
  * unknown is left out.  No sentence is stronger than the numbers that it stands on.

@@ -79,6 +79,14 @@ static ts_status load_vectors(ts_report *report)
 enum { MOST_POINTS = 400 };
 
 typedef struct ts_curve_point point;
+typedef struct ts_curve_star star;
+
+/* A line of a log. */
+typedef struct logged {
+    point point;
+    star star;
+    bool measured; /* any T* */
+} logged;
 
 static double number_of(const json_t *line, const char *key)
 {
@@ -86,19 +94,47 @@ static double number_of(const json_t *line, const char *key)
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
-static bool read_line(const char *text, size_t length, double last_step, point *p)
+static double number_of_star(const json_t *line, ts_start_kind start, const char *end)
 {
-    json_t *line = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
-    *p = (point){number_of(line, "step"), number_of(line, "loss"), number_of(line, "gradient_norm")};
-    json_decref(line);
-    return isfinite(p->step) && p->step > last_step;
+    char key[64];
+    snprintf(key, sizeof key, "T_star_%s%s", ts_start_kind_words.word[start], end);
+    return number_of(line, key);
 }
 
-/* Means over groups of neighbours, so that a long training draws no more points than a chart has room for. */
+static star stars_of(const json_t *line)
+{
+    star s = {.step = number_of(line, "step")};
+    for (int i = 0; i < TS_CROSSING_COUNT; i++) {
+        const ts_start_kind start = ts_crossing_starts[i];
+        s.of[i] = (ts_crossing_T){number_of_star(line, start, ""), number_of_star(line, start, "_low"),
+                                  number_of_star(line, start, "_high")};
+    }
+    return s;
+}
+
+static bool read_line(const char *text, size_t length, double last_step, logged *l)
+{
+    json_t *line = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
+    *l = (logged){
+        .point = {number_of(line, "step"), number_of(line, "loss"), number_of(line, "gradient_norm")},
+        .star = stars_of(line)};
+    json_decref(line);
+    for (int i = 0; i < TS_CROSSING_COUNT; i++)
+        l->measured = l->measured || isfinite(l->star.of[i].T);
+    return isfinite(l->point.step) && l->point.step > last_step;
+}
+
+static int group_of(int count)
+{
+    return (count + MOST_POINTS - 1) / MOST_POINTS;
+}
+
+/* Means over groups of neighbours, so that a long training draws no more points than a chart has room for; of a group's
+ * T* the last. */
 static void thin(ts_curve *curve)
 {
-    const int group = (curve->count + MOST_POINTS - 1) / MOST_POINTS;
-    int kept = 0;
+    const int group = group_of(curve->count), star_group = group_of(curve->star_count);
+    int kept = 0, kept_stars = 0;
     for (int i = 0; i < curve->count; i += group) {
         const int end = i + group < curve->count ? i + group : curve->count;
         point mean = {curve->points[end - 1].step, 0, 0};
@@ -109,27 +145,51 @@ static void thin(ts_curve *curve)
         curve->points[kept++] = mean;
     }
     curve->count = kept;
+    for (int i = 0; i < curve->star_count; i += star_group) {
+        const int end = i + star_group < curve->star_count ? i + star_group : curve->star_count;
+        curve->stars[kept_stars++] = curve->stars[end - 1];
+    }
+    curve->star_count = kept_stars;
+}
+
+/* `items` with room for one more behind `count`, in doublings; NULL: there is no memory for that. */
+static void *grown(void *items, size_t size, int count, int *room)
+{
+    if (count < *room)
+        return items;
+    *room = *room ? 2 * *room : 256;
+    return realloc(items, (size_t)*room * size);
+}
+
+static ts_status keep(ts_curve *curve, const logged *line, int *room, int *star_room)
+{
+    point *points = grown(curve->points, sizeof *points, curve->count, room);
+    if (!points)
+        return ts_error(TS_NO_MEMORY, "report: no memory for a training log");
+    curve->points = points;
+    curve->points[curve->count++] = line->point;
+    if (!line->measured)
+        return NULL;
+    star *stars = grown(curve->stars, sizeof *stars, curve->star_count, star_room);
+    if (!stars)
+        return ts_error(TS_NO_MEMORY, "report: no memory for a training log");
+    curve->stars = stars;
+    curve->stars[curve->star_count++] = line->star;
+    return NULL;
 }
 
 static ts_status parse(char *text, ts_curve *curve)
 {
-    int room = 0;
+    int room = 0, star_room = 0;
     double last_step = -1;
     for (char *line = text, *end; *line; line = end) {
         const size_t length = strcspn(line, "\n");
         end = line + length + (line[length] == '\n');
-        point p;
+        logged p;
         if (!read_line(line, length, last_step, &p))
             continue;
-        if (curve->count == room) {
-            room = room ? 2 * room : 256;
-            point *more = realloc(curve->points, (size_t)room * sizeof *more);
-            if (!more)
-                return ts_error(TS_NO_MEMORY, "report: no memory for a training log");
-            curve->points = more;
-        }
-        curve->points[curve->count++] = p;
-        last_step = p.step;
+        TS_TRY(keep(curve, &p, &room, &star_room));
+        last_step = p.point.step;
     }
     return NULL;
 }
@@ -154,6 +214,7 @@ static ts_status add(ts_report *report, const char *folder, double T)
     free(text);
     if (curve->count == 0) {
         free(curve->points);
+        free(curve->stars);
         return status;
     }
     report->curve_count++;
@@ -212,8 +273,10 @@ void ts_report_close(ts_report *report)
         free(report->drawn[k].x);
     free(report->drawn);
     free(report->data.x);
-    for (int i = 0; i < report->curve_count; i++)
+    for (int i = 0; i < report->curve_count; i++) {
         free(report->curves[i].points);
+        free(report->curves[i].stars);
+    }
     free(report->curves);
     free(report->ascending);
 }
@@ -241,6 +304,11 @@ const ts_finding_point *ts_report_point(const ts_finding *finding, double T)
         if (!nearest || fabs(finding->points[j].T - T) < fabs(nearest->T - T))
             nearest = &finding->points[j];
     return nearest;
+}
+
+double ts_report_seeds(const ts_results *results)
+{
+    return results->finding_count ? results->findings[0].seeds : 1;
 }
 
 double ts_report_grid_T(const ts_report *report, double T)

@@ -4,9 +4,10 @@
 #ifndef TS_REPORT_SOURCE_H
 #define TS_REPORT_SOURCE_H
 
+#include "run/training/crossing.h"
 #include "sweep/results.h"
 
-enum { TS_CHARTS = 9 };
+enum { TS_CHARTS = 11 };
 
 /* Stored samples [n,h,w,c] in [-1, 1]. */
 typedef struct ts_stored {
@@ -21,6 +22,11 @@ typedef struct ts_curve {
     struct ts_curve_point {
         double step, loss, gradient_norm; /* loss, gradient_norm: means over a group; NaN: not known */
     } * points;
+    int star_count;
+    struct ts_curve_star { /* T* of the starts whose crossing a training measures; NaN: not known */
+        double step;
+        ts_crossing_T of[TS_CROSSING_COUNT];
+    } * stars;
 } ts_curve;
 
 typedef struct ts_report {
@@ -53,6 +59,8 @@ double ts_report_bits(const ts_results *results, double nats);
 const ts_finding *ts_report_finding(const ts_results *results, int score, int start);
 /* Its point at T, or the one nearest to it; NULL: it has none. */
 const ts_finding_point *ts_report_point(const ts_finding *finding, double T);
+/* The trainings behind the bound. */
+double ts_report_seeds(const ts_results *results);
 /* The smallest T of the grid that is not below this one, else the largest: where samples were drawn. */
 double ts_report_grid_T(const ts_report *report, double T);
 /* The place of the sampler that the text tells of: the first one with steps of its own, else the first. */

@@ -85,14 +85,38 @@ static void stopped_early(const ts_report *report, FILE *page)
 
 /* ---- what the numbers cover ---- */
 
-static void one_seed(const ts_results *r, FILE *page)
+/* The least and the most that the bound at the best T varies between trainings. */
+static void several_seeds(const ts_results *r, FILE *page)
+{
+    double least = INFINITY, most = 0;
+    for (int i = 0; i < r->finding_count; i++)
+        if (ts_scores[r->findings[i].score].trained) {
+            least = fmin(least, r->findings[i].between);
+            most = fmax(most, r->findings[i].between);
+        }
+    fprintf(
+        page,
+        "<li>%.0f seeds (%.0f to %.0f): everything was trained %.0f times. Between them the bound at the best <i>T</i> "
+        "has a standard deviation of %.4f",
+        ts_report_seeds(r), r->seed, r->seed + ts_report_seeds(r) - 1, ts_report_seeds(r), least);
+    if (most > least)
+        fprintf(page, " to %.4f", most);
+    fputs(most > least ? " bits per dimension, by the start. " : " bits per dimension. ", page);
+    fputs("Samples, their distances, the likelihood by the ODE and the loss profiles are of "
+          "the first seed alone.</li>\n",
+          page);
+}
+
+static void seeds(const ts_results *r, FILE *page)
 {
     bool trained = false;
     for (int i = 0; i < r->score_count; i++)
         trained |= ts_scores[r->scores[i]].trained;
     for (int i = 0; i < r->start_count; i++)
         trained |= ts_starts[r->starts[i]].fit != NULL;
-    if (trained)
+    if (ts_report_seeds(r) > 1)
+        several_seeds(r, page);
+    else if (trained)
         fprintf(
             page,
             "<li>One seed (%.0f): everything was trained once. What another training would change is in no "
@@ -120,8 +144,14 @@ static void intervals(const ts_results *r, FILE *page)
     double fewest, most;
     fprintf(page,
             "<p class=\"note\">Intervals are 95&nbsp;%%. Those of the bound cover which data were held out "
-            "(%.0f data)",
+            "(%.0f data",
             r->bounds[0].data);
+    if (r->block > 1)
+        fprintf(page, " in blocks of %.0f, for they depend on their neighbours)", r->block);
+    else
+        fputs(", taken to be independent of each other)", page);
+    if (ts_report_seeds(r) > 1)
+        fprintf(page, " and what another training would change (%.0f seeds)", ts_report_seeds(r));
     if (!compared(r, &fewest, &most)) {
         fputs(".</p>\n", page);
         return;
@@ -159,7 +189,7 @@ void ts_warnings_write(const ts_report *report, FILE *page)
     noise_error(r, page);
     stopped_early(report, page);
     below_zero(r, page);
-    one_seed(r, page);
+    seeds(r, page);
     fputs("</ul>\n", page);
     intervals(r, page);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "run/algorithms.h"
 #include "run/memory.h"
+#include "run/scores.h"
 
 static int smaller(int a, int64_t b)
 {
@@ -35,7 +36,7 @@ static ts_status check_T(const ts_run *run, double T, const char *eps_name, doub
 {
     if (!(T > eps && T <= 1))
         return ts_error(TS_INVALID, "T must lie in (%g, 1], above %s = %g, not %g", eps, eps_name, eps, T);
-    if (run->model->params && T > run->config->train.T)
+    if (T > ts_score_reach(run))
         return ts_error(TS_INVALID, "T = %g: this network was trained on t up to train.T = %g alone", T,
                         run->config->train.T);
     return NULL;
@@ -51,6 +52,11 @@ static ts_status check_starts(ts_run *run, int T_count, const double *T, int sta
             TS_TRY(ts_start_open(run, starts[j], T[i], 1, &start));
             ts_start_release(&start);
         }
+    for (int j = 0; run->choice && j < start_count; j++) {
+        ts_open_score open;
+        TS_TRY(ts_score_open(run, starts[j], 1, &open));
+        ts_score_close(&open);
+    }
     return NULL;
 }
 
@@ -92,35 +98,49 @@ static ts_status fill_row(bound_pass *p, int T_index, ts_start_kind kind, ts_eva
     ts_bound_combine(&p->bound, T_index, T, p->prior, row->d, &row->terms);
     if (!data->mixture)
         return NULL;
-    row->kl_prior = ts_interval_of(p->kl, count);
+    row->kl_prior = ts_interval_of_blocks(p->kl, count, p->config.block);
     for (int64_t i = 0; i < count; i++) /* kl has done its work */
         p->kl[i] = p->bound.K[i * p->config.T_count + T_index];
-    row->K = ts_interval_of(p->kl, count);
+    row->K = ts_interval_of_blocks(p->kl, count, p->config.block);
     return NULL;
 }
 
-static ts_status run_pass(bound_pass *p, int start_count, const ts_start_kind *starts, ts_evaluate_row *rows)
+/* rows[i * stride + j] for T[i] and starts[j], which share a score. */
+static ts_status run_pass(bound_pass *p, int start_count, const ts_start_kind *starts, int stride,
+                          ts_evaluate_row *rows)
 {
     ts_run *run = p->run;
     const int64_t count = p->config.count;
     const int batch = smaller(run->config->bound.batch, count * p->config.draws);
-    ts_score *score = NULL;
-    ts_algorithms_announce(run->device, p->progress);
-    ts_status status = ts_model_score(run->model, batch, false, &score);
+    ts_open_score open;
+    ts_status status = ts_score_open(run, starts[0], batch, &open);
     if (!status)
-        status = ts_bound_measure(&p->config, &run->dataset->test, score, report_bound, p, &p->bound);
-    ts_score_destroy(score);
+        status = ts_bound_measure(&p->config, &run->dataset->test, open.score, report_bound, p, &p->bound);
+    ts_score_close(&open);
     TS_TRY(ts_memory_advise(status, run->model, "bound.batch", batch, false));
-    p->prior = malloc((size_t)count * sizeof(double));
-    p->kl = malloc((size_t)count * sizeof(double));
-    if (!p->prior || !p->kl)
-        return ts_error(TS_NO_MEMORY, "no memory for the bound of %lld data", (long long)count);
     for (int i = 0; i < p->config.T_count; i++)
         for (int j = 0; j < start_count; j++) {
             if (ts_progress_stopped(p->progress))
                 return ts_error(TS_INTERRUPTED, "bound: interrupted");
-            TS_TRY(fill_row(p, i, starts[j], &rows[i * start_count + j]));
+            TS_TRY(fill_row(p, i, starts[j], &rows[i * stride + j]));
         }
+    return NULL;
+}
+
+static ts_status run_passes(bound_pass *p, int start_count, const ts_start_kind *starts,
+                            ts_evaluate_row *rows)
+{
+    const int each = ts_score_is_by_start(p->run) ? 1 : start_count;
+    const size_t bytes = (size_t)p->config.count * sizeof(double);
+    ts_algorithms_announce(p->run->device, p->progress);
+    p->prior = malloc(bytes);
+    p->kl = malloc(bytes);
+    if (!p->prior || !p->kl)
+        return ts_error(TS_NO_MEMORY, "no memory for the bound of %lld data", (long long)p->config.count);
+    for (int j = 0; j < start_count; j += each) {
+        TS_TRY(run_pass(p, each, starts + j, start_count, rows + j));
+        ts_bound_release(&p->bound);
+    }
     return NULL;
 }
 
@@ -133,6 +153,7 @@ ts_status ts_evaluate_bound(ts_run *run, int T_count, const double *T, int start
     for (int i = 0; i < T_count; i++)
         TS_TRY(check_T(run, T[i], "bound.eps", eps));
     TS_TRY(check_starts(run, T_count, T, start_count, starts));
+    TS_TRY(ts_blocks_check(data_of(data, config->bound.count), config->data.block));
     bound_pass p = {.run = run,
                     .progress = progress,
                     .config = {.sde = ts_config_sde(config),
@@ -142,10 +163,11 @@ ts_status ts_evaluate_bound(ts_run *run, int T_count, const double *T, int start
                                .draws = config->bound.draws,
                                .prior_draws = config->bound.prior_draws,
                                .count = data_of(data, config->bound.count),
+                               .block = config->data.block,
                                .seed = (uint64_t)config->run.seed,
                                .tracks_K = data->mixture != NULL,
                                .stop = progress ? progress->stop : NULL}};
-    ts_status status = run_pass(&p, start_count, starts, rows);
+    ts_status status = run_passes(&p, start_count, starts, rows);
     ts_bound_release(&p.bound);
     free(p.prior);
     free(p.kl);
@@ -206,7 +228,8 @@ static ts_status measure_likelihood(likelihood_pass *p, double T, ts_likelihood_
     TS_TRY(ts_likelihood_measure(&p->config, data, p->score, T, p->start_count, densities, report_likelihood,
                                  p, p->log_prob, &nfe));
     for (int j = 0; j < p->start_count; j++) {
-        const ts_interval log_prob = ts_interval_of(p->log_prob + j * p->config.count, p->config.count);
+        const ts_interval log_prob = ts_interval_of_blocks(p->log_prob + j * p->config.count, p->config.count,
+                                                           p->run->config->data.block);
         rows[j] = (ts_likelihood_row){.T = T,
                                       .start = p->starts[j],
                                       .log_prob = log_prob,
@@ -249,6 +272,7 @@ ts_status ts_evaluate_likelihood(ts_run *run, int T_count, const double *T, int 
                          .start_count = start_count,
                          .starts = starts};
     p.config.stop = progress ? progress->stop : NULL;
+    TS_TRY(ts_blocks_check(p.config.count, config->data.block));
     for (int i = 0; i < T_count; i++)
         TS_TRY(check_T(run, T[i], config->likelihood.eps > 0 ? "likelihood.eps" : "train.eps", p.config.eps));
     TS_TRY(check_starts(run, T_count, T, start_count, starts));

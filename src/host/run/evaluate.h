@@ -58,6 +58,7 @@ typedef struct ts_samples {
     double nfe; /* network evaluations an image (mean over batches for RK45) */
     ts_interval seconds_per_image; /* the reverse process and its start, graphs and buffers made before; 95 %
                                       over batches, NaN of one alone */
+    double start_seconds;          /* of these, the draw from the start */
 } ts_samples;
 
 ts_status ts_evaluate_samples(ts_run *run, const ts_sampler_config *sampler, ts_start_kind start, int count,

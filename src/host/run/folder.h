@@ -38,7 +38,9 @@ typedef struct ts_run {
     ts_device *device;
     ts_dataset *dataset;
     ts_model *model;
-    int lock; /* file descriptor; -1: none */
+    const struct ts_score_choice
+        *choice; /* the score that evaluations take; NULL: the model's own (scores.h) */
+    int lock;    /* file descriptor; -1: none */
     bool owns_device, owns_dataset;
     int threads_at_hand; /* where the device was given fewer than these, as many as a pass of pass_flops is */
     double pass_flops;   /* worth (threads.h); 0: it was not */

@@ -7,6 +7,7 @@
 #include "run/algorithms.h"
 #include "run/evaluate.h"
 #include "run/memory.h"
+#include "run/scores.h"
 
 ts_status ts_evaluate_sampler(const ts_config *config, ts_sampler_kind kind, double T,
                               ts_sampler_config *sampler)
@@ -40,7 +41,7 @@ typedef struct generation {
     ts_progress *progress;
     int n; /* images a batch */
     ts_start start;
-    ts_score *score;
+    ts_open_score score;
     ts_sampler *sampler;
     ts_step_state *state; /* device */
     float *x;             /* device [n,d] */
@@ -54,8 +55,8 @@ static ts_status prepare(generation *g, ts_start_kind start)
     const size_t values = (size_t)g->n * (size_t)ts_data_dim(&run->dataset->test);
     void *memory;
     TS_TRY(ts_start_open(run, start, g->config->T, g->n, &g->start));
-    TS_TRY(ts_model_score(run->model, g->n, false, &g->score));
-    TS_TRY(ts_sampler_create(g->score, &sde, &g->sampler));
+    TS_TRY(ts_score_open(run, start, g->n, &g->score));
+    TS_TRY(ts_sampler_create(g->score.score, &sde, &g->sampler));
     ts_sampler_stop_at(g->sampler, g->progress ? g->progress->stop : NULL);
     TS_TRY(device->k->allocate(device, sizeof *g->state, &memory));
     g->state = memory;
@@ -87,7 +88,7 @@ static ts_status warm_up(generation *g)
         t = memory;
         TS_GOTO(device->k->upload(device, t, host, (size_t)g->n * sizeof(float)), done);
         TS_GOTO(draw_start(g, 0), done);
-        TS_GOTO(g->score->evaluate(g->score, g->x, t, &net), done);
+        TS_GOTO(g->score.score->evaluate(g->score.score, g->x, t, &net), done);
         status = device->k->synchronize(device);
     done:
         device->k->release(device, t);
@@ -105,7 +106,7 @@ static ts_status generate(generation *g, ts_samples *samples)
 {
     ts_device *device = g->run->device;
     const size_t d = (size_t)samples->h * (size_t)samples->w * (size_t)samples->c;
-    double seconds = 0, evaluations = 0;
+    double seconds = 0, start_seconds = 0, evaluations = 0;
     int batches = 0;
     ts_algorithms_announce(device, g->progress);
     TS_TRY(warm_up(g));
@@ -114,6 +115,8 @@ static ts_status generate(generation *g, ts_samples *samples)
         int nfe;
         const double began = ts_seconds();
         TS_TRY(draw_start(g, (uint32_t)batches));
+        TS_TRY(device->k->synchronize(device));
+        start_seconds += ts_seconds() - began;
         ts_status status = ts_sampler_run(g->sampler, g->config, (uint64_t)g->run->config->run.seed,
                                           (uint32_t)batches, g->x, &nfe);
         if (ts_status_code(status) == TS_INTERRUPTED) {
@@ -132,6 +135,7 @@ static ts_status generate(generation *g, ts_samples *samples)
     }
     samples->nfe = evaluations / batches;
     samples->seconds_per_image = (ts_interval){seconds / ((double)batches * g->n), NAN};
+    samples->start_seconds = start_seconds / ((double)batches * g->n);
     return NULL;
 }
 
@@ -139,7 +143,7 @@ static ts_status check(const ts_run *run, const ts_sampler_config *sampler, int 
 {
     if (count < 1)
         return ts_error(TS_INVALID, "%d samples: must be at least 1", count);
-    if (run->model->params && sampler->T > run->config->train.T)
+    if (sampler->T > ts_score_reach(run))
         return ts_error(TS_INVALID, "T = %g: this network was trained on t up to train.T = %g alone",
                         sampler->T, run->config->train.T);
     return NULL;
@@ -162,7 +166,7 @@ ts_status ts_evaluate_samples(ts_run *run, const ts_sampler_config *sampler, ts_
     run->device->k->release(run->device, g.x);
     run->device->k->release(run->device, g.state);
     ts_sampler_destroy(g.sampler);
-    ts_score_destroy(g.score);
+    ts_score_close(&g.score);
     ts_start_release(&g.start);
     if (status)
         ts_samples_release(samples);

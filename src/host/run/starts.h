@@ -29,6 +29,9 @@ typedef struct ts_start_row {
      * every T unless the configuration says otherwise: only what result->loss says is of T, which may be NaN. */
     ts_status (*fit)(ts_run *run, double T, const ts_fit_options *options, ts_fit_result *result);
     ts_status (*open)(ts_run *run, double T, int n, ts_start *start);
+    /* The score of what the forward process makes of it, at every t; start->mixture keeps what that is made of.  NULL: the
+     * process carries no such start.  TS_INVALID where it does not under the run's configuration. */
+    ts_status (*score)(ts_run *run, int n, ts_start *start, ts_score **score);
     bool every_T;
     bool (*one_T)(const ts_run *run); /* whether the configuration says otherwise; NULL: it never does */
     int64_t (*steps)(
@@ -59,6 +62,8 @@ bool ts_start_has_every_T(const ts_run *run, ts_start_kind kind);
 void ts_start_inputs(ts_start_kind kind, const ts_config *config, char text[TS_START_INPUTS]);
 
 ts_status ts_start_open(ts_run *run, ts_start_kind kind, double T, int n, ts_start *start);
+/* Its own score at every t; to be destroyed before `start` is released.  TS_INVALID where it has none. */
+ts_status ts_start_score(ts_run *run, ts_start_kind kind, int n, ts_start *start, ts_score **score);
 void ts_start_release(ts_start *start);
 
 #endif

@@ -77,7 +77,7 @@ static ts_status measure(ts_worker *w, ts_run *view, const columns *c, ts_bound 
                                     .draws = s->config->bound.draws,
                                     .prior_draws = s->config->bound.prior_draws,
                                     .count = s->count,
-                                    .seed = (uint64_t)s->config->run.seed,
+                                    .seed = ts_sweep_draws_seed(s),
                                     .tracks_K = s->run->dataset->mixture != NULL};
     ts_status status = ts_model_score(view->model, s->config->bound.batch, false, &score);
     if (!status)
@@ -90,6 +90,7 @@ static ts_status allocate_bound(const ts_sweep *s, int T_count, ts_bound *bound)
 {
     const size_t cells = (size_t)s->count * (size_t)T_count;
     *bound = (ts_bound){.count = s->count,
+                        .block = s->config->data.block,
                         .T_count = T_count,
                         .reconstruction = calloc((size_t)s->count, sizeof(double)),
                         .diffusion = calloc(cells, sizeof(double)),
@@ -122,7 +123,7 @@ static ts_interval increment(const ts_bound *bound, int from, int to, double *sc
         const double *row = bound->diffusion + i * bound->T_count;
         scratch[i] = row[to] - (from < 0 ? 0 : row[from]);
     }
-    return ts_interval_of(scratch, bound->count);
+    return ts_interval_of_blocks(scratch, bound->count, bound->block);
 }
 
 static ts_interval scaled(ts_interval x, double factor)
@@ -335,7 +336,7 @@ static ts_status measure_prior(ts_worker *w, ts_start_kind kind, double T, doubl
                                     .draws = s->config->bound.draws,
                                     .prior_draws = s->config->bound.prior_draws,
                                     .count = s->count,
-                                    .seed = (uint64_t)s->config->run.seed,
+                                    .seed = ts_sweep_draws_seed(s),
                                     .stop = w->progress.stop};
     ts_status status = ts_bound_prior(&config, &w->run.dataset->test, T, start.density, prior, kl);
     ts_start_release(&start);

@@ -97,7 +97,7 @@ static ts_status prior_at(ts_worker *w, ts_start_kind kind, int j, double *colum
                                     .draws = s->config->bound.draws,
                                     .prior_draws = ts_sweep_curve_draws(s),
                                     .count = s->count,
-                                    .seed = (uint64_t)s->config->run.seed,
+                                    .seed = ts_sweep_draws_seed(s),
                                     .stop = w->progress.stop};
     ts_status status = ts_bound_prior(&config, &w->run.dataset->test, T, start.density, column, NULL);
     ts_start_release(&start);

@@ -1,6 +1,6 @@
 /*
  * What each struct of the results consists of, told once for CSV and JSON, reading and writing.  Private to
- * results*.c.
+ * results*.c and advice/costs.c.
  */
 #ifndef TS_SWEEP_FIELDS_H
 #define TS_SWEEP_FIELDS_H
@@ -32,5 +32,7 @@ typedef struct ts_field {
 
 /* Each ends with an empty field. */
 extern const ts_field ts_bound_fields[], ts_sample_fields[];
+extern const ts_field ts_cost_fields[], ts_evaluation_cost_fields[],
+    ts_start_cost_fields[]; /* advice/costs.c */
 
 #endif

@@ -6,11 +6,18 @@
 
 /* ---- one start and score ---- */
 
-static ts_interval bits_at(const double *elbo, int64_t n, int points, int j, double bits, double *scratch)
+/* Of the bound at a point, bits/dim. */
+static ts_running bits_at(const double *elbo, int64_t n, int points, int j, double bits,
+                          const ts_bands_config *how)
 {
-    for (int64_t i = 0; i < n; i++)
-        scratch[i] = -elbo[i * points + j] * bits;
-    return ts_interval_of(scratch, n);
+    ts_running r = ts_running_of(how->block, how->seeds > 1 ? how->seeds : 1);
+    for (int64_t i = 0; i < n; i++) {
+        double of_datum[TS_MOST_SEEDS];
+        for (int k = 0; k < r.seeds; k++)
+            of_datum[k] = -elbo[(k * n + i) * points + j] * bits;
+        ts_running_add(&r, of_datum);
+    }
+    return r;
 }
 
 static void conclude(const ts_bands *bands, const double *T, double bits, ts_finding *f)
@@ -36,21 +43,23 @@ ts_status ts_sweep_find(const double *elbo, int64_t n, int points, const double 
                         const ts_bands_config *how, ts_finding *finding)
 {
     const double bits = 1 / (d * M_LN2);
-    double *scratch = malloc(sizeof *scratch * (size_t)n);
     ts_bands bands;
     finding->tolerance = how->tolerance * bits;
-    finding->seeds = 1;
+    finding->seeds = how->seeds > 1 ? how->seeds : 1;
     finding->count = points;
     finding->points = calloc((size_t)points, sizeof *finding->points);
-    ts_status status = scratch && finding->points ? ts_bands_make(elbo, n, points, how, &bands)
-                                                  : ts_error(TS_NO_MEMORY, "sweep: no memory");
+    ts_status status = finding->points ? ts_bands_make(elbo, n, points, how, &bands)
+                                       : ts_error(TS_NO_MEMORY, "sweep: no memory");
     if (!status) {
         conclude(&bands, T, bits, finding);
-        for (int j = 0; j < points; j++)
-            finding->points[j].bpd = bits_at(elbo, n, points, j, bits, scratch);
+        for (int j = 0; j < points; j++) {
+            const ts_running r = bits_at(elbo, n, points, j, bits, how);
+            finding->points[j].bpd = ts_running_interval(&r);
+            if (j == bands.best)
+                finding->between = ts_running_between(&r);
+        }
         ts_bands_release(&bands);
     }
-    free(scratch);
     return status;
 }
 
@@ -84,15 +93,19 @@ static void fill(const ts_sweep *s, const points *p, int score, int start, doubl
                                      bound->diffusion[i * bound->T_count + column_of(s, p, j)];
 }
 
+/* Means over data, and over seeds. */
 static void name_terms(const ts_sweep *s, const points *p, int score, int start, ts_finding *f)
 {
-    const ts_bound *bound = &s->bounds[score];
-    for (int j = 0; j < p->count; j++)
-        for (int64_t i = 0; i < s->count; i++) {
-            f->points[j].prior += prior_at(s, p, start, i, j) / (double)s->count;
-            f->points[j].diffusion +=
-                bound->diffusion[i * bound->T_count + column_of(s, p, j)] / (double)s->count;
-        }
+    const double count = (double)s->count * s->seeds;
+    for (int k = 0; k < s->seeds; k++) {
+        const ts_sweep *of = ts_sweep_of_seed(s, k);
+        const ts_bound *bound = &of->bounds[score];
+        for (int j = 0; j < p->count; j++)
+            for (int64_t i = 0; i < s->count; i++) {
+                f->points[j].prior += prior_at(of, p, start, i, j) / count;
+                f->points[j].diffusion += bound->diffusion[i * bound->T_count + column_of(s, p, j)] / count;
+            }
+    }
 }
 
 /* The crossing rule: dI/dLambda = d/2 network_error, and of what obeys the forward process' Fokker-Planck equation
@@ -115,11 +128,14 @@ static ts_status find(const ts_sweep *s, const points *p, int score, int start, 
     ts_finding *f = &r->findings[r->finding_count++];
     const ts_bands_config how = {.tolerance = s->config->sweep.tolerance * s->d * M_LN2,
                                  .repetitions = TS_BANDS_REPETITIONS,
+                                 .block = s->config->data.block,
+                                 .seeds = s->seeds,
                                  .seed = (uint64_t)s->config->run.seed,
                                  .threads = s->run->device->threads};
     f->start = r->starts[start];
     f->score = r->scores[score];
-    fill(s, p, score, start, elbo);
+    for (int k = 0; k < s->seeds; k++)
+        fill(ts_sweep_of_seed(s, k), p, score, start, elbo + k * s->count * p->count);
     TS_TRY(ts_sweep_find(elbo, s->count, p->count, p->T, s->d, &how, f));
     f->tolerance = s->config->sweep.tolerance; /* as it was asked for, not to nats and back */
     name_terms(s, p, score, start, f);
@@ -155,7 +171,7 @@ ts_status ts_sweep_find_all(const ts_sweep *s)
 {
     ts_results *r = s->results;
     const int most = s->curve.count > r->T_count ? s->curve.count : r->T_count;
-    double *elbo = malloc(sizeof *elbo * (size_t)most * (size_t)s->count);
+    double *elbo = malloc(sizeof *elbo * (size_t)most * (size_t)s->count * (size_t)s->seeds);
     double *T = malloc(sizeof *T * (size_t)r->T_count);
     int *grid = malloc(sizeof *grid * (size_t)r->T_count);
     r->findings = calloc((size_t)(r->score_count * r->start_count), sizeof *r->findings);

@@ -1,7 +1,7 @@
 /*
  * What the files of the sweep share.
  *
- *   sweep.c     the whole, from the folder to the results
+ *   sweep.c     the whole, from the folder to the results; trainings from further seeds
  *   plan.c      the list of parts: what needs what, and about how much work it is
  *   workers.c   threads that take the parts
  *   worker.c    what each of them has of its own: device, data, networks
@@ -9,6 +9,7 @@
  *   network.c, bound.c, curve.c, likelihood.c, samples.c   the parts themselves; summary.c, findings.c, exact.c what
  *               follows from them
  *   parts.c     finished parts on disk; results*.c the results
+ *   advice/     what the work costs, and what to do for a budget, from the results alone
  */
 #ifndef TS_SWEEP_INTERNAL_H
 #define TS_SWEEP_INTERNAL_H
@@ -62,7 +63,8 @@ typedef struct ts_sweep_estimates {
     double bytes;       /* of the largest plan that only later parts need, for each worker */
 } ts_sweep_estimates;
 
-typedef struct ts_sweep {
+typedef struct ts_sweep ts_sweep;
+struct ts_sweep {
     const char *dir;
     const ts_sweep_options *options;
     ts_run *run;       /* opens and holds the folder, the data and the first worker's device and network */
@@ -89,7 +91,19 @@ typedef struct ts_sweep {
     int worker_count;
     ts_worker **workers; /* [worker_count] */
     ts_sweep_estimates estimates;
-} ts_sweep;
+    char phase[32]; /* what is told of */
+
+    /* Trainings from further seeds are sweeps of their own in DIR/seed2, ... that end with the bound. */
+    int seeds;
+    ts_sweep *
+        others[TS_MOST_SEEDS - 1]; /* [seeds - 1] once they are done: their bounds and prior terms are left */
+    const ts_sweep *first;         /* of such a one: the sweep that it is of; NULL */
+};
+
+/* The sweep of the k-th seed, k < seeds; the first is `sweep`. */
+const ts_sweep *ts_sweep_of_seed(const ts_sweep *sweep, int k);
+/* Of the draws that measure the bound: all seeds are measured on the same data by the same draws. */
+uint64_t ts_sweep_draws_seed(const ts_sweep *sweep);
 
 /* ---- workers ---- */
 
@@ -204,11 +218,11 @@ int64_t ts_sweep_prior_at(const ts_sweep *sweep, int T, int start);
 /* By quadrature; mixtures on the line only. */
 ts_status ts_sweep_exact(const ts_config *config, double eps, double T_max, ts_results *results);
 
-/* The gain (results.h) at one column of two bounds of the same data; scratch [count]. */
-ts_interval ts_sweep_gain(const ts_bound *shared, const ts_bound *own, int T, double *scratch);
+/* The gain (results.h) at one column of bounds [seeds] of the same data. */
+ts_interval ts_sweep_gain(int seeds, const ts_bound *const *shared, const ts_bound *const *own, int T);
 
 ts_status ts_sweep_find_all(const ts_sweep *sweep); /* fills the findings */
-/* That of one start and score from elbo [n][points], nats, at T ascending: fills everything but the kinds and the
+/* That of one start and score from elbo [how->seeds][n][points], nats, at T ascending: fills everything but the kinds and the
  * terms. */
 ts_status ts_sweep_find(const double *elbo, int64_t n, int points, const double *T, int d,
                         const ts_bands_config *how, ts_finding *finding);

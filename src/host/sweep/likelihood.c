@@ -29,6 +29,8 @@ static ts_status write_words(const ts_sweep *s, const char *first, bool sections
         fprintf(text.out, " %s%s",
                 sections ? ts_starts[r->starts[i]].sections : ts_start_kind_words.word[r->starts[i]], own);
     }
+    if (!sections && s->config->data.block > 1) /* the intervals are stored */
+        fprintf(text.out, " in blocks of %d", s->config->data.block);
     return ts_text_finish(&text, written, NULL);
 }
 

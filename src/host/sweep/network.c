@@ -14,8 +14,9 @@ static ts_status train(ts_worker *w, ts_part *part, ts_run *run, const char *nam
 {
     bool found;
     const ts_part_file file = {"parts", name, "model train", name};
-    const ts_part_tensor tensor = {"seconds", TS_ST_F64, 0, {0}, &part->seconds};
-    TS_TRY(ts_part_load(w->sweep, &file, &tensor, 1, &found));
+    const ts_part_tensor tensors[] = {{"seconds", TS_ST_F64, 0, {0}, &part->seconds},
+                                      {"step_seconds", TS_ST_F64, 0, {0}, &part->step_seconds}};
+    TS_TRY(ts_part_load(w->sweep, &file, tensors, 2, &found));
     part->reused = found;
     if (!found) {
         ts_trainer_result result;
@@ -23,8 +24,9 @@ static ts_status train(ts_worker *w, ts_part *part, ts_run *run, const char *nam
             .resume = true, .imported_suffices = true, .progress = &w->progress};
         TS_TRY(ts_trainer_run(run, &options, &result));
         part->seconds = result.seconds;
+        part->step_seconds = run->config->train.batch / result.images_per_second;
         part->reused = !isfinite(result.images_per_second); /* no step: an imported network */
-        TS_TRY(ts_part_save(w->sweep, &file, &tensor, 1));
+        TS_TRY(ts_part_save(w->sweep, &file, tensors, 2));
     }
     ts_checkpoint checkpoint = {0};
     ts_status status = ts_checkpoint_load_weights(run, true, &checkpoint);

@@ -306,6 +306,13 @@ static void add_all(plan *p)
     const ts_part timing = {.run = ts_part_timing, .phase = TS_SWEEP_TIMING};
     add_networks(p);
     add_fits(p);
+    if (p->s->first) { /* of another seed the bound alone */
+        add_bounds(p);
+        add_priors(p);
+        add_curves(p);
+        p->s->timings = p->s->list.count;
+        return;
+    }
     add_reference(p);
     add_bounds(p);
     add_likelihoods(p);

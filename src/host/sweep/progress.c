@@ -179,17 +179,22 @@ static void say_estimate(ts_sweep *s, const double *speed, double wall)
     ts_cost estimates[TS_SWEEP_PHASE_COUNT];
     char text[TS_SWEEP_PHASE_COUNT][64];
     int count = 0;
+    double others = 0;
     for (int k = 0; k < TS_SWEEP_PHASE_COUNT; k++) {
         double seconds = 0;
         for (int i = 0; i < s->list.count; i++)
             if (s->list.parts[i].phase == k)
                 seconds += (share_done(&s->list.parts[i]) + share_left(&s->list.parts[i])) *
                            s->list.parts[i].work / speed[k];
+        if (k < TS_SWEEP_LIKELIHOOD) { /* once more from each other seed */
+            others += (s->seeds - 1) * seconds / s->worker_count;
+            seconds *= s->seeds;
+        }
         ts_sweep_phase_text(k, text[count]);
         estimates[count] = (ts_cost){text[count], seconds, bytes_of(s)};
         count += seconds > 0;
     }
-    s->options->estimated(s->options->context, wall, estimates, count);
+    s->options->estimated(s->options->context, wall + others, estimates, count);
 }
 
 /* Once every worker has shown how fast it is, or waits for one that has. */
@@ -246,7 +251,7 @@ static void told(ts_part_list *list)
     }
     write_note(s, note);
     const double share = isfinite(left) && elapsed > 0 ? elapsed / (elapsed + left) : 0;
-    ts_progress_report(s->options->progress, "sweep", 100 * fmin(share, 0.9999), 100, "%", note);
+    ts_progress_report(s->options->progress, s->phase, 100 * fmin(share, 0.9999), 100, "%", note);
 }
 
 void ts_sweep_watch(ts_sweep *s)

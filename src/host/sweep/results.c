@@ -67,6 +67,7 @@ static void name_rows(ts_results *r)
                                                                    .steps = NAN,
                                                                    .nfe = NAN,
                                                                    .seconds_per_image = unknown,
+                                                                   .start_seconds = NAN,
                                                                    .sliced_wasserstein = unknown,
                                                                    .frechet = unknown};
     }
@@ -115,9 +116,26 @@ void ts_results_release(ts_results *r)
         free(r->findings[i].points);
     for (int i = 0; i < r->profile_count; i++)
         free(r->profiles[i].bins);
-    void *memory[] = {r->name,     r->command, r->version,  r->device, r->date,    r->config,
-                      r->T,        r->scores,  r->starts,   r->bounds, r->samples, r->samplers,
-                      r->profiles, r->gains,   r->findings, r->exact,  r->fits,    r->phases};
+    void *memory[] = {r->name,
+                      r->command,
+                      r->version,
+                      r->device,
+                      r->date,
+                      r->config,
+                      r->T,
+                      r->scores,
+                      r->starts,
+                      r->bounds,
+                      r->samples,
+                      r->samplers,
+                      r->profiles,
+                      r->gains,
+                      r->findings,
+                      r->exact,
+                      r->fits,
+                      r->phases,
+                      r->costs.evaluations,
+                      r->costs.starts};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         free(memory[i]);
     memset(r, 0, sizeof *r);

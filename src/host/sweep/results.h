@@ -39,6 +39,7 @@ typedef struct ts_sample_row {
     ts_sampler_entry sampler;
     double images, steps, nfe; /* steps: fixed ones; NaN of adaptive samplers */
     ts_interval seconds_per_image;
+    double start_seconds; /* of these, the draw from the start density */
     ts_interval sliced_wasserstein, frechet;
     ts_features_kind frechet_features;
 } ts_sample_row;
@@ -54,8 +55,8 @@ typedef struct ts_sample_row {
     X(NUMBER, T, T, "diffusion time: the forward process ends, and the reverse process starts, at T <= 1")                       \
     X(START, start, start, "start density: normal (N(0, I); VE: N(0, sigma(T)^2 I)), glow (the fitted auxiliary density), mixture (the exact density at T)") \
     X(SCORE, score, score, "network (trained, one for all T), network_per_T (trained for each T, on [eps, T]), exact (of a mixture)") \
-    X(NUMBER, elbo_nats, terms.elbo.mean, "evidence lower bound on the log-likelihood of a datum: mean over held-out data, nats") \
-    X(NUMBER, elbo_ci95_nats, terms.elbo.half, "half width of its 95 % interval over data, nats")                                \
+    X(NUMBER, elbo_nats, terms.elbo.mean, "evidence lower bound on the log-likelihood of a datum: mean over held-out data, and over trainings with sweep.seeds, nats") \
+    X(NUMBER, elbo_ci95_nats, terms.elbo.half, "half width of its 95 % interval over data (with sweep.seeds: and trainings), nats")                                \
     X(NUMBER, bpd, terms.bpd.mean, "the bound in bits per dimension, -elbo_nats / (d ln 2); smaller is better")                  \
     X(NUMBER, bpd_ci95, terms.bpd.half, "half width of its 95 % interval, bits per dimension")                                   \
     X(NUMBER, reconstruction_nats, terms.reconstruction.mean, "reconstruction term, E log p(x0 | x_eps), nats; elbo = reconstruction - prior - diffusion") \
@@ -82,6 +83,7 @@ typedef struct ts_sample_row {
     X(NUMBER, nfe, nfe, "network evaluations for one sample, the last denoising step included; rk45: the mean over batches")     \
     X(NUMBER, seconds_per_image, seconds_per_image.mean, "wall time of sampling 16 images in batches of at most sample.batch, the draw from the start density included, divided by 16, s: measured behind all else, alone, by one worker") \
     X(NUMBER, seconds_per_image_ci95, seconds_per_image.half, "half width of its 95 % interval, s; none of one measurement") \
+    X(NUMBER, start_seconds_per_image, start_seconds, "of these seconds, the draw from the start density, s")                    \
     X(COUNT, images, images, "samples drawn, and compared with held-out data")                                                   \
     X(NUMBER, sliced_wasserstein, sliced_wasserstein.mean, "sliced 2-Wasserstein distance between samples and held-out data, units of the data in [-1, 1]") \
     X(NUMBER, sliced_wasserstein_ci95, sliced_wasserstein.half, "half width of its 95 % interval over images")                   \
@@ -95,10 +97,10 @@ typedef struct ts_finding_point {
     double T;
     ts_interval bpd;
     double prior, diffusion; /* its terms, nats */
-    double network_error,
-        start_error; /* mean squared error of the noise at t = T, a dimension: of the score, and of
-        the start density's own, -s grad log nu_T; the bound wants a longer T while the first is the smaller.  Their slopes over
-        neighbouring points; NaN where the start has no density at every T */
+    /* Mean squared error of the noise at t = T, a dimension: of the score, and of the start density's own,
+     * -s grad log nu_T, if the forward process carries it; else what its prior term falls by, in that unit.  The bound wants
+     * a longer T while the first is the smaller.  Slopes over neighbouring points; NaN where there is no curve. */
+    double network_error, start_error;
     double loss, loss_low, loss_high; /* bits/dim: estimate and 95 % band, which holds at every T at once */
     double chance; /* how often this T is the best when the data are drawn again (bootstrap) */
 } ts_finding_point;
@@ -106,7 +108,8 @@ typedef struct ts_finding_point {
 /*
  * Which T is the best for one start density and score, and from which on T is long enough (quality/bands.h).  Bounds at
  * different T share their data and most draws, so they are compared datum by datum.  The points are those of a
- * continuous curve, at most 0.01 apart, where the start has a density at every T, else the sweep's.
+ * continuous curve, at most 0.01 apart, where the start has a density at every T, else the sweep's.  With sweep.seeds all
+ * of it is of the mean over trainings.
  */
 typedef struct ts_finding {
     ts_start_kind start;
@@ -118,6 +121,7 @@ typedef struct ts_finding {
         the smallest that the data do not exclude to the smallest that is shown to be, or where none is, the largest T */
     bool tie;        /* no two T are told apart */
     double seeds;    /* trainings behind it */
+    double between;  /* the standard deviation between them of the bound at T_best, bits/dim; NaN of one */
     int count;
     ts_finding_point *points; /* [count], T ascending */
 } ts_finding;
@@ -161,6 +165,30 @@ typedef struct ts_phase {
     double seconds;
 } ts_phase;
 
+/*
+ * What work costs, measured in the sweep, seconds (advice/costs.h).  An image takes the evaluations of its row and one draw
+ * from the start.  spread: the standard deviation of one measurement, from the median of its deviations; NaN of one alone.
+ */
+typedef struct ts_evaluation_cost {
+    ts_sampler_kind sampler;
+    double seconds, spread; /* a network evaluation of this sampler, an image */
+    double count;           /* rows whose time was taken */
+} ts_evaluation_cost;
+
+typedef struct ts_start_cost {
+    ts_start_kind start;
+    double seconds, spread; /* a draw, an image */
+    double fit;             /* of the longest fit; 0: there is nothing to fit */
+} ts_start_cost;
+
+typedef struct ts_costs {
+    double batch;         /* images at once while the time was taken */
+    double training_step; /* of the score network; NaN: none was trained */
+    int evaluation_count, start_count;
+    ts_evaluation_cost *evaluations; /* a sampler with a known time each */
+    ts_start_cost *starts;           /* [ts_results.start_count] */
+} ts_costs;
+
 /* Held-out data against training data of the same number as samples: not a lower limit, but what real data
  * of this number score. */
 typedef struct ts_floor {
@@ -175,8 +203,10 @@ typedef struct ts_results {
     ts_sde_kind sde;
     double seed, threads;
     double h, w, c, levels, train_count, test_count, parameters; /* parameters: of the score network */
+    double block;                                    /* data.block: neighbours that intervals take together */
     double steps_per_unit, train_steps, projections; /* train_steps: up to where the network was trained */
     ts_floor floor;
+    ts_costs costs;
 
     int T_count, score_count, start_count, sampler_count; /* the grid */
     double *T;                                            /* as configured */
@@ -231,7 +261,7 @@ void ts_results_release(ts_results *results);
 ts_status ts_results_write_csv(const ts_results *results, const char *dir);
 /* DIR/sweep.json, atomically: all of it, the configuration as an object. */
 ts_status ts_results_write_json(const ts_results *results, const char *dir);
-/* DIR/sweep.json.  Errors: TS_NOT_FOUND, TS_FORMAT naming the key. */
+/* DIR/sweep.json.  Errors: TS_NOT_FOUND where DIR holds no finished sweep, TS_FORMAT naming the key. */
 ts_status ts_results_read(const char *dir, ts_results *results);
 
 /* name and meaning of each column of sweep.csv, in order */

@@ -86,6 +86,7 @@ static const ts_field finding_fields[] = {
     NUMBER(ts_finding, T_star_high, T_star_high),
     TS_FIELD(FLAG, NULL, ts_finding, tie, tie, ""),
     COUNT(ts_finding, seeds, seeds),
+    NUMBER(ts_finding, between_seeds_bpd, between),
     {0},
 };
 
@@ -132,6 +133,7 @@ static const ts_field top_fields[] = {
     TOP(COUNT, train_count),
     TOP(COUNT, test_count),
     TOP(COUNT, parameters),
+    TOP(COUNT, block),
     TOP(NUMBER, steps_per_unit),
     TOP(COUNT, train_steps),
     TOP(COUNT, projections),
@@ -173,6 +175,10 @@ static json_t *pack_list(const ts_field *fields, const void *from, int count, si
     return list;
 }
 
+/* A list of the struct's as a member of the object. */
+#define PACK_LIST(object, key, fields, list, count)                                                          \
+    json_object_set_new(object, key, pack_list(fields, list, count, sizeof *(list)))
+
 static json_t *pack_words(const ts_words *words, const unsigned *kinds, int count)
 {
     json_t *list = json_array();
@@ -198,16 +204,22 @@ static json_t *pack_samples(const ts_results *r)
 static json_t *pack_finding(const ts_finding *finding)
 {
     json_t *object = pack(json_object(), finding_fields, finding);
-    json_object_set_new(object, "by_T",
-                        pack_list(point_fields, finding->points, finding->count, sizeof *finding->points));
+    PACK_LIST(object, "by_T", point_fields, finding->points, finding->count);
     return object;
 }
 
 static json_t *pack_profile(const ts_profile *profile)
 {
     json_t *object = pack(json_object(), profile_fields, profile);
-    json_object_set_new(object, "bins",
-                        pack_list(bin_fields, profile->bins, profile->count, sizeof *profile->bins));
+    PACK_LIST(object, "bins", bin_fields, profile->bins, profile->count);
+    return object;
+}
+
+static json_t *pack_costs(const ts_costs *costs)
+{
+    json_t *object = pack(json_object(), ts_cost_fields, costs);
+    PACK_LIST(object, "evaluations", ts_evaluation_cost_fields, costs->evaluations, costs->evaluation_count);
+    PACK_LIST(object, "starts", ts_start_cost_fields, costs->starts, costs->start_count);
     return object;
 }
 
@@ -224,20 +236,17 @@ static json_t *pack_results(const ts_results *r)
     json_object_set_new(root, "T", times);
     json_object_set_new(root, "scores", pack_words(&ts_score_kind_words, r->scores, r->score_count));
     json_object_set_new(root, "starts", pack_words(&ts_start_kind_words, r->starts, r->start_count));
-    json_object_set_new(root, "samplers",
-                        pack_list(sampler_fields, r->samplers, r->sampler_count, sizeof *r->samplers));
+    PACK_LIST(root, "samplers", sampler_fields, r->samplers, r->sampler_count);
     json_object_set_new(root, "findings", findings);
-    json_object_set_new(root, "bound",
-                        pack_list(ts_bound_fields, r->bounds, ts_results_bound_count(r), sizeof *r->bounds));
+    PACK_LIST(root, "bound", ts_bound_fields, r->bounds, ts_results_bound_count(r));
     json_object_set_new(root, "samples", pack_samples(r));
     json_object_set_new(root, "floor", pack(json_object(), floor_fields, &r->floor));
+    json_object_set_new(root, "costs", pack_costs(&r->costs));
     json_object_set_new(root, "profiles", profiles);
-    json_object_set_new(root, "gains_per_T",
-                        pack_list(gain_fields, r->gains, r->gain_count, sizeof *r->gains));
-    json_object_set_new(root, "exact", pack_list(exact_fields, r->exact, r->exact_count, sizeof *r->exact));
-    json_object_set_new(root, "fits", pack_list(fit_fields, r->fits, r->fit_count, sizeof *r->fits));
-    json_object_set_new(root, "phases",
-                        pack_list(phase_fields, r->phases, r->phase_count, sizeof *r->phases));
+    PACK_LIST(root, "gains_per_T", gain_fields, r->gains, r->gain_count);
+    PACK_LIST(root, "exact", exact_fields, r->exact, r->exact_count);
+    PACK_LIST(root, "fits", fit_fields, r->fits, r->fit_count);
+    PACK_LIST(root, "phases", phase_fields, r->phases, r->phase_count);
     return root;
 }
 
@@ -478,6 +487,15 @@ static ts_status unpack_profile(const json_t *from, ts_profile *profile)
                        &profile->count);
 }
 
+static ts_status unpack_costs(const json_t *from, ts_costs *costs)
+{
+    TS_TRY(unpack(ts_cost_fields, from, costs));
+    TS_TRY(unpack_list(ts_evaluation_cost_fields, from, "evaluations", sizeof *costs->evaluations,
+                       (void **)&costs->evaluations, &costs->evaluation_count));
+    return unpack_list(ts_start_cost_fields, from, "starts", sizeof *costs->starts, (void **)&costs->starts,
+                       &costs->start_count);
+}
+
 /* An object of objects as YAML, of which JSON's values are a part. */
 static void print_config(FILE *out, const json_t *object, int depth)
 {
@@ -520,6 +538,7 @@ static ts_status unpack_results(const json_t *root, ts_results *r)
     TS_TRY(
         unpack_list(phase_fields, root, "phases", sizeof *r->phases, (void **)&r->phases, &r->phase_count));
     TS_TRY(ts_context(unpack(floor_fields, json_object_get(root, "floor"), &r->floor), "floor"));
+    TS_TRY(ts_context(unpack_costs(json_object_get(root, "costs"), &r->costs), "costs"));
     TS_TRY(list_of(root, "findings", sizeof *r->findings, (void **)&r->findings, &r->finding_count));
     for (int i = 0; i < r->finding_count; i++)
         TS_TRY(ts_context(
@@ -550,6 +569,12 @@ ts_status ts_results_read(const char *dir, ts_results *results)
     memset(results, 0, sizeof *results);
     TS_TRY(path_of(dir, &path));
     ts_status status = read_json(path, &root);
+    if (ts_status_code(status) == TS_NOT_FOUND) {
+        ts_status_free(status);
+        status = ts_error(TS_NOT_FOUND,
+                          "%s holds no finished sweep (sweep.json); `tstar sweep CONFIG --out %s` makes it",
+                          dir, dir);
+    }
     if (!status)
         status = ts_context(unpack_results(root, results), "%s", path);
     json_decref(root);

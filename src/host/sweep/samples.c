@@ -276,7 +276,7 @@ ts_status ts_part_timing(ts_worker *w, ts_part *part)
     ts_sample_row *row = row_of(s, part);
     ts_samples drawn;
     char name[160];
-    double seconds[2];
+    double seconds[3]; /* an image; its interval; of the draw from the start */
     bool found;
     origin o;
     ts_worker_watch(w, part);
@@ -285,7 +285,7 @@ ts_status ts_part_timing(ts_worker *w, ts_part *part)
     describe_origin(s, part, TS_SWEEP_TIMED, &o);
     snprintf(name, sizeof name, "seconds_%s", o.name);
     const ts_part_file file = {"parts", name, o.sections, o.inputs};
-    const ts_part_tensor tensor = {"seconds", TS_ST_F64, 1, {2}, seconds};
+    const ts_part_tensor tensor = {"seconds", TS_ST_F64, 1, {3}, seconds};
     TS_TRY(ts_part_load(s, &file, &tensor, 1, &found));
     part->reused = found;
     if (!found) {
@@ -297,10 +297,12 @@ ts_status ts_part_timing(ts_worker *w, ts_part *part)
         TS_TRY(status);
         seconds[0] = drawn.seconds_per_image.mean;
         seconds[1] = drawn.seconds_per_image.half;
+        seconds[2] = drawn.start_seconds;
         ts_samples_release(&drawn);
         TS_TRY(ts_part_save(s, &file, &tensor, 1));
     }
     row->seconds_per_image = (ts_interval){seconds[0], seconds[1]};
+    row->start_seconds = seconds[2];
     part->seconds = seconds[0] * TS_SWEEP_TIMED;
     return NULL;
 }

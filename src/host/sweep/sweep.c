@@ -7,8 +7,10 @@
 #include <time.h>
 
 #include "base/file.h"
+#include "run/checkpoint.h"
 #include "run/evaluate.h"
 #include "run/scores.h"
+#include "sweep/advice/costs.h"
 
 /* ---- a folder that is there already ---- */
 
@@ -34,7 +36,39 @@ static ts_status check_same(const char *dir, const ts_config *config)
     return status;
 }
 
+/* Takes over `config`, also when it fails. */
+static ts_status open_run(ts_sweep *s, ts_config *config, const ts_run_options *options)
+{
+    ts_status status = ts_run_exists(s->dir) ? check_same(s->dir, config) : NULL;
+    if (status)
+        ts_config_free(config);
+    else
+        status = ts_run_create(s->dir, config, true, options, &s->run);
+    s->config = status ? NULL : s->run->config;
+    return status;
+}
+
 /* ---- the whole ---- */
+
+/* That there is something to train from several seeds. */
+static ts_status check_seeds(const ts_sweep *s)
+{
+    ts_checkpoint checkpoint = {0};
+    if (s->config->sweep.seeds == 1)
+        return NULL;
+    if (!s->run->model->params)
+        return ts_error(TS_INVALID,
+                        "sweep.seeds: %d seeds, but an exact score is trained from none; set it to 1",
+                        s->config->sweep.seeds);
+    if (!ts_checkpoint_exists(s->run))
+        return NULL;
+    ts_status status = ts_checkpoint_load_weights(s->run, true, &checkpoint);
+    if (!status && checkpoint.imported)
+        status = ts_error(TS_INVALID, "sweep.seeds: %d seeds, but the network of %s is imported; set it to 1",
+                          s->config->sweep.seeds, s->dir);
+    ts_checkpoint_release(&checkpoint);
+    return status;
+}
 
 /* Before anything is trained: what its end would refuse. */
 static ts_status check(const ts_sweep *s)
@@ -59,7 +93,14 @@ static ts_status check(const ts_sweep *s)
     if (test->count < 2)
         return ts_error(TS_INVALID, "a sweep's distances take at least 2 held-out data; there is %lld",
                         (long long)test->count);
-    return NULL;
+    if (s->count < 2)
+        return ts_error(
+            TS_INVALID,
+            "bound.count = 1: a sweep compares T over held-out data, of which it takes at least 2");
+    TS_TRY(check_seeds(s));
+    if (s->config->sweep.likelihood)
+        TS_TRY(ts_blocks_check(ts_evaluate_likelihood_config(s->run).count, s->config->data.block));
+    return ts_blocks_check(s->count, s->config->data.block);
 }
 
 /* Each sampler of fixed steps once for each budget, where there are any; those that adapt once. */
@@ -104,7 +145,7 @@ static ts_status make_rows(ts_sweep *s)
 static ts_status make_folders(const ts_sweep *s)
 {
     static const char *const folders[] = {"parts", TS_SAMPLES_FOLDER};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < (s->first ? 1 : 2); i++) {
         char *path = ts_run_path(s->run, folders[i]);
         ts_status status = path ? ts_file_make_folder(path) : ts_error(TS_NO_MEMORY, "sweep: no memory");
         if (!status)
@@ -148,8 +189,112 @@ static ts_status work(ts_sweep *s)
     TS_TRY(ts_workers_run(&s->list, &all));
     s->list.end = s->list.count;
     TS_TRY(ts_workers_run(&s->list, &alone));
-    ts_progress_report(s->options->progress, "sweep", 100, 100, "%", "");
+    ts_progress_report(s->options->progress, s->phase, 100, 100, "%", "");
     return NULL;
+}
+
+/* ---- further seeds ---- */
+
+const ts_sweep *ts_sweep_of_seed(const ts_sweep *s, int k)
+{
+    return k ? s->others[k - 1] : s;
+}
+
+uint64_t ts_sweep_draws_seed(const ts_sweep *s)
+{
+    return (uint64_t)(s->first ? s->first : s)->config->run.seed;
+}
+
+static void release(ts_sweep *s)
+{
+    for (int k = 0; k < TS_MOST_SEEDS - 1; k++) {
+        ts_sweep *other = s->others[k];
+        if (!other)
+            continue;
+        release(other);
+        ts_results_release(other->results);
+        free(other->results);
+        free(other);
+    }
+    for (int i = 0; i < TS_SCORE_COUNT; i++)
+        ts_bound_release(&s->bounds[i]);
+    free(s->prior);
+    free(s->kl);
+    ts_sweep_release_curve(s);
+    ts_comparison_release(&s->comparison);
+    ts_sweep_close_workers(s);
+    ts_part_list_release(&s->list);
+    free(s->list.parts);
+    ts_run_close(s->run);
+}
+
+/* The configuration of the k-th seed: the sweep's, but for that. */
+static ts_status config_of_seed(const ts_sweep *s, int k, ts_config **config)
+{
+    char seed[64], *path = ts_run_path(s->run, "config.yaml");
+    const char *overrides[] = {seed, "sweep.seeds=1"};
+    snprintf(seed, sizeof seed, "seed=%d", s->config->run.seed + k);
+    ts_status status =
+        path ? ts_config_load(path, overrides, 2, config) : ts_error(TS_NO_MEMORY, "sweep: no memory");
+    free(path);
+    return status;
+}
+
+/* What is left of it are bounds and prior terms. */
+static ts_status measure_seed(ts_sweep *s, ts_config *config)
+{
+    const ts_run_options options = {.borrowed_device = s->first->run->device,
+                                    .borrowed_dataset = s->first->run->dataset};
+    TS_TRY(open_run(s, config, &options));
+    TS_TRY(prepare(s));
+    TS_TRY(work(s));
+    ts_sweep_close_workers(s);
+    ts_run_close(s->run);
+    s->run = NULL;
+    s->config = NULL;
+    return NULL;
+}
+
+/* The sweep of the k-th seed, whose room is there. */
+static ts_status open_seed(ts_sweep *s, int k)
+{
+    ts_sweep *other = calloc(1, sizeof *other);
+    ts_results *results = calloc(1, sizeof *results);
+    ts_status status =
+        other && results ? ts_part_list_make(&other->list) : ts_error(TS_NO_MEMORY, "sweep: no memory");
+    if (status) {
+        free(other);
+        free(results);
+        return status;
+    }
+    other->results = results;
+    other->seeds = 1;
+    other->first = s;
+    snprintf(other->phase, sizeof other->phase, "seed %d of %d", k + 1, s->seeds);
+    s->others[k - 1] = other;
+    return NULL;
+}
+
+static ts_status repeat(ts_sweep *s, int k)
+{
+    ts_config *config;
+    char *dir;
+    TS_TRY(open_seed(s, k));
+    if (asprintf(&dir, "%s/seed%d", s->dir, k + 1) < 0)
+        return ts_error(TS_NO_MEMORY, "sweep: no memory");
+    ts_sweep *other = s->others[k - 1];
+    ts_sweep_options options = *s->options;
+    options.began = NULL;
+    options.estimated = NULL;
+    other->dir = dir;
+    other->options = &options;
+    ts_status status = config_of_seed(s, k, &config);
+    if (!status)
+        status = measure_seed(other, config);
+    other->options = NULL;
+    other->dir = NULL;
+    free(dir);
+    return status;
 }
 
 /* ---- what is said of it ---- */
@@ -169,11 +314,14 @@ static void add_phase(const ts_sweep *s, int phase)
 {
     ts_phase *row = &s->results->phases[s->results->phase_count];
     int parts = 0;
-    for (int i = 0; i < s->list.count; i++)
-        if (s->list.parts[i].phase == phase) {
-            row->seconds += s->list.parts[i].seconds;
-            parts++;
-        }
+    for (int k = 0; k < s->seeds; k++) {
+        const ts_part_list *list = &ts_sweep_of_seed(s, k)->list;
+        for (int i = 0; i < list->count; i++)
+            if (list->parts[i].phase == phase) {
+                row->seconds += list->parts[i].seconds;
+                parts++;
+            }
+    }
     if (!parts)
         return;
     ts_sweep_phase_text(phase, row->name);
@@ -216,6 +364,19 @@ static double steps_of(const ts_sweep *s)
     return isfinite(steps) ? steps : 0;
 }
 
+/* A training step, the mean over networks; NaN: none was trained. */
+static double step_seconds_of(const ts_sweep *s)
+{
+    double seconds = 0;
+    int count = 0;
+    for (int i = 0; i < s->list.count; i++)
+        if (s->list.parts[i].phase == TS_SWEEP_TRAIN && isfinite(s->list.parts[i].step_seconds)) {
+            seconds += s->list.parts[i].step_seconds;
+            count++;
+        }
+    return count ? seconds / count : NAN;
+}
+
 /* Of the score network, each where there are several. */
 static double parameters_of(const ts_sweep *s)
 {
@@ -244,50 +405,40 @@ static ts_status describe(const ts_sweep *s, const char *command)
     r->train_count = (double)dataset->train.count;
     r->test_count = (double)dataset->test.count;
     r->parameters = parameters_of(s);
+    r->block = s->config->data.block;
     r->steps_per_unit = s->config->sample.steps_per_unit;
     r->train_steps = steps_of(s);
     r->projections = s->d == 1 ? 1 : s->config->sweep.projections;
+    r->costs.batch = fmin(TS_SWEEP_TIMED, s->config->sample.batch);
+    r->costs.training_step = step_seconds_of(s);
+    TS_TRY(ts_costs_measure(r));
     return describe_phases(s);
 }
 
 static ts_status make(ts_sweep *s)
 {
+    s->seeds = s->config->sweep.seeds;
     TS_TRY(prepare(s));
     TS_TRY(work(s));
+    ts_sweep_close_workers(s);
+    for (int k = 1; k < s->seeds; k++)
+        TS_TRY(repeat(s, k));
     TS_TRY(ts_sweep_summarize(s));
     TS_TRY(describe(s, s->options->run->command));
     TS_TRY(ts_results_write_csv(s->results, s->dir));
     return ts_results_write_json(s->results, s->dir);
 }
 
-static void release(ts_sweep *s)
-{
-    for (int i = 0; i < TS_SCORE_COUNT; i++)
-        ts_bound_release(&s->bounds[i]);
-    free(s->prior);
-    free(s->kl);
-    ts_sweep_release_curve(s);
-    ts_comparison_release(&s->comparison);
-    ts_sweep_close_workers(s);
-    ts_part_list_release(&s->list);
-    free(s->list.parts);
-    ts_run_close(s->run);
-}
-
 ts_status ts_sweep_run(const char *dir, ts_config *config, const ts_sweep_options *options)
 {
     ts_results results = {0};
-    ts_sweep s = {.dir = dir, .options = options, .config = config, .results = &results};
+    ts_sweep s = {.dir = dir, .options = options, .results = &results, .seeds = 1, .phase = "sweep"};
     ts_status status = ts_part_list_make(&s.list);
     if (status) {
         ts_config_free(config);
         return status;
     }
-    status = ts_run_exists(dir) ? check_same(dir, config) : NULL;
-    if (status)
-        ts_config_free(config);
-    else
-        status = ts_run_create(dir, config, true, options->run, &s.run);
+    status = open_run(&s, config, options->run);
     if (!status)
         status = make(&s);
     release(&s);

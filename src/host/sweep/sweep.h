@@ -5,6 +5,8 @@
  *
  *   DIR/config.yaml, checkpoint.safetensors, glow_T0.4.safetensors ...   a run (run.h)
  *   DIR/T0.4                                with sweep.network per_T or both that of T = 0.4, a run of its own
+ *   DIR/seed2, seed3 ...                    with sweep.seeds the trainings from further seeds: runs with parts of their
+ *                                           own, which end with the bound (on the data and by the draws of the first)
  *   DIR/parts/NAME.safetensors              finished parts, each with what it depends on (parts.c)
  *   DIR/samples/NAME.safetensors            samples (results.h)
  *   DIR/bound.csv, samples.csv, sweep.csv, sweep.json                    the results (results.h)

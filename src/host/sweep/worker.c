@@ -30,6 +30,10 @@ static ts_status share_threads(const ts_sweep *s, int *workers, int *threads)
     int worth;
     *workers = 1;
     *threads = run->device->threads;
+    if (s->first) { /* as that, on its device */
+        *workers = s->first->worker_count < s->timings ? s->first->worker_count : s->timings;
+        return NULL;
+    }
     if (asked > s->timings)
         return ts_error(TS_INVALID, "%d workers are more than the %d parts of this sweep", asked, s->timings);
     if (!run->device->k->set_threads)
@@ -117,6 +121,7 @@ void ts_sweep_close_workers(ts_sweep *s)
     for (int i = 0; s->workers && i < s->worker_count; i++)
         close_worker(s->workers[i]);
     free(s->workers);
+    s->workers = NULL;
 }
 
 /* OpenMP keeps the number of threads for each thread that asks. */

@@ -34,10 +34,11 @@ struct ts_part {
     int needs[TS_PART_NEEDS];     /* parts before it in the list */
     int need_count;
 
-    int phase;      /* what its time is counted under */
-    double work;    /* estimated, in units that are worth the same within a phase */
-    double seconds; /* that it took, in whichever call that was */
-    int64_t steps;  /* of trainings: up to where they are */
+    int phase;           /* what its time is counted under */
+    double work;         /* estimated, in units that are worth the same within a phase */
+    double seconds;      /* that it took, in whichever call that was */
+    int64_t steps;       /* of trainings: up to where they are */
+    double step_seconds; /* of trainings: a step; NaN where none was done */
 
     bool reused; /* it was there already; like the two above it is looked at once the part is done */
 

@@ -22,6 +22,15 @@ ts_status ts_sampler_evaluate(ts_sampler *sampler, const float *x, const float *
     return s->score->evaluate(s->score, x, s->t, net);
 }
 
+void ts_sampler_within(ts_sampler *sampler, double low, double high)
+{
+    ts_score *score = sampler->score;
+    if (!score->within || !score->within(score, low, high))
+        return;
+    ts_recorded_forget(&sampler->recorded);
+    sampler->recorded.warm = false; /* another network, say, may have to make its weights ready */
+}
+
 ts_status ts_sampler_combine(ts_sampler *sampler, int64_t count, int terms, const ts_coefficients *c,
                              const float *const *x, float *y)
 {

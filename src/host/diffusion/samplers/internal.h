@@ -79,6 +79,8 @@ ts_status ts_sampler_stopped(const ts_sampler *sampler);
 /* net(x, t) at the time `times[state->step]`, or times[0] without a state. */
 ts_status ts_sampler_evaluate(ts_sampler *sampler, const float *x, const float *times,
                               const ts_step_state *state, const float **net);
+/* Tells the score between which t the evaluations to come lie; not to be queued. */
+void ts_sampler_within(ts_sampler *sampler, double low, double high);
 /* y = sum_k c[k] x[k], `count` elements; ts_sampler_combine_row: x and y [n,d], c from element `first` of the
  * integrator's coefficients of the current step. */
 ts_status ts_sampler_combine(ts_sampler *sampler, int64_t count, int terms, const ts_coefficients *c,

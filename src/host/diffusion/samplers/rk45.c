@@ -153,9 +153,12 @@ static ts_status download(const ode *o, int stages)
     return s->k->download(s->device, s->host_result, s->results, values * sizeof(double));
 }
 
-/* `evaluations` more of the network, near time t. */
-static ts_status count_evaluations(ts_sampler *s, int evaluations, double t)
+/* `evaluations` more of the score, between t and u, and of the network where it asks that. */
+static ts_status count_evaluations(ts_sampler *s, int evaluations, double t, double u)
 {
+    ts_sampler_within(s, fmin(t, u), fmax(t, u));
+    if (s->score->idle)
+        return NULL;
     if (s->evaluations > MAX_EVALUATIONS - evaluations)
         return ts_error(TS_NOT_FINITE, "RK45: %d evaluations have not reached the end: t = %g",
                         MAX_EVALUATIONS, t);
@@ -179,7 +182,7 @@ static ts_status first_step(ode *o, double t0, double direction, double length, 
     ts_sampler *s = o->s;
     const float *y = s->current, *slope = s->stage[0];
     double size, size_slope, size_change;
-    TS_TRY(count_evaluations(s, 2, t0));
+    TS_TRY(count_evaluations(s, 1, t0, t0));
     set_stage(o, 0, t0, 0.0, NULL);
     TS_TRY(upload(o));
     TS_TRY(queue_derivative(o, y, 0));
@@ -187,6 +190,7 @@ static ts_status first_step(ode *o, double t0, double direction, double length, 
     TS_TRY(norm(o, 1, &same, &slope, &size_slope));
     double trial = size < 1e-5 || size_slope < 1e-5 ? 1e-6 : 0.01 * size / size_slope;
     trial = fmin(trial, length);
+    TS_TRY(count_evaluations(s, 1, t0 + trial * direction, t0 + trial * direction));
     set_stage(o, 1, t0 + trial * direction, trial * direction, (double[]){1.0});
     TS_TRY(upload(o));
     TS_TRY(queue_stage(o, 1));
@@ -203,7 +207,7 @@ static ts_status first_step(ode *o, double t0, double direction, double length, 
 static ts_status attempt(ode *o, double t, double h, double *error)
 {
     ts_sampler *s = o->s;
-    TS_TRY(count_evaluations(s, STAGES, t));
+    TS_TRY(count_evaluations(s, STAGES, t, t + h));
     for (int i = 1; i < STAGES; i++)
         set_stage(o, i, t + C[i] * h, h, A[i]);
     set_stage(o, STAGES, t + h, h, B);

@@ -171,18 +171,20 @@ static ts_status run_steps(ts_sampler *s, const ts_sampler_config *config, float
     const ts_sampler_row *row = &ts_samplers[config->kind];
     const ts_integrator *integrator = row->integrator;
     const int steps = config->steps;
-    int checked = 0; /* steps whose outcome is known to be finite */
+    const float *times = s->host_table + s->steps; /* behind the starts: see begin */
+    int checked = 0;                               /* steps whose outcome is known to be finite */
     ts_sampler_freeze(s,
                       &(ts_sampler_frozen){.queue = integrator->queue,
                                            .x = x,
                                            .corrector_steps = row->corrects ? config->corrector_steps : 0});
     for (int i = 1; i <= steps; i++) {
         bool finite = true;
+        ts_sampler_within(s, (double)times[i], fmax((double)times[i - 1], (double)s->host_table[i - 1]));
         ts_range_push(s->device, "sample step");
         ts_status status = ts_recorded_run(&s->recorded, integrator->queue, &(ts_sampler_step){s, x});
         ts_range_pop(s->device);
         TS_TRY(status);
-        s->evaluations += step_evaluations(config);
+        s->evaluations += s->score->idle ? 0 : step_evaluations(config);
         if (i < steps)
             TS_TRY(ts_sampler_stopped(s));
         /* a device that has run far ahead could not be stopped: the look at its state waits for it */
@@ -244,9 +246,10 @@ static ts_status denoise(ts_sampler *s, double eps, float *x)
     const double a = ts_sde_mean(&s->sde, eps), std = ts_sde_std(&s->sde, eps);
     const ts_coefficients c = {.value = {(float)(1.0 / a), (float)(-std / a)}};
     const float time = (float)eps, *net;
+    ts_sampler_within(s, eps, eps);
     TS_TRY(s->k->upload(s->device, s->times, &time, sizeof time));
     TS_TRY(ts_sampler_evaluate(s, x, s->times, NULL, &net));
-    s->evaluations++;
+    s->evaluations += s->score->idle ? 0 : 1;
     TS_TRY(ts_sampler_combine(s, s->count, 2, &c, (const float *[]){x, net}, x));
     bool finite;
     TS_TRY(is_finite(s, x, &finite));
@@ -291,6 +294,7 @@ ts_status ts_sampler_run(ts_sampler *sampler, const ts_sampler_config *config, u
     sampler->evaluations = 0;
     ts_range_push(sampler->device, "sample");
     ts_status status = run(sampler, config, seed, instance, x);
+    ts_sampler_within(sampler, 0.0, 1.0);
     ts_range_pop(sampler->device);
     if (!status)
         *nfe = sampler->evaluations;

@@ -191,6 +191,7 @@ static ts_status open_all(ts_crossing *c)
     TS_TRY(choose_range(c));
     if (!c->count)
         return NULL;
+    TS_TRY(ts_blocks_check(c->data, config->data.block));
     c->draws = draws_of(config, c->data);
     TS_TRY(measure_priors(c));
     /* in batches of the training's: less memory than it takes itself */
@@ -244,6 +245,7 @@ const double *ts_crossing_prior(const ts_crossing *c, int start, int64_t *data, 
 static ts_status find(const ts_crossing *c, int start, const ts_bound *bound, ts_crossing_T *star)
 {
     const ts_bands_config how = {.repetitions = REPETITIONS,
+                                 .block = c->run->config->data.block,
                                  .seed = (uint64_t)c->run->config->run.seed,
                                  .threads = c->run->device->threads};
     ts_bands bands;

@@ -8,6 +8,8 @@
 #include <unistd.h>
 #include "base/file.h"
 
+enum { LINE = 1024 }; /* lines of a log are far shorter */
+
 struct ts_log {
     char *path;
     FILE *file;
@@ -33,7 +35,7 @@ static double seconds_of(const char *line, double otherwise)
  * one's seconds. */
 static void read_kept(FILE *file, int64_t keep_step, off_t *kept, double *seconds)
 {
-    char line[1024]; /* lines of a log are far shorter */
+    char line[LINE];
     long long step;
     while (fgets(line, sizeof line, file)) {
         const size_t length = strlen(line);
@@ -68,6 +70,25 @@ static ts_status trim(const char *path, int64_t keep_step, double *seconds)
         read_kept(file, keep_step, &kept, seconds);
     if (ferror(file) || ((uint64_t)kept < bytes && truncate(path, kept)))
         status = failed(path);
+    fclose(file);
+    return status;
+}
+
+ts_status ts_log_last_star(const char *path, ts_start_kind start, double *T_star)
+{
+    char line[LINE], key[48];
+    FILE *file = fopen(path, "re");
+    *T_star = 0;
+    if (!file)
+        return errno == ENOENT ? NULL : failed(path);
+    snprintf(key, sizeof key, "\"T_star_%s\": ", ts_start_kind_words.word[start]);
+    while (fgets(line, sizeof line, file)) {
+        const char *at = strstr(line, key);
+        const double T = at ? strtod(at + strlen(key), NULL) : 0;
+        if (T > 0 && T <= 1)
+            *T_star = T;
+    }
+    ts_status status = ferror(file) ? failed(path) : NULL;
     fclose(file);
     return status;
 }

@@ -17,6 +17,8 @@ ts_status ts_log_open(const char *path, int64_t keep_step, ts_log **log);
  * [TS_CROSSING_COUNT]; NULL: not measured. */
 ts_status ts_log_write(ts_log *log, const ts_training_report *report, double images_per_second,
                        double seconds, const ts_crossing_T *stars);
+/* The last T* of a start in the log at `path`; 0 where there is none, or no log. */
+ts_status ts_log_last_star(const char *path, ts_start_kind start, double *T_star);
 void ts_log_close(ts_log *log); /* NULL is fine */
 
 #endif

@@ -268,6 +268,7 @@ static void fill_result(const trainer *t, ts_trainer_result *result)
         .plan_bytes = ts_graph_arena_bytes(graph),
         .no_reuse_bytes = ts_graph_no_reuse_bytes(graph),
     };
+    memcpy(result->stars, t->stars, sizeof t->stars);
 }
 
 ts_status ts_trainer_run(ts_run *run, const ts_trainer_options *options, ts_trainer_result *result)

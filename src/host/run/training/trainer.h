@@ -15,6 +15,7 @@
 #include "diffusion/training.h"
 #include "base/progress.h"
 #include "run/run.h"
+#include "run/training/crossing.h"
 
 typedef struct ts_trainer_options {
     bool resume;            /* continue from the checkpoint if there is one */
@@ -30,6 +31,7 @@ typedef struct ts_trainer_result {
     double seconds;
     int64_t parameters;
     size_t plan_bytes, no_reuse_bytes;
+    ts_crossing_T stars[TS_CROSSING_COUNT]; /* the last measured; T 0: none was */
 } ts_trainer_result;
 
 /* Trains up to train.steps, a log line (log.jsonl) every train.log_every steps, a checkpoint every
