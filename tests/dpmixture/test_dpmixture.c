@@ -87,6 +87,21 @@ static void test_diagonal(void **state)
     free(x);
 }
 
+/* A fit that no step moves ends, whatever the tolerance. */
+static void test_nothing_left_to_gain(void **state)
+{
+    (void)state;
+    double *x = points(50, 2, 2, 2);
+    ts_dpmixture fit;
+    ts_dpmixture_config config = settings(1);
+    config.tolerance = 0;
+    must(ts_dpmixture_fit(x, 50, 2, &config, &fit));
+    assert_true(fit.converged);
+    assert_true(fit.iterations < config.iterations);
+    ts_dpmixture_release(&fit);
+    free(x);
+}
+
 /* Whatever the points, the floor and the beginning, no step lowers the bound. */
 static void test_never_falls(void **state)
 {
@@ -321,6 +336,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_component),
         cmocka_unit_test(test_diagonal),
+        cmocka_unit_test(test_nothing_left_to_gain),
         cmocka_unit_test(test_never_falls),
         cmocka_unit_test(test_groups_found),
         cmocka_unit_test(test_threads),

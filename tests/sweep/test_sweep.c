@@ -201,6 +201,7 @@ static void is_finding(const ts_results *r, const ts_finding *f)
         NEAR(p->bpd.mean, row->terms.bpd.mean, drawn ? row->terms.bpd.half : 1e-9 * row->terms.bpd.mean);
     }
     NEAR(chance, 1, 1e-9);
+    assert_true(f->tolerance == 0.01);
 }
 
 static void rows_are_complete(void **state)

@@ -120,7 +120,7 @@
     X(INT, FREE, components, 16, 1, 4096, "truncation of a dpmixture")                                                           \
     X(REAL, FREE, concentration, 0, 0, 1e6, "concentration of its Dirichlet process (0: 1/components)")                          \
     X(REAL, FREE, floor, 1e-6, 1e-12, 1, "variance that none of its components falls below")                                     \
-    X(REAL, FREE, tolerance, 1e-5, 0, 1, "its fit ends when a step raises the evidence bound by less, in nats an example")       \
+    X(REAL, FREE, tolerance, 1e-5, 0, 1, "its fit ends when a step raises the evidence bound by no more, in nats an example")       \
     X(INT, FREE, iterations, 1000, 1, 1000000, "or after so many steps")
 
 #define TS_CONFIG_BOUND(X)                                                                                                       \

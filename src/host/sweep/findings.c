@@ -137,6 +137,7 @@ static ts_status find(const ts_sweep *s, const points *p, int score, int start, 
     for (int k = 0; k < s->seeds; k++)
         fill(ts_sweep_of_seed(s, k), p, score, start, elbo + k * s->count * p->count);
     TS_TRY(ts_sweep_find(elbo, s->count, p->count, p->T, s->d, &how, f));
+    f->tolerance = s->config->sweep.tolerance; /* as it was asked for, not to nats and back */
     name_terms(s, p, score, start, f);
     name_errors(s, p, f);
     return NULL;

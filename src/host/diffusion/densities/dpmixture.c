@@ -133,8 +133,6 @@ static ts_status begin(fitting *f)
 static double share_done(const fitting *f, double first, double gain)
 {
     const double least = f->config->tolerance * (double)f->n;
-    if (gain <= least)
-        return 1;
     return least > 0 && first > least ? fmin(log(first / gain) / log(first / least), 1) : 0;
 }
 
@@ -154,7 +152,7 @@ static ts_status ascend(fitting *f, ts_dpmixture *mixture)
         bound[i] = bound_of(f);
         if (!isfinite(bound[i]))
             return ts_error(TS_NOT_FINITE, "the evidence bound is not finite after %d steps", i);
-        mixture->converged = bound[i] - bound[i - 1] < config->tolerance * (double)f->n;
+        mixture->converged = bound[i] - bound[i - 1] <= config->tolerance * (double)f->n;
         share =
             mixture->converged ? 1 : fmax(share, share_done(f, bound[1] - bound[0], bound[i] - bound[i - 1]));
         share = fmax(share, (double)i / config->iterations);

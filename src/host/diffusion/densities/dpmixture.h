@@ -28,7 +28,7 @@ typedef struct ts_dpmixture_config {
     double floor;         /* variance */
     bool diagonal;        /* covariances */
     int factors;          /* beside diagonal ones; 0: none */
-    double tolerance;     /* ends when a step raises the evidence bound by less, in nats a point */
+    double tolerance;     /* ends when a step raises the evidence bound by no more, in nats a point */
     int iterations;       /* or after so many steps */
     uint64_t seed;        /* of the groups that it begins from */
     int threads;          /* the result does not depend on it */
