@@ -8,9 +8,11 @@
 
 /* ---- what a part depends on ---- */
 
-static void sections_of(const ts_part_file *part, char sections[128])
+enum { MOST_SECTIONS = 1024 }; /* far more than all of them, once for each start, take */
+
+static void sections_of(const ts_part_file *part, char sections[MOST_SECTIONS])
 {
-    snprintf(sections, 128, "run data sde %s", part->sections);
+    snprintf(sections, MOST_SECTIONS, "run data sde %s", part->sections);
 }
 
 static bool says(const ts_safetensors *file, const char *key, const char *text)
@@ -22,7 +24,7 @@ static bool says(const ts_safetensors *file, const char *key, const char *text)
 static ts_status is_same(const ts_sweep *sweep, const ts_part_file *part, const ts_safetensors *file,
                          bool *same)
 {
-    char checksum[17], sections[128];
+    char checksum[17], sections[MOST_SECTIONS];
     const char *text = ts_safetensors_metadata(file, "config");
     ts_config *config;
     ts_config_difference difference;
@@ -40,7 +42,7 @@ static ts_status is_same(const ts_sweep *sweep, const ts_part_file *part, const 
 
 static ts_status declare(const ts_sweep *sweep, const ts_part_file *part, ts_safetensors_writer *writer)
 {
-    char sections[128], *config;
+    char sections[MOST_SECTIONS], *config;
     sections_of(part, sections);
     TS_TRY(ts_config_print(sweep->config, sections, &config));
     ts_safetensors_declare_metadata(writer, "config", config);

@@ -15,7 +15,8 @@
 static const double resolution = 0.01;
 /* of the work between two measurements, at most, that one may take; a training step is three evaluations an image */
 static const double share_of_work = 0.05;
-enum { MOST_DRAWS = 16, REPETITIONS = 400 };
+/* MOST_DIMENSIONS: of a covariance and its eigenvectors, which a training makes for itself at its start. */
+enum { MOST_DIMENSIONS = 4096, MOST_DRAWS = 16, REPETITIONS = 400 };
 
 #define KIND(name) [TS_CROSSING_##name] = TS_START_##name,
 const ts_start_kind ts_crossing_starts[TS_CROSSING_COUNT] = {TS_CROSSING_STARTS(KIND)};
@@ -171,7 +172,12 @@ static ts_status measure_priors(ts_crossing *c)
         all ? read_data(c, x0) : ts_error(TS_NO_MEMORY, "no memory for %lld data", (long long)c->data);
     if (!status) {
         prior_of_normal(c, x0);
-        status = prior_of_gaussian(c, x0);
+        if (c->d <= MOST_DIMENSIONS) {
+            status = prior_of_gaussian(c, x0);
+        } else {
+            free(c->prior[TS_CROSSING_GAUSSIAN]);
+            c->prior[TS_CROSSING_GAUSSIAN] = NULL;
+        }
     }
     free(x0);
     return status;
@@ -249,6 +255,9 @@ static ts_status find(const ts_crossing *c, int start, const ts_bound *bound, ts
                                  .seed = (uint64_t)c->run->config->run.seed,
                                  .threads = c->run->device->threads};
     ts_bands bands;
+    *star = (ts_crossing_T){NAN, NAN, NAN};
+    if (!c->prior[start])
+        return NULL;
     for (int64_t i = 0; i < c->data * c->count; i++)
         c->elbo[i] = -c->prior[start][i] - bound->diffusion[i];
     TS_TRY(ts_bands_make(c->elbo, c->data, c->count, &how, &bands));

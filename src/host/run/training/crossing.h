@@ -39,7 +39,8 @@ typedef struct ts_crossing ts_crossing;
 /* Takes the first train.eval_data of the held-out data, or all; the run outlives it.  *crossing is NULL where there is no
  * range: train.T is not above the smallest T of the sweep, or there are fewer than two data. */
 ts_status ts_crossing_open(ts_run *run, ts_crossing **crossing);
-/* With the model's weights as they are now, averages in their place and back: the training goes on bitwise as without. */
+/* Of gaussian NaN above 4096 dimensions, where its covariance would cost more than the measurement is worth.
+ * With the model's weights as they are now, averages in their place and back: the training goes on bitwise as without. */
 ts_status ts_crossing_measure(ts_crossing *crossing, ts_crossing_T stars[TS_CROSSING_COUNT]);
 void ts_crossing_close(ts_crossing *crossing); /* NULL is fine */
 
