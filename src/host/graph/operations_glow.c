@@ -3,6 +3,17 @@
 
 #include <limits.h>
 
+/* Ends a node whose second output is the log-determinant, -1 where none is wanted. */
+static ts_tensor close_with_logdet(ts_graph *graph, ts_tensor y, ts_tensor determinant, ts_tensor *logdet)
+{
+    if (!graph->failed)
+        graph->nodes[graph->node_count - 1].out[1] = determinant;
+    if (logdet)
+        *logdet = determinant;
+    tape_close(graph);
+    return y;
+}
+
 ts_tensor ts_graph_squeeze(ts_graph *graph, ts_tensor x, bool inverse)
 {
     if (!tape_check_activation(graph, "squeeze", x))
@@ -78,12 +89,7 @@ ts_tensor ts_image_norm(ts_graph *graph, ts_tensor x, ts_tensor h, bool inverse,
     READ(graph, image_norm_forward, h, tape_buffer_of(graph, h));
     WRITE(graph, image_norm_forward, y, tape_buffer_of(graph, y));
     WRITE(graph, image_norm_forward, logdet, tape_buffer_of(graph, determinant));
-    if (!graph->failed)
-        graph->nodes[graph->node_count - 1].out[1] = determinant;
-    if (logdet)
-        *logdet = determinant;
-    tape_close(graph);
-    return y;
+    return close_with_logdet(graph, y, determinant, logdet);
 }
 
 ts_tensor ts_glow_matrix(ts_graph *graph, ts_param permutation, ts_param lower, ts_param upper, ts_param sign,
@@ -136,12 +142,7 @@ ts_tensor ts_coupling(ts_graph *graph, ts_tensor x, ts_tensor h, bool inverse, t
     READ(graph, coupling_forward, h, tape_buffer_of(graph, h));
     WRITE(graph, coupling_forward, y, tape_buffer_of(graph, y));
     WRITE(graph, coupling_forward, logdet, tape_buffer_of(graph, determinant));
-    if (!graph->failed)
-        graph->nodes[graph->node_count - 1].out[1] = determinant;
-    if (logdet)
-        *logdet = determinant;
-    tape_close(graph);
-    return y;
+    return close_with_logdet(graph, y, determinant, logdet);
 }
 
 /* ---- Gaussians ---- */
@@ -225,12 +226,7 @@ ts_tensor ts_graph_whiten(ts_graph *graph, ts_tensor x, ts_tensor t, const ts_wh
     READ(graph, whiten, t, tape_buffer_of(graph, t));
     WRITE(graph, whiten, y, tape_buffer_of(graph, y));
     WRITE(graph, whiten, log_det, tape_buffer_of(graph, determinant));
-    if (!graph->failed)
-        graph->nodes[graph->node_count - 1].out[1] = determinant;
-    if (logdet)
-        *logdet = determinant;
-    tape_close(graph);
-    return y;
+    return close_with_logdet(graph, y, determinant, logdet);
 }
 
 /* ---- sums ---- */

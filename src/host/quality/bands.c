@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/order.h"
 #include "diffusion/interval.h"
 #include "kernels/philox.h"
 #include "quality/threads.h"
@@ -192,12 +193,6 @@ static int argmax(const double *values, const double *more, int count)
     return at;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Repetitions first .. first + count - 1: the largest |t| and the best of each. */
 static bool repeat_some(const sample *s, int first, int count, double *t, int *winner)
 {
@@ -245,7 +240,7 @@ static ts_status bootstrap(const sample *s, ts_bands *bands)
     int *winner = malloc(sizeof *winner * (size_t)repetitions);
     const bool done = t && winner && repeat(s, t, winner);
     if (done) {
-        qsort(t, (size_t)repetitions, sizeof *t, ascending);
+        qsort(t, (size_t)repetitions, sizeof *t, ts_ascending);
         bands->quantile = t[(int)ceil(0.95 * repetitions) - 1];
         for (int b = 0; b < repetitions; b++)
             bands->chance[winner[b]] += 1.0 / repetitions;

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/decimal.h"
+#include "base/order.h"
 #include "base/text.h"
 #include "run/scores.h"
 
@@ -21,12 +22,6 @@ bool ts_sweep_has_curve(const ts_sweep *s, int score, int start)
 }
 
 /* ---- its times ---- */
-
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 ts_status ts_sweep_allocate_curve(ts_sweep *s)
 {
@@ -49,7 +44,7 @@ ts_status ts_sweep_allocate_curve(ts_sweep *s)
         s->curve.T[i] = i == steps ? high : rint((low + (high - low) * i / steps) * 1e6) / 1e6;
     for (int t = 0; t < r->T_count; t++)
         s->curve.T[steps + 1 + t] = r->T[t];
-    qsort(s->curve.T, (size_t)most, sizeof *s->curve.T, ascending);
+    qsort(s->curve.T, (size_t)most, sizeof *s->curve.T, ts_ascending);
     for (int i = 0; i < most; i++) {
         /* of two that are one but for rounding, the sweep's own */
         const bool same = s->curve.count && s->curve.T[i] - s->curve.T[s->curve.count - 1] < 1e-9;

@@ -192,10 +192,6 @@ ts_status ts_part_save(const ts_sweep *sweep, const ts_part_file *part, const ts
 
 /* ---- beside the parts ---- */
 
-/* What refuses the whole before anything is trained: too few data for the distances, a T that the network is
- * not to be trained for. */
-ts_status ts_sweep_check(const ts_sweep *sweep);
-
 /* Memory for what the parts fill, the loss profiles too; the edges of their bins. */
 ts_status ts_sweep_allocate_bounds(ts_sweep *sweep);
 ts_status ts_sweep_allocate_fits(ts_sweep *sweep);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/order.h"
 #include "quality/jackknife.h"
 
 /* ---- rows ---- */
@@ -30,12 +31,6 @@ static bool is_within(const ts_sample_row *row, double nfe)
 
 /* ---- levels ---- */
 
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* levels [rows + samplers] is room; how many there are, ascending. */
 static int list_levels(const ts_report *report, double *levels)
 {
@@ -47,7 +42,7 @@ static int list_levels(const ts_report *report, double *levels)
     for (int i = 0, budgets = found; i < ts_front_rows(r) && !budgets; i++)
         if (ts_front_is_longest(report, i) && ts_front_is_known(&r->samples[i]))
             levels[found++] = r->samples[i].nfe;
-    qsort(levels, (size_t)found, sizeof *levels, ascending);
+    qsort(levels, (size_t)found, sizeof *levels, ts_ascending);
     for (int k = 0; k < found; k++)
         if (!count || levels[k] > levels[count - 1])
             levels[count++] = levels[k];

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/order.h"
 #include "sweep/fields.h"
 
 /* ---- as they are stored ---- */
@@ -34,17 +35,11 @@ const ts_field ts_start_cost_fields[] = {
 
 /* ---- medians ---- */
 
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double median(double *values, int count)
 {
     if (!count)
         return NAN;
-    qsort(values, (size_t)count, sizeof *values, ascending);
+    qsort(values, (size_t)count, sizeof *values, ts_ascending);
     return 0.5 * (values[(count - 1) / 2] + values[count / 2]);
 }
 
