@@ -202,6 +202,20 @@ static void is_finding(const ts_results *r, const ts_finding *f)
     }
     NEAR(chance, 1, 1e-9);
     assert_true(f->tolerance == 0.01);
+    if (fitted_by_T)
+        return;
+    /* errors are slopes: over the range they add up to what the terms change by */
+    const ts_sde sde = {.kind = TS_SDE_VP, .beta_min = 0.1, .beta_max = 20};
+    const ts_finding_point *first = f->points, *last = f->points + f->count - 1;
+    double network = 0, start = 0;
+    for (int j = 1; j < f->count; j++) {
+        const ts_finding_point *a = &f->points[j - 1], *b = &f->points[j];
+        const double step = ts_sde_lambda(&sde, b->T) - ts_sde_lambda(&sde, a->T), d = r->h * r->w * r->c;
+        network += 0.25 * d * step * (a->network_error + b->network_error);
+        start += 0.25 * d * step * (a->start_error + b->start_error);
+    }
+    NEAR(network, last->diffusion - first->diffusion, 0.1 * (last->diffusion - first->diffusion));
+    NEAR(start, first->prior - last->prior, 0.1 * fabs(first->prior - last->prior));
 }
 
 static void rows_are_complete(void **state)
