@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/file.h"
+#include "elsewhere.h"
 #include "base/safetensors.h"
 #include "run/starts/glow.h"
 #include "run_files.h"
@@ -300,7 +301,7 @@ static void test_interrupted(void **state)
         start_clean(NULL);
         fit(FOLDER "/whole", extra[k], &result);
         assert_true(k == 0 ? result.rollbacks > 1 : result.rollbacks == 0);
-        for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
+        for (size_t i = 0; i < sizeof at / sizeof *at; i += elsewhere() ? 3 : 1) {
             assert_int_equal(system("rm -rf " FOLDER "/stopped"), 0);
             fit_interrupted(FOLDER "/stopped", extra[k], at[i]);
             same_as_whole(FOLDER "/stopped", extra[k]);

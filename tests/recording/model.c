@@ -1,5 +1,6 @@
 /* Devices with recordings and without, and models on them. */
 #include <stdlib.h>
+#include "elsewhere.h"
 #include "recording.h"
 
 static const ts_device_options one_thread = {.threads = 1};
@@ -14,7 +15,7 @@ static foreign_counts card_counts;
 
 bool on_card(void)
 {
-    return getenv("TSTAR_TEST_DEVICE") != NULL;
+    return elsewhere();
 }
 
 const foreign_counts *counts_of_device(void)

@@ -3,6 +3,7 @@
  * noise that they take.
  */
 #include <stdio.h>
+#include "elsewhere.h"
 #include "sampler.h"
 
 static ts_sampler_config churning(double T, int steps)
@@ -28,8 +29,8 @@ void stochastic_samplers_reproduce_the_data(void **state)
         const ts_sde *sde;
         const char *name;
         double T;
-    } cases[] = {{&vp, "VP", 0.8}, {&vp, "VP", 0.3}, {&subvp, "sub-VP", 0.5}, {&ve, "VE", 0.5}};
-    for (int i = 0; i < 4; i++) {
+    } cases[] = {{&vp, "VP", 0.3}, {&ve, "VE", 0.5}, {&subvp, "sub-VP", 0.5}, {&vp, "VP", 0.8}};
+    for (int i = 0; i < (elsewhere() ? 2 : 4); i++) {
         const double T = cases[i].T;
         bench b = bench_line(cases[i].sde, 4000);
         const ts_sampler_config configs[] = {config_of(TS_SAMPLER_ANCESTRAL, T, (int)lround(500 * T), 0),
@@ -113,7 +114,7 @@ static double pc_variance(const ts_sampler_config *config, double c, double vari
 void their_variance_is_that_of_the_recursion(void **state)
 {
     (void)state;
-    enum { N = 20000 };
+    const int N = elsewhere() ? 2000 : 20000;
     const double std = 0.5, c = std * std;
     bench b = bench_gaussian(&vp, N, std);
     for (int i = 0; i < 5; i++)

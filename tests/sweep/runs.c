@@ -10,6 +10,7 @@
 
 #include "sweep_test.h"
 #include "base/file.h"
+#include "elsewhere.h"
 
 char folder[] = "/tmp/tstar-test-sweep-XXXXXX";
 
@@ -81,8 +82,7 @@ static const crew alone = {1, 0};
 /* In a process of its own, which can be killed; the parent never starts a thread. */
 pid_t start_with(crew c, const char *dir, const char *const *overrides, int count, const char *more)
 {
-    const bool one = getenv("TSTAR_TEST_DEVICE") != NULL;
-    const int workers = one ? 1 : c.workers;
+    const int workers = elsewhere() ? 1 : c.workers;
     const pid_t child = fork();
     if (child != 0)
         return child;

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/decimal.h"
+#include "base/order.h"
 #include "quality/reference.h"
 #include "run/evaluate.h"
 #include "run/scores.h"
@@ -269,40 +270,59 @@ ts_status ts_part_distance(ts_worker *w, ts_part *part)
     return status;
 }
 
-/* A batch of a row, drawn while nothing else runs, for its time. */
+/* The draw of a batch whose time is the middle one of as many as fit into TIMED_SECONDS, an odd number and at least one: a short
+ * draw's is mostly what else the machine did just then.  seconds [3] <- an image; all draws; an image's draw from the start. */
+static ts_status time_draws(ts_worker *w, const ts_part *part, double seconds[3])
+{
+    enum { MOST = 5 };
+    static const double TIMED_SECONDS = 0.1;
+    double image[MOST], start[MOST], total = 0;
+    int count = 0;
+    do {
+        ts_samples drawn;
+        TS_TRY(draw(w, part, TS_SWEEP_TIMED, &drawn));
+        image[count] = drawn.seconds_per_image.mean;
+        start[count] = drawn.start_seconds;
+        total += image[count++] * TS_SWEEP_TIMED;
+        ts_samples_release(&drawn);
+    } while (count < MOST && (count % 2 == 0 || total + 2 * total / count <= TIMED_SECONDS));
+    qsort(image, (size_t)count, sizeof *image, ts_ascending);
+    qsort(start, (size_t)count, sizeof *start, ts_ascending);
+    seconds[0] = image[count / 2];
+    seconds[1] = total;
+    seconds[2] = start[count / 2];
+    return NULL;
+}
+
+/* A row's batch, drawn while nothing else runs, for its time. */
 ts_status ts_part_timing(ts_worker *w, ts_part *part)
 {
     const ts_sweep *s = w->sweep;
     ts_sample_row *row = row_of(s, part);
-    ts_samples drawn;
     char name[160];
-    double seconds[3]; /* an image; its interval; of the draw from the start */
+    double seconds[3]; /* as time_draws has them */
     bool found;
     origin o;
     ts_worker_watch(w, part);
     if (isnan(row->nfe)) /* it ran away */
         return NULL;
     describe_origin(s, part, TS_SWEEP_TIMED, &o);
-    snprintf(name, sizeof name, "seconds_%s", o.name);
+    snprintf(name, sizeof name, "timing_%s", o.name);
     const ts_part_file file = {"parts", name, o.sections, o.inputs};
     const ts_part_tensor tensor = {"seconds", TS_ST_F64, 1, {3}, seconds};
     TS_TRY(ts_part_load(s, &file, &tensor, 1, &found));
     part->reused = found;
     if (!found) {
-        ts_status status = draw(w, part, TS_SWEEP_TIMED, &drawn);
+        ts_status status = time_draws(w, part, seconds);
         if (ts_status_code(status) == TS_NOT_FINITE) {
             ts_status_free(status);
             return NULL;
         }
         TS_TRY(status);
-        seconds[0] = drawn.seconds_per_image.mean;
-        seconds[1] = drawn.seconds_per_image.half;
-        seconds[2] = drawn.start_seconds;
-        ts_samples_release(&drawn);
         TS_TRY(ts_part_save(s, &file, &tensor, 1));
     }
-    row->seconds_per_image = (ts_interval){seconds[0], seconds[1]};
+    row->seconds_per_image = (ts_interval){seconds[0], NAN};
     row->start_seconds = seconds[2];
-    part->seconds = seconds[0] * TS_SWEEP_TIMED;
+    part->seconds = seconds[1];
     return NULL;
 }
