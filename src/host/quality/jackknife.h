@@ -28,9 +28,10 @@ typedef struct ts_distance {
     double value, half; /* 95 %: value +- half; half is NaN where a set is too small to tell */
 } ts_distance;
 
-/* A distance with what each of its two sets adds to its variance. */
+/* A distance with what each of its two sets adds to its variance.  unbiased: with the jackknife's estimate of its bias
+ * taken away, the distance extrapolated linearly in 1/n and 1/m to sets without end. */
 typedef struct ts_estimate {
-    double value, variance[2];
+    double value, unbiased, variance[2];
     int groups[2];
 } ts_estimate;
 
@@ -44,6 +45,9 @@ ts_status ts_jackknife_assign(int64_t n, uint8_t *group);
 
 /* The variance from n points' estimate and its values without each group; NaN of one group. */
 double ts_jackknife_variance(int64_t n, double value, const double *without);
+/* Fills in what one side (0, 1) of n points adds to an estimate, from its values without each group (NULL: unknown): the
+ * variance, and to `unbiased` the mean of theta_k - theta (Quenouille 1956). */
+void ts_jackknife_side(ts_estimate *estimate, int side, int64_t n, const double *without);
 
 /* value +- t (variance[0] + variance[1])^1/2, with Student's t at the degrees of freedom of the sum (Welch
  * 1947, Satterthwaite 1946). */
