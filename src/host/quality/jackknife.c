@@ -101,3 +101,14 @@ ts_distance ts_jackknife_interval_of_square(const ts_estimate *estimate)
         d.half += d.half * d.half / (4 * d.value);
     return d;
 }
+
+ts_distance ts_jackknife_interval_of_share(const ts_estimate *estimate, int64_t n)
+{
+    ts_distance d = ts_jackknife_interval(estimate);
+    const double z2 = 1.959964 * 1.959964, p = d.value, shrink = 1 + z2 / (double)n;
+    const double centre = (p + z2 / 2 / (double)n) / shrink;
+    const double half = sqrt(z2 * (p * (1 - p) / (double)n + z2 / 4 / (double)n / (double)n)) / shrink;
+    if (!isnan(d.half))
+        d.half = fmax(d.half, fabs(centre - p) + half);
+    return d;
+}

@@ -56,6 +56,9 @@ ts_distance ts_jackknife_interval(const ts_estimate *estimate);
  * is r^2 - 2 r h + h^2 to r^2 + 2 r h + h^2, of which half is the larger side; 2 r h is the half width above.
  * Without h^2 an estimate that came out small would have too small an interval. */
 ts_distance ts_jackknife_interval_of_square(const ts_estimate *estimate);
+/* The same of a share of n points.  Where it is next to 0 or 1, leaving out groups may change nothing: the interval is no
+ * narrower than Wilson's (1927) of n independent points. */
+ts_distance ts_jackknife_interval_of_share(const ts_estimate *estimate, int64_t n);
 
 /* What half widths of 95 % of single distances are to be multiplied by, so that `count` of them hold at once with
  * 95 % (Bonferroni), whichever is then looked at: the smallest, say.  For the fewest degrees of freedom that an interval
