@@ -28,6 +28,7 @@ WORDS(ts_progressive_input_kind, TS_PROGRESSIVE_INPUT_KINDS)
 WORDS(ts_combine_kind, TS_COMBINE_KINDS)
 WORDS(ts_resblock_kind, TS_RESBLOCK_KINDS)
 WORDS(ts_probe_kind, TS_PROBE_KINDS)
+WORDS(ts_filter_kind, TS_FILTER_KINDS)
 
 int ts_words_find(const ts_words *words, const char *text, size_t length)
 {

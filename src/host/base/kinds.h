@@ -123,6 +123,11 @@
     X(TS_PROBE_RADEMACHER, "rademacher")                                                                     \
     X(TS_PROBE_NORMAL, "normal")
 
+/* How pictures are made smaller or larger; as Pillow's BOX and BICUBIC. */
+#define TS_FILTER_KINDS(X)                                                                                   \
+    X(TS_FILTER_AREA, "area")                                                                                \
+    X(TS_FILTER_BICUBIC, "bicubic")
+
 #define TS_KIND_ENUMERATOR(name, word) name,
 typedef enum ts_data_kind { TS_DATA_KINDS(TS_KIND_ENUMERATOR) TS_DATA_COUNT } ts_data_kind;
 typedef enum ts_model_kind { TS_MODEL_KINDS(TS_KIND_ENUMERATOR) TS_MODEL_COUNT } ts_model_kind;
@@ -157,6 +162,7 @@ typedef enum ts_progressive_input_kind {
 } ts_progressive_input_kind;
 typedef enum ts_combine_kind { TS_COMBINE_KINDS(TS_KIND_ENUMERATOR) TS_COMBINE_COUNT } ts_combine_kind;
 typedef enum ts_resblock_kind { TS_RESBLOCK_KINDS(TS_KIND_ENUMERATOR) TS_RESBLOCK_COUNT } ts_resblock_kind;
+typedef enum ts_filter_kind { TS_FILTER_KINDS(TS_KIND_ENUMERATOR) TS_FILTER_COUNT } ts_filter_kind;
 typedef enum ts_probe_kind { TS_PROBE_KINDS(TS_KIND_ENUMERATOR) TS_PROBE_COUNT } ts_probe_kind;
 
 /* The words of one kind, in the order of its enum. */
@@ -170,7 +176,7 @@ extern const ts_words ts_data_kind_words, ts_model_kind_words, ts_score_kind_wor
     ts_features_kind_words, ts_loss_kind_words, ts_t_sampling_kind_words, ts_network_kind_words,
     ts_embedding_kind_words, ts_progressive_kind_words, ts_progressive_input_kind_words,
     ts_combine_kind_words, ts_resblock_kind_words, ts_predicts_kind_words, ts_time_input_kind_words,
-    ts_probe_kind_words;
+    ts_probe_kind_words, ts_filter_kind_words;
 
 /* The enumerator of the word that is the first `length` characters of `text`; -1: none. */
 int ts_words_find(const ts_words *words, const char *text, size_t length);

@@ -6,17 +6,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include "base/status.h"
-
-/* Images as stored: grey values 0 .. 255, [count,h,w,c]. */
-typedef struct ts_image_set {
-    char name[256]; /* of the file, for messages */
-    int h, w, c;
-    int64_t count;
-    uint8_t *bytes; /* malloc */
-} ts_image_set;
-
-void ts_image_set_release(ts_image_set *set);
+#include "data/images.h"
 
 /* An IDX file of images (rank 3 or 4, as its magic says) or labels, from memory. */
 ts_status ts_idx_parse_images(const char *name, const uint8_t *content, size_t bytes, ts_image_set *set);
