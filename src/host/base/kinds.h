@@ -6,7 +6,7 @@
  *     ts_data_kind       data/dataset.c               ts_start_kind      run/starts.c
  *     ts_model_kind      run/model.c                  ts_sampler_kind    diffusion/samplers/table.c
  *     ts_score_kind      run/scores.c                 ts_features_kind   quality/features.c
- *     ts_feature_network_kind   nn/feature_networks.c
+ *     ts_feature_network_kind   nn/feature_network.c
  *
  * The forward processes (ts_sde_kind) are in kernels/sde.h, which devices share.
  */

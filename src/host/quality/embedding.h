@@ -19,7 +19,7 @@ ts_status ts_embedding_open(ts_device *device, const char *weights, int h, int w
                             ts_embedding **embedding);
 void ts_embedding_close(ts_embedding *embedding); /* NULL is fine */
 
-ts_feature_network_kind ts_embedding_kind(const ts_embedding *embedding);
+ts_feature_network_kind ts_embedding_network(const ts_embedding *embedding);
 const char *ts_embedding_name(const ts_embedding *embedding); /* its word */
 int ts_embedding_count(const ts_embedding *embedding);        /* features of an image */
 
