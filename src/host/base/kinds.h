@@ -6,6 +6,7 @@
  *     ts_data_kind       data/dataset.c               ts_start_kind      run/starts.c
  *     ts_model_kind      run/model.c                  ts_sampler_kind    diffusion/samplers/table.c
  *     ts_score_kind      run/scores.c                 ts_features_kind   quality/features.c
+ *     ts_feature_network_kind   nn/feature_network.c
  *
  * The forward processes (ts_sde_kind) are in kernels/sde.h, which devices share.
  */
@@ -71,6 +72,12 @@
     X(TS_FEATURES_COORDINATES, "coordinates")                                                                \
     X(TS_FEATURES_PIXELS, "pixels")                                                                          \
     X(TS_FEATURES_PCA64, "pca64")
+
+/* Trained networks whose features images are compared by. */
+#define TS_FEATURE_NETWORK_KINDS(X)                                                                          \
+    X(TS_FEATURE_NETWORK_INCEPTION, "inception")                                                             \
+    X(TS_FEATURE_NETWORK_MNIST_CNN, "mnist_cnn")                                                             \
+    X(TS_FEATURE_NETWORK_RESNET56_CIFAR10, "resnet56_cifar10")
 
 #define TS_LOSS_KINDS(X)                                                                                     \
     X(TS_LOSS_SIMPLE, "simple")                                                                              \
@@ -142,6 +149,9 @@ typedef enum ts_covariance_kind {
 typedef enum ts_whiten_kind { TS_WHITEN_KINDS(TS_KIND_ENUMERATOR) TS_WHITEN_COUNT } ts_whiten_kind;
 typedef enum ts_sampler_kind { TS_SAMPLER_KINDS(TS_KIND_ENUMERATOR) TS_SAMPLER_COUNT } ts_sampler_kind;
 typedef enum ts_features_kind { TS_FEATURES_KINDS(TS_KIND_ENUMERATOR) TS_FEATURES_COUNT } ts_features_kind;
+typedef enum ts_feature_network_kind {
+    TS_FEATURE_NETWORK_KINDS(TS_KIND_ENUMERATOR) TS_FEATURE_NETWORK_COUNT
+} ts_feature_network_kind;
 typedef enum ts_loss_kind { TS_LOSS_KINDS(TS_KIND_ENUMERATOR) TS_LOSS_COUNT } ts_loss_kind;
 typedef enum ts_t_sampling_kind {
     TS_T_SAMPLING_KINDS(TS_KIND_ENUMERATOR) TS_T_SAMPLING_COUNT
@@ -176,7 +186,7 @@ extern const ts_words ts_data_kind_words, ts_model_kind_words, ts_score_kind_wor
     ts_features_kind_words, ts_loss_kind_words, ts_t_sampling_kind_words, ts_network_kind_words,
     ts_embedding_kind_words, ts_progressive_kind_words, ts_progressive_input_kind_words,
     ts_combine_kind_words, ts_resblock_kind_words, ts_predicts_kind_words, ts_time_input_kind_words,
-    ts_probe_kind_words, ts_filter_kind_words;
+    ts_probe_kind_words, ts_filter_kind_words, ts_feature_network_kind_words;
 
 /* The enumerator of the word that is the first `length` characters of `text`; -1: none. */
 int ts_words_find(const ts_words *words, const char *text, size_t length);

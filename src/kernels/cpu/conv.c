@@ -21,6 +21,8 @@ static ts_cpu_convolution_key key_of(ts_dnnl_pass pass, int n, int h, int w, int
     key.w = w;
     key.ci = ci;
     key.co = co;
+    key.groups = 1;
+    key.window = (ts_window){3, 3, 1, 1, 1, 1};
     key.scale = 1.0f;
     return key;
 }
