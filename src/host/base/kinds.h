@@ -7,6 +7,7 @@
  *     ts_model_kind      run/model.c                  ts_sampler_kind    diffusion/samplers/table.c
  *     ts_score_kind      run/scores.c                 ts_features_kind   quality/features.c
  *     ts_feature_network_kind   nn/feature_network.c
+ *     ts_measure_kind    quality/measures.c
  *
  * The forward processes (ts_sde_kind) are in kernels/sde.h, which devices share.
  */
@@ -78,6 +79,15 @@
     X(TS_FEATURE_NETWORK_INCEPTION, "inception")                                                             \
     X(TS_FEATURE_NETWORK_MNIST_CNN, "mnist_cnn")                                                             \
     X(TS_FEATURE_NETWORK_RESNET56_CIFAR10, "resnet56_cifar10")
+
+/* How far samples are from data. */
+#define TS_MEASURE_KINDS(X)                                                                                  \
+    X(TS_MEASURE_SLICED_WASSERSTEIN, "sliced_wasserstein")                                                   \
+    X(TS_MEASURE_FRECHET, "frechet")                                                                         \
+    X(TS_MEASURE_FID, "fid")                                                                                 \
+    X(TS_MEASURE_KID, "kid")                                                                                 \
+    X(TS_MEASURE_PRECISION, "precision")                                                                     \
+    X(TS_MEASURE_RECALL, "recall")
 
 #define TS_LOSS_KINDS(X)                                                                                     \
     X(TS_LOSS_SIMPLE, "simple")                                                                              \
@@ -152,6 +162,7 @@ typedef enum ts_features_kind { TS_FEATURES_KINDS(TS_KIND_ENUMERATOR) TS_FEATURE
 typedef enum ts_feature_network_kind {
     TS_FEATURE_NETWORK_KINDS(TS_KIND_ENUMERATOR) TS_FEATURE_NETWORK_COUNT
 } ts_feature_network_kind;
+typedef enum ts_measure_kind { TS_MEASURE_KINDS(TS_KIND_ENUMERATOR) TS_MEASURE_COUNT } ts_measure_kind;
 typedef enum ts_loss_kind { TS_LOSS_KINDS(TS_KIND_ENUMERATOR) TS_LOSS_COUNT } ts_loss_kind;
 typedef enum ts_t_sampling_kind {
     TS_T_SAMPLING_KINDS(TS_KIND_ENUMERATOR) TS_T_SAMPLING_COUNT
@@ -186,7 +197,8 @@ extern const ts_words ts_data_kind_words, ts_model_kind_words, ts_score_kind_wor
     ts_features_kind_words, ts_loss_kind_words, ts_t_sampling_kind_words, ts_network_kind_words,
     ts_embedding_kind_words, ts_progressive_kind_words, ts_progressive_input_kind_words,
     ts_combine_kind_words, ts_resblock_kind_words, ts_predicts_kind_words, ts_time_input_kind_words,
-    ts_probe_kind_words, ts_filter_kind_words, ts_feature_network_kind_words;
+    ts_probe_kind_words, ts_filter_kind_words, ts_feature_network_kind_words,
+    ts_measure_kind_words;
 
 /* The enumerator of the word that is the first `length` characters of `text`; -1: none. */
 int ts_words_find(const ts_words *words, const char *text, size_t length);

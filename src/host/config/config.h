@@ -166,6 +166,9 @@
     X(BOOL, FREE, likelihood, false, 0, 0, "also the log-likelihood by the ODE at each T, by section likelihood")                \
     X(INT, FREE, samples, 256, 2, 10000000, "images drawn for each T, start and sampler")                                        \
     X(INT, FREE, projections, 256, 1, 100000, "directions of the sliced Wasserstein distance")                                   \
+    X(WORDS, FREE, quality, "sliced_wasserstein,frechet", ts_measure_kind, 0, "how samples are compared with held-out data; fid, kid, precision and recall are of the features of sweep.weights") \
+    X(STRING, IDLE, weights, "", 0, 0, "file with the weights of the network of these features, which tools/import_features.py makes; frechet too is then of them") \
+    X(BOOL, IDLE, neighbours, false, 0, 0, "the page shows the training datum nearest to each sample: whether the network knows its data by heart") \
     X(REAL, FREE, tolerance, 0.01, 0, 1000, "T* is the smallest T whose bound is within this of the best one's, bits/dim")       \
     X(INT, FREE, seeds, 1, 1, TS_MOST_SEEDS, "trainings, with their fits, from seed, seed + 1, ...: the bound and T* then cover what training varies; samples are of the first")
 

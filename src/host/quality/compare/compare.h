@@ -1,0 +1,39 @@
+/* Two sources compared by every measure that is asked for, and the floor beside them. */
+#ifndef TS_QUALITY_COMPARE_COMPARE_H
+#define TS_QUALITY_COMPARE_COMPARE_H
+
+#include "quality/compare/source.h"
+#include "quality/measures.h"
+
+typedef struct ts_compare_options {
+    ts_measure_set measures;
+    const char *
+        weights; /* of the network whose features are compared; NULL: none, and frechet is of principal components */
+    ts_device *device; /* which the network runs on */
+    int threads, projections;
+    uint64_t seed; /* of the sliced distance's directions */
+    ts_progress *progress;
+} ts_compare_options;
+
+typedef struct ts_compared {
+    const char *features; /* a word for what the features are; NULL: none were made */
+    ts_measures measures;
+    int64_t floor_n; /* training data that the floor is of; 0: there is none */
+    ts_measures floor;
+} ts_compared;
+
+/*
+ * The measures between `real` and `generated`.  Where the real data have training data, the floor: the same measures of as
+ * many of them as there are generated ones, which is what real data of that number score.
+ * Errors name the measure and the source that does not suit it.
+ */
+ts_status ts_compare(ts_source *real, ts_source *generated, const ts_compare_options *options,
+                     ts_compared *compared);
+
+/* What is usually asked for: with weights all measures that suit their network, else the sliced distance. */
+ts_status ts_compare_usual(const char *weights, ts_measure_set *measures);
+
+/* The mean and covariance of a source's features into PATH.npz, as pytorch-fid writes and reads them. */
+ts_status ts_compare_save(ts_source *source, const ts_compare_options *options, const char *path);
+
+#endif
