@@ -44,7 +44,7 @@ static void data(void **state)
         assert_true(row->levels >= 2 && row->levels <= 256 && row->h > 0 && row->w > 0 && row->c > 0);
         must(ts_config_load(NULL, NULL, 0, &config));
         config->data.kind = (ts_data_kind)kind;
-        ts_status status = ts_dataset_open(config, device, &dataset); /* of files: there are none */
+        ts_status status = ts_dataset_open(config, device, NULL, &dataset); /* of files: there are none */
         assert_int_equal(status != NULL, row->from_files);
         ts_status_free(status);
         ts_dataset_close(dataset);

@@ -21,6 +21,9 @@
     X(TS_DATA_DIGITS, "digits")                                                                              \
     X(TS_DATA_IDX, "idx")                                                                                    \
     X(TS_DATA_CIFAR10, "cifar10")                                                                            \
+    X(TS_DATA_IMAGENET, "imagenet")                                                                          \
+    X(TS_DATA_FOLDER, "folder")                                                                              \
+    X(TS_DATA_ARRAY, "array")                                                                                \
     X(TS_DATA_MIXTURE, "mixture")
 
 #define TS_MODEL_KINDS(X)                                                                                    \

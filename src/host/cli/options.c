@@ -416,6 +416,12 @@ void cli_on_fallback(const char *why)
     fprintf(stderr, "tstar: running on the CPU: %s\n", why);
 }
 
+static void on_data(void *context, const char *line)
+{
+    (void)context;
+    fprintf(stderr, "tstar: %s\n", line);
+}
+
 static void on_recording_error(const char *why)
 {
     fprintf(stderr, "tstar: the device did not record its work, which takes longer so: %s\n", why);
@@ -427,6 +433,7 @@ ts_run_options cli_run_options(const cli_options *options)
                             .device_options = {.threads = options->threads, .fast = options->fast},
                             .command = options->command,
                             .on_fallback = cli_on_fallback,
+                            .on_data = on_data,
                             .on_recording_error = on_recording_error};
 }
 

@@ -33,8 +33,13 @@
     X(INT, TRAIN, seed, 1, 0, 2147483647, "seed of every random number")
 
 #define TS_CONFIG_DATA(X)                                                                                                        \
-    X(CHOICE, FIXED, kind, "digits", ts_data_kind, 0, "built-in 8x8 digits, IDX files, CIFAR-10 binary files, or a Gaussian mixture") \
-    X(STRING, IDLE, path, "", 0, 0, "folder with the files (idx, cifar10)")                                                      \
+    X(CHOICE, FIXED, kind, "digits", ts_data_kind, 0, "built-in 8x8 digits, IDX files, CIFAR-10's, ImageNet's downsampled, a folder of PNG and JPEG, a NumPy array, or a Gaussian mixture") \
+    X(STRING, IDLE, path, "", 0, 0, "folder with the files (idx, cifar10, imagenet, folder), or the file (array)")               \
+    X(STRING, IDLE, cache, "", 0, 0, "folder for what is decoded of a folder's pictures (empty: beside it)")                     \
+    X(INT, FIXED, crop, 0, -1, 65535, "folder, array: first the centred square of so many pixels a side (0: all, -1: the largest)") \
+    X(INT, FIXED, resize, 0, 0, 4096, "folder, array: then to so many pixels a side (0: as they are)")                           \
+    X(CHOICE, FIXED, filter, "bicubic", ts_filter_kind, 0, "how: area or bicubic, antialiased, as Pillow's BOX and BICUBIC")     \
+    X(INT, FIXED, held_out, 0, 0, 100000000, "folder, array without a held-out set of their own: so many are held out, the same in every run (0: a tenth, at most 10000)") \
     X(INT, TRAIN, limit, 0, 0, 100000000, "use only the first N training examples (0: all)")                                     \
     X(INT, FIXED, levels, 0, 0, 256, "grey levels that the bytes take, equally spaced (0: 17 for digits, else 256)")             \
     X(BOOL, TRAIN, flip, false, 0, 0, "mirror training images at random")                                                        \

@@ -23,6 +23,7 @@ typedef struct ts_image_set {
     uint8_t *bytes;  /* malloc */
     int classes;     /* 0: no labels */
     int32_t *labels; /* malloc [count], 0 .. classes - 1; NULL: the set has none */
+    uint32_t names;  /* check sum of the classes' names, where folders are named by them; else 0 */
 } ts_image_set;
 
 void ts_image_set_release(ts_image_set *set);
@@ -36,8 +37,8 @@ typedef struct ts_images_options {
     ts_filter_kind filter; /* by this filter */
     int channels;          /* 1: grey (Pillow's "L"), 3: colour; 0: grey if all pictures are, else colour */
     int threads;           /* that decode; 0: as many as there are processors */
-    const char *cache; /* folder for a file of the decoded bytes, which is used where it still fits (that of
-                              the pictures itself: beside it); NULL: none. Of folders alone */
+    const char *cache; /* of folders: the folder of a file of the decoded bytes, which is used where it still
+                          fits; "": that which the pictures' folder lies in; NULL: none */
     ts_progress *progress; /* NULL: nobody looks */
     /* Told, a line each, of files left out and how many, of pictures that were converted and how, of a cache
      * that is of no use; NULL: nobody. From the thread that calls. */
