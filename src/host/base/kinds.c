@@ -32,6 +32,12 @@ WORDS(ts_resblock_kind, TS_RESBLOCK_KINDS)
 WORDS(ts_probe_kind, TS_PROBE_KINDS)
 WORDS(ts_filter_kind, TS_FILTER_KINDS)
 
+#define WORD_ALONE(name, word) word,
+static const char *const compared_features_list[] = {TS_FEATURES_KINDS(WORD_ALONE)
+                                                         TS_FEATURE_NETWORK_KINDS(WORD_ALONE)};
+const ts_words ts_compared_features_words = {TS_FEATURES_COUNT + TS_FEATURE_NETWORK_COUNT,
+                                             compared_features_list};
+
 int ts_words_find(const ts_words *words, const char *text, size_t length)
 {
     for (int i = 0; i < words->count; i++)

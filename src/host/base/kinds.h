@@ -200,8 +200,11 @@ extern const ts_words ts_data_kind_words, ts_model_kind_words, ts_score_kind_wor
     ts_features_kind_words, ts_loss_kind_words, ts_t_sampling_kind_words, ts_network_kind_words,
     ts_embedding_kind_words, ts_progressive_kind_words, ts_progressive_input_kind_words,
     ts_combine_kind_words, ts_resblock_kind_words, ts_predicts_kind_words, ts_time_input_kind_words,
-    ts_probe_kind_words, ts_filter_kind_words, ts_feature_network_kind_words,
-    ts_measure_kind_words;
+    ts_probe_kind_words, ts_filter_kind_words, ts_feature_network_kind_words, ts_measure_kind_words;
+
+/* What features data are compared by: a ts_features_kind, or TS_FEATURES_COUNT and a ts_feature_network_kind on top. */
+typedef unsigned ts_compared_features;
+extern const ts_words ts_compared_features_words;
 
 /* The enumerator of the word that is the first `length` characters of `text`; -1: none. */
 int ts_words_find(const ts_words *words, const char *text, size_t length);

@@ -119,10 +119,11 @@ static ts_status measure(const cli_options *o, ts_compare_options *options, ts_s
 {
     ts_compared compared;
     TS_TRY(check(o, a, b, options->measures));
-    if (o->save_statistics)
-        TS_TRY(ts_compare_save(a, options, o->save_statistics));
     if (!b)
-        return NULL;
+        return ts_compare_save(a, options);
+    if (o->save_statistics && !ts_measures_any(options->measures, ts_measure_is_of_moments))
+        return ts_error(TS_INVALID,
+                        "quality: --save-statistics goes with --measures fid or frechet, or without B");
     TS_TRY(ts_compare(a, b, options, &compared));
     if (o->json)
         print_result_json(a, b, options->measures, &compared);
@@ -147,6 +148,7 @@ static ts_status open_and_measure(const cli_options *o, ts_device *device, ts_pr
                                   .threads = o->threads,
                                   .projections = PROJECTIONS,
                                   .seed = SEED,
+                                  .save = o->save_statistics,
                                   .progress = progress};
     ts_status status = NULL;
     if (!options.measures)
@@ -169,7 +171,7 @@ static ts_status quality(const cli_options *o, ts_progress *progress)
             TS_INVALID,
             "quality: B is missing: two sets are compared; with --save-statistics A alone is enough");
     TS_TRY(ts_device_open(o->device, &options, &device));
-    if (device->fallback_reason)
+    if (*device->fallback_reason)
         cli_on_fallback(device->fallback_reason);
     ts_status status = open_and_measure(o, device, progress);
     ts_device_close(device);

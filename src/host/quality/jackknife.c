@@ -97,7 +97,7 @@ ts_distance ts_jackknife_interval(const ts_estimate *e)
 ts_distance ts_jackknife_interval_of_square(const ts_estimate *estimate)
 {
     ts_distance d = ts_jackknife_interval(estimate);
-    if (d.value > 0)
+    if (d.value > 1e-4 * d.half) /* less is rounding, whose root is no scale */
         d.half += d.half * d.half / (4 * d.value);
     return d;
 }

@@ -270,7 +270,7 @@ bool ts_chart_cost(const ts_report *report, FILE *data, FILE *script)
     panel(r, &seconds, &sliced, script);
     char text[96];
     snprintf(text, sizeof text, "Fréchet distance (%s)",
-             ts_features_kind_words.word[r->samples[0].frechet_features]);
+             ts_compared_features_words.word[r->samples[0].frechet_features]);
     ts_gnuplot_x_label(script, "network evaluations (NFE)");
     ts_gnuplot_y_label(script, text, 0.018);
     floor_band(f->frechet_low, f->frechet_high, f->frechet.mean, script);

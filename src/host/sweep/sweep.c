@@ -98,6 +98,7 @@ static ts_status check(const ts_sweep *s)
             TS_INVALID,
             "bound.count = 1: a sweep compares T over held-out data, of which it takes at least 2");
     TS_TRY(check_seeds(s));
+    TS_TRY(ts_sweep_check_weights(s->config));
     if (s->config->sweep.likelihood)
         TS_TRY(ts_blocks_check(ts_evaluate_likelihood_config(s->run).count, s->config->data.block));
     return ts_blocks_check(s->count, s->config->data.block);

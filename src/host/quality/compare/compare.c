@@ -216,6 +216,21 @@ static ts_status check_counts(const ts_source *s, const ts_measured_set *sets, c
                     other->name, b);
 }
 
+static ts_status save(const ts_measured_set *set, const char *name, const char *path)
+{
+    const size_t d = (size_t)ts_feature_moments_count(set->moments);
+    double *numbers = malloc(sizeof *numbers * (d + d * d));
+    if (!numbers)
+        return ts_error(TS_NO_MEMORY, "%s: no memory for its statistics", name);
+    ts_feature_moments_write(set->moments, numbers, numbers + d);
+    const char *const names[] = {"mu", "sigma"};
+    const ts_npy arrays[] = {{TS_NPY_F64, 1, {(int64_t)d}, numbers},
+                             {TS_NPY_F64, 2, {(int64_t)d, (int64_t)d}, numbers + d}};
+    ts_status status = ts_npz_save(path, 2, names, arrays);
+    free(numbers);
+    return status;
+}
+
 ts_status ts_compare(ts_source *real, ts_source *generated, const ts_compare_options *o, ts_compared *result)
 {
     const bool features = ts_measures_any(o->measures, ts_measure_is_of_features);
@@ -235,6 +250,8 @@ ts_status ts_compare(ts_source *real, ts_source *generated, const ts_compare_opt
         if (!o->weights && !real->mean)
             TS_GOTO(open_principal(&m, real), done);
         TS_GOTO(features_of(&m, real, &sets[0]), done);
+        if (o->save && sets[0].moments)
+            TS_GOTO(save(&sets[0], real->name, o->save), done);
         TS_GOTO(features_of(&m, generated, &sets[1]), done);
         if (sets[0].moments && sets[1].moments)
             TS_GOTO(check_counts(real, sets, generated), done);
@@ -273,32 +290,16 @@ ts_status ts_compare_usual(const char *weights, ts_measure_set *measures)
     return NULL;
 }
 
-ts_status ts_compare_save(ts_source *source, const ts_compare_options *o, const char *path)
+ts_status ts_compare_save(ts_source *source, const ts_compare_options *o)
 {
-    const ts_compare_options only = {.measures = 1u << TS_MEASURE_FRECHET,
-                                     .weights = o->weights,
-                                     .device = o->device,
-                                     .threads = o->threads,
-                                     .progress = o->progress};
+    ts_compare_options only = *o;
     maker m = {.options = &only};
     ts_measured_set set = {{0}, NULL};
-    double *numbers = NULL;
-    ts_status status;
+    only.measures = 1u << TS_MEASURE_FRECHET;
     TS_TRY(check_side(source, &only));
-    TS_GOTO(features_of(&m, source, &set), done);
-    const size_t d = (size_t)ts_feature_moments_count(set.moments);
-    numbers = malloc(sizeof *numbers * (d + d * d));
-    if (!numbers) {
-        status = ts_error(TS_NO_MEMORY, "%s: no memory for its statistics", source->name);
-        goto done;
-    }
-    ts_feature_moments_write(set.moments, numbers, numbers + d);
-    const char *const names[] = {"mu", "sigma"};
-    const ts_npy arrays[] = {{TS_NPY_F64, 1, {(int64_t)d}, numbers},
-                             {TS_NPY_F64, 2, {(int64_t)d, (int64_t)d}, numbers + d}};
-    status = ts_npz_save(path, 2, names, arrays);
-done:
-    free(numbers);
+    ts_status status = features_of(&m, source, &set);
+    if (!status)
+        status = save(&set, source->name, o->save);
     ts_measured_set_release(&set);
     maker_close(&m);
     return status;

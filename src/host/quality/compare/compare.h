@@ -12,6 +12,8 @@ typedef struct ts_compare_options {
     ts_device *device; /* which the network runs on */
     int threads, projections;
     uint64_t seed; /* of the sliced distance's directions */
+    const char *
+        save; /* where the mean and covariance of the real data's features go, a .npz as pytorch-fid has it; NULL: nowhere */
     ts_progress *progress;
 } ts_compare_options;
 
@@ -33,7 +35,7 @@ ts_status ts_compare(ts_source *real, ts_source *generated, const ts_compare_opt
 /* What is usually asked for: with weights all measures that suit their network, else the sliced distance. */
 ts_status ts_compare_usual(const char *weights, ts_measure_set *measures);
 
-/* The mean and covariance of a source's features into PATH.npz, as pytorch-fid writes and reads them. */
-ts_status ts_compare_save(ts_source *source, const ts_compare_options *options, const char *path);
+/* These statistics alone, of one source. */
+ts_status ts_compare_save(ts_source *source, const ts_compare_options *options);
 
 #endif
