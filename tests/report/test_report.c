@@ -266,7 +266,7 @@ static void write_logs(const char *run)
 static void charts_drawn(void **state)
 {
     (void)state;
-    static const char *const images[] = {"bound",   "terms",    "cost",   "front",
+    static const char *const images[] = {"bound",   "terms",    "cost",   "quality", "front",
                                          "profile", "training", "T_star", NULL},
                              *const mixture[] = {"bound",         "cost",       "front",
                                                  "profile",       "training",   "T_star",

@@ -39,6 +39,15 @@ static ts_status kind_of(const ts_safetensors *file, ts_feature_network_kind *ki
                     ts_safetensors_path(file), word, known);
 }
 
+ts_status ts_embedding_whose(const char *weights, ts_feature_network_kind *kind)
+{
+    ts_safetensors *file;
+    TS_TRY(ts_safetensors_open(weights, &file));
+    ts_status status = kind_of(file, kind);
+    ts_safetensors_close(file);
+    return status;
+}
+
 static ts_status check_images(const char *weights, ts_feature_network_kind kind, int h, int w, int c)
 {
     const ts_feature_network_row *const row = &ts_feature_networks[kind];

@@ -17,6 +17,8 @@ typedef struct ts_embedding ts_embedding;
  * name the file and the tensor that is missing or has the wrong shape. */
 ts_status ts_embedding_open(ts_device *device, const char *weights, int h, int w, int c,
                             ts_embedding **embedding);
+/* Whose weights a file holds, by its metadata alone. */
+ts_status ts_embedding_whose(const char *weights, ts_feature_network_kind *kind);
 void ts_embedding_close(ts_embedding *embedding); /* NULL is fine */
 
 ts_feature_network_kind ts_embedding_network(const ts_embedding *embedding);

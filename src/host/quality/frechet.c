@@ -464,6 +464,8 @@ ts_status ts_frechet_distance(const ts_feature_moments *a, const ts_feature_mome
     for (int s = 0, at = 1; s < 2; at += groups[s++])
         if (sets[s]->set)
             ts_jackknife_side(estimate, s, sets[s]->n, groups[s] ? values + at : NULL);
+    if (!a->set && !b->set) /* of neither the noise is known */
+        estimate->variance[0] = NAN;
     if (mean_term)
         *mean_term = means;
 done:

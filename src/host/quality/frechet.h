@@ -35,7 +35,8 @@ int ts_feature_moments_count(const ts_feature_moments *moments); /* features of 
 void ts_feature_moments_write(const ts_feature_moments *moments, double *mean, double *covariance);
 
 /* Between two sets' means and unbiased covariances.  Bitwise the same for any number of threads (0: OpenMP's default).
- * Variances are NaN where a set has fewer than 3 points, and 0 of moments alone, whose noise is not known.  The mean
+ * Variances are NaN where a set has fewer than 3 points, and 0 of moments alone, whose noise is not known (of two
+ * such NaN).  The mean
  * difference's share goes to *mean_term where that is not NULL.  TS_INTERRUPTED where progress says so. */
 ts_status ts_frechet_distance(const ts_feature_moments *a, const ts_feature_moments *b, int threads,
                               ts_progress *progress, ts_estimate *estimate, double *mean_term);

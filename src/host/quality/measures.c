@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "nn/feature_network.h"
 #include "quality/kernel.h"
 #include "quality/neighbours.h"
 
@@ -42,6 +43,17 @@ bool ts_measure_is_of_points(const ts_measure_row *row)
 bool ts_measure_is_of_moments(const ts_measure_row *row)
 {
     return row->moments;
+}
+
+ts_status ts_measures_check_network(ts_measure_set set, ts_feature_network_kind network, const char *weights)
+{
+    for (int k = 0; k < TS_MEASURE_COUNT; k++)
+        if (ts_measure_in(set, k) && ts_measure_rows[k].inception && !ts_feature_networks[network].fid)
+            return ts_error(
+                TS_INVALID,
+                "%s: these are the weights of %s, on whose features the distance is not %s; ask for frechet",
+                weights, ts_feature_network_kind_words.word[network], ts_measure_kind_words.word[k]);
+    return NULL;
 }
 
 ts_measures ts_measures_unknown(void)

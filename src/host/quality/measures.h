@@ -34,6 +34,9 @@ bool ts_measure_is_of_network(const ts_measure_row *row);
 bool ts_measure_is_of_points(const ts_measure_row *row);
 bool ts_measure_is_of_moments(const ts_measure_row *row);
 
+/* TS_INVALID where a measure is of Inception's features alone, and the weights in the file are another's. */
+ts_status ts_measures_check_network(ts_measure_set set, ts_feature_network_kind network, const char *weights);
+
 /* value +- half of each measure; NaN +- NaN: not measured. */
 typedef struct ts_measures {
     ts_distance of[TS_MEASURE_COUNT];

@@ -107,6 +107,26 @@ static ts_real_distance combine(const ts_estimate *estimates, int subsets, int64
     return d;
 }
 
+/* subset [n][d] <- subset k of n each, in the permutation's order. */
+static void take_subset(const float *train, const uint32_t *order, size_t d, int64_t n, int k, float *subset)
+{
+    for (int64_t i = 0; i < n; i++)
+        memcpy(subset + (size_t)i * d, train + (size_t)order[k * n + i] * d, sizeof *subset * d);
+}
+
+ts_status ts_reference_subset(const float *train, int64_t count, int d, int64_t n, float **subset)
+{
+    uint32_t *order = count < UINT32_MAX ? malloc(sizeof *order * (size_t)count) : NULL;
+    *subset = malloc(sizeof **subset * (size_t)n * (size_t)d);
+    const bool ready = order && *subset;
+    if (ready) {
+        ts_permutation(SUBSETS_KEY, count, order);
+        take_subset(train, order, (size_t)d, n, 0, *subset);
+    }
+    free(order);
+    return ready ? NULL : ts_error(TS_NO_MEMORY, "distances: no memory for %lld training data", (long long)n);
+}
+
 ts_status ts_reference_floor(const ts_reference *r, const float *train, int64_t count, int64_t n, int most,
                              int threads, ts_real_distance *sliced, ts_real_distance *frechet)
 {
@@ -125,8 +145,7 @@ ts_status ts_reference_floor(const ts_reference *r, const float *train, int64_t 
     else
         status = ts_error(TS_NO_MEMORY, "distances: no memory");
     for (int k = 0; k < subsets && !status; k++) {
-        for (int64_t i = 0; i < size; i++)
-            memcpy(subset + (size_t)i * d, train + (size_t)order[k * size + i] * d, sizeof *subset * d);
+        take_subset(train, order, d, size, k, subset);
         status = estimate(r, subset, size, threads, &estimates[k], &estimates[subsets + k]);
     }
     if (!status) {

@@ -7,7 +7,7 @@
 #include "run/training/crossing.h"
 #include "sweep/results.h"
 
-enum { TS_CHARTS = 11 };
+enum { TS_CHARTS = 12 };
 
 /* Stored samples [n,h,w,c] in [-1, 1]. */
 typedef struct ts_stored {

@@ -1,17 +1,12 @@
 #include "quality/compare/compare.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/npy.h"
-#include "base/safetensors.h"
-#include "data/permutation.h"
 #include "nn/feature_network.h"
 #include "quality/distances.h"
 #include "quality/embedding.h"
-
-/* The key of the training data that a floor is of, a constant: "floor". */
-#define FLOOR_KEY 0x666C6F6F72u
+#include "quality/reference.h"
 
 /* ---- what suits what ---- */
 
@@ -50,18 +45,6 @@ static ts_status check_sizes(const ts_source *a, const ts_source *b, const ts_co
     return NULL;
 }
 
-static ts_status check_network(const ts_embedding *e, const ts_compare_options *o)
-{
-    const ts_feature_network_row *network = &ts_feature_networks[ts_embedding_network(e)];
-    for (int k = 0; k < TS_MEASURE_COUNT; k++)
-        if (ts_measure_in(o->measures, k) && ts_measure_rows[k].inception && !network->fid)
-            return ts_error(
-                TS_INVALID,
-                "%s: these are the weights of %s, on whose features the distance is not %s; ask for frechet",
-                o->weights, ts_embedding_name(e), ts_measure_kind_words.word[k]);
-    return NULL;
-}
-
 /* ---- features ---- */
 
 /* What makes features: a network for images of one shape, or principal components. */
@@ -90,7 +73,8 @@ static ts_status open_network(maker *m, int h, int w, int c)
     m->w = w;
     m->c = c;
     m->word = ts_embedding_name(m->network);
-    return check_network(m->network, m->options);
+    return ts_measures_check_network(m->options->measures, ts_embedding_network(m->network),
+                                     m->options->weights);
 }
 
 static ts_status open_principal(maker *m, ts_source *real)
@@ -140,23 +124,6 @@ static ts_status features_of(maker *m, ts_source *s, ts_measured_set *set)
     return make(m, points, bytes, s->n, set);
 }
 
-/* ---- the floor ---- */
-
-/* n training data, chosen by a rule that depends on their number alone, since files may be ordered. */
-static ts_status choose_training(const ts_source *real, int64_t n, float **chosen)
-{
-    const size_t d = (size_t)real->h * (size_t)real->w * (size_t)real->c;
-    uint32_t *order = malloc(sizeof *order * (size_t)real->train_count);
-    *chosen = malloc(sizeof **chosen * (size_t)n * d);
-    const bool ready = order && *chosen;
-    if (ready)
-        ts_permutation(FLOOR_KEY, real->train_count, order);
-    for (int64_t i = 0; i < n && ready; i++)
-        memcpy(*chosen + (size_t)i * d, real->train + (size_t)order[i] * d, sizeof **chosen * d);
-    free(order);
-    return ready ? NULL : ts_error(TS_NO_MEMORY, "%s: no memory for its training data", real->name);
-}
-
 /* ---- comparing ---- */
 
 /* Each measure of points [n] against the real ones. */
@@ -183,7 +150,8 @@ static ts_status measure_floor(maker *m, ts_source *real, const ts_measured_set 
     float *points = NULL;
     uint8_t *bytes = NULL;
     result->floor_n = n;
-    ts_status status = choose_training(real, n, &points);
+    ts_status status =
+        ts_reference_subset(real->train, real->train_count, real->h * real->w * real->c, n, &points);
     if (!status)
         status = sliced(real, points, n, o, &result->floor);
     if (!status && ts_measures_any(o->measures, ts_measure_is_of_features)) {
@@ -273,15 +241,12 @@ done:
 
 ts_status ts_compare_usual(const char *weights, ts_measure_set *measures)
 {
-    ts_safetensors *file;
+    ts_feature_network_kind kind;
     *measures = 1u << TS_MEASURE_SLICED_WASSERSTEIN;
     if (!weights)
         return NULL;
-    TS_TRY(ts_safetensors_open(weights, &file));
-    const char *word = ts_safetensors_metadata(file, "network");
-    const int kind = word ? ts_words_find(&ts_feature_network_kind_words, word, strlen(word)) : -1;
-    const bool fid = kind >= 0 && ts_feature_networks[kind].fid;
-    ts_safetensors_close(file);
+    TS_TRY(ts_embedding_whose(weights, &kind));
+    const bool fid = ts_feature_networks[kind].fid;
     *measures = 0;
     for (int k = 0; k < TS_MEASURE_COUNT; k++)
         if (!ts_measure_rows[k].points &&

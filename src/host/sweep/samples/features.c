@@ -3,18 +3,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 #include <zlib.h>
 
-#include "base/file.h"
-#include "data/permutation.h"
 #include "nn/feature_network.h"
 #include "quality/compare/source.h"
 #include "quality/embedding.h"
-
-/* The key of the training data that a floor is of, as in quality/reference.c: "floor". */
-#define FLOOR_KEY 0x666C6F6F72u
 
 enum { BLOCK = 1 << 20 };
 
@@ -60,11 +53,9 @@ ts_status ts_sweep_check_weights(const ts_config *config)
         if (ts_measure_in(network, k) && config->sweep.samples < ts_measure_rows[k].least)
             return ts_error(TS_INVALID, "sweep.quality: %s needs at least %d samples; sweep.samples is %d",
                             ts_measure_kind_words.word[k], ts_measure_rows[k].least, config->sweep.samples);
-    int descriptor;
-    uint64_t bytes;
-    TS_TRY(ts_context(ts_file_open(config->sweep.weights, &descriptor, &bytes), "sweep.weights"));
-    close(descriptor);
-    return NULL;
+    ts_feature_network_kind kind;
+    TS_TRY(ts_context(ts_embedding_whose(config->sweep.weights, &kind), "sweep.weights"));
+    return ts_context(ts_measures_check_network(network, kind, config->sweep.weights), "sweep.weights");
 }
 
 /* ---- features ---- */
@@ -135,27 +126,6 @@ static ts_status features_of(ts_worker *w, const char *name, const char *section
 
 /* ---- the reference ---- */
 
-static ts_status open_weights(const ts_sweep *s, ts_comparison *c)
-{
-    const ts_data *data = &s->run->dataset->test;
-    ts_embedding *network;
-    TS_TRY(checksum_of(s->config->sweep.weights, c->weights));
-    TS_TRY(ts_context(
-        ts_embedding_open(s->run->device, s->config->sweep.weights, data->h, data->w, data->c, &network),
-        "sweep.weights"));
-    c->network_kind = ts_embedding_network(network);
-    ts_embedding_close(network);
-    for (int k = 0; k < TS_MEASURE_COUNT; k++)
-        if (ts_measure_in(ts_sweep_measures(s->config), k) && ts_measure_rows[k].inception &&
-            !ts_feature_networks[c->network_kind].fid)
-            return ts_error(
-                TS_INVALID,
-                "sweep.weights: %s: these are the weights of %s, on whose features the distance is not %s; ask for frechet",
-                s->config->sweep.weights, ts_feature_network_kind_words.word[c->network_kind],
-                ts_measure_kind_words.word[k]);
-    return NULL;
-}
-
 static ts_interval interval_of(ts_distance d)
 {
     return (ts_interval){d.value, d.half};
@@ -165,20 +135,14 @@ static ts_interval interval_of(ts_distance d)
 static ts_status measure_floor(ts_worker *w, const ts_comparison *c, ts_floor *floor)
 {
     const ts_sweep *s = w->sweep;
-    const size_t d = (size_t)s->d;
     const int64_t n = s->config->sweep.samples < c->train_count ? s->config->sweep.samples : c->train_count;
     const ts_measure_set measures = ts_sweep_network_measures(s->config);
     ts_measures found = ts_measures_unknown();
     ts_measured_set set = {0};
     char inputs[64];
-    uint32_t *order = malloc(sizeof *order * (size_t)c->train_count);
-    float *x = malloc(sizeof *x * (size_t)n * d);
-    ts_status status =
-        order && x ? NULL : ts_error(TS_NO_MEMORY, "sweep: no memory for %lld data", (long long)n);
+    float *x = NULL;
+    ts_status status = ts_reference_subset(c->train, c->train_count, s->d, n, &x);
     if (!status) {
-        ts_permutation(FLOOR_KEY, c->train_count, order);
-        for (int64_t i = 0; i < n; i++)
-            memcpy(x + (size_t)i * d, c->train + (size_t)order[i] * d, sizeof *x * d);
         snprintf(inputs, sizeof inputs, "training data %lld of %lld", (long long)n,
                  (long long)c->train_count);
         status = features_of(w, "train", "", inputs, x, n, &set);
@@ -198,14 +162,15 @@ static ts_status measure_floor(ts_worker *w, const ts_comparison *c, ts_floor *f
     }
     ts_measured_set_release(&set);
     free(x);
-    free(order);
     return status;
 }
 
 ts_status ts_sweep_network_reference(ts_worker *w, ts_comparison *c, ts_floor *floor)
 {
     char inputs[64];
-    TS_TRY(open_weights(w->sweep, c));
+    const char *weights = w->sweep->config->sweep.weights;
+    TS_TRY(ts_context(ts_embedding_whose(weights, &c->network_kind), "sweep.weights"));
+    TS_TRY(checksum_of(weights, c->weights));
     snprintf(inputs, sizeof inputs, "held-out data %lld", (long long)c->test_count);
     TS_TRY(features_of(w, "data", "", inputs, c->test, c->test_count, &c->network));
     return measure_floor(w, c, floor);
