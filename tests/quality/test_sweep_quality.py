@@ -30,7 +30,7 @@ def check(good, what):
 def sweep(out, *more):
     keys = {"train.steps": 5, "train.batch": 16, "model.nf": 8, "model.num_res_blocks": 1, "train.eval_every": 0, "sweep.T": "1.0",
             "sweep.starts": "normal", "sweep.samplers": "em", "sample.steps": 3, "sample.batch": 32, "sweep.samples": 1100,
-            "bound.count": 4, "bound.draws": 2, "sweep.projections": 8, "sweep.weights": "mnist.safetensors",
+            "bound.count": 4, "bound.draws": 2, "sweep.projections": 8, "sweep.neighbours": "true", "sweep.weights": "mnist.safetensors",
             "sweep.quality": "sliced_wasserstein,frechet,kid,precision,recall"}
     command = [program, "sweep", os.path.join(source, "configs/digits.yaml"), "--out", out, "--threads", "1",
                "--workers", "1"]
@@ -61,6 +61,11 @@ check(not glob.glob("whole/parts/piece_*"), "pieces are left behind")
 with open("whole/sweep.json") as f:
     floor = json.load(f)["floor"]
 check(floor["kid"] is not None and floor["fid"] is None, floor)
+
+# the nearest training data, and the grids of them
+with open("whole/report.html") as f:
+    check("training datum nearest" in f.read() and glob.glob("whole/grids/T1.0*_nearest.png"), "no grid of neighbours")
+check(glob.glob("whole/neighbours/T1.0*.safetensors"), "no neighbours are kept")
 
 # the same numbers from what the sweep stored
 samples = glob.glob("whole/samples/T1.0*.safetensors")

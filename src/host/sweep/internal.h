@@ -8,7 +8,8 @@
  *   progress.c  how far all of it is, and what is left
  *   network.c, bound.c, curve.c, likelihood.c   the parts themselves; summary.c, findings.c, exact.c what follows from
  *               them
- *   samples/    the parts that draw samples and compare them: samples.c, and by the features of a network features.c
+ *   samples/    the parts that draw samples and compare them: samples.c; by the features of a network, features.c; with
+ *               the training data nearest to them, neighbours.c
  *   parts.c     finished parts on disk; results*.c the results
  *   advice/     what the work costs, and what to do for a budget, from the results alone
  */
@@ -176,6 +177,11 @@ ts_status ts_sweep_network_reference(ts_worker *worker, ts_comparison *compariso
  * the samples do. */
 ts_status ts_sweep_network_distances(ts_worker *worker, const char *name, const char *sections,
                                      const char *inputs, const float *x, ts_sample_row *row);
+
+/* Of the first samples of a row the nearest training data, for the page; or none, and none of before. */
+ts_status ts_sweep_neighbours(ts_worker *worker, const char *name, const char *sections, const char *inputs,
+                              const float *x);
+void ts_sweep_forget_neighbours(const ts_sweep *sweep, const char *name);
 
 /* ---- progress ---- */
 

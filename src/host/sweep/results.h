@@ -282,6 +282,9 @@ void ts_results_columns(ts_result_column_visitor *visitor, void *context);
 /* Samples as sweeps store them: DIR/samples/NAME.safetensors with one tensor "x" [n,h,w,c], float32, in [-1,
  * 1]; NAME is "data" for held-out data, else this. */
 #define TS_SAMPLES_FOLDER "samples"
+/* With sweep.neighbours, under the same names: of the first samples the nearest training data, and "distance" [n], the root
+ * mean square over values of the difference. */
+#define TS_NEIGHBOURS_FOLDER "neighbours"
 void ts_samples_name(double T, ts_start_kind start, ts_score_kind score, const ts_sampler_entry *sampler,
                      char name[128]);
 

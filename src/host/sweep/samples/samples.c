@@ -336,12 +336,13 @@ static ts_status measure_distances(ts_worker *w, const ts_part *part, float *x)
         row->sliced_wasserstein = interval_of(sliced);
     if (ts_measure_in(measures & ~network, TS_MEASURE_FRECHET))
         row->frechet = interval_of(frechet);
-    if (network) {
-        origin o;
-        describe_origin(s, part, s->config->sweep.samples, &o);
-        TS_TRY(ts_sweep_network_distances(w, o.name, o.sections, o.inputs, x, row));
-    }
-    return NULL;
+    origin o;
+    describe_origin(s, part, s->config->sweep.samples, &o);
+    if (s->config->sweep.neighbours)
+        TS_TRY(ts_sweep_neighbours(w, o.name, o.sections, o.inputs, x));
+    else
+        ts_sweep_forget_neighbours(s, o.name);
+    return network ? ts_sweep_network_distances(w, o.name, o.sections, o.inputs, x, row) : NULL;
 }
 
 ts_status ts_part_distance(ts_worker *w, ts_part *part)
