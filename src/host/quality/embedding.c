@@ -5,18 +5,18 @@
 #include "base/safetensors.h"
 #include "nn/feature_network.h"
 
-/* Images of a pass: more are no faster, and fewer leave a card waiting. */
-enum { CPU_BATCH = 8, CARD_BATCH = 64, MOST_PIXELS = 1 << 26 };
+/* Images of a pass: a processor gains nothing from more, and the last pass is filled up to so many. */
+enum { BATCH = 16, MOST_PIXELS = 1 << 26 };
 
 struct ts_embedding {
     ts_device *device;
     ts_feature_network_kind kind;
-    int h, w, c, batch;
+    int h, w, c;
     ts_params *params;
     ts_graph *graph;
     ts_tensor x, y;
-    uint8_t *bytes; /* [batch,h,w,c], device */
-    float *floats;  /* [batch,count], device */
+    uint8_t *bytes; /* [BATCH,h,w,c], device */
+    float *floats;  /* [BATCH,count], device */
 };
 
 /* ---- opening ---- */
@@ -77,7 +77,7 @@ static ts_status prepare(ts_embedding *e, ts_safetensors *file)
     if (!network)
         return ts_error(TS_NO_MEMORY, "no memory for a network");
     *network = (ts_feature_network){.graph = e->graph, .params = e->params, .epsilon = row->epsilon};
-    e->x = ts_graph_input(e->graph, "images", e->batch, row->h, row->w, row->c);
+    e->x = ts_graph_input(e->graph, "images", BATCH, row->h, row->w, row->c);
     e->y = row->build(network, e->x);
     ts_graph_output(e->graph, e->y, false);
     ts_status status = ts_params_commit(e->params, 0);
@@ -89,8 +89,8 @@ static ts_status prepare(ts_embedding *e, ts_safetensors *file)
     TS_TRY(status);
     k->weights_changed(e->device);
     const size_t image = (size_t)e->h * (size_t)e->w * (size_t)e->c;
-    TS_TRY(k->allocate(e->device, (size_t)e->batch * image, (void **)&e->bytes));
-    return k->allocate(e->device, sizeof *e->floats * (size_t)e->batch * (size_t)row->count,
+    TS_TRY(k->allocate(e->device, (size_t)BATCH * image, (void **)&e->bytes));
+    return k->allocate(e->device, sizeof *e->floats * (size_t)BATCH * (size_t)row->count,
                        (void **)&e->floats);
 }
 
@@ -104,7 +104,6 @@ ts_status ts_embedding_open(ts_device *device, const char *weights, int h, int w
     ts_status status = e ? NULL : ts_error(TS_NO_MEMORY, "no memory for a network of features");
     if (!status) {
         *e = (ts_embedding){.device = device, .h = h, .w = w, .c = c};
-        e->batch = device->k == &ts_cpu_kernels ? CPU_BATCH : CARD_BATCH;
         status = kind_of(file, &e->kind);
     }
     if (!status)
@@ -157,12 +156,12 @@ static ts_status run(const ts_embedding *e, const uint8_t *images, int count, fl
     const ts_kernels *const k = e->device->k;
     const size_t image = (size_t)e->h * (size_t)e->w * (size_t)e->c;
     ts_resize resize = {
-        .n = e->batch, .h = e->h, .w = e->w, .c = e->c, .oh = row->h, .ow = row->w, .oc = row->c};
+        .n = BATCH, .h = e->h, .w = e->w, .c = e->c, .oh = row->h, .ow = row->w, .oc = row->c};
     memcpy(resize.scale, row->scale, sizeof resize.scale);
     memcpy(resize.offset, row->offset, sizeof resize.offset);
     resize.bytes = e->bytes;
     resize.y = ts_graph_data(e->graph, e->x);
-    const ts_convert convert = {.count = (int64_t)e->batch * row->count,
+    const ts_convert convert = {.count = (int64_t)BATCH * row->count,
                                 .to_float = true,
                                 .x = ts_graph_data(e->graph, e->y),
                                 .y = e->floats};
@@ -177,12 +176,12 @@ ts_status ts_embedding_of(ts_embedding *e, const uint8_t *images, int64_t n, ts_
                           float *features)
 {
     const int64_t image = (int64_t)e->h * e->w * e->c, of_image = ts_embedding_count(e);
-    for (int64_t i = 0; i < n; i += e->batch) {
+    for (int64_t i = 0; i < n; i += BATCH) {
         if (ts_progress_stopped(progress))
             return ts_error(TS_INTERRUPTED, "stopped after the features of %lld of %lld images", (long long)i,
                             (long long)n);
         ts_progress_report(progress, "features", (double)i, (double)n, "images", NULL);
-        const int count = n - i < e->batch ? (int)(n - i) : e->batch;
+        const int count = n - i < BATCH ? (int)(n - i) : BATCH;
         TS_TRY(run(e, images + i * image, count, features + i * of_image));
     }
     ts_progress_report(progress, "features", (double)n, (double)n, "images", NULL);

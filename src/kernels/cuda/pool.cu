@@ -16,18 +16,28 @@ template <class T> struct pooled {
         const int left = (int)(place - line * ow) * w.stride_w - w.pad_w;
         const T *const in = x + image * a.h * a.w * a.c + (i - place * a.c);
         const bool max = a.kind == TS_POOL_MAX;
-        float v[N], result[N];
+        float v[N], row[N], result[N]; /* sums by rows: a long one would lose digits */
         int count = 0;
 #pragma unroll
         for (int k = 0; k < N; k++)
             result[k] = max ? -FLT_MAX : 0.0f;
-        for (int p = top > 0 ? top : 0; p < top + w.h && p < a.h; p++)
+        for (int p = top > 0 ? top : 0; p < top + w.h && p < a.h; p++) {
+#pragma unroll
+            for (int k = 0; k < N; k++)
+                row[k] = 0.0f;
             for (int q = left > 0 ? left : 0; q < left + w.w && q < a.w; q++, count++) {
                 ts_load(in + ((int64_t)p * a.w + q) * a.c, v);
 #pragma unroll
                 for (int k = 0; k < N; k++)
-                    result[k] = max ? fmaxf(result[k], v[k]) : result[k] + v[k];
+                    if (max)
+                        result[k] = fmaxf(result[k], v[k]);
+                    else
+                        row[k] += v[k];
             }
+#pragma unroll
+            for (int k = 0; k < N; k++)
+                result[k] += row[k];
+        }
 #pragma unroll
         for (int k = 0; k < N; k++)
             if (!max)
