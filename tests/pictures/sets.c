@@ -305,13 +305,14 @@ void test_kinds_of_data(void **state)
     copy("palette_8.png", "in/a/2.png");
     copy("palette_4.png", "in/a/3.png");
     copy("grey_8.png", "in/a/4.png");
-    copy("grey_4.png", "in/a/5.png");
+    make_folder("in/b");
+    copy("grey_4.png", "in/b/5.png");
     must_fail(open_set("data={kind: folder, path: " FOLDER "/in, held_out: 4}", &dataset), TS_FORMAT,
               "5 pictures, too few to hold 4 out and train on two");
     must(open_set("data={kind: folder, path: " FOLDER "/in, crop: -1, resize: 4}", &dataset));
     assert_true(dataset->train.count == 3 && dataset->test.count == 2 && dataset->train.h == 4 &&
                 dataset->train.c == 3);
-    assert_true(dataset->classes == 1 && dataset->train_labels && dataset->test_labels);
+    assert_true(dataset->classes == 2 && dataset->train_labels && dataset->test_labels);
     const uint64_t checksum = ts_dataset_checksum(dataset);
     ts_dataset_close(dataset);
     /* the same from the cache, and in a folder of another place and name */
