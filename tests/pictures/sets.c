@@ -301,7 +301,7 @@ void test_kinds_of_data(void **state)
               "holds no pictures");
     copy("colour_8.png", "in/a/1.png");
     must_fail(open_set("data={kind: folder, path: " FOLDER "/in}", &dataset), TS_FORMAT,
-              "1 pictures, too few to hold 2 out and train on two");
+              "1 picture, too few to hold 2 out and train on two");
     copy("palette_8.png", "in/a/2.png");
     copy("palette_4.png", "in/a/3.png");
     copy("grey_8.png", "in/a/4.png");
