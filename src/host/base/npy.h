@@ -41,7 +41,7 @@ typedef struct ts_npy {
 int64_t ts_npy_count(const ts_npy *array);
 size_t ts_npy_bytes(const ts_npy *array);
 
-/* "uint8 [3,32,32]" with the type as NumPy writes it ("u1"), for messages. */
+/* "u1 [3,32,32]", for messages. */
 void ts_npy_text(const ts_npy *array, char text[256]);
 
 /* Errors of all: TS_NOT_FOUND; TS_FORMAT, with what is wrong; TS_IO; TS_NO_MEMORY. They leave an array that

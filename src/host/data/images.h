@@ -49,7 +49,7 @@ typedef struct ts_images_options {
 /*
  * set <- the pictures of `path`, which is
  *   a folder    its PNG and JPEG files (.png, .jpg, .jpeg) and those of all folders below, in bytewise order of
- *               their paths; labels: where each picture lies one folder below, the folders in that order
+ *               their paths; labels: where there are several folders and each picture lies one below
  *   FILE.npy    an array of uint8 [n,h,w] or [n,h,w,c], c = 1 or 3
  *   FILE.npz    its one member that is such an array
  * Files that cannot be decoded are left out, named and counted. All pictures come out in one size: where they

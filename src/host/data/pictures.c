@@ -92,8 +92,8 @@ static ts_status split(ts_image_set *all, int64_t held_out, ts_image_set *train,
     if (!held_out && count < 2)
         count = 2; /* what a distance needs */
     if (count + 2 > all->count)
-        return ts_error(TS_FORMAT, "%s: %lld pictures, too few to hold %lld out and train on two", all->name,
-                        (long long)all->count, (long long)count);
+        return ts_error(TS_FORMAT, "%s: %lld picture%s, too few to hold %lld out and train on two", all->name,
+                        (long long)all->count, all->count == 1 ? "" : "s", (long long)count);
     return ts_split(all, TS_PICTURES_KEY, count, train, test);
 }
 

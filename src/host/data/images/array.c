@@ -47,7 +47,7 @@ static ts_status choose(const char *path, const ts_npz_member *members, int coun
     if (count)
         ts_npy_text(&members[0].array, shape);
     return ts_error(TS_FORMAT,
-                    "%s: has no array of pictures, uint8 [n,h,w] or [n,h,w,c] with c = 1 or 3, but %s", path,
+                    "%s: has no array of pictures, u1 [n,h,w] or [n,h,w,c] with c = 1 or 3, but %s", path,
                     shape);
 }
 

@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "data/images/sets.h"
 
-enum { MOST_FILE_BYTES = 1 << 30, MOST_NAMED = 10 };
+enum { MOST_FILE_BYTES = 1 << 30, MOST_NAMED = 10, LEAST_REPORTED = 500 };
 
 typedef struct job {
     const char *folder;
@@ -96,6 +96,15 @@ static void fail(job *j, int64_t i, ts_status status)
         ts_status_free(status);
 }
 
+/* A few are read before anyone looks. */
+static void report(const job *j, int64_t done)
+{
+    const int64_t count = j->listing->count;
+    if (count >= LEAST_REPORTED)
+        ts_progress_report(j->options->progress, "read pictures", (double)done, (double)count, "images",
+                           NULL);
+}
+
 static void decode_all(job *j)
 {
     const int64_t count = j->listing->count;
@@ -112,12 +121,10 @@ static void decode_all(job *j)
             fail(j, i, status);
         const int64_t done = __atomic_add_fetch(&j->done, 1, __ATOMIC_RELAXED);
         if (!omp_get_thread_num() && done < count)
-            ts_progress_report(j->options->progress, "read pictures", (double)done, (double)count, "images",
-                               NULL);
+            report(j, done);
     }
     if (!j->failure)
-        ts_progress_report(j->options->progress, "read pictures", (double)count, (double)count, "images",
-                           NULL);
+        report(j, count);
 }
 
 /* ---- what became of them ---- */

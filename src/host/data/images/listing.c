@@ -112,8 +112,8 @@ static void find_classes(ts_listing *listing)
         }
         file->label = classes - 1;
     }
-    listing->classes = classes;
-    listing->names = (uint32_t)names;
+    listing->classes = classes > 1 ? classes : 0;
+    listing->names = classes > 1 ? (uint32_t)names : 0;
 }
 
 ts_status ts_listing_make(const char *folder, ts_listing *listing)

@@ -19,7 +19,7 @@ typedef struct ts_picture_file {
 typedef struct ts_listing {
     int64_t count;
     ts_picture_file *files;
-    int classes;    /* folders, if all files lie one folder below; else 0 */
+    int classes;    /* folders, if there are several and all files lie one folder below; else 0 */
     uint32_t names; /* check sum of the folders' names */
 } ts_listing;
 
