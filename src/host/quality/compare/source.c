@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,7 +130,10 @@ static ts_status read_samples(const char *path, ts_source *s)
         info = index < 0 ? NULL : ts_safetensors_at(file, index);
     }
     ts_status status = NULL;
-    if (!info || info->type != TS_ST_F32 || info->rank != 4 || info->count < 1)
+    bool fits = info && info->type == TS_ST_F32 && info->rank == 4 && info->count > 0;
+    for (int k = 1; fits && k < 4; k++)
+        fits = info->shape[k] <= INT32_MAX;
+    if (!fits || info->count / info->shape[0] > INT32_MAX)
         status =
             ts_error(TS_FORMAT, "%s: has no samples: a float32 tensor \"samples\" or \"x\" [n,h,w,c]", path);
     if (!status) {
@@ -150,7 +154,7 @@ static ts_status read_samples(const char *path, ts_source *s)
 
 /* How many sets of samples lie in a folder, in files NAME.safetensors but data.safetensors, NAME beginning with `start`;
  * `found` gets the path of the last in order of bytes. */
-static int list_samples(const char *folder, const char *start, char found[512])
+static int list_samples(const char *folder, const char *start, char found[PATH_MAX])
 {
     struct dirent **entries;
     int samples = 0;
@@ -158,10 +162,9 @@ static int list_samples(const char *folder, const char *start, char found[512])
     for (int i = 0; i < count; i++) {
         const char *name = entries[i]->d_name;
         if (!strncmp(name, start, strlen(start)) && ends_with(name, ".safetensors") &&
-            strcmp(name, "data.safetensors") != 0) {
-            snprintf(found, 512, "%.200s/%.255s", folder, name);
+            strcmp(name, "data.safetensors") != 0 &&
+            snprintf(found, PATH_MAX, "%s/%s", folder, name) < PATH_MAX)
             samples++;
-        }
         free(entries[i]);
     }
     if (count >= 0)
@@ -172,8 +175,9 @@ static int list_samples(const char *folder, const char *start, char found[512])
 /* Those of a sweep, in their folder, and those that `tstar sample` put beside the run. */
 static ts_status read_run(const char *path, ts_source *s)
 {
-    char folder[512], found[512];
-    snprintf(folder, sizeof folder, "%.400s/samples", path);
+    char folder[PATH_MAX], found[PATH_MAX];
+    if (snprintf(folder, sizeof folder, "%s/samples", path) >= PATH_MAX)
+        return ts_error(TS_INVALID, "%s: the path is too long", path);
     const int samples = list_samples(folder, "", found) + list_samples(path, "samples_", found);
     if (samples == 1)
         return read_samples(found, s);
