@@ -90,6 +90,10 @@ check(run("b.npy", "--weights", "mnist.safetensors", "--save-statistics", "b.npz
 both = measured("a.npz", "b.npz", "--measures", "fid")
 check(near(kept["frechet"], both["fid"], 1e-7) and both["fid_ci95"] is None, "two statistics: %s" % both)
 
+usual = measured("a.npz", "b.npy", "--weights", "mnist.safetensors")
+check(usual["frechet"] == again["frechet"] and "kid" not in usual, "usual of statistics: %s" % usual)
+check(measured("a.npz", "b.npz")["fid"] == both["fid"], "usual of two statistics")
+
 # |m1 - m2|^2 + (s1 - s2)^2 on the line, and along two axes
 files.archive("one.npz", mu=files.array([2], [0, 0]), sigma=files.array([2, 2], [4, 0, 0, 1]))
 files.archive("two.npz", mu=files.array([2], [3, 1]), sigma=files.array([2, 2], [1, 0, 0, 9]))

@@ -151,12 +151,13 @@ static ts_status open_and_measure(const cli_options *o, ts_device *device, ts_pr
                                   .save = o->save_statistics,
                                   .progress = progress};
     ts_status status = NULL;
-    if (!options.measures)
-        TS_TRY(ts_compare_usual(o->weights, &options.measures));
     for (int i = 0; i < o->argument_count && !status; i++)
         status = ts_source_open(o->arguments[i], &from, &sources[i]);
+    ts_source *b = o->argument_count > 1 ? &sources[1] : NULL;
+    if (!status && !options.measures)
+        status = ts_compare_usual(&sources[0], b, o->weights, &options.measures);
     if (!status)
-        status = measure(o, &options, &sources[0], o->argument_count > 1 ? &sources[1] : NULL);
+        status = measure(o, &options, &sources[0], b);
     ts_source_release(&sources[1]);
     ts_source_release(&sources[0]);
     return status;

@@ -239,17 +239,19 @@ done:
     return status;
 }
 
-ts_status ts_compare_usual(const char *weights, ts_measure_set *measures)
+ts_status ts_compare_usual(const ts_source *real, const ts_source *generated, const char *weights,
+                           ts_measure_set *measures)
 {
+    const bool moments = real->mean || (generated && generated->mean);
     ts_feature_network_kind kind;
-    *measures = 1u << TS_MEASURE_SLICED_WASSERSTEIN;
+    *measures = 1u << (moments ? TS_MEASURE_FID : TS_MEASURE_SLICED_WASSERSTEIN);
     if (!weights)
         return NULL;
     TS_TRY(ts_embedding_whose(weights, &kind));
     const bool fid = ts_feature_networks[kind].fid;
     *measures = 0;
     for (int k = 0; k < TS_MEASURE_COUNT; k++)
-        if (!ts_measure_rows[k].points &&
+        if (!ts_measure_rows[k].points && (ts_measure_rows[k].moments || !moments) &&
             (!ts_measure_rows[k].moments || ts_measure_rows[k].inception == fid))
             *measures |= 1u << k;
     return NULL;

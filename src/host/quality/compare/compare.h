@@ -32,8 +32,10 @@ typedef struct ts_compared {
 ts_status ts_compare(ts_source *real, ts_source *generated, const ts_compare_options *options,
                      ts_compared *compared);
 
-/* What is usually asked for: with weights all measures that suit their network, else the sliced distance. */
-ts_status ts_compare_usual(const char *weights, ts_measure_set *measures);
+/* What is usually asked for of two sources (generated may be NULL): with weights all measures that suit their network and
+ * what is known of the sources, of statistics alone fid, else the sliced distance. */
+ts_status ts_compare_usual(const ts_source *real, const ts_source *generated, const char *weights,
+                           ts_measure_set *measures);
 
 /* These statistics alone, of one source. */
 ts_status ts_compare_save(ts_source *source, const ts_compare_options *options);
