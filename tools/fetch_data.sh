@@ -1,7 +1,10 @@
 #!/bin/sh
-# Brings a data set into data/: tools/fetch_data.sh mnist|cifar10 [--from FOLDER]
+# Brings a data set into data/: tools/fetch_data.sh mnist|fashion_mnist|cifar10|celeba|imagenet32|imagenet64 [--from FOLDER]
 # Downloads it from its public home, or takes the files from FOLDER, where they may also be packed (.gz, .xz).
-# Every file is checked against the MD5 of its content before it takes its place.
+# Every file is checked against its MD5 before it takes its place.
+# CelebA and ImageNet come from a FOLDER alone, since their homes ask for an account or an agreement, and are linked to where
+# they lie: of celeba the pictures of img_align_celeba, with list_eval_partition.txt in or beside it split as that says; of
+# imagenet32 and imagenet64 the files train_data_batch_1.npz .. train_data_batch_10.npz and val_data.npz.
 set -eu
 started_in=$(pwd)
 cd -- "$(dirname -- "$0")/.."
@@ -12,6 +15,13 @@ a25bea736e30d166cdddb491f175f624 train-labels-idx1-ubyte
 2646ac647ad5339dbf082846283269ea t10k-images-idx3-ubyte
 27ae3e4e09519cfbb04c329615203637 t10k-labels-idx1-ubyte"
 mnist_home=https://storage.googleapis.com/cvdf-datasets/mnist
+
+# MD5 of the packed file, file
+fashion_mnist="8d4fb7e6c68d591d4c3dfef9ec88bf0d train-images-idx3-ubyte.gz
+25c81989df183df01b3e8a0aad5dffbe train-labels-idx1-ubyte.gz
+bef4ecab320f06d8554ea6380940ec79 t10k-images-idx3-ubyte.gz
+bb300cfdad3c16e7a12a480ee83cd310 t10k-labels-idx1-ubyte.gz"
+fashion_mnist_home=https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion
 
 cifar10="5dd7e06a14cb22eb9f671a540d1b7c25 data_batch_1.bin
 5ea93a67294ea407fff1d09f752e9692 data_batch_2.bin
@@ -30,7 +40,7 @@ die() {
 }
 
 usage() {
-    sed -n '2,4s/^# //p' "$0"
+    sed -n '2,7s/^# //p' "$0"
     exit "$1"
 }
 
@@ -38,14 +48,15 @@ name=""
 from=""
 while [ $# -gt 0 ]; do
     case $1 in
-    mnist | cifar10) name=$1 ;;
+    mnist | fashion_mnist | cifar10 | celeba | imagenet32 | imagenet64) name=$1 ;;
+    fashion-mnist) name=fashion_mnist ;;
     --from)
         [ $# -gt 1 ] || die "--from needs a folder"
         from=$2
         shift
         ;;
     -h | --help) usage 0 ;;
-    *) die "'$1' is neither a data set (mnist, cifar10) nor --from" ;;
+    *) die "'$1' is neither a data set (mnist, fashion_mnist, cifar10, celeba, imagenet32, imagenet64) nor --from" ;;
     esac
     shift
 done
@@ -109,6 +120,74 @@ fetch_mnist() {
     done
 }
 
+fetch_fashion_mnist() {
+    echo "$fashion_mnist" | while read -r sum file; do
+        ! present "$sum" "$file" || continue
+        if [ -z "$from" ]; then
+            download "$fashion_mnist_home/$file" "$part"
+        else
+            [ -f "$from/$file" ] || die "$from has no $file"
+            cp "$from/$file" "$part"
+        fi
+        keep "$sum" "$file"
+    done
+}
+
+from_a_folder() {
+    [ -n "$from" ] || die "$name: its home asks for $1; bring it here and give its folder with --from"
+    from=$(cd -- "$from" && pwd)
+}
+
+# Removes what an earlier call linked in the folder $1, and the folder if nothing else is in it.
+unlink_all() {
+    [ -d "$1" ] || return 0
+    find "$1" -maxdepth 1 -type l -delete
+    rmdir "$1" 2>/dev/null || true
+}
+
+# Links the pictures that the partition file says are of set $1 into the folder $2.
+link_partition() {
+    mkdir -p "$to/$2"
+    awk -v set="$1" '$2 == set { print $1 }' "$partition" |
+        while read -r picture; do echo "$from/$picture"; done |
+        xargs -d '\n' ln -s -t "$to/$2" -- || die "cannot link the pictures of $from"
+    missing=$(find -L "$to/$2" -type l -print -quit)
+    [ -z "$missing" ] || die "$from has no ${missing##*/}, which $partition names"
+    echo "$to/$2: $(find "$to/$2" -type l | wc -l) pictures"
+}
+
+fetch_celeba() {
+    from_a_folder "a browser"
+    [ ! -d "$from/img_align_celeba" ] || from=$from/img_align_celeba
+    partition=$from/list_eval_partition.txt
+    [ -f "$partition" ] || partition=$from/../list_eval_partition.txt
+    [ -n "$(find "$from" -maxdepth 1 \( -name '*.jpg' -o -name '*.png' \) -print -quit)" ] ||
+        die "$from holds no pictures; give the folder img_align_celeba"
+    for folder in "$to/train" "$to/test" "$to"; do unlink_all "$folder"; done
+    mkdir -p "$to"
+    if [ -f "$partition" ]; then
+        link_partition 0 train
+        link_partition 2 test
+    else
+        ln -s "$from" "$to/images"
+        echo "$to/images: no list_eval_partition.txt in or beside $from, so data.held_out splits the pictures"
+    fi
+}
+
+fetch_imagenet() {
+    from_a_folder "an account"
+    for file in train_data_batch_1.npz val_data.npz; do
+        [ -f "$from/$file" ] || die "$from has no $file"
+    done
+    unlink_all "$to"
+    mkdir -p "$to"
+    for file in "$from"/train_data_batch_*.npz "$from/val_data.npz"; do
+        [ "$(head -c 2 "$file")" = PK ] || die "$file: not an .npz"
+        ln -s "$file" "$to/"
+        echo "$to/${file##*/}"
+    done
+}
+
 cifar10_complete() {
     echo "$cifar10" | while read -r sum file; do
         present "$sum" "$file" || exit 1
@@ -146,5 +225,6 @@ fetch_cifar10() {
     mv "$part"/*.bin $to/
 }
 
-fetch_"$name"
+kind=${name%32}
+fetch_"${kind%64}"
 echo "$name is in $to"

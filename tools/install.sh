@@ -4,7 +4,8 @@
 set -eu
 
 build="gcc libc6-dev cmake ninja-build pkgconf|pkg-config libdnnl-dev libopenblas-dev liblapacke-dev
-  libyaml-dev libjansson-dev zlib1g-dev libpng-dev gnuplot-nox|gnuplot-qt|gnuplot-x11"
+  libyaml-dev libjansson-dev zlib1g-dev libpng-dev libjpeg-dev libzip-dev
+  gnuplot-nox|gnuplot-qt|gnuplot-x11"
 test="libcmocka-dev g++"
 check="clang-format-14 git"
 fuzz="clang libomp-dev"

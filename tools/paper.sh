@@ -3,8 +3,8 @@
 # Sweeps configs/paper/NAME.yaml into DIR/NAME, then writes DIR/paper.html and DIR/paper.tex of all the sweeps in DIR.
 # Started again, it continues where it was.
 #   --out DIR      where everything goes
-#   --data FOLDER  takes the files of mnist and cifar10 from FOLDER/NAME into data/NAME
-#                  (default: ../shared/data where it is, else their public home)
+#   --data FOLDER  takes the files of mnist, cifar10 and celeba from FOLDER/NAME into data/NAME
+#                  (default: ../shared/data where it is, else their public home; celeba has none that asks nothing)
 #   --needs        says what the sweep will need, and ends
 #   OPTIONS        more of tstar sweep's, such as --device cuda --fast or --set train.steps=100
 # TSTAR=PROGRAM in the environment takes that tstar; else build/tstar, which is built where it is missing.
@@ -65,10 +65,12 @@ mnist | cifar10)
     fi
     ;;
 celeba)
-    for file in train-images-idx4-ubyte t10k-images-idx4-ubyte; do
-        [ -f "data/celeba/$file" ] || [ -f "data/celeba/$file.gz" ] ||
-            refuse "celeba: there is no reader of CelebA's JPEG files yet; configs/paper/celeba.yaml takes data/celeba/$file, [n,64,64,3], which is missing"
-    done
+    if [ -n "$data" ]; then
+        tools/fetch_data.sh celeba --from "$data/celeba" >&2
+    else
+        [ -d data/celeba ] ||
+            refuse "celeba: there is no data/celeba; tools/fetch_data.sh celeba --from FOLDER takes the pictures of img_align_celeba"
+    fi
     ;;
 esac
 

@@ -1,6 +1,6 @@
 /*
  * The operations of the table in kernels.h: what each computes, by its arguments; those of Glow are in
- * operations_glow.h.
+ * operations_glow.h, those of networks that look at images in operations_images.h.
  *
  * Conventions
  *   Activations are NHWC, dense, of the device's activation type (float32; bfloat16 on a fast GPU device):
@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "kernels/operations_glow.h"
+#include "kernels/operations_images.h"
 #include "kernels/philox.h"
 #include "kernels/sde.h"
 
@@ -546,6 +547,9 @@ typedef struct ts_mixture_sample {
     X(affine)                                                                                                \
     X(to_noise)                                                                                              \
     X(fir)                                                                                                   \
+    X(conv2d)                                                                                                \
+    X(pool)                                                                                                  \
+    X(resize)                                                                                                \
     X(squeeze)                                                                                               \
     X(actnorm_forward)                                                                                       \
     X(actnorm_backward)                                                                                      \

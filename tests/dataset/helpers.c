@@ -14,7 +14,7 @@ ts_dataset *must_open(const char *first, const char *second)
 {
     ts_config *config = config_of(first, second);
     ts_dataset *dataset;
-    must(ts_dataset_open(config, device, &dataset));
+    must(ts_dataset_open(config, device, NULL, &dataset));
     ts_config_free(config);
     return dataset;
 }
@@ -36,7 +36,7 @@ void expect_error(const char *first, const char *second, ts_code code, const cha
 {
     ts_config *config = config_of(first, second);
     ts_dataset *dataset;
-    ts_status status = ts_dataset_open(config, device, &dataset);
+    ts_status status = ts_dataset_open(config, device, NULL, &dataset);
     ts_config_free(config);
     assert_non_null(status);
     assert_null(dataset);

@@ -191,7 +191,7 @@ static void test_names_are_utf8(void **state)
     ts_dataset *dataset;
     /* as a path in another encoding comes from the command line */
     ((char *)config->data.path)[strlen(config->data.path) - 1] = '\xe9';
-    ts_status status = ts_dataset_open(config, device, &dataset);
+    ts_status status = ts_dataset_open(config, device, NULL, &dataset);
     assert_int_equal(ts_status_code(status), TS_INVALID);
     assert_non_null(strstr(ts_status_message(status), "data.path: the folder's name is not UTF-8"));
     ts_status_free(status);

@@ -65,13 +65,25 @@ struct position {
     int image, y, x;
 };
 
-/* Calls visit(x's pixel, y's pixel, tap) for every pair that a 3x3 window joins. */
+int64_t places(const ts_cuda_graph_key *k)
+{
+    return (int64_t)k->n * ts_cuda_graph_oh(k) * ts_cuda_graph_ow(k);
+}
+
+int taps(const ts_cuda_graph_key *k)
+{
+    return k->window.h * k->window.w;
+}
+
+/* Calls visit(x's pixel, y's pixel, tap) for every pair that a window joins. */
 template <class F> void for_windows(const ts_cuda_graph_key *k, F visit)
 {
-    for (int64_t out = 0; out < (int64_t)k->n * k->h * k->w; out++) {
-        const position p = {(int)(out / k->w / k->h), (int)(out / k->w % k->h), (int)(out % k->w)};
-        for (int tap = 0; tap < 9; tap++) {
-            const int y = p.y + tap / 3 - 1, x = p.x + tap % 3 - 1;
+    const ts_window &w = k->window;
+    const int oh = ts_cuda_graph_oh(k), ow = ts_cuda_graph_ow(k);
+    for (int64_t out = 0; out < places(k); out++) {
+        const position p = {(int)(out / ow / oh), (int)(out / ow % oh), (int)(out % ow)};
+        for (int tap = 0; tap < taps(k); tap++) {
+            const int y = p.y * w.stride_h + tap / w.w - w.pad_h, x = p.x * w.stride_w + tap % w.w - w.pad_w;
             if (y >= 0 && y < k->h && x >= 0 && x < k->w)
                 visit(((int64_t)p.image * k->h + y) * k->w + x, out, tap);
         }
@@ -87,8 +99,9 @@ void forward(const ts_cuda_graph_key *k, const ts_cuda_graph_data *d)
 {
     const bool bf16 = k->bf16;
     const doubles x = get_all(d->x, bf16, 0, pixels(k) * k->ci);
-    const doubles w = get_transposed(d->weight, bf16, 0, 9 * k->ci, k->co, 9 * k->ci); /* [tap,ci,co] */
-    doubles sum((size_t)(pixels(k) * k->co));
+    const doubles w =
+        get_transposed(d->weight, bf16, 0, taps(k) * k->ci, k->co, taps(k) * k->ci); /* [tap,ci,co] */
+    doubles sum((size_t)(places(k) * k->co));
     for_windows(k, [&](int64_t in, int64_t out, int tap) {
         for (int i = 0; i < k->ci; i++)
             add(&sum[out * k->co], x[in * k->ci + i], &w[((int64_t)tap * k->ci + i) * k->co], k->co);
@@ -96,7 +109,8 @@ void forward(const ts_cuda_graph_key *k, const ts_cuda_graph_data *d)
     for (size_t i = 0; i < sum.size(); i++) {
         const double residual = k->residual ? get(d->residual, bf16, (int64_t)i) : 0;
         const double bias = k->bias ? get(d->bias, bf16, (int64_t)i % k->co) : 0;
-        put(d->y, bf16, (int64_t)i, (double)k->scale * (sum[i] + residual) + bias);
+        const double y = (double)k->scale * (sum[i] + residual) + bias;
+        put(d->y, bf16, (int64_t)i, k->relu && y < 0 ? 0 : y);
     }
 }
 
@@ -195,7 +209,7 @@ void multiply(const ts_cuda_product *p)
 
 ts_status ts_cuda_graph_supported(ts_device *, const ts_cuda_graph_key *key, bool *supported)
 {
-    const bool plain = !key->bias && !key->residual && !key->accumulate &&
+    const bool plain = !key->bias && !key->residual && !key->relu && !key->accumulate &&
                        (key->pass != TS_CUDA_CONV_WEIGHTS || key->rounded);
     *supported = key->pass == TS_CUDA_ATTENTION ? !plain_only() && key->ci % 8 == 0 : plain || !plain_only();
     return NULL;
@@ -208,14 +222,17 @@ ts_status ts_cuda_graph_run(ts_device *device, const ts_cuda_graph_key *key, con
     TS_TRY(ts_cuda_graph_supported(device, key, &supported));
     const bool bf16 = device->activation == TS_BF16;
     if (!supported || key->bf16 != bf16 || (key->residual && (!key->bias || data->residual == data->y)) ||
-        (key->scale != 1.0f && !key->residual) || (bf16 && (key->ci % 8 || key->co % 8)))
+        (key->scale != 1.0f && !key->residual) || (key->relu && !key->bias) ||
+        (bf16 && (key->ci % 8 || key->co % 8)))
         return ts_error(TS_INVALID, "a graph that no library would take: pass %d, %d to %d channels",
                         key->pass, key->ci, key->co);
     for (const void *p : {data->x, data->weight, data->bias, data->residual, data->y})
         if ((uintptr_t)p % 16 != 0) /* as its tensors say */
             return ts_error(TS_INVALID, "a graph over tensors that are not aligned: pass %d", key->pass);
-    snprintf(name, sizeof name, "graph %d %d %d %d %d %d %d %d %d %d %a", key->pass, key->n, key->h, key->w,
-             key->ci, key->co, key->bias, key->residual, key->accumulate, key->rounded, (double)key->scale);
+    const ts_window &w = key->window;
+    snprintf(name, sizeof name, "graph %d %d %d %d %d %d %d %d %d %d %d %d,%d,%d,%d,%d,%d %a", key->pass,
+             key->n, key->h, key->w, key->ci, key->co, key->bias, key->residual, key->accumulate,
+             key->rounded, key->relu, w.h, w.w, w.stride_h, w.stride_w, w.pad_h, w.pad_w, (double)key->scale);
     TS_TRY(emulated_choose(device, name));
     static void (*const passes[TS_CUDA_PASSES])(const ts_cuda_graph_key *, const ts_cuda_graph_data *) = {
         forward, input_gradient, weight_gradient, attend};

@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!status)
         abort(); /* there is but one of six files */
     fuzz_status(status);
-    free(train.bytes);
-    free(test.bytes);
+    ts_image_set_release(&train);
+    ts_image_set_release(&test);
     return 0;
 }

@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_file("train-images-idx3-ubyte", data, size);
     snprintf(path, sizeof path, "data.path=%s", fuzz_folder());
     fuzz_must(ts_config_load(NULL, overrides, 2, &config));
-    ts_status status = ts_dataset_open(config, device, &dataset);
+    ts_status status = ts_dataset_open(config, device, NULL, &dataset);
     if (!status)
         ts_dataset_close(dataset);
     fuzz_status(status);

@@ -34,6 +34,7 @@ typedef struct golden {
 typedef enum golden_kind {
     GOLDEN_FORWARD,  /* outputs, losses */
     GOLDEN_OUTPUT,   /* outputs; in bfloat16 by what moved weights and inputs do */
+    GOLDEN_FEATURES, /* of images, by a network that is too large to draw moved weights for */
     GOLDEN_CLOSED,   /* closed forms, in double whatever the activations, of data in float32 */
     GOLDEN_GRADIENT, /* per tensor; a tensor whose true gradient is (next to) zero is judged against
                         golden.gradient_scale and gradient_tensors */
@@ -115,5 +116,6 @@ void golden_glow(golden *g);                                                    
 void golden_gaussian(golden *g);                                                     /* gaussian.c */
 void golden_dpmixture(golden *g);                                                    /* dpmixture.c */
 void golden_samplers(golden *g);                                                     /* samplers.c */
+void golden_inception(golden *g);                                                    /* inception.c */
 
 #endif

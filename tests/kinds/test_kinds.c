@@ -11,6 +11,7 @@
 #include "diffusion/samplers/sampler.h"
 #include "must.h"
 #include "quality/features.h"
+#include "quality/measures.h"
 #include "run/scores.h"
 #include "run/starts.h"
 
@@ -18,9 +19,9 @@ static void words(void **state)
 {
     (void)state;
     static const ts_words *const families[] = {
-        &ts_data_kind_words,    &ts_model_kind_words,    &ts_score_kind_words, &ts_start_kind_words,
-        &ts_sampler_kind_words, &ts_features_kind_words, &ts_loss_kind_words,  &ts_t_sampling_kind_words,
-        &ts_network_kind_words, &ts_probe_kind_words};
+        &ts_data_kind_words,    &ts_model_kind_words,    &ts_score_kind_words,   &ts_start_kind_words,
+        &ts_sampler_kind_words, &ts_features_kind_words, &ts_loss_kind_words,    &ts_t_sampling_kind_words,
+        &ts_network_kind_words, &ts_probe_kind_words,    &ts_measure_kind_words, &ts_compared_features_words};
     for (size_t f = 0; f < sizeof families / sizeof *families; f++)
         for (int i = 0; i < families[f]->count; i++) {
             const char *word = families[f]->word[i];
@@ -44,7 +45,7 @@ static void data(void **state)
         assert_true(row->levels >= 2 && row->levels <= 256 && row->h > 0 && row->w > 0 && row->c > 0);
         must(ts_config_load(NULL, NULL, 0, &config));
         config->data.kind = (ts_data_kind)kind;
-        ts_status status = ts_dataset_open(config, device, &dataset); /* of files: there are none */
+        ts_status status = ts_dataset_open(config, device, NULL, &dataset); /* of files: there are none */
         assert_int_equal(status != NULL, row->from_files);
         ts_status_free(status);
         ts_dataset_close(dataset);
@@ -100,12 +101,22 @@ static void features(void **state)
     }
 }
 
+static void measures(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < TS_MEASURE_COUNT; kind++) {
+        const ts_measure_row *row = &ts_measure_rows[kind];
+        assert_true(row->text && row->unit && row->least > 0);
+        assert_false(row->points && (row->network || row->inception || row->moments));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words),    cmocka_unit_test(data),   cmocka_unit_test(models),
-        cmocka_unit_test(scores),   cmocka_unit_test(starts), cmocka_unit_test(samplers),
-        cmocka_unit_test(features),
+        cmocka_unit_test(words),    cmocka_unit_test(data),     cmocka_unit_test(models),
+        cmocka_unit_test(scores),   cmocka_unit_test(starts),   cmocka_unit_test(samplers),
+        cmocka_unit_test(features), cmocka_unit_test(measures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -130,7 +130,7 @@ void ot_status(ot *t, ts_status status);
     X(convolution_dense) X(elementwise) X(normalisation) X(attention) X(glow) \
     X(glow_sums) X(training_loop) X(training_loop_update) X(sampling) X(bound) \
     X(dense_pairs) X(norm_pairs) X(norm_resampled) X(conv_shifted) \
-    X(unet) X(whiten) X(glow_images)
+    X(unet) X(whiten) X(glow_images) X(images)
 /* clang-format on */
 #define OT_PART(name) void operations_##name(ot *t);
 OT_PARTS(OT_PART)

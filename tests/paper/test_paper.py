@@ -210,7 +210,7 @@ def main():
     program = os.path.abspath(sys.argv[1])
     with tempfile.TemporaryDirectory() as folder:
         for arguments, text in ((["toy"], "--out"), (["--out", folder], "toy|digits"), (["moon", "--out", folder], "moon"),
-                                (["toy", "--out"], "needs a folder"), (["toy", "digits"], "one study"), (["celeba", "--out", folder], "no reader"),
+                                (["toy", "--out"], "needs a folder"), (["toy", "digits"], "one study"), (["celeba", "--out", folder], "fetch_data.sh celeba --from FOLDER"),
                                 (["toy", "--out", folder, "--", "--set", "train.stepz=1"], "train.stepz")):
             refused(program, text, *arguments)
         for name, settings in SMALL.items():

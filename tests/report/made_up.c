@@ -52,6 +52,12 @@ static void make_up_sample(ts_sample_row *row, const ts_bound_row *bound, bool m
         (ts_interval){row->start_seconds + row->nfe * (em ? 1e-4 : 1.2e-4), row->nfe * 1e-5};
     row->sliced_wasserstein = (ts_interval){0.055 + 0.3 * kl + (em ? 0.004 : 0), 0.002};
     row->frechet = (ts_interval){1.1 + 20 * kl + (em ? 0.1 : 0), 0.08};
+    if (!mixture) { /* with fid, kid and precision in sweep.quality */
+        row->fid = (ts_interval){3 + 60 * kl + (em ? 0.4 : 0), 0.3};
+        row->fid_infinity = 2 + 60 * kl;
+        row->kid = (ts_interval){0.02 * kl - 0.0005, 0.001};
+        row->precision = (ts_interval){0.8 - 0.3 * kl, 0.05};
+    }
     row->frechet_features = mixture ? TS_FEATURES_COORDINATES : TS_FEATURES_PIXELS;
 }
 
@@ -137,7 +143,19 @@ static void describe(ts_results *r, bool mixture)
     r->steps_per_unit = 150;
     r->train_steps = 4000;
     r->projections = mixture ? 1 : 256;
-    r->floor = (ts_floor){5, 256, {0.048, 0.003}, {1.0, 0.1}, 0.045, 0.052, 0.9, 1.1};
+    const ts_interval unknown = {NAN, NAN};
+    r->floor = (ts_floor){5,
+                          256,
+                          {0.048, 0.003},
+                          {1.0, 0.1},
+                          0.045,
+                          0.052,
+                          0.9,
+                          1.1,
+                          mixture ? unknown : (ts_interval){2.5, 0.2},
+                          mixture ? unknown : (ts_interval){0.0001, 0.0002},
+                          unknown,
+                          unknown};
 }
 
 void made_up_results(bool mixture, ts_results *r)

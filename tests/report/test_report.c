@@ -266,7 +266,7 @@ static void write_logs(const char *run)
 static void charts_drawn(void **state)
 {
     (void)state;
-    static const char *const images[] = {"bound",   "terms",    "cost",   "front",
+    static const char *const images[] = {"bound",   "terms",    "cost",   "quality", "front",
                                          "profile", "training", "T_star", NULL},
                              *const mixture[] = {"bound",         "cost",       "front",
                                                  "profile",       "training",   "T_star",
@@ -361,7 +361,7 @@ static void page(void **state)
     assert_int_equal(count_of(text, "<img "), count_of(text, "src=\"data:image/png;base64,"));
     assert_int_equal(count_of(text, "<img "), 6 * 2 * 2 + 2);
     if (result.charts)
-        assert_int_equal(count_of(text, "</svg>"), 5);
+        assert_int_equal(count_of(text, "</svg>"), 6);
     /* what a user wrote is text, not markup */
     assert_null(strstr(text, "<tested>"));
     assert_non_null(strstr(text, "made up &amp; &lt;tested&gt;"));

@@ -501,8 +501,15 @@ static void test_samples(void **state)
         }
         assert_true(fabs(sum / N) < 4 * sqrt(variance / N));
         assert_true(fabs(squares / N - variance) < 0.1);
-        ts_samples_release(&samples);
         ts_samples_release(&again);
+        run->choice = NULL; /* the same bits in pieces */
+        for (int first = 0; first < N; first += 1000) {
+            const int count = N - first < 1000 ? N - first : 1000;
+            must(ts_evaluate_some_samples(run, &sampler, TS_START_MIXTURE, N, first, count, NULL, &again));
+            assert_memory_equal(samples.x + first, again.x, (size_t)count * sizeof(float));
+            ts_samples_release(&again);
+        }
+        ts_samples_release(&samples);
     }
     ts_run_close(run);
 }

@@ -29,7 +29,7 @@ END
 # ---- help and the command line ----
 works --help
 works --version
-for command in train fit sample elbo nll sweep report advise bench info; do
+for command in train fit sample elbo nll sweep quality report advise bench info; do
     works $command --help
     grep -q "^Usage: tstar $command" out || fail "tstar $command --help: no usage"
 done

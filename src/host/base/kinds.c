@@ -17,6 +17,8 @@ WORDS(ts_covariance_kind, TS_COVARIANCE_KINDS)
 WORDS(ts_whiten_kind, TS_WHITEN_KINDS)
 WORDS(ts_sampler_kind, TS_SAMPLER_KINDS)
 WORDS(ts_features_kind, TS_FEATURES_KINDS)
+WORDS(ts_feature_network_kind, TS_FEATURE_NETWORK_KINDS)
+WORDS(ts_measure_kind, TS_MEASURE_KINDS)
 WORDS(ts_loss_kind, TS_LOSS_KINDS)
 WORDS(ts_t_sampling_kind, TS_T_SAMPLING_KINDS)
 WORDS(ts_network_kind, TS_NETWORK_KINDS)
@@ -28,6 +30,13 @@ WORDS(ts_progressive_input_kind, TS_PROGRESSIVE_INPUT_KINDS)
 WORDS(ts_combine_kind, TS_COMBINE_KINDS)
 WORDS(ts_resblock_kind, TS_RESBLOCK_KINDS)
 WORDS(ts_probe_kind, TS_PROBE_KINDS)
+WORDS(ts_filter_kind, TS_FILTER_KINDS)
+
+#define WORD_ALONE(name, word) word,
+static const char *const compared_features_list[] = {TS_FEATURES_KINDS(WORD_ALONE)
+                                                         TS_FEATURE_NETWORK_KINDS(WORD_ALONE)};
+const ts_words ts_compared_features_words = {TS_FEATURES_COUNT + TS_FEATURE_NETWORK_COUNT,
+                                             compared_features_list};
 
 int ts_words_find(const ts_words *words, const char *text, size_t length)
 {

@@ -6,6 +6,8 @@
  *     ts_data_kind       data/dataset.c               ts_start_kind      run/starts.c
  *     ts_model_kind      run/model.c                  ts_sampler_kind    diffusion/samplers/table.c
  *     ts_score_kind      run/scores.c                 ts_features_kind   quality/features.c
+ *     ts_feature_network_kind   nn/feature_network.c
+ *     ts_measure_kind    quality/measures.c
  *
  * The forward processes (ts_sde_kind) are in kernels/sde.h, which devices share.
  */
@@ -19,6 +21,9 @@
     X(TS_DATA_DIGITS, "digits")                                                                              \
     X(TS_DATA_IDX, "idx")                                                                                    \
     X(TS_DATA_CIFAR10, "cifar10")                                                                            \
+    X(TS_DATA_IMAGENET, "imagenet")                                                                          \
+    X(TS_DATA_FOLDER, "folder")                                                                              \
+    X(TS_DATA_ARRAY, "array")                                                                                \
     X(TS_DATA_MIXTURE, "mixture")
 
 #define TS_MODEL_KINDS(X)                                                                                    \
@@ -72,6 +77,21 @@
     X(TS_FEATURES_PIXELS, "pixels")                                                                          \
     X(TS_FEATURES_PCA64, "pca64")
 
+/* Trained networks whose features images are compared by. */
+#define TS_FEATURE_NETWORK_KINDS(X)                                                                          \
+    X(TS_FEATURE_NETWORK_INCEPTION, "inception")                                                             \
+    X(TS_FEATURE_NETWORK_MNIST_CNN, "mnist_cnn")                                                             \
+    X(TS_FEATURE_NETWORK_RESNET56_CIFAR10, "resnet56_cifar10")
+
+/* How far samples are from data. */
+#define TS_MEASURE_KINDS(X)                                                                                  \
+    X(TS_MEASURE_SLICED_WASSERSTEIN, "sliced_wasserstein")                                                   \
+    X(TS_MEASURE_FRECHET, "frechet")                                                                         \
+    X(TS_MEASURE_FID, "fid")                                                                                 \
+    X(TS_MEASURE_KID, "kid")                                                                                 \
+    X(TS_MEASURE_PRECISION, "precision")                                                                     \
+    X(TS_MEASURE_RECALL, "recall")
+
 #define TS_LOSS_KINDS(X)                                                                                     \
     X(TS_LOSS_SIMPLE, "simple")                                                                              \
     X(TS_LOSS_LIKELIHOOD, "likelihood")
@@ -123,6 +143,11 @@
     X(TS_PROBE_RADEMACHER, "rademacher")                                                                     \
     X(TS_PROBE_NORMAL, "normal")
 
+/* How pictures are made smaller or larger; as Pillow's BOX and BICUBIC. */
+#define TS_FILTER_KINDS(X)                                                                                   \
+    X(TS_FILTER_AREA, "area")                                                                                \
+    X(TS_FILTER_BICUBIC, "bicubic")
+
 #define TS_KIND_ENUMERATOR(name, word) name,
 typedef enum ts_data_kind { TS_DATA_KINDS(TS_KIND_ENUMERATOR) TS_DATA_COUNT } ts_data_kind;
 typedef enum ts_model_kind { TS_MODEL_KINDS(TS_KIND_ENUMERATOR) TS_MODEL_COUNT } ts_model_kind;
@@ -137,6 +162,10 @@ typedef enum ts_covariance_kind {
 typedef enum ts_whiten_kind { TS_WHITEN_KINDS(TS_KIND_ENUMERATOR) TS_WHITEN_COUNT } ts_whiten_kind;
 typedef enum ts_sampler_kind { TS_SAMPLER_KINDS(TS_KIND_ENUMERATOR) TS_SAMPLER_COUNT } ts_sampler_kind;
 typedef enum ts_features_kind { TS_FEATURES_KINDS(TS_KIND_ENUMERATOR) TS_FEATURES_COUNT } ts_features_kind;
+typedef enum ts_feature_network_kind {
+    TS_FEATURE_NETWORK_KINDS(TS_KIND_ENUMERATOR) TS_FEATURE_NETWORK_COUNT
+} ts_feature_network_kind;
+typedef enum ts_measure_kind { TS_MEASURE_KINDS(TS_KIND_ENUMERATOR) TS_MEASURE_COUNT } ts_measure_kind;
 typedef enum ts_loss_kind { TS_LOSS_KINDS(TS_KIND_ENUMERATOR) TS_LOSS_COUNT } ts_loss_kind;
 typedef enum ts_t_sampling_kind {
     TS_T_SAMPLING_KINDS(TS_KIND_ENUMERATOR) TS_T_SAMPLING_COUNT
@@ -157,6 +186,7 @@ typedef enum ts_progressive_input_kind {
 } ts_progressive_input_kind;
 typedef enum ts_combine_kind { TS_COMBINE_KINDS(TS_KIND_ENUMERATOR) TS_COMBINE_COUNT } ts_combine_kind;
 typedef enum ts_resblock_kind { TS_RESBLOCK_KINDS(TS_KIND_ENUMERATOR) TS_RESBLOCK_COUNT } ts_resblock_kind;
+typedef enum ts_filter_kind { TS_FILTER_KINDS(TS_KIND_ENUMERATOR) TS_FILTER_COUNT } ts_filter_kind;
 typedef enum ts_probe_kind { TS_PROBE_KINDS(TS_KIND_ENUMERATOR) TS_PROBE_COUNT } ts_probe_kind;
 
 /* The words of one kind, in the order of its enum. */
@@ -170,7 +200,11 @@ extern const ts_words ts_data_kind_words, ts_model_kind_words, ts_score_kind_wor
     ts_features_kind_words, ts_loss_kind_words, ts_t_sampling_kind_words, ts_network_kind_words,
     ts_embedding_kind_words, ts_progressive_kind_words, ts_progressive_input_kind_words,
     ts_combine_kind_words, ts_resblock_kind_words, ts_predicts_kind_words, ts_time_input_kind_words,
-    ts_probe_kind_words;
+    ts_probe_kind_words, ts_filter_kind_words, ts_feature_network_kind_words, ts_measure_kind_words;
+
+/* What features data are compared by: a ts_features_kind, or TS_FEATURES_COUNT and a ts_feature_network_kind on top. */
+typedef unsigned ts_compared_features;
+extern const ts_words ts_compared_features_words;
 
 /* The enumerator of the word that is the first `length` characters of `text`; -1: none. */
 int ts_words_find(const ts_words *words, const char *text, size_t length);

@@ -28,8 +28,8 @@ static ts_status synthetic_data(const ts_config *config, ts_device *device, ts_d
     ts_data *train = &d->train;
     *train = (ts_data){.device = device, .count = SYNTHETIC_IMAGES, .levels = 256, .flip = config->data.flip};
     train->unit = config->sde.kind == TS_SDE_VE;
-    train->h = row->h;
-    train->w = row->w;
+    train->h = config->data.resize ? config->data.resize : row->h;
+    train->w = config->data.resize ? config->data.resize : row->w;
     train->c = row->c;
     const size_t bytes = (size_t)train->count * (size_t)ts_data_dim(train);
     void *memory = NULL;
@@ -53,7 +53,7 @@ ts_status ts_bench_open(const ts_config *config, ts_device *device, ts_bench *be
     *bench = (ts_bench){.config = config, .device = device};
     if (ts_data_rows[config->data.kind].vectors)
         return ts_error(TS_INVALID, "data.kind: benchmarks work on images, not on a mixture");
-    status = ts_dataset_open(config, device, &bench->dataset);
+    status = ts_dataset_open(config, device, NULL, &bench->dataset);
     if (ts_status_code(status) == TS_NOT_FOUND) {
         ts_status_free(status);
         bench->synthetic = true;

@@ -40,7 +40,8 @@ typedef enum cli_takes {
     CLI_WORKERS = 1 << 16,       /* --workers N: how many parts of a sweep are done at once */
     CLI_IN = 1 << 17,            /* --in FILE */
     CLI_BUDGET = 1 << 18,        /* --nfe, --seconds-per-image, --hours, --images */
-    CLI_SCORE = 1 << 19          /* --score NAME, --hybrid-at T */
+    CLI_SCORE = 1 << 19,         /* --score NAME, --hybrid-at T */
+    CLI_QUALITY = 1 << 20        /* --measures, --weights, --save-statistics */
 } cli_takes;
 
 typedef struct cli_usage {
@@ -67,9 +68,9 @@ extern const cli_command_row cli_commands[];
 
 extern const cli_usage cli_train_usage, cli_fit_usage, cli_sample_usage, cli_elbo_usage, cli_nll_usage,
     cli_sweep_usage, cli_report_usage, cli_bench_usage, cli_info_usage, cli_import_usage, cli_export_usage,
-    cli_score_usage, cli_advise_usage;
+    cli_score_usage, cli_advise_usage, cli_quality_usage;
 cli_run cli_train, cli_fit, cli_sample, cli_elbo, cli_nll, cli_sweep, cli_report, cli_bench, cli_info,
-    cli_import, cli_export, cli_score, cli_advise;
+    cli_import, cli_export, cli_score, cli_advise, cli_quality;
 
 /* ---- what the command line asks for ---- */
 
@@ -95,8 +96,10 @@ typedef struct cli_options {
     ts_sampler_kind sampler;
     bool has_score; /* false: the run's own */
     ts_score_choice score;
-    const char *algorithms; /* NULL: not given */
-    char *command;          /* the whole command line, quoted for a shell */
+    unsigned measures;                     /* bits 1u << ts_measure_kind; 0: not given */
+    const char *weights, *save_statistics; /* NULL: not given */
+    const char *algorithms;                /* NULL: not given */
+    char *command;                         /* the whole command line, quoted for a shell */
 } cli_options;
 
 /* Returns -1 to go on, else the exit status (0 after --help, 2 after an error that was printed). */

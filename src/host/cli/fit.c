@@ -100,6 +100,7 @@ static ts_status fit(const cli_options *o, ts_progress *progress)
     ts_start_kind starts[TS_START_COUNT];
     int count;
     ts_run_options options = cli_run_options(o);
+    options.progress = progress;
     options.work = TS_WORK_FIT;
     TS_TRY(starts_of(o, starts, &count));
     TS_TRY(ts_run_open(o->arguments[0], o->overrides, o->override_count, true, &options, &run));

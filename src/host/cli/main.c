@@ -16,6 +16,7 @@ const cli_command_row cli_commands[] = {
     {&cli_sample_usage, cli_sample, "RUN --T 0.4", "draw samples, starting at T"},
     {&cli_elbo_usage, cli_elbo, "RUN --T 0.4", "estimate the evidence lower bound"},
     {&cli_nll_usage, cli_nll, "RUN --T 0.4", "compute the likelihood by the ODE"},
+    {&cli_quality_usage, cli_quality, "A B", "how far two sets of images are apart: FID and others"},
     {&cli_report_usage, cli_report, "RUN", "draw the charts and the page of a sweep anew"},
     {&cli_advise_usage, cli_advise, "RUN --nfe 50", "the best T, start, sampler and steps for a budget"},
     {&cli_import_usage, cli_import, "CONFIG WEIGHTS --out RUN", "a run of weights trained elsewhere"},

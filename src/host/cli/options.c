@@ -125,6 +125,15 @@ static bool read_score(char *text, cli_options *o, const char **unknown)
     return o->has_score;
 }
 
+static bool read_measures(char *text, cli_options *o, const char **unknown)
+{
+    int found[TS_MEASURE_COUNT];
+    const int count = read_words(text, &ts_measure_kind_words, TS_MEASURE_COUNT, found, unknown);
+    for (int i = 0; i < count; i++)
+        o->measures |= 1u << found[i];
+    return count > 0;
+}
+
 static bool read_share(const char *text, double *value)
 {
     char *end;
@@ -170,6 +179,14 @@ static const char *take(int code, char *value, cli_options *o, const char **unkn
         return read_score(value, o, unknown) ? NULL : "";
     case OPTION_HYBRID_AT:
         return read_share(value, &o->score.T) ? NULL : "a number in (0, 1], such as 0.4";
+    case OPTION_MEASURES:
+        return read_measures(value, o, unknown) ? NULL : ", or several with commas";
+    case OPTION_WEIGHTS:
+        o->weights = value;
+        return *value ? NULL : "a path";
+    case OPTION_SAVE_STATISTICS:
+        o->save_statistics = value;
+        return *value ? NULL : "a path";
     case OPTION_SET:
         if (!strchr(value, '='))
             return "KEY=VALUE, such as train.steps=1000";
@@ -399,6 +416,12 @@ void cli_on_fallback(const char *why)
     fprintf(stderr, "tstar: running on the CPU: %s\n", why);
 }
 
+static void on_data(void *context, const char *line)
+{
+    (void)context;
+    fprintf(stderr, "tstar: %s\n", line);
+}
+
 static void on_recording_error(const char *why)
 {
     fprintf(stderr, "tstar: the device did not record its work, which takes longer so: %s\n", why);
@@ -410,6 +433,7 @@ ts_run_options cli_run_options(const cli_options *options)
                             .device_options = {.threads = options->threads, .fast = options->fast},
                             .command = options->command,
                             .on_fallback = cli_on_fallback,
+                            .on_data = on_data,
                             .on_recording_error = on_recording_error};
 }
 

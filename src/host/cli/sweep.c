@@ -71,6 +71,7 @@ static ts_status sweep(const cli_options *options, const char **dir, char **own_
     ts_run_options run = cli_run_options(options);
     run.work = TS_WORK_TRAIN; /* one number of threads a worker: that of the longest part */
     cli_progress_begin(&t.progress);
+    run.progress = &t.progress.base;
     const ts_sweep_options how = {.run = &run,
                                   .progress = &t.progress.base,
                                   .workers = options->workers,

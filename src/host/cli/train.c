@@ -148,6 +148,7 @@ static ts_status train(const cli_options *o, ts_progress *progress)
         return wrong;
     }
     ts_run_options options = cli_run_options(o);
+    options.progress = progress;
     options.work = TS_WORK_TRAIN;
     TS_TRY(ts_run_create(o->out, config, o->resume, &options, &run));
     cli_watch(progress, run);

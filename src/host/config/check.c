@@ -189,7 +189,14 @@ static ts_status check_data(const ts_config *config, const ts_config_origin *ori
 {
     const ts_data_row *row = &ts_data_rows[config->data.kind];
     if (row->from_files && !*config->data.path)
-        FAIL(origins, "data.path", "data.kind %s needs data.path, the folder with the files",
+        FAIL(origins, "data.path", "data.kind %s needs data.path, the %s",
+             ts_data_kind_words.word[config->data.kind], row->file ? row->file : "folder with the files");
+    if (!row->pictures && (config->data.crop || config->data.resize || config->data.held_out))
+        FAIL(origins,
+             config->data.crop     ? "data.crop"
+             : config->data.resize ? "data.resize"
+                                   : "data.held_out",
+             "data.crop, data.resize and data.held_out are for data.kind folder or array, not %s",
              ts_data_kind_words.word[config->data.kind]);
     if (config->data.levels == 1)
         FAIL(origins, "data.levels", "data.levels must be 0 or in [2, 256], not 1");

@@ -33,8 +33,13 @@
     X(INT, TRAIN, seed, 1, 0, 2147483647, "seed of every random number")
 
 #define TS_CONFIG_DATA(X)                                                                                                        \
-    X(CHOICE, FIXED, kind, "digits", ts_data_kind, 0, "built-in 8x8 digits, IDX files, CIFAR-10 binary files, or a Gaussian mixture") \
-    X(STRING, IDLE, path, "", 0, 0, "folder with the files (idx, cifar10)")                                                      \
+    X(CHOICE, FIXED, kind, "digits", ts_data_kind, 0, "built-in 8x8 digits, IDX files, CIFAR-10's, ImageNet's downsampled, a folder of PNG and JPEG, a NumPy array, or a Gaussian mixture") \
+    X(STRING, IDLE, path, "", 0, 0, "folder with the files (idx, cifar10, imagenet, folder), or the file (array)")               \
+    X(STRING, IDLE, cache, "", 0, 0, "folder for what is decoded of a folder's pictures (empty: beside it)")                     \
+    X(INT, FIXED, crop, 0, -1, 65535, "folder, array: first the centred square of so many pixels a side (0: all, -1: the largest)") \
+    X(INT, FIXED, resize, 0, 0, 4096, "folder, array: then to so many pixels a side (0: as they are)")                           \
+    X(CHOICE, FIXED, filter, "bicubic", ts_filter_kind, 0, "how: area or bicubic, antialiased, as Pillow's BOX and BICUBIC")     \
+    X(INT, FIXED, held_out, 0, 0, 100000000, "folder, array without a held-out set of their own: so many are held out, the same in every run (0: a tenth, at most 10000)") \
     X(INT, TRAIN, limit, 0, 0, 100000000, "use only the first N training examples (0: all)")                                     \
     X(INT, FIXED, levels, 0, 0, 256, "grey levels that the bytes take, equally spaced (0: 17 for digits, else 256)")             \
     X(BOOL, TRAIN, flip, false, 0, 0, "mirror training images at random")                                                        \
@@ -166,6 +171,9 @@
     X(BOOL, FREE, likelihood, false, 0, 0, "also the log-likelihood by the ODE at each T, by section likelihood")                \
     X(INT, FREE, samples, 256, 2, 10000000, "images drawn for each T, start and sampler")                                        \
     X(INT, FREE, projections, 256, 1, 100000, "directions of the sliced Wasserstein distance")                                   \
+    X(WORDS, FREE, quality, "sliced_wasserstein,frechet", ts_measure_kind, 0, "how samples are compared with held-out data; fid, kid, precision and recall are of the features of sweep.weights") \
+    X(STRING, IDLE, weights, "", 0, 0, "file with the weights of the network of these features, which tools/import_features.py makes; frechet too is then of them") \
+    X(BOOL, IDLE, neighbours, false, 0, 0, "the page shows the training datum nearest to each sample: whether the network knows its data by heart") \
     X(REAL, FREE, tolerance, 0.01, 0, 1000, "T* is the smallest T whose bound is within this of the best one's, bits/dim")       \
     X(INT, FREE, seeds, 1, 1, TS_MOST_SEEDS, "trainings, with their fits, from seed, seed + 1, ...: the bound and T* then cover what training varies; samples are of the first")
 

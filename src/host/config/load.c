@@ -10,9 +10,9 @@
 
 /* A relative path is relative to the working directory of the command that names it; the configuration that
  * is stored with a run is read from elsewhere too. */
-static ts_status resolve_data_path(ts_config *config)
+static ts_status resolve_path(const char *key, char **path)
 {
-    char **path = &config->data.path, *folder, *whole;
+    char *folder, *whole;
     if (!**path || **path == '/')
         return NULL;
     whole = realpath(*path, NULL);
@@ -22,7 +22,7 @@ static ts_status resolve_data_path(ts_config *config)
         free(folder);
     }
     if (!whole)
-        return ts_error(TS_NO_MEMORY, "data.path: %s cannot be made absolute: %s", *path, strerror(errno));
+        return ts_error(TS_NO_MEMORY, "%s: %s cannot be made absolute: %s", key, *path, strerror(errno));
     free(*path);
     *path = whole;
     return NULL;
@@ -80,7 +80,8 @@ static ts_status read_all(ts_config *config, const char *path, const char *const
         TS_TRY(ts_config_read_override(config, overrides[i], origins));
     if (published)
         TS_TRY(ts_config_fill_published(config, origins));
-    TS_TRY(resolve_data_path(config));
+    TS_TRY(resolve_path("data.path", &config->data.path));
+    TS_TRY(resolve_path("data.cache", &config->data.cache));
     return ts_config_check(config, origins);
 }
 

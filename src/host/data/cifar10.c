@@ -14,6 +14,7 @@ enum {
     PLANE = SIDE * SIDE,
     CHANNELS = 3,
     RECORD = 1 + CHANNELS * PLANE,
+    CLASSES = 10,
     FILES = 5,
     PER_FILE = 10000
 };
@@ -36,8 +37,9 @@ static ts_status not_there(const char *folder, const char *name)
                     name);
 }
 
-/* Reads `count` records of FOLDER/NAME into pixels [count,32,32,3]. */
-static ts_status read_file(const char *folder, const char *name, int64_t count, uint8_t *pixels)
+/* Reads `count` records of FOLDER/NAME as the images first, first + 1, ... of a set. */
+static ts_status read_file(const char *folder, const char *name, int64_t first, int64_t count,
+                           ts_image_set *set)
 {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", folder, name);
@@ -53,11 +55,13 @@ static ts_status read_file(const char *folder, const char *name, int64_t count, 
                           bytes < expected ? "cut short" : "too long", bytes, (long long)count, expected);
     for (int64_t i = 0; !status && i < count; i++) {
         const uint8_t *record = (const uint8_t *)content + (size_t)i * RECORD;
-        if (record[0] > 9)
+        if (record[0] >= CLASSES)
             status = ts_error(TS_FORMAT, "%s: not a CIFAR-10 file: image %lld has label %d, not 0 to 9", path,
                               (long long)i, record[0]);
-        else
-            interleave(record + 1, pixels + (size_t)i * CHANNELS * PLANE);
+        else {
+            set->labels[first + i] = record[0];
+            interleave(record + 1, set->bytes + (size_t)(first + i) * CHANNELS * PLANE);
+        }
     }
     free(content);
     return status;
@@ -65,11 +69,13 @@ static ts_status read_file(const char *folder, const char *name, int64_t count, 
 
 static ts_status make_set(const char *name, int64_t count, ts_image_set *set)
 {
-    *set = (ts_image_set){.h = SIDE, .w = SIDE, .c = CHANNELS, .count = count};
+    *set = (ts_image_set){.h = SIDE, .w = SIDE, .c = CHANNELS, .count = count, .classes = CLASSES};
     snprintf(set->name, sizeof set->name, "%s", name);
     set->bytes = malloc((size_t)count * CHANNELS * PLANE);
-    return set->bytes ? NULL
-                      : ts_error(TS_NO_MEMORY, "%s: no memory for %lld images", name, (long long)count);
+    set->labels = malloc((size_t)count * sizeof *set->labels);
+    return set->bytes && set->labels
+               ? NULL
+               : ts_error(TS_NO_MEMORY, "%s: no memory for %lld images", name, (long long)count);
 }
 
 ts_status ts_cifar10_read(const char *folder, ts_image_set *train, ts_image_set *test)
@@ -78,7 +84,7 @@ ts_status ts_cifar10_read(const char *folder, ts_image_set *train, ts_image_set 
     TS_TRY(make_set(folder, (int64_t)FILES * PER_FILE, train));
     for (int i = 0; i < FILES; i++) {
         snprintf(name, sizeof name, "data_batch_%d.bin", i + 1);
-        TS_TRY(read_file(folder, name, PER_FILE, train->bytes + (size_t)i * PER_FILE * CHANNELS * PLANE));
+        TS_TRY(read_file(folder, name, (int64_t)i * PER_FILE, PER_FILE, train));
     }
     snprintf(name, sizeof name, "%s/test_batch_first1000.bin", folder);
     const bool part = !access(name, F_OK);
@@ -86,5 +92,5 @@ ts_status ts_cifar10_read(const char *folder, ts_image_set *train, ts_image_set 
     const bool whole = !part || !access(name, F_OK);
     const int64_t count = whole ? PER_FILE : 1000;
     TS_TRY(make_set(folder, count, test));
-    return read_file(folder, whole ? "test_batch.bin" : "test_batch_first1000.bin", count, test->bytes);
+    return read_file(folder, whole ? "test_batch.bin" : "test_batch_first1000.bin", 0, count, test);
 }

@@ -81,25 +81,66 @@ uint64_t ts_dataset_checksum(const ts_dataset *dataset)
 
 /* ---- the kinds ---- */
 
-static ts_status read_digits(const char *path, ts_image_set *train, ts_image_set *test)
+/* Where files are, and how they are read. */
+typedef struct source {
+    const char *path;
+    ts_images_options options;
+    int64_t held_out;
+} source;
+
+static ts_status read_digits(const source *from, ts_image_set *train, ts_image_set *test)
 {
-    (void)path; /* they are in the program */
+    (void)from; /* they are in the program */
     return ts_digits_read(train, test);
+}
+
+static ts_status read_idx(const source *from, ts_image_set *train, ts_image_set *test)
+{
+    return ts_idx_read(from->path, train, test);
+}
+
+static ts_status read_cifar10(const source *from, ts_image_set *train, ts_image_set *test)
+{
+    return ts_cifar10_read(from->path, train, test);
+}
+
+static ts_status read_imagenet(const source *from, ts_image_set *train, ts_image_set *test)
+{
+    return ts_imagenet_read(from->path, train, test);
+}
+
+static ts_status read_pictures(const source *from, ts_image_set *train, ts_image_set *test)
+{
+    return ts_pictures_read(from->path, &from->options, from->held_out, train, test);
 }
 
 const ts_data_row ts_data_rows[TS_DATA_COUNT] = {
     [TS_DATA_DIGITS] = {.levels = 17, .h = 8, .w = 8, .c = 1},
     [TS_DATA_IDX] = {.from_files = true, .levels = 256, .h = 28, .w = 28, .c = 1},
     [TS_DATA_CIFAR10] = {.from_files = true, .levels = 256, .h = 32, .w = 32, .c = 3},
+    [TS_DATA_IMAGENET] = {.from_files = true, .levels = 256, .h = 32, .w = 32, .c = 3},
+    [TS_DATA_FOLDER] = {.from_files = true,
+                        .file = "folder with the pictures",
+                        .pictures = true,
+                        .levels = 256,
+                        .h = 64,
+                        .w = 64,
+                        .c = 3},
+    [TS_DATA_ARRAY] = {.from_files = true,
+                       .file = "file .npy or .npz",
+                       .pictures = true,
+                       .levels = 256,
+                       .h = 32,
+                       .w = 32,
+                       .c = 3},
     [TS_DATA_MIXTURE] = {.vectors = true},
 };
 
-/* Both sets of images; `path` is data.path. */
-static ts_status (*const readers[TS_DATA_COUNT])(const char *path, ts_image_set *train,
+/* Both sets of images. */
+static ts_status (*const readers[TS_DATA_COUNT])(const source *from, ts_image_set *train,
                                                  ts_image_set *test) = {
-    [TS_DATA_DIGITS] = read_digits,
-    [TS_DATA_IDX] = ts_idx_read,
-    [TS_DATA_CIFAR10] = ts_cifar10_read,
+    [TS_DATA_DIGITS] = read_digits,     [TS_DATA_IDX] = read_idx,         [TS_DATA_CIFAR10] = read_cifar10,
+    [TS_DATA_IMAGENET] = read_imagenet, [TS_DATA_FOLDER] = read_pictures, [TS_DATA_ARRAY] = read_pictures,
 };
 
 /* The least that distances and their intervals can be computed of. */
@@ -119,13 +160,40 @@ static ts_status check_counts(const ts_config *config, const ts_image_set *train
     return NULL;
 }
 
-static ts_status open_images(const ts_config *config, ts_device *device, ts_dataset *dataset)
+/* Reads both sets as the configuration says. */
+static ts_status read_sets(const ts_config *config, const ts_dataset_options *options, ts_image_set *train,
+                           ts_image_set *test)
+{
+    const source from = {.path = config->data.path,
+                         .options = {.crop = config->data.crop,
+                                     .resize = config->data.resize,
+                                     .filter = config->data.filter,
+                                     .threads = options->threads,
+                                     .cache = config->data.cache,
+                                     .progress = options->progress,
+                                     .warn = options->warn,
+                                     .context = options->context},
+                         .held_out = config->data.held_out};
+    return readers[config->data.kind](&from, train, test);
+}
+
+/* The labels, which stay on the host. */
+static void keep_labels(ts_image_set *train, ts_image_set *test, ts_dataset *dataset)
+{
+    dataset->classes = train->classes > test->classes ? train->classes : test->classes;
+    dataset->train_labels = train->labels;
+    dataset->test_labels = test->labels;
+    train->labels = test->labels = NULL;
+}
+
+static ts_status open_images(const ts_config *config, ts_device *device, const ts_dataset_options *options,
+                             ts_dataset *dataset)
 {
     ts_image_set train = {.count = 0}, test = {.count = 0};
     const int levels = config->data.levels ? config->data.levels : ts_data_rows[config->data.kind].levels;
     const bool unit = config->sde.kind == TS_SDE_VE;
     ts_status status;
-    TS_GOTO(readers[config->data.kind](config->data.path, &train, &test), done);
+    TS_GOTO(read_sets(config, options, &train, &test), done);
     TS_GOTO(check_counts(config, &train, &test), done);
     if (config->data.limit && config->data.limit < train.count)
         train.count = config->data.limit;
@@ -134,6 +202,7 @@ static ts_status open_images(const ts_config *config, ts_device *device, ts_data
     TS_GOTO(upload(device, &train, levels, unit, &dataset->train), done);
     TS_GOTO(upload(device, &test, levels, unit, &dataset->test), done);
     dataset->train.flip = config->data.flip;
+    keep_labels(&train, &test, dataset);
     dataset->checksum =
         (uint64_t)checksum_of_images(&train, levels) << 32 | checksum_of_images(&test, levels);
     snprintf(dataset->description, sizeof dataset->description,
@@ -167,8 +236,10 @@ static ts_status open_mixture(const ts_config *config, ts_device *device, ts_dat
     return NULL;
 }
 
-ts_status ts_dataset_open(const ts_config *config, ts_device *device, ts_dataset **dataset)
+ts_status ts_dataset_open(const ts_config *config, ts_device *device, const ts_dataset_options *options,
+                          ts_dataset **dataset)
 {
+    static const ts_dataset_options alone = {.threads = 0};
     *dataset = NULL;
     if (!ts_is_utf8(config->data.path))
         return ts_error(TS_INVALID, "data.path: the folder's name is not UTF-8, which checkpoints need; "
@@ -176,8 +247,9 @@ ts_status ts_dataset_open(const ts_config *config, ts_device *device, ts_dataset
     ts_dataset *d = calloc(1, sizeof *d);
     if (!d)
         return ts_error(TS_NO_MEMORY, "no memory for the data set");
-    ts_status status = ts_data_rows[config->data.kind].vectors ? open_mixture(config, device, d)
-                                                               : open_images(config, device, d);
+    ts_status status = ts_data_rows[config->data.kind].vectors
+                           ? open_mixture(config, device, d)
+                           : open_images(config, device, options ? options : &alone, d);
     if (status)
         ts_dataset_close(d);
     else
@@ -193,6 +265,10 @@ void ts_dataset_close(ts_dataset *dataset)
         ts_data_release(&dataset->train);
     if (dataset->test.device && !dataset->shares)
         ts_data_release(&dataset->test);
+    if (!dataset->shares) {
+        free(dataset->train_labels);
+        free(dataset->test_labels);
+    }
     ts_mixture_destroy(dataset->mixture);
     free(dataset);
 }
@@ -201,7 +277,7 @@ ts_status ts_dataset_share(const ts_config *config, const ts_dataset *dataset, t
                            ts_dataset **shared)
 {
     if (dataset->mixture) /* a few numbers */
-        return ts_dataset_open(config, device, shared);
+        return ts_dataset_open(config, device, NULL, shared);
     ts_dataset *d = *shared = malloc(sizeof *d);
     if (!d)
         return ts_error(TS_NO_MEMORY, "no memory for the data set");

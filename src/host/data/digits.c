@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "data/files.h"
-#include "data/permutation.h"
 
 /* TSTAR_DIGITS, the folder of the files, comes from CMakeLists.txt. */
 #define EMBED(name, file)                                                                                    \
@@ -33,20 +32,6 @@ const unsigned char *ts_digits_bytes(ts_digits_file which, size_t *size)
 
 /* ---- the split ---- */
 
-/* set <- images order[0 .. count) of `all`. */
-static ts_status take(const ts_image_set *all, const uint32_t *order, int64_t count, ts_image_set *set)
-{
-    const size_t size = (size_t)all->h * (size_t)all->w * (size_t)all->c;
-    *set = *all;
-    set->count = count;
-    set->bytes = malloc(size * (size_t)count);
-    if (!set->bytes)
-        return ts_error(TS_NO_MEMORY, "%s: no memory", all->name);
-    for (int64_t i = 0; i < count; i++)
-        memcpy(set->bytes + size * (size_t)i, all->bytes + size * order[i], size);
-    return NULL;
-}
-
 /* Both files as one set. */
 static ts_status read_all(ts_image_set *all)
 {
@@ -71,13 +56,9 @@ static ts_status read_all(ts_image_set *all)
 ts_status ts_digits_read(ts_image_set *train, ts_image_set *test)
 {
     ts_image_set all = {.count = 0};
-    uint32_t order[TS_DIGITS_TRAIN + TS_DIGITS_HELD_OUT];
-    ts_status status;
-    TS_GOTO(read_all(&all), done);
-    ts_permutation(TS_DIGITS_KEY, all.count, order);
-    TS_GOTO(take(&all, order, TS_DIGITS_TRAIN, train), done);
-    status = take(&all, order + TS_DIGITS_TRAIN, TS_DIGITS_HELD_OUT, test);
-done:
+    ts_status status = read_all(&all);
+    if (!status)
+        status = ts_split(&all, TS_DIGITS_KEY, TS_DIGITS_HELD_OUT, train, test);
     ts_image_set_release(&all);
     return status;
 }

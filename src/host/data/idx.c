@@ -16,12 +16,6 @@
 enum { LABELS = 1, GREY = 3, COLOUR = 4 }; /* ranks */
 enum { MAGIC = 0x800, MOST_CHANNELS = 4, LARGEST_SIDE = 65535, CHUNK = 1 << 20 };
 
-void ts_image_set_release(ts_image_set *set)
-{
-    free(set->bytes);
-    *set = (ts_image_set){.count = 0};
-}
-
 static uint32_t big_endian(const uint8_t *p)
 {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
@@ -112,13 +106,20 @@ ts_status ts_idx_parse_images(const char *name, const uint8_t *content, size_t b
     return NULL;
 }
 
-ts_status ts_idx_parse_labels(const char *name, const uint8_t *content, size_t bytes, int64_t expected)
+ts_status ts_idx_parse_labels(const char *name, const uint8_t *content, size_t bytes, ts_image_set *set)
 {
     sizes s;
     TS_TRY(read_sizes(name, content, bytes, LABELS, &s));
-    if (s.count != expected)
+    if (s.count != set->count)
         return ts_error(TS_FORMAT, "%s: %lld labels for %lld images", name, (long long)s.count,
-                        (long long)expected);
+                        (long long)set->count);
+    set->labels = malloc((size_t)set->count * sizeof *set->labels);
+    if (!set->labels)
+        return ts_error(TS_NO_MEMORY, "%s: no memory for %lld labels", name, (long long)set->count);
+    for (int64_t i = 0; i < set->count; i++) {
+        set->labels[i] = content[header_bytes(LABELS) + (size_t)i];
+        set->classes = set->labels[i] < set->classes ? set->classes : set->labels[i] + 1;
+    }
     return NULL;
 }
 
@@ -206,13 +207,13 @@ static ts_status read_images(const char *path, int rank, ts_image_set *set)
     return status;
 }
 
-static ts_status read_labels(const char *path, int64_t expected)
+static ts_status read_labels(const char *path, ts_image_set *set)
 {
     uint8_t *content;
     size_t bytes;
     ts_status status = read_idx(path, LABELS, &content, &bytes);
     if (!status)
-        status = ts_idx_parse_labels(path, content, bytes, expected);
+        status = ts_idx_parse_labels(path, content, bytes, set);
     free(content);
     return status;
 }
@@ -227,8 +228,7 @@ static ts_status read_set(const char *folder, const usual_name *images, const us
                         "data.path: %s holds no %s or %s (or .gz); tools/fetch_data.sh mnist brings MNIST",
                         folder, images[0].name, images[1].name);
     TS_TRY(read_images(path, rank, set));
-    /* labels are not used, but where they are they must fit */
-    return find_file(folder, labels, path) ? read_labels(path, set->count) : NULL;
+    return find_file(folder, labels, path) ? read_labels(path, set) : NULL;
 }
 
 ts_status ts_idx_read(const char *folder, ts_image_set *train, ts_image_set *test)

@@ -100,6 +100,12 @@ ts_tensor ts_graph_to_noise(ts_graph *graph, ts_tensor net, ts_tensor x, ts_tens
 /* x [n,h,w,c], residual [n,oh,ow,c] -> scale (filtered x + residual) [n,oh,ow,c]; of the filter oh, ow, up,
  * down, pad, taps and k are given. */
 ts_tensor ts_graph_fir(ts_graph *graph, ts_tensor x, const ts_fir *filter, ts_tensor residual, float scale);
+/* x [n,h,w,ci], residual [n,oh,ow,co] -> act(conv(x) + bias + residual) [n,oh,ow,co]; of the convolution co, groups,
+ * window and relu are given.  No gradient passes, as through the next. */
+ts_tensor ts_graph_conv2d(ts_graph *graph, ts_tensor x, ts_param weight, ts_param bias, const ts_conv2d *like,
+                          ts_tensor residual);
+/* x [n,h,w,c] -> [n,oh,ow,c]; window, kind and count_padding are given. */
+ts_tensor ts_graph_pool(ts_graph *graph, ts_tensor x, const ts_pool *like);
 /* x [n,h,w,c] -> [n,h/2,w/2,4c], or back. */
 ts_tensor ts_graph_squeeze(ts_graph *graph, ts_tensor x, bool inverse);
 /* x [n,h,w,c] -> [n,h,w,c].  `initialize`: ts_graph_forward_initialize sets bias and logs from this

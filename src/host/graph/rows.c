@@ -15,6 +15,15 @@ static double conv_flops(const tape_arguments *arguments)
     return 18.0 * a->n * a->h * a->w * a->ci * a->co;
 }
 
+static double conv2d_flops(const tape_arguments *arguments)
+{
+    const ts_conv2d *a = &arguments->conv2d;
+    const ts_window *w = &a->window;
+    const double places = (double)ts_window_places(a->h, w->h, w->stride_h, w->pad_h) *
+                          ts_window_places(a->w, w->w, w->stride_w, w->pad_w);
+    return 2.0 * a->n * places * a->co * w->h * w->w * (a->ci / a->groups);
+}
+
 static double whiten_flops(const tape_arguments *arguments)
 {
     const ts_whiten *a = &arguments->whiten;
@@ -439,6 +448,8 @@ const tape_row tape_rows[OPERATION_COUNT] = {
     [OPERATION_AFFINE] = {"affine", NULL, affine_backward},
     [OPERATION_TO_NOISE] = {"to_noise", NULL, to_noise_backward},
     [OPERATION_FIR] = {"fir", NULL, fir_backward},
+    [OPERATION_CONV2D] = {"conv2d", conv2d_flops, NULL},
+    [OPERATION_POOL] = {"pool", NULL, NULL},
     [OPERATION_SQUEEZE] = {"squeeze", NULL, squeeze_backward},
     [OPERATION_ACTNORM] = {"actnorm", NULL, actnorm_backward},
     [OPERATION_ACTNORM_INVERSE] = {"inverse actnorm", NULL, NULL},

@@ -5,7 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "quality/products.h"
 #include "quality/threads.h"
+
+enum {
+    BATCH = 1024,
+    SLICE = 64
+}; /* rows in double precision at once; of these, what one thread multiplies */
 
 static ts_status no_memory(void)
 {
@@ -17,297 +23,453 @@ static double *numbers(size_t count)
     return malloc(sizeof(double) * count);
 }
 
-/* ---- Gaussians ---- */
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
-/* Eigenvalues, ascending, and (job 'V') eigenvectors, columns of the row-major matrix, which is
- * overwritten. */
+/* ---- matrices ---- */
+
+/* Eigenvalues, ascending, and (job 'V') eigenvectors, a row each, of a symmetric matrix, whose upper triangle is read and
+ * which is overwritten. */
 static ts_status eigen(int d, char job, double *matrix, double *values)
 {
-    if (LAPACKE_dsyevd(LAPACK_ROW_MAJOR, job, 'U', d, matrix, d, values) != 0)
+    /* a row-major upper triangle is a column-major lower one; columns of eigenvectors are rows here */
+    if (d && LAPACKE_dsyevd(LAPACK_COL_MAJOR, job, 'L', d, matrix, d, values) != 0)
         return ts_error(TS_NOT_FINITE, "Frechet distance: the eigen-decomposition of a %dx%d matrix failed",
                         d, d);
     return NULL;
 }
 
-/* root <- m^1/2 with rounding's negative eigenvalues as zero; scratch [d,d], values [d] */
-static ts_status matrix_root(int d, const double *m, double *root, double *scratch, double *values)
+/* factor [d,d] <- from a covariance in it: factor^T factor; rounding's negative eigenvalues are zero. */
+static ts_status factorise(int d, double *factor)
 {
-    memcpy(scratch, m, sizeof *m * (size_t)d * (size_t)d);
-    TS_TRY(eigen(d, 'V', scratch, values));
-    /* (V diag(l^1/4)) (V diag(l^1/4))^T */
-    for (int i = 0; i < d; i++)
-        for (int j = 0; j < d; j++)
-            scratch[(size_t)i * d + j] *= values[j] > 0 ? sqrt(sqrt(values[j])) : 0;
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, d, d, d, 1, scratch, d, scratch, d, 0, root, d);
-    return NULL;
+    double *values = numbers((size_t)d);
+    ts_status status = values ? eigen(d, 'V', factor, values) : no_memory();
+    for (size_t k = 0; k < (size_t)d && !status; k++)
+        cblas_dscal(d, values[k] > 0 ? sqrt(values[k]) : 0, factor + k * (size_t)d, 1);
+    free(values);
+    return status;
 }
 
-/* tr (root cov root)^1/2; work [2 d d + d] */
-static ts_status root_trace(int d, const double *root, const double *cov, double *work, double *trace)
+/* The sum of the roots of a symmetric matrix's eigenvalues; it is overwritten. */
+static ts_status root_trace(int d, double *matrix, double *trace)
 {
-    const size_t square = (size_t)d * d;
-    double *product = work, *scratch = product + square, *values = scratch + square;
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, d, d, d, 1, root, d, cov, d, 0, scratch, d);
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, d, d, d, 1, scratch, d, root, d, 0, product, d);
-    for (int i = 0; i < d; i++)
-        for (int j = 0; j < i; j++) {
-            const double middle = 0.5 * (product[(size_t)i * d + j] + product[(size_t)j * d + i]);
-            product[(size_t)i * d + j] = product[(size_t)j * d + i] = middle;
-        }
-    TS_TRY(eigen(d, 'N', product, values));
+    double *values = numbers((size_t)d + 1);
+    ts_status status = values ? eigen(d, 'N', matrix, values) : no_memory();
     *trace = 0;
-    for (int i = 0; i < d; i++)
+    for (int i = 0; i < d && !status; i++)
         *trace += values[i] > 0 ? sqrt(values[i]) : 0;
-    return NULL;
-}
-
-/* |mean1 - mean2|^2 + tr(cov1 + cov2); not finite where one of them is not. */
-static ts_status plain_terms(int d, const double *mean1, const double *cov1, const double *mean2,
-                             const double *cov2, double *total)
-{
-    *total = 0;
-    for (int i = 0; i < d; i++)
-        *total +=
-            (mean1[i] - mean2[i]) * (mean1[i] - mean2[i]) + cov1[(size_t)i * d + i] + cov2[(size_t)i * d + i];
-    for (size_t i = 0; i < (size_t)d * d; i++)
-        if (!isfinite(cov1[i]) || !isfinite(cov2[i]))
-            *total = NAN;
-    return isfinite(*total) ? NULL
-                            : ts_error(TS_NOT_FINITE, "Frechet distance: a mean or covariance is not finite");
+    free(values);
+    return status;
 }
 
 ts_status ts_frechet_gaussians(int d, const double *mean1, const double *cov1, const double *mean2,
                                const double *cov2, double *distance)
 {
-    const size_t square = (size_t)d * d;
-    double total, trace = 0;
-    ts_quality_threads(1);
-    TS_TRY(plain_terms(d, mean1, cov1, mean2, cov2, &total));
-    double *root = numbers(3 * square + (size_t)d), *work = root + square;
-    if (!root)
-        return no_memory();
-    ts_status status = matrix_root(d, cov1, root, work, work + square);
-    if (!status)
-        status = root_trace(d, root, cov2, work, &trace);
-    free(root);
-    TS_TRY(status);
-    *distance = fmax(0, total - 2 * trace);
-    return NULL;
+    ts_feature_moments *a = NULL, *b = NULL;
+    ts_estimate estimate;
+    ts_status status;
+    TS_GOTO(ts_feature_moments_of(d, mean1, cov1, &a), done);
+    TS_GOTO(ts_feature_moments_of(d, mean2, cov2, &b), done);
+    TS_GOTO(ts_frechet_distance(a, b, 1, NULL, &estimate, NULL), done);
+    *distance = estimate.value;
+done:
+    ts_feature_moments_free(b);
+    ts_feature_moments_free(a);
+    return status;
 }
 
 /* ---- moments ---- */
 
-enum { BLOCK = 64 }; /* rows that one thread turns into features at once */
-
-struct ts_moments {
-    int q, groups;
+struct ts_feature_moments {
+    const ts_feature_set *set; /* NULL: moments alone */
+    int count, groups, rank;
     int64_t n;
-    double *mean, *covariance, *root; /* [q], [q,q] (unbiased), [q,q] */
-    /* about the whole set's mean: sum [groups][q] and sum of outer products [groups][q][q] (upper) */
-    double *sums, *products;
+    double *mean, *factor;  /* [count], [rank][count]: factor^T factor is the unbiased covariance */
+    double trace;           /* of the covariance */
+    double *sums, *squares; /* about the mean: [groups][count], and [groups] their squares, all added up */
 };
 
-/* The features of points in the order of their groups: rows [n][q]. */
-static ts_status grouped_rows(const ts_features *f, const float *points, int64_t n, int threads, double *rows)
+/* Rows of the set less the mean: out [rows][count]. */
+static void centre(const ts_feature_moments *m, int64_t first, int64_t rows, double *out)
 {
-    const size_t d = (size_t)ts_features_dimension(f), q = (size_t)ts_features_count(f);
-    const int groups = ts_jackknife_groups(n);
-    uint8_t *group = malloc((size_t)n);
-    int64_t *place = malloc(sizeof *place * (size_t)n);
-    const int64_t blocks = (n + BLOCK - 1) / BLOCK;
-    const int workers = threads < blocks ? threads : (int)blocks;
-    double *room = numbers((size_t)workers * BLOCK * (d + q));
-    ts_status status = group && place && room ? ts_jackknife_assign(n, group) : no_memory();
-    if (!status) {
-        int64_t next[TS_JACKKNIFE_GROUPS] = {0};
-        for (int g = 1; g < groups; g++)
-            next[g] = next[g - 1] + ts_jackknife_size(n, g - 1);
-        for (int64_t i = 0; i < n; i++)
-            place[i] = next[group[i]]++;
-#pragma omp parallel for schedule(dynamic) num_threads(workers)
-        for (int64_t first = 0; first < n; first += BLOCK) {
-            const int count = n - first < BLOCK ? (int)(n - first) : BLOCK;
-            double *centred = room + (size_t)omp_get_thread_num() * BLOCK * (d + q),
-                   *out = centred + BLOCK * d;
-            ts_features_of(f, points + (size_t)first * d, count, centred, out);
-            for (int i = 0; i < count; i++)
-                memcpy(rows + (size_t)place[first + i] * q, out + (size_t)i * q, sizeof *out * q);
-        }
-    }
-    free(room);
-    free(place);
-    free(group);
-    return status;
-}
-
-static void sum_rows(const double *rows, int64_t count, size_t q, double *sum)
-{
-    memset(sum, 0, sizeof *sum * q);
-    for (int64_t i = 0; i < count; i++)
+    const size_t q = (size_t)m->count;
+    for (size_t i = 0; i < (size_t)rows; i++)
         for (size_t j = 0; j < q; j++)
-            sum[j] += rows[(size_t)i * q + j];
+            out[i * q + j] = m->set->rows[((size_t)first + i) * q + j] - m->mean[j];
 }
 
-/* Mean, and each group's moments about it; the rows are centred on the way.  A group is one thread's. */
-static void group_moments(ts_moments *m, double *rows, int threads)
+/* The mean, and each group's moments about it; a group is one thread's. */
+static void sum_groups(ts_feature_moments *m, int threads)
 {
-    const size_t q = (size_t)m->q;
-    int64_t start[TS_JACKKNIFE_GROUPS + 1] = {0};
-    for (int g = 0; g < m->groups; g++)
-        start[g + 1] = start[g] + ts_jackknife_size(m->n, g);
+    const size_t q = (size_t)m->count;
+    const ts_feature_set *s = m->set;
+    for (int pass = 0; pass < 2; pass++) {
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (int g = 0; g < m->groups; g++)
-        sum_rows(rows + (size_t)start[g] * q, start[g + 1] - start[g], q, m->sums + (size_t)g * q);
-    sum_rows(m->sums, m->groups, q, m->mean);
-    for (size_t j = 0; j < q; j++)
-        m->mean[j] /= (double)m->n;
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (int g = 0; g < m->groups; g++) {
-        const int64_t count = start[g + 1] - start[g];
-        double *own = rows + (size_t)start[g] * q;
-        for (int64_t i = 0; i < count; i++)
-            for (size_t j = 0; j < q; j++)
-                own[(size_t)i * q + j] -= m->mean[j];
-        sum_rows(own, count, q, m->sums + (size_t)g * q);
-        cblas_dsyrk(CblasRowMajor, CblasUpper, CblasTrans, m->q, (int)count, 1, own, m->q, 0,
-                    m->products + (size_t)g * q * q, m->q);
-    }
-}
-
-/* Mean and unbiased covariance of the set without one group (-1: whole). */
-static void moments_without(const ts_moments *m, int left_out, double *mean, double *covariance)
-{
-    const size_t q = (size_t)m->q;
-    const double n = (double)(left_out < 0 ? m->n : m->n - ts_jackknife_size(m->n, left_out));
-    memset(covariance, 0, sizeof *covariance * q * q);
-    memset(mean, 0, sizeof *mean * q);
-    for (int g = 0; g < m->groups; g++) {
-        const double *product = m->products + (size_t)g * q * q, *sum = m->sums + (size_t)g * q;
-        if (g == left_out)
-            continue;
-        for (size_t i = 0; i < q; i++) {
-            mean[i] += sum[i] / n;
-            for (size_t j = i; j < q; j++)
-                covariance[i * q + j] += product[i * q + j];
+        for (int g = 0; g < m->groups; g++) {
+            double *sum = m->sums + (size_t)g * q, square = 0;
+            memset(sum, 0, sizeof *sum * q);
+            for (int64_t i = s->first[g]; i < s->first[g + 1]; i++)
+                for (size_t j = 0; j < q; j++) {
+                    const double v = s->rows[(size_t)i * q + j] - m->mean[j];
+                    sum[j] += v;
+                    square += v * v;
+                }
+            m->squares[g] = square;
         }
+        for (int g = 0; g < m->groups && !pass; g++)
+            for (size_t j = 0; j < q; j++)
+                m->mean[j] += m->sums[(size_t)g * q + j] / (double)m->n;
     }
-    for (size_t i = 0; i < q; i++)
-        for (size_t j = i; j < q; j++)
-            covariance[i * q + j] = covariance[j * q + i] =
-                (covariance[i * q + j] - n * mean[i] * mean[j]) / (n - 1);
-    for (size_t i = 0; i < q; i++)
-        mean[i] += m->mean[i];
 }
 
-static ts_status fill(ts_moments *m, const ts_features *features, const float *points, int threads)
+/* |mean left without a group (-1: none) - mean|^2's vector, and the trace of what is left of the covariance. */
+static double trace_without(const ts_feature_moments *m, int left_out, double *shift)
 {
-    const size_t q = (size_t)m->q, groups = (size_t)m->groups;
-    m->mean = numbers(q);
-    m->covariance = numbers(q * q);
-    m->root = numbers(q * q);
-    m->sums = numbers(groups * q);
-    m->products = numbers(groups * q * q);
-    double *rows = numbers((size_t)m->n * q), *work = numbers(q * q + q);
-    ts_status status = NULL;
-    if (!m->mean || !m->covariance || !m->root || !m->sums || !m->products || !rows || !work)
-        status = no_memory();
-    if (!status)
-        status = grouped_rows(features, points, m->n, threads, rows);
-    if (!status) {
-        group_moments(m, rows, threads);
-        moments_without(m, -1, work, m->covariance);
-        status = plain_terms(m->q, m->mean, m->covariance, m->mean, m->covariance, work);
-    }
-    if (!status)
-        status = matrix_root(m->q, m->covariance, m->root, work, work + q * q);
-    free(work);
-    free(rows);
-    return status;
+    const size_t q = (size_t)m->count;
+    memset(shift, 0, sizeof *shift * q);
+    if (left_out < 0)
+        return m->trace;
+    const double n = (double)(m->n - ts_jackknife_size(m->n, left_out));
+    double squares = 0;
+    for (int g = 0; g < m->groups; g++)
+        if (g != left_out) {
+            squares += m->squares[g];
+            cblas_daxpy(m->count, 1 / n, m->sums + (size_t)g * q, 1, shift, 1);
+        }
+    return (squares - n * cblas_ddot(m->count, shift, 1, shift, 1)) / (n - 1);
 }
 
-ts_status ts_moments_create(const ts_features *features, const float *points, int64_t n, int threads,
-                            ts_moments **moments)
+/* product [size,size], its upper triangle <- sum over rows y of y^T y with y = (row - mean) by^T, `by` [size][count] or
+ * NULL for the rows themselves; in batches, so that no second set of double precision is held. */
+static ts_status sum_products(const ts_feature_moments *m, const double *by, int size, int threads,
+                              double *product)
+{
+    const size_t q = (size_t)m->count, p = (size_t)size;
+    const int64_t batch = smaller(m->n, BATCH);
+    double *rows = numbers((size_t)batch * q), *made = by ? numbers((size_t)batch * p) : rows;
+    const bool ready = rows && made;
+    for (int64_t first = 0; first < m->n && ready; first += batch) {
+        const int64_t count = smaller(batch, m->n - first);
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+        for (int64_t i = 0; i < count; i += SLICE) {
+            const int64_t slice = smaller(SLICE, count - i);
+            centre(m, first + i, slice, rows + (size_t)i * q);
+            if (by)
+                cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)slice, size, m->count, 1,
+                            rows + (size_t)i * q, m->count, by, m->count, 0, made + (size_t)i * p, size);
+        }
+        ts_symmetric_product(made, (int)count, size, false, first ? 1 : 0, threads, product);
+    }
+    if (by)
+        free(made);
+    free(rows);
+    return ready ? NULL : no_memory();
+}
+
+static ts_status fill(ts_feature_moments *m, int threads)
+{
+    const size_t q = (size_t)m->count;
+    const bool by_rows = m->n <= m->count;
+    m->rank = by_rows ? (int)m->n : m->count;
+    m->mean = calloc(q, sizeof(double));
+    m->factor = numbers((size_t)m->rank * q);
+    m->sums = numbers((size_t)m->groups * q);
+    m->squares = numbers((size_t)m->groups);
+    if (!m->mean || !m->factor || !m->sums || !m->squares)
+        return no_memory();
+    sum_groups(m, threads);
+    for (int g = 0; g < m->groups; g++)
+        m->trace += m->squares[g] / (double)(m->n - 1);
+    const double scale = 1 / (double)(m->n - 1);
+    if (by_rows) {
+        centre(m, 0, m->n, m->factor);
+        for (size_t i = 0; i < (size_t)m->rank * q; i++)
+            m->factor[i] *= sqrt(scale);
+        return NULL;
+    }
+    TS_TRY(sum_products(m, NULL, m->count, threads, m->factor));
+    for (size_t i = 0; i < q * q; i++)
+        m->factor[i] *= scale;
+    return factorise(m->count, m->factor);
+}
+
+ts_status ts_feature_moments_create(const ts_feature_set *set, int threads, ts_feature_moments **moments)
 {
     *moments = NULL;
-    if (n < 2 || n > INT32_MAX)
+    if (set->n < 2 || set->n > INT32_MAX)
         return ts_error(TS_INVALID, "Frechet distance: needs at least two points in each set (has %lld)",
-                        (long long)n);
-    ts_moments *m = calloc(1, sizeof *m);
+                        (long long)set->n);
+    ts_feature_moments *m = calloc(1, sizeof *m);
     if (!m)
         return no_memory();
-    *m = (ts_moments){.q = ts_features_count(features), .n = n, .groups = ts_jackknife_groups(n)};
-    ts_status status = fill(m, features, points, ts_quality_threads(threads));
+    *m = (ts_feature_moments){.set = set, .count = set->count, .n = set->n, .groups = set->groups};
+    ts_status status = fill(m, ts_quality_threads(threads));
     if (status)
-        ts_moments_free(m);
+        ts_feature_moments_free(m);
     else
         *moments = m;
     return status;
 }
 
-void ts_moments_free(ts_moments *moments)
+ts_status ts_feature_moments_of(int count, const double *mean, const double *covariance,
+                                ts_feature_moments **moments)
+{
+    const size_t q = (size_t)count;
+    ts_feature_moments *m = calloc(1, sizeof *m);
+    *moments = NULL;
+    if (!m)
+        return no_memory();
+    *m = (ts_feature_moments){.count = count, .rank = count, .mean = numbers(q), .factor = numbers(q * q)};
+    ts_status status = m->mean && m->factor ? NULL : no_memory();
+    ts_quality_threads(1);
+    for (size_t i = 0; i < q * q && !status; i++) {
+        m->factor[i] = covariance[i];
+        if (!isfinite(covariance[i]) || !isfinite(mean[i / q]))
+            status = ts_error(TS_NOT_FINITE, "Frechet distance: a mean or covariance is not finite");
+    }
+    for (size_t i = 0; i < q && !status; i++) {
+        m->mean[i] = mean[i];
+        m->trace += covariance[i * q + i];
+    }
+    if (!status)
+        status = factorise(count, m->factor);
+    if (status)
+        ts_feature_moments_free(m);
+    else
+        *moments = m;
+    return status;
+}
+
+void ts_feature_moments_free(ts_feature_moments *moments)
 {
     if (!moments)
         return;
     free(moments->mean);
-    free(moments->covariance);
-    free(moments->root);
+    free(moments->factor);
     free(moments->sums);
-    free(moments->products);
+    free(moments->squares);
     free(moments);
+}
+
+int ts_feature_moments_count(const ts_feature_moments *moments)
+{
+    return moments->count;
+}
+
+void ts_feature_moments_write(const ts_feature_moments *m, double *mean, double *covariance)
+{
+    memcpy(mean, m->mean, sizeof *mean * (size_t)m->count);
+    cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m->count, m->count, m->rank, 1, m->factor, m->count,
+                m->factor, m->count, 0, covariance, m->count);
 }
 
 /* ---- distances ---- */
 
-/* The distance between `whole` and `part` without a group; work [3 q q + 2 q].  The trace is the same
- * whichever of the two is under the root, so the root of the whole set serves all parts of the other. */
-static ts_status distance_without(const ts_moments *whole, const ts_moments *part, int left_out, double *work,
-                                  double *distance)
+/* One set, some of whose groups are left out, against another that is whole: the Gram matrix of the first's rows in the
+ * second's factor, y = (row - mean) factor^T. */
+typedef struct pair {
+    const ts_feature_moments *part, *whole;
+    bool by_rows; /* gram [n][n], of the rows y; else [rank][rank], of their columns */
+    int size;
+    double *gram, *y; /* y [n][rank]: with by_rows */
+} pair;
+
+static void pair_free(pair *p)
 {
-    const size_t q = (size_t)part->q;
-    double *covariance = work, *mean = covariance + q * q, *rest = mean + q, total, trace;
-    moments_without(part, left_out, mean, covariance);
-    TS_TRY(plain_terms(part->q, whole->mean, whole->covariance, mean, covariance, &total));
-    TS_TRY(root_trace(part->q, whole->root, covariance, rest, &trace));
-    *distance = fmax(0, total - 2 * trace);
+    free(p->gram);
+    free(p->y);
+}
+
+/* Moments alone: what their factor's rows are, centred as they are, serves. */
+static ts_status pair_of_moments(pair *p)
+{
+    const int rank = p->part->rank, size = p->whole->rank;
+    p->size = size;
+    p->y = numbers((size_t)rank * (size_t)size);
+    p->gram = numbers((size_t)size * (size_t)size);
+    if (!p->y || !p->gram)
+        return no_memory();
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rank, size, p->part->count, 1, p->part->factor,
+                p->part->count, p->whole->factor, p->part->count, 0, p->y, size);
+    ts_symmetric_product(p->y, rank, size, false, 0, 1, p->gram);
+    return NULL;
+}
+
+static ts_status pair_make(pair *p, const ts_feature_moments *part, const ts_feature_moments *whole,
+                           int threads)
+{
+    *p = (pair){.part = part, .whole = whole};
+    if (!part->set)
+        return pair_of_moments(p);
+    p->by_rows = part->n <= whole->rank;
+    p->size = p->by_rows ? (int)part->n : whole->rank;
+    p->gram = numbers((size_t)p->size * (size_t)p->size);
+    if (!p->gram)
+        return no_memory();
+    if (!p->by_rows)
+        return sum_products(part, whole->factor, p->size, threads, p->gram);
+    const size_t q = (size_t)part->count, r = (size_t)whole->rank;
+    double *rows = numbers((size_t)part->n * q);
+    p->y = numbers((size_t)part->n * r);
+    ts_status status = rows && p->y ? NULL : no_memory();
+    if (!status) {
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+        for (int64_t i = 0; i < part->n; i += SLICE) {
+            const int64_t slice = smaller(SLICE, part->n - i);
+            centre(part, i, slice, rows + (size_t)i * q);
+            cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)slice, whole->rank, part->count, 1,
+                        rows + (size_t)i * q, part->count, whole->factor, part->count, 0,
+                        p->y + (size_t)i * r, whole->rank);
+        }
+        ts_symmetric_product(p->y, whole->rank, p->size, true, 0, threads, p->gram);
+    }
+    free(rows);
+    return status;
+}
+
+/* The Gram matrix of the rows that are left, centred anew: matrix [left][left]; returns left. */
+static int leave_out_rows(const pair *p, int left_out, double *matrix)
+{
+    const int64_t n = p->size;
+    const int64_t first = left_out < 0 ? n : p->part->set->first[left_out];
+    const int64_t gone = left_out < 0 ? 0 : p->part->set->first[left_out + 1] - first, left = n - gone;
+    double *means = matrix + left * left, mean = 0; /* behind it there is room */
+    for (int64_t i = 0; i < left; i++)
+        for (int64_t j = i; j < left; j++) {
+            const int64_t from = i < first ? i : i + gone, to = j < first ? j : j + gone;
+            matrix[i * left + j] = matrix[j * left + i] = p->gram[from * n + to];
+        }
+    for (int64_t i = 0; i < left; i++) {
+        means[i] = 0;
+        for (int64_t j = 0; j < left; j++)
+            means[i] += matrix[i * left + j] / (double)left;
+        mean += means[i] / (double)left;
+    }
+    for (int64_t i = 0; i < left; i++)
+        for (int64_t j = i; j < left; j++)
+            matrix[i * left + j] += mean - means[i] - means[j];
+    return (int)left;
+}
+
+/* The Gram matrix of columns less the group's, about the mean of what is left: matrix [size][size]. */
+static ts_status leave_out_columns(const pair *p, int left_out, double *matrix)
+{
+    const ts_feature_moments *part = p->part;
+    const size_t q = (size_t)part->count, r = (size_t)p->size;
+    memcpy(matrix, p->gram, sizeof *matrix * r * r);
+    if (left_out < 0)
+        return NULL;
+    const int64_t first = part->set->first[left_out], gone = part->set->first[left_out + 1] - first;
+    const int64_t slice = smaller(gone, BATCH);
+    double *rows = numbers((size_t)slice * q), *y = numbers((size_t)slice * r), *sum = calloc(r, sizeof *sum);
+    const bool ready = rows && y && sum;
+    for (int64_t i = 0; i < gone && ready; i += slice) {
+        const int count = (int)smaller(slice, gone - i);
+        centre(part, first + i, count, rows);
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, count, p->size, part->count, 1, rows,
+                    part->count, p->whole->factor, part->count, 0, y, p->size);
+        cblas_dsyrk(CblasRowMajor, CblasUpper, CblasTrans, p->size, count, -1, y, p->size, 1, matrix,
+                    p->size);
+        for (int k = 0; k < count; k++)
+            cblas_daxpy(p->size, 1, y + (size_t)k * r, 1, sum, 1);
+    }
+    if (ready) /* the rows that are left add up to the negative of those that went */
+        cblas_dsyr(CblasRowMajor, CblasUpper, p->size, -1 / (double)(part->n - gone), sum, 1, matrix,
+                   p->size);
+    free(sum);
+    free(y);
+    free(rows);
+    return ready ? NULL : no_memory();
+}
+
+/* The distance without a group (-1: none); work [size (size + 1) + count]. */
+static ts_status distance_without(const pair *p, int left_out, double *work, double *distance,
+                                  double *mean_term)
+{
+    const ts_feature_moments *part = p->part, *whole = p->whole;
+    double *shift = work, *matrix = work + part->count, trace, total = 0, nuclear;
+    int size = p->size;
+    trace = trace_without(part, left_out, shift);
+    for (int j = 0; j < part->count; j++) {
+        const double difference = part->mean[j] + shift[j] - whole->mean[j];
+        total += difference * difference;
+    }
+    if (p->by_rows)
+        size = leave_out_rows(p, left_out, matrix);
+    else
+        TS_TRY(leave_out_columns(p, left_out, matrix));
+    TS_TRY(root_trace(size, matrix, &nuclear));
+    if (part->set) {
+        const int64_t n = part->n - (left_out < 0 ? 0 : ts_jackknife_size(part->n, left_out));
+        nuclear /= sqrt((double)(n - 1));
+    }
+    *mean_term = total;
+    *distance = fmax(0, total + trace + whole->trace - 2 * nuclear);
     return NULL;
 }
 
 /* values: the distance, then without each group of a (unless it is too small), then without each of b. */
-static ts_status all_distances(const ts_moments *const sets[2], const int groups[2], int threads,
-                               double *values)
+static ts_status all_distances(const pair sides[2], const int groups[2], int threads, ts_progress *progress,
+                               double *values, double *mean_term)
 {
-    const size_t q = (size_t)sets[0]->q, room = 3 * q * q + 2 * q;
-    double *work = numbers((size_t)threads * room);
+    const size_t size = (size_t)(sides[0].size > sides[1].size ? sides[0].size : sides[1].size);
+    const size_t room = size * (size + 1) + (size_t)sides[0].part->count;
+    const int count = 1 + groups[0] + groups[1], workers = threads < count ? threads : count;
+    double *work = numbers((size_t)workers * room);
     ts_status failure = NULL;
+    int done = 0;
     if (!work)
         return no_memory();
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (int k = 0; k < 1 + groups[0] + groups[1]; k++) {
+#pragma omp parallel for schedule(dynamic) num_threads(workers)
+    for (int k = 0; k < count; k++) {
         const int side = k > 0 && k <= groups[0] ? 0 : 1, group = side ? k - 1 - groups[0] : k - 1;
-        ts_status status = distance_without(sets[!side], sets[side], k ? group : -1,
-                                            work + (size_t)omp_get_thread_num() * room, &values[k]);
+        double unused;
+        ts_status status =
+            ts_progress_stopped(progress)
+                ? ts_error(TS_INTERRUPTED, "Frechet distance: interrupted")
+                : distance_without(&sides[side], k ? group : -1, work + (size_t)omp_get_thread_num() * room,
+                                   &values[k], k ? &unused : mean_term);
 #pragma omp critical(ts_frechet_failure)
-        if (failure)
-            ts_status_free(status);
-        else
-            failure = status;
+        {
+            if (failure)
+                ts_status_free(status);
+            else
+                failure = status;
+            ts_progress_report(progress, "Frechet distance", ++done, count, "eigenproblems", NULL);
+        }
     }
     free(work);
     return failure;
 }
 
-ts_status ts_moments_distance(const ts_moments *a, const ts_moments *b, int threads, ts_estimate *estimate)
+ts_status ts_frechet_distance(const ts_feature_moments *a, const ts_feature_moments *b, int threads,
+                              ts_progress *progress, ts_estimate *estimate, double *mean_term)
 {
-    if (a->q != b->q)
-        return ts_error(TS_INVALID, "Frechet distance: sets of %d and %d features", a->q, b->q);
-    const ts_moments *const sets[2] = {a, b};
-    double values[1 + 2 * TS_JACKKNIFE_GROUPS];
+    if (a->count != b->count)
+        return ts_error(TS_INVALID, "Frechet distance: sets of %d and %d features", a->count, b->count);
+    const ts_feature_moments *const sets[2] = {a, b};
+    const int workers = ts_quality_threads(threads);
+    double values[1 + 2 * TS_JACKKNIFE_GROUPS], means;
     int groups[2];
+    pair sides[2] = {0};
+    ts_status status;
     for (int s = 0; s < 2; s++) /* what is left must have a covariance */
-        groups[s] = sets[s]->n - ts_jackknife_size(sets[s]->n, 0) < 2 ? 0 : sets[s]->groups;
-    TS_TRY(all_distances(sets, groups, ts_quality_threads(threads), values));
-    *estimate = (ts_estimate){.value = values[0], .groups = {sets[0]->groups, sets[1]->groups}};
+        groups[s] = sets[s]->set && sets[s]->n - ts_jackknife_size(sets[s]->n, 0) < 2 ? 0 : sets[s]->groups;
+    TS_GOTO(pair_make(&sides[0], a, b, workers), done);
+    TS_GOTO(pair_make(&sides[1], b, a, workers), done);
+    TS_GOTO(all_distances(sides, groups, workers, progress, values, &means), done);
+    *estimate = (ts_estimate){.value = values[0], .unbiased = values[0], .groups = {a->groups, b->groups}};
     for (int s = 0, at = 1; s < 2; at += groups[s++])
-        estimate->variance[s] = groups[s] ? ts_jackknife_variance(sets[s]->n, values[0], values + at) : NAN;
-    return NULL;
+        if (sets[s]->set)
+            ts_jackknife_side(estimate, s, sets[s]->n, groups[s] ? values + at : NULL);
+    if (!a->set && !b->set) /* of neither the noise is known */
+        estimate->variance[0] = NAN;
+    if (mean_term)
+        *mean_term = means;
+done:
+    pair_free(&sides[1]);
+    pair_free(&sides[0]);
+    return status;
 }

@@ -33,22 +33,40 @@ ts_status ts_jackknife_assign(int64_t n, uint8_t *group)
     return NULL;
 }
 
-double ts_jackknife_variance(int64_t n, double value, const double *without)
+/* pseudo [groups] <- theta_k; returns their mean. */
+static double pseudo_values(int64_t n, double value, const double *without, double *pseudo)
 {
     const int groups = ts_jackknife_groups(n);
-    if (groups < 2)
-        return NAN;
-    double pseudo[TS_JACKKNIFE_GROUPS], mean = 0, variance = 0;
+    double mean = 0;
     for (int k = 0; k < groups; k++) {
         const double h = (double)n / (double)ts_jackknife_size(n, k);
         pseudo[k] = h * value - (h - 1) * without[k];
         mean += pseudo[k] / groups;
     }
+    return mean;
+}
+
+double ts_jackknife_variance(int64_t n, double value, const double *without)
+{
+    const int groups = ts_jackknife_groups(n);
+    if (groups < 2)
+        return NAN;
+    double pseudo[TS_JACKKNIFE_GROUPS], variance = 0;
+    const double mean = pseudo_values(n, value, without, pseudo);
     for (int k = 0; k < groups; k++) {
         const double h = (double)n / (double)ts_jackknife_size(n, k);
         variance += (pseudo[k] - mean) * (pseudo[k] - mean) / (h - 1) / groups;
     }
     return variance;
+}
+
+void ts_jackknife_side(ts_estimate *e, int side, int64_t n, const double *without)
+{
+    double pseudo[TS_JACKKNIFE_GROUPS];
+    e->groups[side] = ts_jackknife_groups(n);
+    e->variance[side] = without ? ts_jackknife_variance(n, e->value, without) : NAN;
+    e->unbiased +=
+        without && e->groups[side] > 1 ? pseudo_values(n, e->value, without, pseudo) - e->value : NAN;
 }
 
 double ts_jackknife_simultaneous(int count)
@@ -79,7 +97,18 @@ ts_distance ts_jackknife_interval(const ts_estimate *e)
 ts_distance ts_jackknife_interval_of_square(const ts_estimate *estimate)
 {
     ts_distance d = ts_jackknife_interval(estimate);
-    if (d.value > 0)
+    if (d.value > 1e-4 * d.half) /* less is rounding, whose root is no scale */
         d.half += d.half * d.half / (4 * d.value);
+    return d;
+}
+
+ts_distance ts_jackknife_interval_of_share(const ts_estimate *estimate, int64_t n)
+{
+    ts_distance d = ts_jackknife_interval(estimate);
+    const double z2 = 1.959964 * 1.959964, p = d.value, shrink = 1 + z2 / (double)n;
+    const double centre = (p + z2 / 2 / (double)n) / shrink;
+    const double half = sqrt(z2 * (p * (1 - p) / (double)n + z2 / 4 / (double)n / (double)n)) / shrink;
+    if (!isnan(d.half))
+        d.half = fmax(d.half, fabs(centre - p) + half);
     return d;
 }

@@ -28,9 +28,10 @@ typedef struct ts_distance {
     double value, half; /* 95 %: value +- half; half is NaN where a set is too small to tell */
 } ts_distance;
 
-/* A distance with what each of its two sets adds to its variance. */
+/* A distance with what each of its two sets adds to its variance.  unbiased: with the jackknife's estimate of its bias
+ * taken away, the distance extrapolated linearly in 1/n and 1/m to sets without end. */
 typedef struct ts_estimate {
-    double value, variance[2];
+    double value, unbiased, variance[2];
     int groups[2];
 } ts_estimate;
 
@@ -44,6 +45,9 @@ ts_status ts_jackknife_assign(int64_t n, uint8_t *group);
 
 /* The variance from n points' estimate and its values without each group; NaN of one group. */
 double ts_jackknife_variance(int64_t n, double value, const double *without);
+/* Fills in what one side (0, 1) of n points adds to an estimate, from its values without each group (NULL: unknown): the
+ * variance, and to `unbiased` the mean of theta_k - theta (Quenouille 1956). */
+void ts_jackknife_side(ts_estimate *estimate, int side, int64_t n, const double *without);
 
 /* value +- t (variance[0] + variance[1])^1/2, with Student's t at the degrees of freedom of the sum (Welch
  * 1947, Satterthwaite 1946). */
@@ -52,6 +56,9 @@ ts_distance ts_jackknife_interval(const ts_estimate *estimate);
  * is r^2 - 2 r h + h^2 to r^2 + 2 r h + h^2, of which half is the larger side; 2 r h is the half width above.
  * Without h^2 an estimate that came out small would have too small an interval. */
 ts_distance ts_jackknife_interval_of_square(const ts_estimate *estimate);
+/* The same of a share of n points.  Where it is next to 0 or 1, leaving out groups may change nothing: the interval is no
+ * narrower than Wilson's (1927) of n independent points. */
+ts_distance ts_jackknife_interval_of_share(const ts_estimate *estimate, int64_t n);
 
 /* What half widths of 95 % of single distances are to be multiplied by, so that `count` of them hold at once with
  * 95 % (Bonferroni), whichever is then looked at: the smallest, say.  For the fewest degrees of freedom that an interval

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TILE = 128 };
+#include "quality/products.h"
 
 /* An eigenvalue below this share of the largest is rounding. */
 #define ROUNDING 1e-12
@@ -24,27 +24,6 @@ static void centre(const float *x, int n, int d, int threads, double *mean, doub
     for (int i = 0; i < n; i++)
         for (int j = 0; j < d; j++)
             centred[(size_t)i * d + j] = x[(size_t)i * d + j] - mean[j];
-}
-
-/* product [m,m] <- rows^T rows of `rows` [n,m] (gram: rows rows^T of [m,n]), its upper triangle of tiles: one
- * thread a tile, so that the sums do not depend on how many there are. */
-static void symmetric_product(const double *rows, int n, int m, bool gram, int threads, double *product)
-{
-    const int tiles = (m + TILE - 1) / TILE;
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (int t = 0; t < tiles * tiles; t++) {
-        const int i = t / tiles * TILE, j = t % tiles * TILE;
-        if (i > j)
-            continue;
-        const int height = m - i < TILE ? m - i : TILE, width = m - j < TILE ? m - j : TILE;
-        double *out = product + (size_t)i * m + j;
-        if (gram)
-            cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, height, width, n, 1, rows + (size_t)i * n, n,
-                        rows + (size_t)j * n, n, 0, out, m);
-        else
-            cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, height, width, n, 1, rows + i, m, rows + j,
-                        m, 0, out, m);
-    }
 }
 
 /* values [count], vectors [count,m] <- the leading eigenpairs of a symmetric matrix [m,m], ascending; the
@@ -100,7 +79,7 @@ ts_status ts_principal_components(const float *x, int n, int d, int count, int t
     ts_status status = NULL;
     if (centred && product && vectors && values) {
         centre(x, n, d, threads, mean, centred);
-        symmetric_product(centred, gram ? d : n, m, gram, threads, product);
+        ts_symmetric_product(centred, gram ? d : n, m, gram, 0, threads, product);
         status = leading(m, product, count, values, vectors);
         if (!status)
             order(centred, n, d, gram, count, values, vectors, principal);

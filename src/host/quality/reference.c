@@ -11,7 +11,8 @@
 struct ts_reference {
     const ts_features *features;
     ts_projections *projections;
-    ts_moments *moments;
+    ts_feature_set set;
+    ts_feature_moments *moments; /* of the set */
     int d, directions;
     uint64_t seed;
 };
@@ -27,7 +28,9 @@ ts_status ts_reference_create(const ts_features *features, const float *points, 
         .features = features, .d = ts_features_dimension(features), .directions = projections, .seed = seed};
     ts_status status = ts_projections_create(points, m, r->d, projections, seed, threads, &r->projections);
     if (!status)
-        status = ts_moments_create(features, points, m, threads, &r->moments);
+        status = ts_feature_set_of(features, points, m, threads, &r->set);
+    if (!status)
+        status = ts_feature_moments_create(&r->set, threads, &r->moments);
     if (status)
         ts_reference_free(r);
     else
@@ -40,7 +43,8 @@ void ts_reference_free(ts_reference *reference)
     if (!reference)
         return;
     ts_projections_free(reference->projections);
-    ts_moments_free(reference->moments);
+    ts_feature_moments_free(reference->moments);
+    ts_feature_set_release(&reference->set);
     free(reference);
 }
 
@@ -48,14 +52,17 @@ static ts_status estimate(const ts_reference *r, const float *x, int64_t n, int 
                           ts_estimate *frechet)
 {
     ts_projections *projections = NULL;
-    ts_moments *moments = NULL;
+    ts_feature_set set = {0};
+    ts_feature_moments *moments = NULL;
     ts_status status;
     TS_GOTO(ts_projections_create(x, n, r->d, r->directions, r->seed, threads, &projections), done);
     TS_GOTO(ts_projections_distance(projections, r->projections, threads, sliced), done);
-    TS_GOTO(ts_moments_create(r->features, x, n, threads, &moments), done);
-    TS_GOTO(ts_moments_distance(moments, r->moments, threads, frechet), done);
+    TS_GOTO(ts_feature_set_of(r->features, x, n, threads, &set), done);
+    TS_GOTO(ts_feature_moments_create(&set, threads, &moments), done);
+    TS_GOTO(ts_frechet_distance(moments, r->moments, threads, NULL, frechet, NULL), done);
 done:
-    ts_moments_free(moments);
+    ts_feature_moments_free(moments);
+    ts_feature_set_release(&set);
     ts_projections_free(projections);
     return status;
 }
@@ -100,6 +107,26 @@ static ts_real_distance combine(const ts_estimate *estimates, int subsets, int64
     return d;
 }
 
+/* subset [n][d] <- subset k of n each, in the permutation's order. */
+static void take_subset(const float *train, const uint32_t *order, size_t d, int64_t n, int k, float *subset)
+{
+    for (int64_t i = 0; i < n; i++)
+        memcpy(subset + (size_t)i * d, train + (size_t)order[k * n + i] * d, sizeof *subset * d);
+}
+
+ts_status ts_reference_subset(const float *train, int64_t count, int d, int64_t n, float **subset)
+{
+    uint32_t *order = count < UINT32_MAX ? malloc(sizeof *order * (size_t)count) : NULL;
+    *subset = malloc(sizeof **subset * (size_t)n * (size_t)d);
+    const bool ready = order && *subset;
+    if (ready) {
+        ts_permutation(SUBSETS_KEY, count, order);
+        take_subset(train, order, (size_t)d, n, 0, *subset);
+    }
+    free(order);
+    return ready ? NULL : ts_error(TS_NO_MEMORY, "distances: no memory for %lld training data", (long long)n);
+}
+
 ts_status ts_reference_floor(const ts_reference *r, const float *train, int64_t count, int64_t n, int most,
                              int threads, ts_real_distance *sliced, ts_real_distance *frechet)
 {
@@ -118,8 +145,7 @@ ts_status ts_reference_floor(const ts_reference *r, const float *train, int64_t 
     else
         status = ts_error(TS_NO_MEMORY, "distances: no memory");
     for (int k = 0; k < subsets && !status; k++) {
-        for (int64_t i = 0; i < size; i++)
-            memcpy(subset + (size_t)i * d, train + (size_t)order[k * size + i] * d, sizeof *subset * d);
+        take_subset(train, order, d, size, k, subset);
         status = estimate(r, subset, size, threads, &estimates[k], &estimates[subsets + k]);
     }
     if (!status) {

@@ -45,4 +45,7 @@ typedef struct ts_real_distance {
 ts_status ts_reference_floor(const ts_reference *reference, const float *train, int64_t count, int64_t n,
                              int most, int threads, ts_real_distance *sliced, ts_real_distance *frechet);
 
+/* subset [n][d] (malloc) <- the first of these subsets, of n <= count: for other floors. */
+ts_status ts_reference_subset(const float *train, int64_t count, int d, int64_t n, float **subset);
+
 #endif

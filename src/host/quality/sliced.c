@@ -256,12 +256,9 @@ ts_status ts_projections_distance(const ts_projections *a, const ts_projections 
                 means[k] += all[(size_t)i * (size_t)columns + (size_t)k] / a->directions;
         for (int k = 0; k < columns; k++)
             means[k] = sqrt(means[k]);
-        *estimate = (ts_estimate){
-            .value = means[0],
-            .variance = {ts_jackknife_variance(a->n, means[0], means + 1),
-                         ts_jackknife_variance(b->n, means[0], means + 1 + groups[0])},
-            .groups = {groups[0], groups[1]},
-        };
+        *estimate = (ts_estimate){.value = means[0], .unbiased = means[0]};
+        ts_jackknife_side(estimate, 0, a->n, means + 1);
+        ts_jackknife_side(estimate, 1, b->n, means + 1 + groups[0]);
     }
     free(all);
     return status;

@@ -46,6 +46,11 @@ static const chart charts[TS_CHARTS] = {
      "<i>T</i>, which labels their ends, and every point from <i>N</i>(0,&nbsp;<i>I</i>); bars are 95&nbsp;% "
      "intervals, of distances over images and, where there are several batches, of seconds over these. The grey "
      "band is how far as many training data are from held-out data, its line their mean; samples can lie below."},
+    {"quality", ts_chart_quality, 920, 860, 0,
+     "The measures of a trained network's features against <i>T</i> (left) and against what a sample costs (right), each "
+     "sampler with steps of its own; bars are 95&nbsp;% intervals over images, the grey line is that of as many training "
+     "data. Of FID and the kernel distance smaller is better, of precision and recall larger. All go with the number of "
+     "images: compare at the same number alone."},
     {"equal", ts_chart_equal, 920, TS_CHART_EQUAL_HEIGHT, TS_CHART_EQUAL_ROW,
      "<i>T</i> compared at equal cost: how far samples are from held-out data when every <i>T</i> may spend as many "
      "network evaluations, so that a shorter one takes finer steps. A row for each start, a column for each sampler, "

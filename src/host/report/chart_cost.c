@@ -254,28 +254,35 @@ bool ts_chart_cost(const ts_report *report, FILE *data, FILE *script)
          frechet = {FRECHET, INFINITY, 0};
     widen(&sliced, f->sliced_wasserstein_low);
     widen(&frechet, f->frechet_low);
-    if (!range_of(r, &nfe, 0.1) || !range_of(r, &seconds, 0.1) || !range_of(r, &sliced, 0.12) ||
-        !range_of(r, &frechet, 0.12))
+    const bool far = range_of(r, &sliced, 0.12), of_features = range_of(r, &frechet, 0.12);
+    if (!range_of(r, &nfe, 0.1) || !range_of(r, &seconds, 0.1) || !(far || of_features))
         return false;
     const int lost = cost_data(report, data);
     const int rows = ts_chart_legend(script, r->start_count + order_of(r, r->sampler_count) + 1, 3);
     fprintf(script,
-            "set multiplot layout 2,2 margins 0.1,0.985,0.115,%.3f spacing 0.085,0.09\nset logscale xy\n",
-            0.97 - 0.032 * rows);
-    ts_gnuplot_y_label(script, r->projections > 1 ? "sliced Wasserstein distance" : "Wasserstein distance",
-                       0.018);
-    floor_band(f->sliced_wasserstein_low, f->sliced_wasserstein_high, f->sliced_wasserstein.mean, script);
-    panel(r, &nfe, &sliced, script);
-    fputs("unset key\nunset label 99\n", script);
-    panel(r, &seconds, &sliced, script);
-    char text[96];
-    snprintf(text, sizeof text, "Fréchet distance (%s)",
-             ts_features_kind_words.word[r->samples[0].frechet_features]);
-    ts_gnuplot_x_label(script, "network evaluations (NFE)");
-    ts_gnuplot_y_label(script, text, 0.018);
-    floor_band(f->frechet_low, f->frechet_high, f->frechet.mean, script);
-    panel(r, &nfe, &frechet, script);
-    fputs("unset label 99\n", script);
+            "set multiplot layout %d,2 margins 0.1,0.985,0.115,%.3f spacing 0.085,0.09\nset logscale xy\n",
+            far + of_features, 0.97 - 0.032 * rows);
+    if (far && !of_features)
+        ts_gnuplot_x_label(script, "network evaluations (NFE)");
+    if (far) {
+        ts_gnuplot_y_label(
+            script, r->projections > 1 ? "sliced Wasserstein distance" : "Wasserstein distance", 0.018);
+        floor_band(f->sliced_wasserstein_low, f->sliced_wasserstein_high, f->sliced_wasserstein.mean, script);
+        panel(r, &nfe, &sliced, script);
+        fputs("unset key\nunset label 99\n", script);
+        if (of_features)
+            panel(r, &seconds, &sliced, script);
+    }
+    if (of_features) {
+        char text[96];
+        snprintf(text, sizeof text, "Fréchet distance (%s)",
+                 ts_compared_features_words.word[r->samples[0].frechet_features]);
+        ts_gnuplot_x_label(script, "network evaluations (NFE)");
+        ts_gnuplot_y_label(script, text, 0.018);
+        floor_band(f->frechet_low, f->frechet_high, f->frechet.mean, script);
+        panel(r, &nfe, &frechet, script);
+        fputs(far ? "unset label 99\n" : "unset key\nunset label 99\n", script);
+    }
     if (!has_intervals(r)) {
         fputs("set label 97 ", script);
         ts_gnuplot_text(script, "of so many lines the intervals stand in the table");
@@ -288,7 +295,7 @@ bool ts_chart_cost(const ts_report *report, FILE *data, FILE *script)
         fputs(" at screen 0.985, screen 0.012 right font @small\n", script);
     }
     ts_gnuplot_x_label(script, "seconds per image");
-    panel(r, &seconds, &frechet, script);
+    panel(r, &seconds, of_features ? &frechet : &sliced, script);
     fputs("unset multiplot\n", script);
     return true;
 }

@@ -32,7 +32,7 @@ enum { TS_CHART_EQUAL_HEIGHT = 150, TS_CHART_EQUAL_ROW = 130 };
 /* Each returns false where the report lacks what it shows. */
 typedef bool ts_chart_writer(const ts_report *report, FILE *data, FILE *script);
 ts_chart_writer ts_chart_bound, ts_chart_terms, ts_chart_profile, ts_chart_training, ts_chart_T_star,
-    ts_chart_cost, ts_chart_equal, ts_chart_front, ts_chart_decomposition, ts_chart_samples_1d,
-    ts_chart_samples_2d;
+    ts_chart_cost, ts_chart_quality, ts_chart_equal, ts_chart_front, ts_chart_decomposition,
+    ts_chart_samples_1d, ts_chart_samples_2d;
 
 #endif

@@ -22,15 +22,16 @@ static bool can_be_drawn(const ts_results *r)
 
 /* ---- files ---- */
 
-static ts_status write_grid(const char *dir, const char *name)
+/* Of samples, or (`end` then is what their names get) of what is nearest to them. */
+static ts_status write_grid(const char *dir, const char *folder, const char *name, const char *end)
 {
     ts_stored set;
     char *path;
-    TS_TRY(ts_stored_load(dir, name, &set));
+    TS_TRY(ts_stored_load(dir, folder, name, &set));
     if (!set.x)
         return NULL;
     ts_status status = NULL;
-    if (asprintf(&path, "%s/grids/%s.png", dir, name) < 0) {
+    if (asprintf(&path, "%s/grids/%s%s.png", dir, name, end) < 0) {
         status = ts_error(TS_NO_MEMORY, "report: no memory");
     } else {
         status =
@@ -52,13 +53,15 @@ ts_status ts_grids_write(const ts_report *report)
     ts_status status = ts_file_make_folder(folder);
     free(folder);
     if (!status)
-        status = write_grid(report->dir, "data");
+        status = write_grid(report->dir, TS_SAMPLES_FOLDER, "data", "");
     const int count = ts_results_bound_count(r) * r->sampler_count;
     for (int i = 0; i < count && !status; i++) {
         const ts_bound_row *row = &r->bounds[i / r->sampler_count];
         char name[128];
         ts_samples_name(row->T, row->start, row->score, &r->samples[i].sampler, name);
-        status = write_grid(report->dir, name);
+        status = write_grid(report->dir, TS_SAMPLES_FOLDER, name, "");
+        if (!status)
+            status = write_grid(report->dir, TS_NEIGHBOURS_FOLDER, name, "_nearest");
     }
     return status;
 }
@@ -66,12 +69,13 @@ ts_status ts_grids_write(const ts_report *report)
 /* ---- the page ---- */
 
 /* The first images as <img> with a data URI, its alternative text begun by the caller's words. */
-static ts_status cell(const char *dir, const char *name, const char *alternative, FILE *page)
+static ts_status cell(const char *dir, const char *folder, const char *name, const char *alternative,
+                      FILE *page)
 {
     ts_stored set;
     unsigned char *png = NULL;
     size_t size = 0;
-    TS_TRY(ts_stored_load(dir, name, &set));
+    TS_TRY(ts_stored_load(dir, folder, name, &set));
     if (!set.x)
         return NULL;
     const int shown = set.n < CELL_IMAGES ? set.n : CELL_IMAGES;
@@ -99,12 +103,14 @@ static ts_status sampler_rows(const ts_report *report, const ts_sampler_entry *s
             snprintf(alternative, sizeof alternative, "samples, T = %g, start %s, %s", T,
                      ts_start_kind_words.word[start], ts_sampler_kind_words.word[sampler->kind]);
             fputs("<td>", page);
-            TS_TRY(cell(report->dir, name, alternative, page));
+            TS_TRY(cell(report->dir, TS_SAMPLES_FOLDER, name, alternative, page));
+            TS_TRY(cell(report->dir, TS_NEIGHBOURS_FOLDER, name,
+                        "the training data nearest to these samples, in their places", page));
             fputs("</td>", page);
         }
         if (i == 0) {
             fprintf(page, "<td rowspan=\"%d\">", r->start_count);
-            TS_TRY(cell(report->dir, "data", "held-out data", page));
+            TS_TRY(cell(report->dir, TS_SAMPLES_FOLDER, "data", "held-out data", page));
             fputs("</td>", page);
         }
         fputs("</tr>\n", page);
@@ -117,7 +123,10 @@ ts_status ts_grids_page(const ts_report *report, FILE *page)
     const ts_results *r = report->results;
     if (!can_be_drawn(r))
         return NULL;
-    fputs("<h2>Samples</h2>\n<p>The same random numbers in every cell; not selected.</p>\n", page);
+    fputs(
+        "<h2>Samples</h2>\n<p>The same random numbers in every cell; not selected. Where a second "
+        "picture stands below, it holds the training datum nearest to each sample, by Euclidean distance.</p>\n",
+        page);
     for (int s = 0; s < r->sampler_count; s++) {
         char sampler[96];
         ts_report_sampler_html(&r->samplers[s], sampler);

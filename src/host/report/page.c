@@ -158,7 +158,7 @@ static void how_it_was_made(const ts_results *r, FILE *page)
     else
         fputs("2-Wasserstein on the line", page);
     fprintf(page, "; Fr&eacute;chet distance on %s (this is not FID)</dd>\n</dl>\n",
-            ts_features_kind_words.word[r->samples[0].frechet_features]);
+            ts_compared_features_words.word[r->samples[0].frechet_features]);
     ts_tables_times(r, page);
     ts_tables_fits(r, page);
     fputs("<h3>Configuration</h3>\n<pre>", page);

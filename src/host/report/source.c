@@ -14,12 +14,12 @@
 
 /* ---- stored samples ---- */
 
-ts_status ts_stored_load(const char *dir, const char *name, ts_stored *set)
+ts_status ts_stored_load(const char *dir, const char *folder, const char *name, ts_stored *set)
 {
     char *path;
     ts_safetensors *file = NULL;
     *set = (ts_stored){.x = NULL};
-    if (asprintf(&path, "%s/%s/%s.safetensors", dir, TS_SAMPLES_FOLDER, name) < 0)
+    if (asprintf(&path, "%s/%s/%s.safetensors", dir, folder, name) < 0)
         return ts_error(TS_NO_MEMORY, "report: no memory");
     ts_status status = ts_safetensors_open(path, &file);
     if (ts_status_code(status) == TS_NOT_FOUND) {
@@ -56,14 +56,14 @@ ts_status ts_stored_load(const char *dir, const char *name, ts_stored *set)
 static ts_status load_vectors(ts_report *report)
 {
     const ts_results *r = report->results;
-    TS_TRY(ts_stored_load(report->dir, "data", &report->data));
+    TS_TRY(ts_stored_load(report->dir, TS_SAMPLES_FOLDER, "data", &report->data));
     if (!(report->drawn = calloc((size_t)(r->T_count * r->start_count), sizeof *report->drawn)))
         return ts_error(TS_NO_MEMORY, "report: no memory");
     for (int k = 0; k < r->T_count * r->start_count; k++) {
         char name[128];
         ts_samples_name(r->T[k / r->start_count], r->starts[k % r->start_count], r->scores[0],
                         &r->samplers[ts_report_sampler(r)], name);
-        TS_TRY(ts_stored_load(report->dir, name, &report->drawn[k]));
+        TS_TRY(ts_stored_load(report->dir, TS_SAMPLES_FOLDER, name, &report->drawn[k]));
         const ts_stored *data = &report->data, *set = &report->drawn[k];
         if (data->x && set->x && (set->h != data->h || set->w != data->w || set->c != data->c))
             return ts_error(TS_FORMAT, "%s: samples %s and held-out data differ in their dimension",

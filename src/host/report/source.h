@@ -7,7 +7,7 @@
 #include "run/training/crossing.h"
 #include "sweep/results.h"
 
-enum { TS_CHARTS = 11 };
+enum { TS_CHARTS = 12 };
 
 /* Stored samples [n,h,w,c] in [-1, 1]. */
 typedef struct ts_stored {
@@ -43,8 +43,8 @@ typedef struct ts_report {
     bool charts[TS_CHARTS]; /* which charts lie in DIR/charts as SVG */
 } ts_report;
 
-/* DIR/samples/NAME.safetensors.  A file that is not there is no error. */
-ts_status ts_stored_load(const char *dir, const char *name, ts_stored *set);
+/* DIR/FOLDER/NAME.safetensors.  A file that is not there is no error. */
+ts_status ts_stored_load(const char *dir, const char *folder, const char *name, ts_stored *set);
 
 /* Reads all but the charts; ts_report_close frees it, also after an error. */
 ts_status ts_report_open(const char *dir, const ts_results *results, ts_report *report);

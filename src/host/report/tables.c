@@ -125,7 +125,7 @@ static void samples(const ts_results *r, FILE *page)
             "<th class=\"word\">sampler</th><th>samples</th><th>NFE</th><th>s / image</th>"
             "<th>%sWasserstein</th><th>Fr&eacute;chet<br>(%s)</th></tr>\n",
             r->projections > 1 ? "sliced<br>" : "",
-            ts_features_kind_words.word[r->samples[0].frechet_features]);
+            ts_compared_features_words.word[r->samples[0].frechet_features]);
     for (int i = 0; i < rows; i++) {
         const ts_sample_row *row = &r->samples[i];
         char sampler[96];

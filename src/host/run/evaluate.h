@@ -63,6 +63,11 @@ typedef struct ts_samples {
 
 ts_status ts_evaluate_samples(ts_run *run, const ts_sampler_config *sampler, ts_start_kind start, int count,
                               ts_progress *progress, ts_samples *samples);
+/* Of `total` samples, those of places first .. first + count - 1 alone, with the bits that they have among all; first is a
+ * multiple of sample.batch. */
+ts_status ts_evaluate_some_samples(ts_run *run, const ts_sampler_config *sampler, ts_start_kind start,
+                                   int total, int first, int count, ts_progress *progress,
+                                   ts_samples *samples);
 void ts_samples_release(ts_samples *samples);
 
 #endif

@@ -122,6 +122,15 @@ static ts_status check_stored(const ts_run *run)
 
 /* ---- opening ---- */
 
+static ts_status open_data(ts_run *run, const ts_run_options *options)
+{
+    const ts_dataset_options reading = {.threads = options->device_options.threads,
+                                        .progress = options->progress,
+                                        .warn = options->on_data,
+                                        .context = options->context};
+    return ts_dataset_open(run->config, run->device, &reading, &run->dataset);
+}
+
 static ts_status open_parts(ts_run *run, const ts_run_options *options)
 {
     run->device = options->borrowed_device;
@@ -136,7 +145,7 @@ static ts_status open_parts(ts_run *run, const ts_run_options *options)
     }
     TS_TRY(ts_algorithms_load(run));
     if (!run->dataset) {
-        TS_TRY(ts_dataset_open(run->config, run->device, &run->dataset));
+        TS_TRY(open_data(run, options));
         run->owns_dataset = true;
     }
     if (options->published)

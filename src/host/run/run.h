@@ -16,8 +16,12 @@ typedef struct ts_run_options {
                      (threads.h); TS_WORK_ANY: all */
     /* Told of a run with a device of its own once it is open; NULL: nobody. */
     void (*opened)(void *context, const ts_run *run);
-    void *context;       /* handed to opened */
-    const char *command; /* recorded in command.txt, the device behind it; NULL: nothing */
+    /* Told, a line each, what is to be known of the files that the data come from, such as those that cannot be
+     * read; NULL: nobody. */
+    void (*on_data)(void *context, const char *line);
+    ts_progress *progress; /* of reading them; NULL: nobody looks */
+    void *context;         /* handed to opened and on_data */
+    const char *command;   /* recorded in command.txt, the device behind it; NULL: nothing */
     void (*on_fallback)(
         const char *why); /* told why "auto" did not take the GPU that seems there; NULL: nobody */
     void (*on_recording_error)(

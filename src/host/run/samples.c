@@ -39,7 +39,8 @@ typedef struct generation {
     ts_run *run;
     const ts_sampler_config *config;
     ts_progress *progress;
-    int n; /* images a batch */
+    int n;            /* images a batch */
+    int first, total; /* places of its images among all */
     ts_start start;
     ts_open_score score;
     ts_sampler *sampler;
@@ -113,15 +114,16 @@ static ts_status generate(generation *g, ts_samples *samples)
     for (int done = 0; done < samples->n; done += g->n, batches++) {
         const int kept = samples->n - done < g->n ? samples->n - done : g->n;
         int nfe;
+        const uint32_t instance = (uint32_t)(g->first / g->n + batches);
         const double began = ts_seconds();
-        TS_TRY(draw_start(g, (uint32_t)batches));
+        TS_TRY(draw_start(g, instance));
         TS_TRY(device->k->synchronize(device));
         start_seconds += ts_seconds() - began;
-        ts_status status = ts_sampler_run(g->sampler, g->config, (uint64_t)g->run->config->run.seed,
-                                          (uint32_t)batches, g->x, &nfe);
+        ts_status status =
+            ts_sampler_run(g->sampler, g->config, (uint64_t)g->run->config->run.seed, instance, g->x, &nfe);
         if (ts_status_code(status) == TS_INTERRUPTED) {
             ts_status_free(status);
-            return interrupted(done, samples->n);
+            return interrupted(g->first + done, g->total);
         }
         TS_TRY(status);
         TS_TRY(device->k->synchronize(device));
@@ -129,9 +131,9 @@ static ts_status generate(generation *g, ts_samples *samples)
         evaluations += nfe;
         TS_TRY(device->k->download(device, samples->x + (size_t)done * d, g->x,
                                    (size_t)kept * d * sizeof(float)));
-        ts_progress_report(g->progress, "sample", done + kept, samples->n, "images", NULL);
+        ts_progress_report(g->progress, "sample", g->first + done + kept, g->total, "images", NULL);
         if (ts_progress_stopped(g->progress) && done + kept < samples->n)
-            return interrupted(done + kept, samples->n);
+            return interrupted(g->first + done + kept, g->total);
     }
     samples->nfe = evaluations / batches;
     samples->seconds_per_image = (ts_interval){seconds / ((double)batches * g->n), NAN};
@@ -152,6 +154,13 @@ static ts_status check(const ts_run *run, const ts_sampler_config *sampler, int 
 ts_status ts_evaluate_samples(ts_run *run, const ts_sampler_config *sampler, ts_start_kind start, int count,
                               ts_progress *progress, ts_samples *samples)
 {
+    return ts_evaluate_some_samples(run, sampler, start, count, 0, count, progress, samples);
+}
+
+ts_status ts_evaluate_some_samples(ts_run *run, const ts_sampler_config *sampler, ts_start_kind start,
+                                   int total, int first, int count, ts_progress *progress,
+                                   ts_samples *samples)
+{
     const ts_data *data = &run->dataset->test;
     const int batch = run->config->sample.batch;
     *samples = (ts_samples){.n = count, .h = data->h, .w = data->w, .c = data->c};
@@ -159,7 +168,12 @@ ts_status ts_evaluate_samples(ts_run *run, const ts_sampler_config *sampler, ts_
     samples->x = malloc((size_t)count * (size_t)ts_data_dim(data) * sizeof(float));
     if (!samples->x)
         return ts_error(TS_NO_MEMORY, "no memory for %d samples", count);
-    generation g = {.run = run, .config = sampler, .progress = progress, .n = batch < count ? batch : count};
+    generation g = {.run = run,
+                    .config = sampler,
+                    .progress = progress,
+                    .n = batch < total ? batch : total,
+                    .first = first,
+                    .total = total};
     ts_status status = prepare(&g, start);
     if (!status)
         status = generate(&g, samples);

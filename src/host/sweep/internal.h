@@ -6,8 +6,10 @@
  *   workers.c   threads that take the parts
  *   worker.c    what each of them has of its own: device, data, networks
  *   progress.c  how far all of it is, and what is left
- *   network.c, bound.c, curve.c, likelihood.c, samples.c   the parts themselves; summary.c, findings.c, exact.c what
- *               follows from them
+ *   network.c, bound.c, curve.c, likelihood.c   the parts themselves; summary.c, findings.c, exact.c what follows from
+ *               them
+ *   samples/    the parts that draw samples and compare them: samples.c; by the features of a network, features.c; with
+ *               the training data nearest to them, neighbours.c
  *   parts.c     finished parts on disk; results*.c the results
  *   advice/     what the work costs, and what to do for a budget, from the results alone
  */
@@ -18,6 +20,7 @@
 #include "diffusion/bound.h"
 #include "diffusion/samplers/sampler.h"
 #include "quality/bands.h"
+#include "quality/measures.h"
 #include "quality/reference.h"
 #include "run/starts.h"
 #include "sweep/results.h"
@@ -54,6 +57,9 @@ typedef struct ts_comparison {
     float *test, *train; /* [count][d] */
     ts_features *features;
     ts_reference *reference; /* of test */
+    ts_measured_set network; /* test by the features of sweep.weights; empty: no measure asks for them */
+    ts_feature_network_kind network_kind;
+    char weights[17]; /* checksum of their file */
 } ts_comparison;
 
 /* What is estimated of the whole before and while it runs; progress.c's. */
@@ -157,6 +163,25 @@ ts_status ts_part_reference(ts_worker *worker, ts_part *part);  /* makes the com
 ts_status ts_part_sample(ts_worker *worker, ts_part *part);     /* score, T, start, sampler; as these: */
 ts_status ts_part_distance(ts_worker *worker, ts_part *part);
 ts_status ts_part_timing(ts_worker *worker, ts_part *part);
+
+/* ---- features of a network ---- */
+
+/* What sweep.quality asks for, and of it what is of the features of sweep.weights. */
+ts_measure_set ts_sweep_measures(const ts_config *config);
+ts_measure_set ts_sweep_network_measures(const ts_config *config);
+/* That there are weights for what is asked, before anything is trained. */
+ts_status ts_sweep_check_weights(const ts_config *config);
+/* The held-out data's features and the floor of these measures. */
+ts_status ts_sweep_network_reference(ts_worker *worker, ts_comparison *comparison, ts_floor *floor);
+/* Samples x [sweep.samples] by these measures into their row; their features are kept under `name`, and depend on what
+ * the samples do. */
+ts_status ts_sweep_network_distances(ts_worker *worker, const char *name, const char *sections,
+                                     const char *inputs, const float *x, ts_sample_row *row);
+
+/* Of the first samples of a row the nearest training data, for the page; or none, and none of before. */
+ts_status ts_sweep_neighbours(ts_worker *worker, const char *name, const char *sections, const char *inputs,
+                              const float *x);
+void ts_sweep_forget_neighbours(const ts_sweep *sweep, const char *name);
 
 /* ---- progress ---- */
 

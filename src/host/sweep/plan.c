@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #include "base/decimal.h"
+#include "nn/feature_network.h"
+#include "quality/embedding.h"
 #include "run/evaluate.h"
 #include "run/memory.h"
 #include "run/scores.h"
@@ -19,7 +21,8 @@ typedef struct plan {
     /* places in the list, or TS_NO_PART; networks [T], fits [T][start], samples [row] */
     int network, *networks, *fits, *samples;
     int reference;
-    double network_flop, flow_flop; /* of a pass, an image */
+    double network_flop, flow_flop,
+        features_flop; /* of a pass, an image; features: of sweep.weights, 0: none */
 } plan;
 
 static ts_part *add(plan *p, ts_part part)
@@ -46,10 +49,25 @@ static int last(const plan *p)
 
 /* ---- how much work ---- */
 
+/* Roughly, of Inception and of the small classifiers. */
+static const double inception_flop = 1.1e10, classifier_flop = 2.5e8;
+
+static ts_status measure_features(plan *p)
+{
+    const ts_config *config = p->s->config;
+    ts_feature_network_kind kind;
+    if (!ts_sweep_network_measures(config))
+        return NULL;
+    TS_TRY(ts_embedding_whose(config->sweep.weights, &kind));
+    p->features_flop = ts_feature_networks[kind].fid ? inception_flop : classifier_flop;
+    return NULL;
+}
+
 static ts_status measure(plan *p)
 {
     const ts_sweep *s = p->s;
     double bytes, flop;
+    TS_TRY(measure_features(p));
     TS_TRY(ts_threads_flow_flops(s->run, &p->flow_flop));
     p->flow_flop /= s->config->glow.batch;
     p->network_flop = 50.0 * s->d; /* an exact score's, roughly */
@@ -255,7 +273,8 @@ static void add_reference(plan *p)
     ts_part *part =
         add(p, (ts_part){.run = ts_part_reference,
                          .phase = TS_SWEEP_DISTANCE,
-                         .work = 6.0 * config->sweep.samples * config->sweep.projections * p->s->d});
+                         .work = 6.0 * config->sweep.samples * config->sweep.projections * p->s->d +
+                                 2.0 * config->sweep.samples * p->features_flop});
     snprintf(part->name, sizeof part->name, "distances of real data");
     p->reference = last(p);
 }
@@ -290,7 +309,8 @@ static void add_rows(plan *p, const char *what, const ts_part *like, int images)
             need(part, *fit_of(p, part->T, part->start));
             p->samples[i] = last(p);
         } else if (part->run == ts_part_distance) {
-            part->work = (double)images * p->s->config->sweep.projections * p->s->d;
+            part->work =
+                (double)images * ((double)p->s->config->sweep.projections * p->s->d + p->features_flop);
             need(part, p->samples[i]);
             need(part, p->reference);
         }

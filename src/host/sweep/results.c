@@ -20,7 +20,7 @@
 #define SAMPLER(type, name, member, meaning)                                                                 \
     TS_FIELD(WORD, &ts_sampler_kind_words, type, name, member, meaning)
 #define FEATURES(type, name, member, meaning)                                                                \
-    TS_FIELD(WORD, &ts_features_kind_words, type, name, member, meaning)
+    TS_FIELD(WORD, &ts_compared_features_words, type, name, member, meaning)
 #define BOUND(kind, name, member, meaning)  kind(ts_bound_row, name, member, meaning),
 #define SAMPLE(kind, name, member, meaning) kind(ts_sample_row, name, member, meaning),
 
@@ -69,7 +69,12 @@ static void name_rows(ts_results *r)
                                                                    .seconds_per_image = unknown,
                                                                    .start_seconds = NAN,
                                                                    .sliced_wasserstein = unknown,
-                                                                   .frechet = unknown};
+                                                                   .frechet = unknown,
+                                                                   .fid = unknown,
+                                                                   .kid = unknown,
+                                                                   .precision = unknown,
+                                                                   .recall = unknown,
+                                                                   .fid_infinity = NAN};
     }
 }
 

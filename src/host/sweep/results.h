@@ -40,8 +40,9 @@ typedef struct ts_sample_row {
     double images, steps, nfe; /* steps: fixed ones; NaN of adaptive samplers */
     ts_interval seconds_per_image;
     double start_seconds; /* of these, the draw from the start density */
-    ts_interval sliced_wasserstein, frechet;
-    ts_features_kind frechet_features;
+    ts_interval sliced_wasserstein, frechet, fid, kid, precision, recall; /* of sweep.quality */
+    double fid_infinity;
+    ts_compared_features frechet_features;
 } ts_sample_row;
 
 /*
@@ -89,7 +90,16 @@ typedef struct ts_sample_row {
     X(NUMBER, sliced_wasserstein_ci95, sliced_wasserstein.half, "half width of its 95 % interval over images")                   \
     X(NUMBER, frechet, frechet.mean, "squared Frechet distance between Gaussians fitted to features of samples and of held-out data; not FID") \
     X(NUMBER, frechet_ci95, frechet.half, "half width of its 95 % interval over images")                                         \
-    X(FEATURES, frechet_features, frechet_features, "what these features are: pixels, coordinates (of vectors), pca64 (leading principal components of the training data)")
+    X(FEATURES, frechet_features, frechet_features, "what these features are: pixels, coordinates (of vectors), pca64 (leading principal components of the training data), or the network of sweep.weights, of which kid, precision and recall are too") \
+    X(NUMBER, fid, fid.mean, "with fid in sweep.quality: Frechet Inception distance between samples and held-out data; smaller is better") \
+    X(NUMBER, fid_ci95, fid.half, "half width of its 95 % interval over images")                                                 \
+    X(NUMBER, fid_infinity, fid_infinity, "the same extrapolated to sets without end, linearly in one over their sizes")         \
+    X(NUMBER, kid, kid.mean, "with kid in sweep.quality: kernel distance, the squared maximum mean discrepancy of features, unbiased; smaller is better") \
+    X(NUMBER, kid_ci95, kid.half, "half width of its 95 % interval over images")                                                 \
+    X(NUMBER, precision, precision.mean, "with precision in sweep.quality: share of samples within the manifold of held-out data (3 neighbours); larger is better") \
+    X(NUMBER, precision_ci95, precision.half, "half width of its 95 % interval over images")                                     \
+    X(NUMBER, recall, recall.mean, "with recall in sweep.quality: share of held-out data within the manifold of samples; larger is better") \
+    X(NUMBER, recall_ci95, recall.half, "half width of its 95 % interval over images")
 /* clang-format on */
 
 /* The bound at one T, bits/dim, and what it loses against the best T. */
@@ -196,6 +206,7 @@ typedef struct ts_floor {
     double images;
     ts_interval sliced_wasserstein, frechet;
     double sliced_wasserstein_low, sliced_wasserstein_high, frechet_low, frechet_high; /* over subsets */
+    ts_interval fid, kid, precision, recall; /* of the first subset */
 } ts_floor;
 
 typedef struct ts_results {
@@ -271,6 +282,9 @@ void ts_results_columns(ts_result_column_visitor *visitor, void *context);
 /* Samples as sweeps store them: DIR/samples/NAME.safetensors with one tensor "x" [n,h,w,c], float32, in [-1,
  * 1]; NAME is "data" for held-out data, else this. */
 #define TS_SAMPLES_FOLDER "samples"
+/* With sweep.neighbours, under the same names: of the first samples the nearest training data, and "distance" [n], the root
+ * mean square over values of the difference. */
+#define TS_NEIGHBOURS_FOLDER "neighbours"
 void ts_samples_name(double T, ts_start_kind start, ts_score_kind score, const ts_sampler_entry *sampler,
                      char name[128]);
 

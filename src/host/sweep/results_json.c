@@ -71,6 +71,14 @@ static const ts_field floor_fields[] = {
     NUMBER(ts_floor, frechet_ci95, frechet.half),
     NUMBER(ts_floor, frechet_low, frechet_low),
     NUMBER(ts_floor, frechet_high, frechet_high),
+    NUMBER(ts_floor, fid, fid.mean),
+    NUMBER(ts_floor, fid_ci95, fid.half),
+    NUMBER(ts_floor, kid, kid.mean),
+    NUMBER(ts_floor, kid_ci95, kid.half),
+    NUMBER(ts_floor, precision, precision.mean),
+    NUMBER(ts_floor, precision_ci95, precision.half),
+    NUMBER(ts_floor, recall, recall.mean),
+    NUMBER(ts_floor, recall_ci95, recall.half),
     {0},
 };
 

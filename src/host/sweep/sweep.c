@@ -98,6 +98,7 @@ static ts_status check(const ts_sweep *s)
             TS_INVALID,
             "bound.count = 1: a sweep compares T over held-out data, of which it takes at least 2");
     TS_TRY(check_seeds(s));
+    TS_TRY(ts_sweep_check_weights(s->config));
     if (s->config->sweep.likelihood)
         TS_TRY(ts_blocks_check(ts_evaluate_likelihood_config(s->run).count, s->config->data.block));
     return ts_blocks_check(s->count, s->config->data.block);
@@ -144,8 +145,9 @@ static ts_status make_rows(ts_sweep *s)
 
 static ts_status make_folders(const ts_sweep *s)
 {
-    static const char *const folders[] = {"parts", TS_SAMPLES_FOLDER};
-    for (int i = 0; i < (s->first ? 1 : 2); i++) {
+    static const char *const folders[] = {"parts", TS_SAMPLES_FOLDER, TS_NEIGHBOURS_FOLDER};
+    const int count = s->first ? 1 : s->config->sweep.neighbours ? 3 : 2;
+    for (int i = 0; i < count; i++) {
         char *path = ts_run_path(s->run, folders[i]);
         ts_status status = path ? ts_file_make_folder(path) : ts_error(TS_NO_MEMORY, "sweep: no memory");
         if (!status)

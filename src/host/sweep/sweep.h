@@ -9,6 +9,7 @@
  *                                           own, which end with the bound (on the data and by the draws of the first)
  *   DIR/parts/NAME.safetensors              finished parts, each with what it depends on (parts.c)
  *   DIR/samples/NAME.safetensors            samples (results.h)
+ *   DIR/neighbours/NAME.safetensors         with sweep.neighbours the training data nearest to them (results.h)
  *   DIR/bound.csv, samples.csv, sweep.csv, sweep.json                    the results (results.h)
  *
  * A sweep is a list of parts (plan.c): training, fits, bounds, prior terms, likelihoods, samples, distances.  Workers take

@@ -21,14 +21,19 @@ static ts_cpu_convolution_key key_of(ts_dnnl_pass pass, int n, int h, int w, int
     key.w = w;
     key.ci = ci;
     key.co = co;
+    key.groups = 1;
+    key.window = (ts_window){3, 3, 1, 1, 1, 1};
     key.scale = 1.0f;
     return key;
 }
 
 ts_status ts_cpu_conv_forward(ts_device *device, const ts_conv_forward *a)
 {
-    if (ts_cpu_winograd_forward_pays(a->n, a->h, a->w, a->ci, a->co))
-        return ts_cpu_winograd_forward(device, a);
+    if (ts_cpu_winograd_forward_pays(a->n, a->h, a->w, a->ci, a->co)) {
+        const ts_conv2d same = {a->n,  a->h, a->w,        a->ci,     a->co,   1,   {3, 3, 1, 1, 1, 1},
+                                false, a->x, a->residual, a->weight, a->bias, a->y};
+        return ts_cpu_winograd_forward(device, &same, a->scale);
+    }
     ts_cpu_convolution_key key = key_of(TS_DNNL_FORWARD, a->n, a->h, a->w, a->ci, a->co);
     key.scale = a->scale;
     key.bias = a->bias != NULL;

@@ -20,18 +20,6 @@ static ts_status weights_of(ts_device *device, const ts_cuda_graph_key *key, int
     return NULL;
 }
 
-/* x [rows,c] with `padded` channels: itself or a copy in scratch. */
-static ts_status padded_of(ts_device *device, int slot, int64_t rows, int c, int padded, const void *x,
-                           void **out)
-{
-    *out = const_cast<void *>(x);
-    if (padded == c)
-        return NULL;
-    const size_t bytes = (size_t)rows * (size_t)padded * ts_dtype_size(device->activation);
-    TS_TRY(ts_cuda_scratch(device, slot, bytes, out));
-    return ts_cuda_pad(device, rows, c, padded, x, *out);
-}
-
 /* ---- forward ---- */
 
 /* The whole operation in one graph. */
@@ -57,7 +45,7 @@ ts_status ts_cuda_conv_forward(ts_device *device, const ts_conv_forward *a)
     bool whole = ts_cuda_conv_whole(device->activation, a, &key);
     if (whole)
         TS_TRY(ts_cuda_graph_supported(device, &key, &whole));
-    TS_TRY(padded_of(device, TS_CUDA_SLOT_PAD_X, rows, a->ci, key.ci, a->x, &data.x));
+    TS_TRY(ts_cuda_padded_of(device, TS_CUDA_SLOT_PAD_X, rows, a->ci, key.ci, a->x, &data.x));
     TS_TRY(weights_of(device, &key, a->ci, a->co, a->weight, &data.weight));
     if (whole)
         return forward_whole(device, a, &key, &data);
@@ -68,7 +56,8 @@ ts_status ts_cuda_conv_forward(ts_device *device, const ts_conv_forward *a)
         TS_TRY(ts_cuda_scratch(device, TS_CUDA_SLOT_PAD_Y,
                                (size_t)rows * (size_t)key.co * ts_dtype_size(device->activation), &data.y));
     TS_TRY(ts_cuda_graph_run(device, &key, &data));
-    return ts_cuda_crop(device, rows, a->co, key.co, data.y, a->bias, a->residual, a->scale, false, a->y);
+    return ts_cuda_crop(device, rows, a->co, key.co, data.y, a->bias, a->residual, a->scale, TS_CUDA_ASSIGN,
+                        a->y);
 }
 
 /* ---- backward ---- */
@@ -90,7 +79,8 @@ static ts_status input_gradient(ts_device *device, const ts_conv_backward *a, vo
     TS_TRY(ts_cuda_scratch(device, TS_CUDA_SLOT_PAD_X,
                            (size_t)rows * (size_t)key.ci * ts_dtype_size(device->activation), &data.x));
     TS_TRY(ts_cuda_graph_run(device, &key, &data));
-    return ts_cuda_crop(device, rows, a->ci, key.ci, data.x, NULL, NULL, 1.0f, a->accumulate, a->dx);
+    return ts_cuda_crop(device, rows, a->ci, key.ci, data.x, NULL, NULL, 1.0f,
+                        a->accumulate ? TS_CUDA_ACCUMULATE : TS_CUDA_ASSIGN, a->dx);
 }
 
 static ts_status weight_gradient(ts_device *device, const ts_conv_backward *a, void *dy)
@@ -101,7 +91,7 @@ static ts_status weight_gradient(ts_device *device, const ts_conv_backward *a, v
     bool whole = ts_cuda_conv_weights_whole(device->activation, a, &key);
     if (whole)
         TS_TRY(ts_cuda_graph_supported(device, &key, &whole));
-    TS_TRY(padded_of(device, TS_CUDA_SLOT_PAD_X, rows, a->ci, key.ci, a->x, &data.x));
+    TS_TRY(ts_cuda_padded_of(device, TS_CUDA_SLOT_PAD_X, rows, a->ci, key.ci, a->x, &data.x));
     data.y = dy;
     data.weight = a->dweight;
     if (whole)
@@ -122,8 +112,8 @@ ts_status ts_cuda_conv_backward(ts_device *device, const ts_conv_backward *a)
     const int64_t rows = (int64_t)a->n * a->h * a->w;
     if (a->dx || a->dweight) {
         void *dy = NULL;
-        TS_TRY(padded_of(device, TS_CUDA_SLOT_PAD_Y, rows, a->co, ts_cuda_padded(device->activation, a->co),
-                         a->dy, &dy));
+        TS_TRY(ts_cuda_padded_of(device, TS_CUDA_SLOT_PAD_Y, rows, a->co,
+                                 ts_cuda_padded(device->activation, a->co), a->dy, &dy));
         if (a->dx)
             TS_TRY(input_gradient(device, a, dy));
         if (a->dweight)

@@ -99,7 +99,8 @@ ts_status ts_cuda_dense_forward(ts_device *device, const ts_dense_forward *a)
         TS_TRY(ts_cuda_scratch(device, TS_CUDA_SLOT_PAD_Y,
                                (size_t)a->rows * (size_t)a->out * ts_dtype_size(device->activation), &p.d));
     TS_TRY(multiply_inputs(device, a, p));
-    return ts_cuda_crop(device, a->rows, a->out, a->out, p.d, a->bias, a->residual, a->scale, false, a->y);
+    return ts_cuda_crop(device, a->rows, a->out, a->out, p.d, a->bias, a->residual, a->scale, TS_CUDA_ASSIGN,
+                        a->y);
 }
 
 /* ---- backward ---- */

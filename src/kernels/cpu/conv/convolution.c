@@ -26,7 +26,7 @@ typedef struct primitive {
     dnnl_primitive_t run;
     dnnl_primitive_t repack;                    /* weights to `layout`, or their gradient from it and added */
     dnnl_memory_t x, weight, bias, y, residual; /* weight: in `layout` */
-    dnnl_memory_t plain;                        /* the weights as [co,3,3,ci] */
+    dnnl_memory_t plain;                        /* the weights as [co,h,w,ci/groups] */
     dnnl_memory_t scratchpad;
     ts_dnnl_layout layout;
     bool has_layout;
@@ -55,8 +55,8 @@ static ts_status check(dnnl_status_t status, const ts_cpu_convolution_key *k)
         return NULL;
     static const char *const passes[] = {"forward", "backward of the input", "backward of the weights"};
     const ts_code code = status == dnnl_out_of_memory ? TS_NO_MEMORY : TS_DEVICE;
-    return ts_error(code, "convolution of %dx%dx%d, %d to %d channels, %s: %s (oneDNN status %d)", k->n, k->h,
-                    k->w, k->ci, k->co, passes[k->pass],
+    return ts_error(code, "convolution %dx%d of %dx%dx%d, %d to %d channels, %s: %s (oneDNN status %d)",
+                    k->window.h, k->window.w, k->n, k->h, k->w, k->ci, k->co, passes[k->pass],
                     code == TS_NO_MEMORY ? "not enough memory" : "oneDNN refused it", (int)status);
 }
 
@@ -79,6 +79,8 @@ static dnnl_status_t attributes_of(const ts_cpu_convolution_key *k, ts_dnnl_view
         status = dnnl_post_ops_append_binary(operations, dnnl_binary_add, y);
     if (!status && k->scale != 1.0f)
         status = ts_dnnl_append_linear(operations, k->scale);
+    if (!status && k->relu)
+        status = ts_dnnl_append_relu(operations);
     if (!status)
         status = dnnl_primitive_attr_set_post_ops(*attributes, operations);
     dnnl_post_ops_destroy(operations);
@@ -92,15 +94,22 @@ typedef struct layouts {
 
 static dnnl_status_t layouts_create(layouts *l, const ts_cpu_convolution_key *k)
 {
-    const dnnl_dims_t x = {k->n, k->ci, k->h, k->w}, y = {k->n, k->co, k->h, k->w};
-    const dnnl_dims_t weight = {k->co, k->ci, 3, 3}, bias = {k->co};
+    const ts_window *const w = &k->window;
+    const int oh = ts_window_places(k->h, w->h, w->stride_h, w->pad_h);
+    const int ow = ts_window_places(k->w, w->w, w->stride_w, w->pad_w);
+    const dnnl_dims_t x = {k->n, k->ci, k->h, k->w}, y = {k->n, k->co, oh, ow}, bias = {k->co};
+    const dnnl_dims_t whole = {k->co, k->ci, w->h, w->w};
+    const dnnl_dims_t grouped = {k->groups, k->co / k->groups, k->ci / k->groups, w->h, w->w};
+    const bool groups = k->groups > 1;
+    const int rank = groups ? 5 : 4;
     dnnl_status_t status = ts_dnnl_layout_create(&l->x, 4, x, dnnl_nhwc);
     if (!status)
         status = ts_dnnl_layout_create(&l->y, 4, y, dnnl_nhwc);
     if (!status)
-        status = ts_dnnl_layout_create(&l->weight, 4, weight, dnnl_format_tag_any);
+        status = ts_dnnl_layout_create(&l->weight, rank, groups ? grouped : whole, dnnl_format_tag_any);
     if (!status)
-        status = ts_dnnl_layout_create(&l->plain, 4, weight, dnnl_acdb); /* [co,3,3,ci] */
+        status = ts_dnnl_layout_create(&l->plain, rank, groups ? grouped : whole,
+                                       groups ? dnnl_abdec : dnnl_acdb); /* [co,h,w,ci/groups] */
     if (!status)
         status = ts_dnnl_layout_create(&l->bias, 1, bias, dnnl_a);
     return status;
@@ -124,12 +133,14 @@ static dnnl_status_t describe(dnnl_engine_t engine, const ts_cpu_convolution_key
     dnnl_primitive_desc_t forward = NULL;
     dnnl_status_t status = attributes_of(k, y, &attributes);
     if (!status && k->pass == TS_DNNL_FORWARD) {
-        status = ts_dnnl_convolution(descriptor, engine, k->pass, x, weight, bias, y, NULL, attributes);
+        status = ts_dnnl_convolution(descriptor, engine, k->pass, &k->window, x, weight, bias, y, NULL,
+                                     attributes);
     } else if (!status) {
-        status = ts_dnnl_convolution(&forward, engine, TS_DNNL_FORWARD, x, weight, NULL, y, NULL, NULL);
+        status = ts_dnnl_convolution(&forward, engine, TS_DNNL_FORWARD, &k->window, x, weight, NULL, y, NULL,
+                                     NULL);
         if (!status)
-            status =
-                ts_dnnl_convolution(descriptor, engine, k->pass, x, weight, bias, y, forward, attributes);
+            status = ts_dnnl_convolution(descriptor, engine, k->pass, &k->window, x, weight, bias, y, forward,
+                                         attributes);
     }
     if (forward)
         dnnl_primitive_desc_destroy(forward);
@@ -138,7 +149,7 @@ static dnnl_status_t describe(dnnl_engine_t engine, const ts_cpu_convolution_key
     return status;
 }
 
-/* Weights from [co,3,3,ci] into the primitive's layout, or a gradient back, added to what is there. */
+/* Weights from [co,h,w,ci/groups] into the primitive's layout, or a gradient back, added to what is there. */
 static dnnl_status_t make_repack(dnnl_engine_t engine, primitive *p, const layouts *l)
 {
     const ts_dnnl_view plain = ts_dnnl_view_of(&l->plain), own = ts_dnnl_view_of(&p->layout);

@@ -17,10 +17,11 @@ void ts_cpu_convolutions_forget(ts_device *device, const void *memory, size_t by
 /* What distinguishes one primitive from another.  Made in zeroed memory: compared as bytes. */
 typedef struct ts_cpu_convolution_key {
     ts_dnnl_pass pass;
-    int n, h, w, ci, co;
+    int n, h, w, ci, co, groups;
+    ts_window window;
     enum { TS_CPU_NO_RESIDUAL, TS_CPU_RESIDUAL_IN_Y, TS_CPU_RESIDUAL_APART } residual; /* forward */
     float scale;                                                                       /* forward */
-    int bias;
+    int bias, relu;                                                                    /* relu: forward */
 } ts_cpu_convolution_key;
 
 /* The arrays of a call: x and y stand for their gradients in the backward passes. */
@@ -28,7 +29,7 @@ typedef struct ts_cpu_convolution_data {
     const void *x, *weight, *bias, *y, *residual;
 } ts_cpu_convolution_data;
 
-/* Runs the convolution.  In the backward pass of the weights, `weight` [co,3,3,ci] is added to and `bias`
+/* Runs the convolution.  weight [co,window.h,window.w,ci/groups]; in its backward pass it is added to and `bias`
  * assigned. */
 ts_status ts_cpu_convolution(ts_device *device, const ts_cpu_convolution_key *key,
                              const ts_cpu_convolution_data *data);

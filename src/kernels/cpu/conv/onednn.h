@@ -46,6 +46,11 @@ static inline dnnl_status_t ts_dnnl_append_linear(dnnl_post_ops_t operations, fl
 {
     return dnnl_post_ops_append_eltwise(operations, dnnl_eltwise_linear, scale, 0.0f);
 }
+
+static inline dnnl_status_t ts_dnnl_append_relu(dnnl_post_ops_t operations)
+{
+    return dnnl_post_ops_append_eltwise(operations, dnnl_eltwise_relu, 0.0f, 0.0f);
+}
 #else
 typedef const dnnl_memory_desc_t *ts_dnnl_view;
 typedef dnnl_memory_desc_t ts_dnnl_layout;
@@ -81,42 +86,48 @@ static inline dnnl_status_t ts_dnnl_append_linear(dnnl_post_ops_t operations, fl
 {
     return dnnl_post_ops_append_eltwise(operations, 1.0f, dnnl_eltwise_linear, scale, 0.0f);
 }
+
+static inline dnnl_status_t ts_dnnl_append_relu(dnnl_post_ops_t operations)
+{
+    return dnnl_post_ops_append_eltwise(operations, 1.0f, dnnl_eltwise_relu, 0.0f, 0.0f);
+}
 #endif
 
-/* The three passes of a convolution with stride 1 and padding 1; `bias` may be NULL, `hint` is the forward
- * descriptor. */
+/* The three passes of a convolution; `bias` may be NULL, `hint` is the forward descriptor. */
 typedef enum ts_dnnl_pass { TS_DNNL_FORWARD, TS_DNNL_BACKWARD_DATA, TS_DNNL_BACKWARD_WEIGHTS } ts_dnnl_pass;
 
 static inline dnnl_status_t ts_dnnl_convolution(dnnl_primitive_desc_t *descriptor, dnnl_engine_t engine,
-                                                ts_dnnl_pass pass, ts_dnnl_view x, ts_dnnl_view weights,
-                                                ts_dnnl_view bias, ts_dnnl_view y,
+                                                ts_dnnl_pass pass, const ts_window *window, ts_dnnl_view x,
+                                                ts_dnnl_view weights, ts_dnnl_view bias, ts_dnnl_view y,
                                                 const_dnnl_primitive_desc_t hint,
                                                 const_dnnl_primitive_attr_t attributes)
 {
-    const dnnl_dims_t ones = {1, 1};
+    const dnnl_dims_t strides = {window->stride_h, window->stride_w};
+    const dnnl_dims_t padding = {window->pad_h, window->pad_w};
     const dnnl_alg_kind_t direct = dnnl_convolution_direct;
 #if DNNL_VERSION_MAJOR >= 3
     const dnnl_dims_t dense = {0, 0};
     if (pass == TS_DNNL_FORWARD)
         return dnnl_convolution_forward_primitive_desc_create(descriptor, engine, dnnl_forward_training,
-                                                              direct, x, weights, bias, y, ones, dense, ones,
-                                                              ones, attributes);
+                                                              direct, x, weights, bias, y, strides, dense,
+                                                              padding, padding, attributes);
     if (pass == TS_DNNL_BACKWARD_DATA)
         return dnnl_convolution_backward_data_primitive_desc_create(
-            descriptor, engine, direct, x, weights, y, ones, dense, ones, ones, hint, attributes);
+            descriptor, engine, direct, x, weights, y, strides, dense, padding, padding, hint, attributes);
     return dnnl_convolution_backward_weights_primitive_desc_create(
-        descriptor, engine, direct, x, weights, bias, y, ones, dense, ones, ones, hint, attributes);
+        descriptor, engine, direct, x, weights, bias, y, strides, dense, padding, padding, hint, attributes);
 #else
     dnnl_convolution_desc_t c;
     dnnl_status_t status;
     if (pass == TS_DNNL_FORWARD)
         status = dnnl_convolution_forward_desc_init(&c, dnnl_forward_training, direct, x, weights, bias, y,
-                                                    ones, ones, ones);
+                                                    strides, padding, padding);
     else if (pass == TS_DNNL_BACKWARD_DATA)
-        status = dnnl_convolution_backward_data_desc_init(&c, direct, x, weights, y, ones, ones, ones);
-    else
         status =
-            dnnl_convolution_backward_weights_desc_init(&c, direct, x, weights, bias, y, ones, ones, ones);
+            dnnl_convolution_backward_data_desc_init(&c, direct, x, weights, y, strides, padding, padding);
+    else
+        status = dnnl_convolution_backward_weights_desc_init(&c, direct, x, weights, bias, y, strides,
+                                                             padding, padding);
     return status ? status : dnnl_primitive_desc_create(descriptor, &c, attributes, engine, hint);
 #endif
 }

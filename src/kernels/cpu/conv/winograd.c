@@ -16,20 +16,20 @@ static bool fits(const ts_wg_grid *g, int64_t pixels, int ci, int co)
 
 bool ts_cpu_winograd_forward_pays(int n, int h, int w, int ci, int co)
 {
-    const ts_wg_grid g = ts_wg_grid_of(n, h, w);
+    const ts_wg_grid g = ts_wg_grid_of(n, h, w, 1, 1);
     return fits(&g, (int64_t)n * h * w, ci, co) && 16 * g.tiles >= ci + co;
 }
 
 bool ts_cpu_winograd_weights_pay(int n, int h, int w, int ci, int co)
 {
-    const ts_wg_grid g = ts_wg_grid_of(n, h, w);
+    const ts_wg_grid g = ts_wg_grid_of(n, h, w, 1, 1);
     return fits(&g, (int64_t)n * h * w, ci, co) && 32 * g.tiles >= ci + co;
 }
 
 /* Scratch slots of a convolution's call; those of conv.c are 0 and 1. */
 enum { SLOT_WEIGHTS = 2, SLOT_BLOCKS = 3 };
 
-/* y = scale (conv(x) + bias + residual) with `in` and `out` channels.  A weight is at
+/* y = act(scale (conv(x) + bias + residual)) with `in` and `out` channels.  A weight is at
  * weight[tap * tap_step + input * in_step + output * out_step]. */
 typedef struct layer {
     int in, out;
@@ -37,6 +37,7 @@ typedef struct layer {
     const float *x, *weight, *bias, *residual;
     int64_t tap_step, in_step, out_step;
     float scale;
+    bool relu;
     float *y;
 } layer;
 
@@ -165,7 +166,8 @@ TS_WG_INLINE void finish(const layer *l, int rows, int columns, int64_t at, int 
             ts_wg_vector y = out[i][j] + bias;
             if (l->residual)
                 y += ts_wg_load(l->residual + place);
-            ts_wg_store(l->y + place, l->scale * y);
+            y *= l->scale;
+            ts_wg_store(l->y + place, l->relu ? ts_wg_relu(y) : y);
         }
 }
 
@@ -250,11 +252,11 @@ static ts_status convolve(ts_device *device, const layer *l)
     return NULL;
 }
 
-ts_status ts_cpu_winograd_forward(ts_device *device, const ts_conv_forward *a)
+ts_status ts_cpu_winograd_forward(ts_device *device, const ts_conv2d *a, float scale)
 {
     const layer l = {.in = a->ci,
                      .out = a->co,
-                     .grid = ts_wg_grid_of(a->n, a->h, a->w),
+                     .grid = ts_wg_grid_of(a->n, a->h, a->w, a->window.pad_h, a->window.pad_w),
                      .x = a->x,
                      .weight = a->weight,
                      .bias = a->bias,
@@ -262,7 +264,8 @@ ts_status ts_cpu_winograd_forward(ts_device *device, const ts_conv_forward *a)
                      .tap_step = a->ci,
                      .in_step = 1,
                      .out_step = 9 * (int64_t)a->ci,
-                     .scale = a->scale,
+                     .scale = scale,
+                     .relu = a->relu,
                      .y = a->y};
     return convolve(device, &l);
 }
@@ -272,7 +275,7 @@ ts_status ts_cpu_winograd_input_gradient(ts_device *device, const ts_conv_backwa
 {
     const layer l = {.in = a->co,
                      .out = a->ci,
-                     .grid = ts_wg_grid_of(a->n, a->h, a->w),
+                     .grid = ts_wg_grid_of(a->n, a->h, a->w, 1, 1),
                      .x = a->dy,
                      .weight = a->weight + 8 * (int64_t)a->ci,
                      .residual = a->accumulate ? a->dx : NULL,

@@ -8,12 +8,13 @@
 
 #include "kernels/kernels.h"
 
-/* Whether a convolution of these sizes is done here, in the pass named: a fixed rule, so that what a run
- * computes never depends on timings. */
+/* Whether a convolution of these sizes, of the outputs [n,h,w], is done here, in the pass named: a fixed rule, so that
+ * what a run computes never depends on timings. */
 bool ts_cpu_winograd_forward_pays(int n, int h, int w, int ci, int co);
 bool ts_cpu_winograd_weights_pay(int n, int h, int w, int ci, int co);
 
-ts_status ts_cpu_winograd_forward(ts_device *device, const ts_conv_forward *a);
+/* The convolution, of a 3x3 window at every place and one group, times `scale` before the ReLU. */
+ts_status ts_cpu_winograd_forward(ts_device *device, const ts_conv2d *a, float scale);
 /* a->dx only. */
 ts_status ts_cpu_winograd_input_gradient(ts_device *device, const ts_conv_backward *a);
 /* a->dweight only. */

@@ -88,7 +88,7 @@ static void transform_sums(int ci, int64_t stride, int parts, int64_t part, cons
 ts_status ts_cpu_winograd_weight_gradient(ts_device *device, const ts_conv_backward *a)
 {
     const int threads = device->threads, ci = a->ci, co = a->co;
-    const ts_wg_grid grid = ts_wg_grid_of(a->n, a->h, a->w);
+    const ts_wg_grid grid = ts_wg_grid_of(a->n, a->h, a->w, 1, 1);
     const int tiles = ts_wg_block_tiles(grid.tiles, ci, co, threads);
     const int64_t blocks = (grid.tiles + tiles - 1) / tiles;
     const int parts = blocks < threads ? (int)blocks : threads; /* each with sums of its own */

@@ -3,16 +3,21 @@
  */
 #include "kernels/cpu/conv/winograd_tile.h"
 
-/* Where the side x side pixels from (y, x) are; `zeros` for those outside the image. */
+/* Images [h,w] that tiles are taken from: a tile's first pixel lies (up, left) of that of its outputs. */
+typedef struct plane {
+    int h, w, up, left;
+} plane;
+
+/* Where the side x side pixels of a tile are; `zeros` for those outside the image. */
 TS_WG_INLINE void find_pixels(const ts_wg_grid *g, int64_t index, int c, const float *data,
-                              const float *zeros, int margin, int side, const float **pixels)
+                              const float *zeros, plane of, int side, const float **pixels)
 {
     const ts_wg_place place = ts_wg_place_of(g, index);
     for (int i = 0; i < side; i++)
         for (int j = 0; j < side; j++) {
-            const int y = place.y - margin + i, x = place.x - margin + j;
-            const bool inside = index < g->tiles && y >= 0 && y < g->h && x >= 0 && x < g->w;
-            pixels[i * side + j] = inside ? data + ((place.image * g->h + y) * g->w + x) * c : zeros;
+            const int y = place.y - of.up + i, x = place.x - of.left + j;
+            const bool inside = index < g->tiles && y >= 0 && y < of.h && x >= 0 && x < of.w;
+            pixels[i * side + j] = inside ? data + ((place.image * of.h + y) * of.w + x) * c : zeros;
         }
 }
 
@@ -20,9 +25,10 @@ void ts_wg_transform_input(const ts_wg_grid *grid, ts_wg_block b, int c, const f
                            float *points)
 {
     const int64_t stride = ts_wg_point_stride(b.tiles, c);
+    const plane inputs = {grid->in_h, grid->in_w, grid->pad_h, grid->pad_w};
     for (int tile = 0; tile < b.tiles; tile++) {
         const float *pixels[TS_WG_POINTS];
-        find_pixels(grid, b.first + tile, c, x, zeros, 1, TS_WG_SIDE, pixels);
+        find_pixels(grid, b.first + tile, c, x, zeros, inputs, TS_WG_SIDE, pixels);
         for (int k = 0; k < c; k += TS_WG_LANES) {
             float *const to =
                 points + ((int64_t)(k / TS_WG_GROUP) * b.tiles + tile) * TS_WG_GROUP + k % TS_WG_GROUP;
@@ -54,9 +60,10 @@ void ts_wg_transform_gradient(const ts_wg_grid *grid, ts_wg_block b, int c, cons
                               const float *zeros, float *points)
 {
     const int64_t stride = ts_wg_point_stride(b.tiles, c);
+    const plane outputs = {grid->h, grid->w, 0, 0};
     for (int tile = 0; tile < b.tiles; tile++) {
         const float *pixels[TS_WG_TILE * TS_WG_TILE];
-        find_pixels(grid, b.first + tile, c, dy, zeros, 0, TS_WG_TILE, pixels);
+        find_pixels(grid, b.first + tile, c, dy, zeros, outputs, TS_WG_TILE, pixels);
         for (int k = 0; k < c; k += TS_WG_LANES) {
             float *const to =
                 points + ((int64_t)(k / TS_WG_GROUP) * b.tiles + tile) * TS_WG_GROUP + k % TS_WG_GROUP;

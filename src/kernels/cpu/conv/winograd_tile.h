@@ -44,6 +44,13 @@ TS_WG_INLINE void ts_wg_store(float *to, ts_wg_vector v)
     memcpy(to, &v, sizeof v);
 }
 
+TS_WG_INLINE ts_wg_vector ts_wg_relu(ts_wg_vector v)
+{
+    typedef int mask __attribute__((vector_size(sizeof(ts_wg_vector))));
+    const ts_wg_vector zero = {0};
+    return (ts_wg_vector)((mask)v & (v > zero));
+}
+
 /* ---- the transforms of one row or column, for points 0, a, -a, b, -b, infinity ---- */
 
 #define TS_WG_A 0x1.6a09e6p-1f /* 1/sqrt(2) */
@@ -112,14 +119,17 @@ TS_WG_INLINE void ts_wg_filter_adjoint(const ts_wg_vector m[6], ts_wg_vector to[
 /* ---- tiles ---- */
 
 typedef struct ts_wg_grid {
-    int h, w, rows, columns; /* of an image: pixels, tiles */
-    int64_t tiles;           /* of all images */
+    int in_h, in_w, pad_h, pad_w; /* of the inputs; zeros around them */
+    int h, w, rows, columns;      /* of the outputs of an image: pixels, tiles */
+    int64_t tiles;                /* of all images */
 } ts_wg_grid;
 
-static inline ts_wg_grid ts_wg_grid_of(int n, int h, int w)
+/* Of inputs [n,h,w]. */
+static inline ts_wg_grid ts_wg_grid_of(int n, int h, int w, int pad_h, int pad_w)
 {
-    const int rows = (h + TS_WG_TILE - 1) / TS_WG_TILE, columns = (w + TS_WG_TILE - 1) / TS_WG_TILE;
-    return (ts_wg_grid){h, w, rows, columns, (int64_t)n * rows * columns};
+    const int oh = h + 2 * pad_h - 2, ow = w + 2 * pad_w - 2;
+    const int rows = (oh + TS_WG_TILE - 1) / TS_WG_TILE, columns = (ow + TS_WG_TILE - 1) / TS_WG_TILE;
+    return (ts_wg_grid){h, w, pad_h, pad_w, oh, ow, rows, columns, (int64_t)n * rows * columns};
 }
 
 /* Tile `index`: its image, and the pixel of its first output. */

@@ -102,16 +102,18 @@ static cudnnDataType_t type_of(const ts_cuda_graph_key *k)
 
 static descriptor window(ts_cudnn_graph *g)
 {
-    const int64_t ones[2] = {1, 1};
+    const ts_window *const w = &g->key.window;
+    const int64_t ones[2] = {1, 1}, padding[2] = {w->pad_h, w->pad_w},
+                  strides[2] = {w->stride_h, w->stride_w};
     const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
     descriptor d = create(g, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
     set_type(g, d, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_DATA_FLOAT);
     set(g, d, CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode);
     set_integer(g, d, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, 2);
-    set(g, d, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, 2, ones);
-    set(g, d, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, 2, ones);
+    set(g, d, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, 2, padding);
+    set(g, d, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, 2, padding);
     set(g, d, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, 2, ones);
-    set(g, d, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, 2, ones);
+    set(g, d, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, 2, strides);
     return finish(g, d);
 }
 
@@ -154,10 +156,10 @@ static descriptor convolution(ts_cudnn_graph *g, descriptor x, descriptor weight
     return finish(g, d);
 }
 
-/* y = alpha (a + b), or y = a where b is NULL. */
-static descriptor pointwise(ts_cudnn_graph *g, descriptor a, descriptor b, descriptor y, float alpha)
+/* y = f(a), or y = alpha (a + b) with f an addition. */
+static descriptor pointwise(ts_cudnn_graph *g, cudnnPointwiseMode_t mode, descriptor a, descriptor b,
+                            descriptor y, float alpha)
 {
-    const cudnnPointwiseMode_t mode = b ? CUDNN_POINTWISE_ADD : CUDNN_POINTWISE_IDENTITY;
     descriptor how = create(g, CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
     set(g, how, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode);
     set_type(g, how, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
@@ -175,33 +177,40 @@ static descriptor pointwise(ts_cudnn_graph *g, descriptor a, descriptor b, descr
     return finish(g, d);
 }
 
-/* The chain convolution, scale and residual, bias is one that cuDNN has kernels for, not to be compiled. */
-static int forward(ts_cudnn_graph *g, descriptor operations[3])
+/* The chain convolution, scale and residual, bias, ReLU is one that cuDNN has kernels for, not to be compiled. */
+static int forward(ts_cudnn_graph *g, descriptor *operations)
 {
     const ts_cuda_graph_key *k = &g->key;
     const cudnnDataType_t type = type_of(k), wide = CUDNN_DATA_FLOAT;
+    const int oh = ts_cuda_graph_oh(k), ow = ts_cuda_graph_ow(k);
     int count = 0;
     descriptor x = image(g, TS_CUDNN_X, type, k->n, k->h, k->w, k->ci);
-    descriptor weight = image(g, TS_CUDNN_WEIGHT, type, k->co, 3, 3, k->ci);
-    descriptor y = image(g, TS_CUDNN_Y, type, k->n, k->h, k->w, k->co);
+    descriptor weight = image(g, TS_CUDNN_WEIGHT, type, k->co, k->window.h, k->window.w, k->ci);
+    descriptor y = image(g, TS_CUDNN_Y, type, k->n, oh, ow, k->co);
     if (!k->bias) {
         operations[count++] = convolution(g, x, weight, y, 0.0f);
         return count;
     }
-    descriptor sum = image(g, TS_CUDNN_VIRTUAL, wide, k->n, k->h, k->w, k->co);
+    descriptor sum = image(g, TS_CUDNN_VIRTUAL, wide, k->n, oh, ow, k->co);
     operations[count++] = convolution(g, x, weight, sum, 0.0f);
     if (k->residual) {
-        descriptor residual = image(g, TS_CUDNN_RESIDUAL, type, k->n, k->h, k->w, k->co);
-        descriptor scaled = image(g, TS_CUDNN_VIRTUAL_2, wide, k->n, k->h, k->w, k->co);
-        operations[count++] = pointwise(g, sum, residual, scaled, k->scale);
+        descriptor residual = image(g, TS_CUDNN_RESIDUAL, type, k->n, oh, ow, k->co);
+        descriptor scaled = image(g, TS_CUDNN_VIRTUAL_2, wide, k->n, oh, ow, k->co);
+        operations[count++] = pointwise(g, CUDNN_POINTWISE_ADD, sum, residual, scaled, k->scale);
         sum = scaled;
     }
     descriptor bias = image(g, TS_CUDNN_BIAS, type, 1, 1, 1, k->co);
-    operations[count++] = pointwise(g, sum, bias, y, 1.0f);
+    if (!k->relu) {
+        operations[count++] = pointwise(g, CUDNN_POINTWISE_ADD, sum, bias, y, 1.0f);
+        return count;
+    }
+    descriptor biased = image(g, TS_CUDNN_VIRTUAL_3, wide, k->n, oh, ow, k->co);
+    operations[count++] = pointwise(g, CUDNN_POINTWISE_ADD, sum, bias, biased, 1.0f);
+    operations[count++] = pointwise(g, CUDNN_POINTWISE_RELU_FWD, biased, NULL, y, 1.0f);
     return count;
 }
 
-static int input_gradient(ts_cudnn_graph *g, descriptor operations[3])
+static int input_gradient(ts_cudnn_graph *g, descriptor *operations)
 {
     const ts_cuda_graph_key *k = &g->key;
     const cudnnDataType_t type = type_of(k);
@@ -213,7 +222,7 @@ static int input_gradient(ts_cudnn_graph *g, descriptor operations[3])
 }
 
 /* From bfloat16 tensors, a float32 gradient is a second operation to cuDNN, which may as well add. */
-static int weight_gradient(ts_cudnn_graph *g, descriptor operations[3])
+static int weight_gradient(ts_cudnn_graph *g, descriptor *operations)
 {
     const ts_cuda_graph_key *k = &g->key;
     const cudnnDataType_t type = type_of(k), out = k->rounded ? type : CUDNN_DATA_FLOAT;
@@ -227,12 +236,13 @@ static int weight_gradient(ts_cudnn_graph *g, descriptor operations[3])
     descriptor sum = image(g, TS_CUDNN_VIRTUAL, out, k->co, 3, 3, k->ci);
     operations[0] = convolution(g, x, sum, y, 0.0f);
     descriptor before = k->accumulate ? image(g, TS_CUDNN_RESIDUAL, out, k->co, 3, 3, k->ci) : NULL;
-    operations[1] = pointwise(g, sum, before, weight, 1.0f);
+    operations[1] =
+        pointwise(g, before ? CUDNN_POINTWISE_ADD : CUDNN_POINTWISE_IDENTITY, sum, before, weight, 1.0f);
     return 2;
 }
 
 #ifdef HAVE_ATTENTION
-static int attention(ts_cudnn_graph *g, descriptor operations[3])
+static int attention(ts_cudnn_graph *g, descriptor *operations)
 {
     const ts_cuda_graph_key *k = &g->key;
     const cudnnDataType_t type = type_of(k);
@@ -256,7 +266,7 @@ static int attention(ts_cudnn_graph *g, descriptor operations[3])
     return 1;
 }
 #else
-static int attention(ts_cudnn_graph *g, descriptor operations[3])
+static int attention(ts_cudnn_graph *g, descriptor *operations)
 {
     (void)operations;
     g->status = CUDNN_STATUS_NOT_SUPPORTED;
@@ -392,17 +402,22 @@ void ts_cudnn_graph_name(const ts_cuda_graph_key *k, char *text)
 {
     static const char *const names[TS_CUDA_PASSES] = {"convolution", "gradient of a convolution's input",
                                                       "gradient of a convolution's weights", "attention"};
-    snprintf(text, TS_CUDNN_TEXT, "%s %s of %dx%dx%d, %d to %d channels%s%s%s%s",
-             k->bf16 ? "bfloat16" : "float32", names[k->pass], k->n, k->h, k->w, k->ci, k->co,
-             k->bias ? ", bias" : "", k->residual ? ", residual" : "", k->accumulate ? ", added" : "",
-             k->rounded ? ", rounded" : "");
+    const ts_window *const w = &k->window;
+    const int length =
+        snprintf(text, TS_CUDNN_TEXT, "%s %s of %dx%dx%d, %d to %d channels%s%s%s%s%s",
+                 k->bf16 ? "bfloat16" : "float32", names[k->pass], k->n, k->h, k->w, k->ci, k->co,
+                 k->bias ? ", bias" : "", k->residual ? ", residual" : "", k->relu ? ", ReLU" : "",
+                 k->accumulate ? ", added" : "", k->rounded ? ", rounded" : "");
+    if (k->pass != TS_CUDA_ATTENTION)
+        snprintf(text + length, TS_CUDNN_TEXT - (size_t)length, ", window %dx%d by %d,%d padded %d,%d", w->h,
+                 w->w, w->stride_h, w->stride_w, w->pad_h, w->pad_w);
 }
 
 static descriptor whole_graph(const ts_cudnn_target *target, ts_cudnn_graph *g)
 {
     static int (*const builders[TS_CUDA_PASSES])(ts_cudnn_graph *, descriptor *) = {
         forward, input_gradient, weight_gradient, attention};
-    descriptor operations[3];
+    descriptor operations[TS_CUDNN_OPERATIONS];
     const int count = builders[g->key.pass](g, operations);
     descriptor d = create(g, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
     set(g, d, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, operations);

@@ -12,9 +12,14 @@
 extern "C" {
 #endif
 
-enum { TS_CUDNN_CONFIGURATIONS = 12, TS_CUDNN_DESCRIPTORS = 24, TS_CUDNN_TEXT = 256 };
+enum {
+    TS_CUDNN_CONFIGURATIONS = 12,
+    TS_CUDNN_DESCRIPTORS = 24,
+    TS_CUDNN_TEXT = 256,
+    TS_CUDNN_OPERATIONS = 4
+};
 
-/* The tensors' names in a graph; of attention: q, k, v, -, y, scale.  The last two exist within it alone. */
+/* The tensors' names in a graph; of attention: q, k, v, -, y, scale.  The last three exist within it alone. */
 enum {
     TS_CUDNN_X = 1,
     TS_CUDNN_WEIGHT,
@@ -23,7 +28,8 @@ enum {
     TS_CUDNN_Y,
     TS_CUDNN_SCALE,
     TS_CUDNN_VIRTUAL,
-    TS_CUDNN_VIRTUAL_2
+    TS_CUDNN_VIRTUAL_2,
+    TS_CUDNN_VIRTUAL_3
 };
 
 /* Where plans are for: one of both is NULL. */

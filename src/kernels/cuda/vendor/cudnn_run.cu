@@ -53,8 +53,10 @@ static ts_status handle_of(ts_device *device, ts_cuda_libraries *l)
 /* The key as it stands in the text of algorithms. */
 static void key_text(const ts_cuda_graph_key *k, char *text, size_t room)
 {
-    snprintf(text, room, "graph %d %d %d %d %d %d %d %d %d %d %d %a", k->pass, k->n, k->h, k->w, k->ci, k->co,
-             k->bf16, k->bias, k->residual, k->accumulate, k->rounded, (double)k->scale);
+    const ts_window *const w = &k->window;
+    snprintf(text, room, "graph %d %d %d %d %d %d %d %d %d %d %d %d %d,%d,%d,%d,%d,%d %a", k->pass, k->n,
+             k->h, k->w, k->ci, k->co, k->bf16, k->bias, k->residual, k->accumulate, k->rounded, k->relu,
+             w->h, w->w, w->stride_h, w->stride_w, w->pad_h, w->pad_w, (double)k->scale);
 }
 
 /* ---- entries ---- */

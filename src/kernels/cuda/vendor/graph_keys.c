@@ -15,6 +15,7 @@ ts_cuda_graph_key ts_cuda_conv_key(ts_dtype activation, ts_cuda_pass pass, int n
     key.co = ts_cuda_padded(activation, co);
     key.bf16 = activation == TS_BF16;
     key.scale = 1.0f;
+    key.window = (ts_window){3, 3, 1, 1, 1, 1};
     return key;
 }
 
@@ -27,6 +28,18 @@ bool ts_cuda_conv_whole(ts_dtype activation, const ts_conv_forward *a, ts_cuda_g
     key->residual = a->residual != NULL;
     key->bias = a->bias || a->residual;
     key->scale = a->scale;
+    return true;
+}
+
+bool ts_cuda_conv2d_whole(ts_dtype activation, const ts_conv2d *a, ts_cuda_graph_key *key)
+{
+    *key = ts_cuda_conv_key(activation, TS_CUDA_CONV_FORWARD, a->n, a->h, a->w, a->ci, a->co);
+    key->window = a->window;
+    if (key->co != a->co || (a->residual && a->residual == a->y))
+        return false;
+    key->residual = a->residual != NULL;
+    key->bias = a->bias || a->residual || a->relu;
+    key->relu = a->relu;
     return true;
 }
 

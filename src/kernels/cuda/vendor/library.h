@@ -56,7 +56,7 @@ ts_status ts_cuda_multiply(ts_device *device, const ts_cuda_product *p);
 /* ---- cuDNN's graphs ---- */
 
 typedef enum ts_cuda_pass {
-    TS_CUDA_CONV_FORWARD, /* y = scale (conv3x3(x, weight) + residual) + bias */
+    TS_CUDA_CONV_FORWARD, /* y = act(scale (conv(x, weight) + residual) + bias) */
     TS_CUDA_CONV_DATA,    /* x = or += gradient of the input */
     TS_CUDA_CONV_WEIGHTS, /* weight = or += gradient of the weights */
     TS_CUDA_ATTENTION,    /* y = softmax(q k^T / sqrt(ci)) v; x = qkv [n,h,3 ci], y [n,h,ci] */
@@ -72,10 +72,23 @@ typedef struct ts_cuda_graph_key {
     int residual;   /* forward; needs a bias */
     int accumulate; /* gradients: += */
     int rounded;    /* gradient of the weights: of the activations' type, not float32 */
+    int relu;       /* forward; needs a bias */
     float scale;    /* forward; 1 without a residual */
+    ts_window window;
 } ts_cuda_graph_key;
 
-/* x [n,h,w,ci], weight [co,3,3,ci], y [n,h,w,co]; the gradients stand in the places of their tensors. */
+/* Of a convolution's output. */
+static inline int ts_cuda_graph_oh(const ts_cuda_graph_key *k)
+{
+    return ts_window_places(k->h, k->window.h, k->window.stride_h, k->window.pad_h);
+}
+
+static inline int ts_cuda_graph_ow(const ts_cuda_graph_key *k)
+{
+    return ts_window_places(k->w, k->window.w, k->window.stride_w, k->window.pad_w);
+}
+
+/* x [n,h,w,ci], weight [co,window.h,window.w,ci], y [n,oh,ow,co]; the gradients stand in the places of their tensors. */
 typedef struct ts_cuda_graph_data {
     void *x, *weight, *bias, *residual, *y;
 } ts_cuda_graph_data;
@@ -93,11 +106,13 @@ static inline int ts_cuda_padded(ts_dtype activation, int channels)
     return activation == TS_BF16 ? (channels + 7) / 8 * 8 : channels;
 }
 
-/* The graph of a pass over padded channels, without extras. */
+/* The graph of a pass of a 3x3 convolution over padded channels, without extras. */
 ts_cuda_graph_key ts_cuda_conv_key(ts_dtype activation, ts_cuda_pass pass, int n, int h, int w, int ci,
                                    int co);
 /* The whole of a forward convolution in one graph; false: it takes the plain one and a kernel after it. */
 bool ts_cuda_conv_whole(ts_dtype activation, const ts_conv_forward *a, ts_cuda_graph_key *key);
+/* The same of a convolution of any window, not in groups; where false, the plain one. */
+bool ts_cuda_conv2d_whole(ts_dtype activation, const ts_conv2d *a, ts_cuda_graph_key *key);
 /* The gradient of the input; `whole`: straight into dx. */
 bool ts_cuda_conv_data_whole(ts_dtype activation, const ts_conv_backward *a, ts_cuda_graph_key *key);
 /* The gradient of the weights; `whole`: added straight to dweight. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/decimal.h"
@@ -16,6 +17,9 @@
 /* What is compared at most: distances of larger sets cost more and say no more. */
 enum { MOST_DATA = 10000, FLOORS = 5, FEATURE_IMAGES = 2048 };
 
+/* Samples that are drawn before they are kept. */
+enum { PIECE = 1024 };
+
 /* Seed of the training draws of mixtures, which are to differ from the held-out ones. */
 #define TRAIN_SEED(seed) ((uint64_t)(seed) ^ 0x7261696E00000000u)
 
@@ -23,6 +27,7 @@ void ts_comparison_release(ts_comparison *c)
 {
     ts_reference_free(c->reference);
     ts_features_free(c->features);
+    ts_measured_set_release(&c->network);
     free(c->test);
     free(c->train);
 }
@@ -83,7 +88,11 @@ static ts_status measure_floor(const ts_worker *w, const ts_comparison *c, ts_fl
                         .sliced_wasserstein_low = sliced.low,
                         .sliced_wasserstein_high = sliced.high,
                         .frechet_low = frechet.low,
-                        .frechet_high = frechet.high};
+                        .frechet_high = frechet.high,
+                        .fid = {NAN, NAN},
+                        .kid = {NAN, NAN},
+                        .precision = {NAN, NAN},
+                        .recall = {NAN, NAN}};
     return NULL;
 }
 
@@ -115,6 +124,8 @@ ts_status ts_part_reference(ts_worker *w, ts_part *part)
     TS_TRY(ts_reference_create(c->features, c->test, c->test_count, s->config->sweep.projections,
                                (uint64_t)s->config->run.seed, w->run.device->threads, &c->reference));
     TS_TRY(measure_floor(w, c, &s->results->floor));
+    if (ts_sweep_network_measures(s->config))
+        TS_TRY(ts_sweep_network_reference(w, c, &s->results->floor));
     part->seconds = ts_seconds() - began;
     return save_data(s, c);
 }
@@ -151,14 +162,15 @@ static double steps_of(const ts_sweep *s, const ts_part *part)
     return known ? config.steps : NAN;
 }
 
-static ts_status draw(ts_worker *w, const ts_part *part, int count, ts_samples *drawn)
+/* Samples first .. first + count - 1 of `total`. */
+static ts_status draw(ts_worker *w, const ts_part *part, int total, int first, int count, ts_samples *drawn)
 {
     const ts_bound_row *bound = bound_of(w->sweep, part);
     ts_run view;
     ts_sampler_config config;
     TS_TRY(ts_worker_view(w, part->score, bound->T, &view));
     TS_TRY(ts_sweep_sampler(view.config, &row_of(w->sweep, part)->sampler, bound->T, &config));
-    return ts_evaluate_samples(&view, &config, bound->start, count, &w->progress, drawn);
+    return ts_evaluate_some_samples(&view, &config, bound->start, total, first, count, &w->progress, drawn);
 }
 
 /* What the samples of a row depend on. */
@@ -196,16 +208,82 @@ static float *room_for_samples(const ts_sweep *s)
     return malloc(sizeof(float) * (size_t)s->config->sweep.samples * (size_t)s->d);
 }
 
-static ts_status draw_and_save(ts_worker *w, const ts_part *part, double cost[3])
+/* ---- many samples: kept piece by piece, so that a sweep that is interrupted goes on within them ---- */
+
+/* Images of a piece, whole batches; all are one piece where there are no more. */
+static int piece_of(const ts_config *config)
 {
+    const int batch = config->sample.batch, batches = (PIECE + batch - 1) / batch;
+    return batches * batch;
+}
+
+static ts_status piece_file(const ts_sweep *s, const ts_part *part, int first, int count, float *x,
+                            double *cost, bool write, bool *found)
+{
+    const ts_data *data = &s->run->dataset->test;
+    origin o;
+    char name[160], inputs[360];
+    describe_origin(s, part, s->config->sweep.samples, &o);
+    snprintf(name, sizeof name, "piece_%s_%d", o.name, first);
+    snprintf(inputs, sizeof inputs, "%s from %d batch %d", o.inputs, first, s->config->sample.batch);
+    const ts_part_file file = {"parts", name, o.sections, inputs};
+    const ts_part_tensor tensors[] = {{"x", TS_ST_F32, 4, {count, data->h, data->w, data->c}, x},
+                                      {"nfe_and_seconds_per_image", TS_ST_F64, 1, {3}, cost}};
+    return write ? ts_part_save(s, &file, tensors, 2) : ts_part_load(s, &file, tensors, 2, found);
+}
+
+static void forget_pieces(const ts_sweep *s, const ts_part *part)
+{
+    origin o;
+    describe_origin(s, part, s->config->sweep.samples, &o);
+    for (int first = 0; first < s->config->sweep.samples; first += piece_of(s->config)) {
+        char name[192];
+        snprintf(name, sizeof name, "parts/piece_%s_%d.safetensors", o.name, first);
+        char *path = ts_run_path(s->run, name);
+        if (path)
+            unlink(path);
+        free(path);
+    }
+}
+
+static ts_status draw_piece(ts_worker *w, const ts_part *part, int first, int count, float *x, double cost[3])
+{
+    const ts_sweep *s = w->sweep;
     ts_samples drawn;
-    TS_TRY(draw(w, part, w->sweep->config->sweep.samples, &drawn));
+    TS_TRY(draw(w, part, s->config->sweep.samples, first, count, &drawn));
+    memcpy(x, drawn.x, sizeof *x * (size_t)count * (size_t)s->d);
     cost[0] = drawn.nfe;
     cost[1] = drawn.seconds_per_image.mean;
     cost[2] = drawn.seconds_per_image.half;
-    ts_status status = samples_file(w->sweep, part, drawn.x, cost, true, NULL);
     ts_samples_release(&drawn);
-    return status;
+    return NULL;
+}
+
+/* x [samples][d]; cost: means over the pieces. */
+static ts_status draw_and_save(ts_worker *w, const ts_part *part, float *x, double cost[3])
+{
+    const ts_sweep *s = w->sweep;
+    const int samples = s->config->sweep.samples, piece = piece_of(s->config);
+    double sums[3] = {0};
+    for (int first = 0; first < samples; first += piece) {
+        const int count = samples - first < piece ? samples - first : piece;
+        float *own = x + (size_t)first * (size_t)s->d;
+        bool found = false;
+        if (samples > piece)
+            TS_TRY(piece_file(s, part, first, count, own, cost, false, &found));
+        if (!found) {
+            TS_TRY(draw_piece(w, part, first, count, own, cost));
+            if (samples > piece)
+                TS_TRY(piece_file(s, part, first, count, own, cost, true, NULL));
+        }
+        for (int k = 0; k < 3; k++)
+            sums[k] += cost[k] * count / samples;
+    }
+    memcpy(cost, sums, sizeof sums);
+    TS_TRY(samples_file(s, part, x, cost, true, NULL));
+    if (samples > piece)
+        forget_pieces(s, part);
+    return NULL;
 }
 
 /* The samples of a row from their file, or drawn. */
@@ -220,9 +298,9 @@ ts_status ts_part_sample(ts_worker *w, ts_part *part)
     if (!x)
         return ts_error(TS_NO_MEMORY, "sweep: no memory for samples");
     ts_status status = samples_file(s, part, x, cost, false, &found);
-    free(x);
     if (!status && !found)
-        status = draw_and_save(w, part, cost);
+        status = draw_and_save(w, part, x, cost);
+    free(x);
     if (ts_status_code(status) == TS_NOT_FINITE) { /* no samples are kept, its numbers stay unknown */
         ts_status_free(status);
         return NULL;
@@ -236,15 +314,18 @@ ts_status ts_part_sample(ts_worker *w, ts_part *part)
     return NULL;
 }
 
-static ts_status measure_distances(const ts_worker *w, const ts_part *part, float *x)
+static ts_status measure_distances(ts_worker *w, const ts_part *part, float *x)
 {
     const ts_sweep *s = w->sweep;
+    const ts_measure_set measures = ts_sweep_measures(s->config),
+                         network = ts_sweep_network_measures(s->config);
     const ts_comparison *c = &s->comparison;
     ts_sample_row *row = row_of(s, part);
     ts_distance sliced, frechet;
     double cost[3];
     bool found;
-    row->frechet_features = ts_features_kind_of(c->features);
+    row->frechet_features = network ? TS_FEATURES_COUNT + c->network_kind
+                                    : (ts_compared_features)ts_features_kind_of(c->features);
     if (isnan(row->nfe)) /* it ran away */
         return NULL;
     TS_TRY(samples_file(s, part, x, cost, false, &found));
@@ -252,9 +333,17 @@ static ts_status measure_distances(const ts_worker *w, const ts_part *part, floa
         return ts_error(TS_IO, "its samples have been taken away or changed");
     TS_TRY(ts_reference_distances(c->reference, x, s->config->sweep.samples, w->run.device->threads, &sliced,
                                   &frechet));
-    row->sliced_wasserstein = interval_of(sliced);
-    row->frechet = interval_of(frechet);
-    return NULL;
+    if (ts_measure_in(measures, TS_MEASURE_SLICED_WASSERSTEIN))
+        row->sliced_wasserstein = interval_of(sliced);
+    if (ts_measure_in(measures & ~network, TS_MEASURE_FRECHET))
+        row->frechet = interval_of(frechet);
+    origin o;
+    describe_origin(s, part, s->config->sweep.samples, &o);
+    if (s->config->sweep.neighbours)
+        TS_TRY(ts_sweep_neighbours(w, o.name, o.sections, o.inputs, x));
+    else
+        ts_sweep_forget_neighbours(s, o.name);
+    return network ? ts_sweep_network_distances(w, o.name, o.sections, o.inputs, x, row) : NULL;
 }
 
 ts_status ts_part_distance(ts_worker *w, ts_part *part)
@@ -280,7 +369,7 @@ static ts_status time_draws(ts_worker *w, const ts_part *part, double seconds[3]
     int count = 0;
     do {
         ts_samples drawn;
-        TS_TRY(draw(w, part, TS_SWEEP_TIMED, &drawn));
+        TS_TRY(draw(w, part, TS_SWEEP_TIMED, 0, TS_SWEEP_TIMED, &drawn));
         image[count] = drawn.seconds_per_image.mean;
         start[count] = drawn.start_seconds;
         total += image[count++] * TS_SWEEP_TIMED;
