@@ -26,6 +26,8 @@ add_library(tstar::tstar_static ALIAS tstar_static)
 set(TSTAR_STATIC_LIBRARIES lapacke dnnl gomp m dl)
 target_link_libraries(tstar_static INTERFACE
   $<INSTALL_INTERFACE:png>
+  $<INSTALL_INTERFACE:jpeg>
+  $<INSTALL_INTERFACE:zip>
   $<INSTALL_INTERFACE:z>
   $<INSTALL_INTERFACE:yaml>
   $<INSTALL_INTERFACE:jansson>

@@ -32,7 +32,7 @@ cd -- "$(dirname -- "$0")/.."
 deps="" data="" golden="${TSTAR_GOLDEN:-}" out="" seconds=530 python=python3 build=build-gpu device=cuda only=""
 packages="libdnnl-dev libdnnl2 ocl-icd-libopencl1 libopenblas-pthread-dev libopenblas0-pthread liblapacke-dev liblapacke
   libtmglib3 libgfortran5 libquadmath0 libyaml-dev libyaml-0-2 libjansson-dev libjansson4 zlib1g-dev zlib1g libpng-dev
-  libpng16-16 libcmocka-dev libcmocka0 pkgconf pkgconf-bin libpkgconf3"
+  libpng16-16 libzip-dev libzip4 libcmocka-dev libcmocka0 pkgconf pkgconf-bin libpkgconf3"
 
 usage() {
     sed -n '2,/^set -u/{/^#/s/^# \{0,1\}//p}' "$0"
@@ -53,7 +53,8 @@ while [ $# -gt 0 ]; do
         [ $# -ge 2 ] || usage 2 >&2
         mkdir -p "$2" && cd "$2" || exit 1
         # shellcheck disable=SC2086
-        exec apt-get -q download $packages
+        exec apt-get -q download $packages $(apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts \
+            --no-breaks --no-replaces libjpeg-dev | grep '^libjpeg') # its names differ between distributions
         ;;
     -h | --help) usage 0 ;;
     -*)

@@ -156,6 +156,10 @@ void test_cache(void **state)
     assert_string_equal(said, told);
     ts_image_set_release(&set);
     copy("colour_8.png", "in/a/1.png");
+    set = must_read(FOLDER "/in", &options); /* written anew, and so read anew */
+    expect_same(&set, &first);
+    assert_non_null(strstr(said, "of other files than " FOLDER "/in has now; it is made anew"));
+    ts_image_set_release(&set);
 
     /* damaged: told, and made anew */
     char *content;
@@ -165,7 +169,7 @@ void test_cache(void **state)
     put(strchr(cache, '/') + 1, content, bytes);
     set = must_read(FOLDER "/in", &options);
     expect_same(&set, &first);
-    assert_non_null(strstr(said, "it is made anew"));
+    assert_non_null(strstr(said, "damaged: its check sum is wrong; it is made anew"));
     ts_image_set_release(&set);
     for (size_t end = 0; end < bytes; end += bytes / 7) {
         put(strchr(cache, '/') + 1, content, end);

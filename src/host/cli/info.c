@@ -1,10 +1,12 @@
 /*
  * tstar info [--keys [--markdown]]
  */
-#include <png.h>
 #include <stdio.h>
+#include <jpeglib.h>
+#include <png.h>
 #include <string.h>
 #include <yaml.h>
+#include <zip.h>
 #include <zlib.h>
 #include "cli/cli.h"
 #include "diffusion/samplers/sampler.h"
@@ -95,8 +97,9 @@ static ts_status info(const cli_options *o, ts_progress *progress)
     const ts_device_options options = {.threads = o->threads};
     const found cpu = look("cpu", &options), cuda = look("cuda", &options);
     char others[160];
-    snprintf(others, sizeof others, "libyaml %s, jansson %s, zlib %s, libpng %s", yaml_get_version_string(),
-             jansson_version_str(), zlibVersion(), png_get_libpng_ver(NULL));
+    snprintf(others, sizeof others, "libyaml %s, jansson %s, zlib %s, libpng %s, libzip %s, libjpeg %d",
+             yaml_get_version_string(), jansson_version_str(), zlibVersion(), png_get_libpng_ver(NULL),
+             zip_libzip_version(), JPEG_LIB_VERSION);
     if (o->json) {
         cli_print_json(json_pack("{s:s, s:s, s:s, s:b, s:{s:s, s:s?, s:s}}", "version", TSTAR_VERSION, "cpu",
                                  cpu.what, "cuda", cuda.what, "cuda_available", cuda.present, "libraries",
