@@ -20,7 +20,7 @@
 #include "plans.h"
 #include "run/model.h"
 
-enum { MOST_KEYS = 1024, COMPILED_AT_MOST = 2, SKIPPED = 77 }; /* of each pass */
+enum { MOST_KEYS = 2048, COMPILED_AT_MOST = 2, SKIPPED = 77 }; /* of each pass */
 
 static struct {
     ts_cudnn_target target;
