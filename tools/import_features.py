@@ -71,7 +71,7 @@ def read_safetensors(path):
             data = file.read()
         return {name: (t["shape"], data[slice(*t["data_offsets"])]) for name, t in header.items()
                 if name != "__metadata__" and t["dtype"] == "F32"}
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, MemoryError, struct.error) as error:
         refuse(f"{path}: not a safetensors file: {error}")
 
 

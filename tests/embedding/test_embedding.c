@@ -18,7 +18,7 @@ static ts_device *device;
 /* ---- weights ---- */
 
 typedef struct tensor {
-    char name[64];
+    char name[128];
     int rank;
     int64_t shape[4], count;
     float *values;

@@ -54,6 +54,7 @@ const ts_kernels *table()
 #undef X
     k.conv_forward = ts_cuda_conv_forward;
     k.conv_backward = ts_cuda_conv_backward;
+    k.conv2d = ts_cuda_conv2d;
     k.attention_forward = ts_cuda_attention_forward;
     k.attention_backward = ts_cuda_attention_backward;
     return &k;

@@ -41,7 +41,8 @@ static void close_device(ts_device *device)
     expect(card.graphs == 0, "recordings are left");
 }
 
-static const ts_cuda_graph_key key = {TS_CUDA_CONV_WEIGHTS, 2, 4, 4, 8, 8, 1, 0, 0, 1, 0, 1.0f};
+static const ts_cuda_graph_key key = {TS_CUDA_CONV_WEIGHTS, 2, 4, 4, 8, 8, 1, 0, 0, 1, 0, 0, 1.0f,
+                                      {3, 3, 1, 1, 1, 1}};
 static char tensor[4];
 static const ts_cuda_graph_data data = {tensor, tensor + 1, NULL, NULL, tensor + 2};
 

@@ -16,10 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include "kernels/cuda/vendor/cudnn_graph.h"
+#include "nn/feature_network.h"
 #include "plans.h"
 #include "run/model.h"
 
-enum { MOST_KEYS = 1024, COMPILED_AT_MOST = 2, SKIPPED = 77 }; /* of each pass */
+enum { MOST_KEYS = 2048, COMPILED_AT_MOST = 2, SKIPPED = 77 }; /* of each pass */
 
 static struct {
     ts_cudnn_target target;
@@ -252,6 +253,32 @@ static void run_config(const char *name, int h, int w, int c, ts_dtype activatio
     plans_device_close(device);
 }
 
+/* The networks that features of images come from. */
+static void run_feature_network(ts_feature_network_kind kind, ts_dtype activation)
+{
+    const ts_feature_network_row *const row = &ts_feature_networks[kind];
+    static ts_feature_network network;
+    ts_params *params = NULL;
+    ts_graph *graph = NULL;
+    test.network = ts_feature_network_kind_words.word[kind];
+    ts_device *device = plans_device_open(activation);
+    if (!device) {
+        fail("no address space");
+        return;
+    }
+    must(ts_params_create(device, &params), "parameters");
+    must(ts_graph_create(device, params, &graph), "graph");
+    network = (ts_feature_network){.graph = graph, .params = params, .epsilon = row->epsilon};
+    const ts_tensor x = ts_graph_input(graph, "images", 16, row->h, row->w, row->c);
+    ts_graph_output(graph, row->build(&network, x), false);
+    must(ts_params_commit(params, 1), "parameters");
+    must(ts_graph_plan(graph, TS_PLAN_FORWARD), "plan");
+    must(ts_graph_forward(graph), "forward");
+    ts_graph_destroy(graph);
+    ts_params_destroy(params);
+    plans_device_close(device);
+}
+
 /* In bfloat16 nothing of these networks may be left to a kernel after the library's, but for the first and
  * last convolutions, whose channels are padded. */
 static void check_fused(void)
@@ -302,6 +329,8 @@ int main(void)
         run_config("bench/digits8", 8, 8, 1, activation);
         run_config("bench/mnist28", 28, 28, 1, activation);
         run_config("bench/cifar10", 32, 32, 3, activation);
+        for (int kind = 0; kind < TS_FEATURE_NETWORK_COUNT; kind++)
+            run_feature_network((ts_feature_network_kind)kind, activation);
     }
     check_fused();
     int compiled = 0;

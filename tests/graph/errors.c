@@ -70,6 +70,31 @@ static void wrong_image_norm(ts_graph *g, const graph_model *m, ts_tensor x)
     (void)m;
     ts_graph_output(g, ts_image_norm(g, x, ts_zeros(g, 2, 1, 1, 7), false, NULL), true);
 }
+static void wrong_window(ts_graph *g, const graph_model *m, ts_tensor x)
+{
+    ts_graph_conv2d(g, x, m->conv[0], -1, &(ts_conv2d){.co = 4, .groups = 1, .window = {5, 3, 1, 1, 0, 0}},
+                    -1);
+}
+static void wrong_filter(ts_graph *g, const graph_model *m, ts_tensor x)
+{
+    ts_graph_conv2d(g, x, m->conv[0], -1, &(ts_conv2d){.co = 4, .groups = 2, .window = {3, 3, 1, 1, 1, 1}},
+                    -1);
+}
+static void wrong_split(ts_graph *g, const graph_model *m, ts_tensor x)
+{
+    ts_graph_conv2d(g, x, m->conv[0], -1, &(ts_conv2d){.co = 4, .groups = 3, .window = {3, 3, 1, 1, 1, 1}},
+                    -1);
+}
+static void wrong_pool(ts_graph *g, const graph_model *m, ts_tensor x)
+{
+    (void)m;
+    ts_graph_pool(g, x, &(ts_pool){.window = {2, 2, 1, 1, 2, 0}});
+}
+static void pool_not_differentiable(ts_graph *g, const graph_model *m, ts_tensor x)
+{
+    (void)m;
+    ts_graph_output(g, ts_graph_pool(g, x, &(ts_pool){.window = {2, 2, 2, 2, 0, 0}}), true);
+}
 static void no_seed(ts_graph *g, const graph_model *m, ts_tensor x)
 {
     (void)m;
@@ -98,6 +123,11 @@ void errors_stay(void **state)
         {wrong_size, TS_NO_MEMORY, "is more than can be addressed"},
         {not_differentiable, TS_UNSUPPORTED, "no gradient passes through the operation inverse actnorm"},
         {wrong_image_norm, TS_INVALID, "image_norm: [2,4,4,4] with bias and logs [2,1,1,7]"},
+        {wrong_window, TS_INVALID, "conv2d: a window of 5x3, 1,1 apart, padded by 0,0, over an image of 4x4"},
+        {wrong_filter, TS_INVALID, "conv2d: parameter conv should have the shape [4,2,3,3]"},
+        {wrong_split, TS_INVALID, "conv2d: 4 to 4 channels in 3 groups"},
+        {wrong_pool, TS_INVALID, "pool: a window of 2x2"},
+        {pool_not_differentiable, TS_UNSUPPORTED, "no gradient passes through the operation pool"},
         {no_seed, TS_INVALID, "none is seeded"}};
     graph_model m;
     graph_model_create(&m);
@@ -110,9 +140,10 @@ void errors_stay(void **state)
         ts_tensor later =
             ts_silu(g, ts_conv(g, x, -1, -1, 7, -1, 1)); /* a second error, or after the first */
         ts_graph_shape(g, later, shape);
-        ts_graph_output(g, cases[i].build == not_differentiable || cases[i].build == no_seed ? x : later,
-                        false);
-        if (cases[i].build == no_state || cases[i].build == not_differentiable || cases[i].build == no_seed) {
+        const bool passes = cases[i].build == not_differentiable ||
+                            cases[i].build == pool_not_differentiable || cases[i].build == no_seed;
+        ts_graph_output(g, passes ? x : later, false);
+        if (passes || cases[i].build == no_state) {
             /* found only by planning, so without the second error */
             ts_graph_destroy(g);
             graph_must(ts_graph_create(graph_device, m.params, &g));

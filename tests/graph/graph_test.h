@@ -50,6 +50,9 @@ void resampled_norm_errors(void **state);
 /* filters.c */
 void filters_around_convolutions(void **state);
 
+/* images.c */
+void image_plans_agree_bitwise(void **state);
+
 /* unet.c */
 void unet_parameter_count(void **state);
 void unet_errors(void **state);

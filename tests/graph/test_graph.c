@@ -523,6 +523,7 @@ int main(void)
         cmocka_unit_test(unet_gradient),
         cmocka_unit_test(ncsnpp_gradients),
         cmocka_unit_test(filters_around_convolutions),
+        cmocka_unit_test(image_plans_agree_bitwise),
         cmocka_unit_test(unet_fits_in_memory),
         cmocka_unit_test(network_score),
     };

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include "diffusion/samplers/sampler.h"
 #include "must.h"
+#include "nn/feature_network.h"
 #include "quality/features.h"
 #include "quality/measures.h"
 #include "run/scores.h"
@@ -19,9 +20,11 @@ static void words(void **state)
 {
     (void)state;
     static const ts_words *const families[] = {
-        &ts_data_kind_words,    &ts_model_kind_words,    &ts_score_kind_words,   &ts_start_kind_words,
-        &ts_sampler_kind_words, &ts_features_kind_words, &ts_loss_kind_words,    &ts_t_sampling_kind_words,
-        &ts_network_kind_words, &ts_probe_kind_words,    &ts_measure_kind_words, &ts_compared_features_words};
+        &ts_data_kind_words,           &ts_model_kind_words,      &ts_score_kind_words,
+        &ts_start_kind_words,          &ts_sampler_kind_words,    &ts_features_kind_words,
+        &ts_loss_kind_words,           &ts_t_sampling_kind_words, &ts_network_kind_words,
+        &ts_probe_kind_words,          &ts_measure_kind_words,    &ts_compared_features_words,
+        &ts_feature_network_kind_words};
     for (size_t f = 0; f < sizeof families / sizeof *families; f++)
         for (int i = 0; i < families[f]->count; i++) {
             const char *word = families[f]->word[i];
@@ -111,12 +114,25 @@ static void measures(void **state)
     }
 }
 
+static void feature_networks(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < TS_FEATURE_NETWORK_COUNT; kind++) {
+        const ts_feature_network_row *row = &ts_feature_networks[kind];
+        assert_true(row->text && row->build && row->h > 0 && row->w > 0 && row->count > 0);
+        assert_true(row->c > 0 && row->c <= TS_RESIZE_CHANNELS && row->scale[row->c - 1] > 0);
+        assert_int_equal(row->fid, kind == TS_FEATURE_NETWORK_INCEPTION);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words),    cmocka_unit_test(data),     cmocka_unit_test(models),
-        cmocka_unit_test(scores),   cmocka_unit_test(starts),   cmocka_unit_test(samplers),
-        cmocka_unit_test(features), cmocka_unit_test(measures),
+        cmocka_unit_test(words),    cmocka_unit_test(data),
+        cmocka_unit_test(models),   cmocka_unit_test(scores),
+        cmocka_unit_test(starts),   cmocka_unit_test(samplers),
+        cmocka_unit_test(features), cmocka_unit_test(feature_networks),
+        cmocka_unit_test(measures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

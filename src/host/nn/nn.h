@@ -5,7 +5,7 @@
  * What lives in this folder: a model a file, each a `create` that declares parameters under their public
  * names and an `apply` that reads like the formula, the shape [n,h,w,c] at each line that changes it; of
  * the U-Net unet_plan.c declares and unet.c applies, of blocks.* and resample.c, which know no network;
- * networks.c, the table of networks.
+ * networks.c, the table of networks.  Trained networks that look at images are apart: feature_network.h.
  *
  * Invariants: activations are NHWC; vectors are images of one pixel, [n,1,1,c].  A model owns its table of
  * parameter handles; the parameters themselves belong to `params`, the tensors to the graph.  The order in

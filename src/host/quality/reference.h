@@ -4,10 +4,11 @@
  *
  * What lives in this room: how far samples are from data.  What the numbers and their intervals mean is in
  * distances.h; each distance is a file (sliced.c, frechet.c), as are the features of the second (features.c,
- * principal.c) and the errors of both (jackknife.c); here they come together.
+ * principal.c) and the errors of both (jackknife.c); here they come together.  Features by trained networks, which
+ * run on a device, are apart (embedding.h).
  *
- * Invariants: everything is on the host, and bitwise the same for any number of threads.
- * Nothing here knows a run, a device or a configuration.
+ * Invariants: everything but embedding.c is on the host, and bitwise the same for any number of threads.
+ * Nothing here knows a run or a configuration.
  */
 #ifndef TS_QUALITY_REFERENCE_H
 #define TS_QUALITY_REFERENCE_H

@@ -2,7 +2,7 @@
  * The CPU device: its table, its memory with exact accounting, its scratch.
  *
  * What lives in this folder: one operation a file, ts_cpu_NAME in NAME.c (both directions of a layer in one
- * but for group normalisation, whose backward pass is long); conv/ for 3x3 convolutions; headers for what
+ * but for group normalisation, whose backward pass is long); conv/ for convolutions; headers for what
  * several share (rows.h: sums over rows and columns, group_norm.h, vector_math.h: exp and sigmoids in
  * loops that the compiler vectorises, reduce.h, random.c).
  *
