@@ -200,7 +200,9 @@ ts_status ts_sweep_allocate_curve(ts_sweep *sweep);
 void ts_sweep_release_curve(ts_sweep *sweep);
 /* Whether this start's bound with this score is known at every T of the curve. */
 bool ts_sweep_has_curve(const ts_sweep *sweep, int score, int start);
-int ts_sweep_curve_draws(const ts_sweep *sweep); /* of x_T, a datum and T */
+/* How many times the part of a start's curve asks for a datum's density: once where that is in closed form, else for each T
+ * and draw of x_T. */
+int ts_sweep_curve_passes(const ts_sweep *sweep, int start);
 void ts_comparison_release(ts_comparison *comparison);
 /* The place of a fit in the results' list. */
 int ts_sweep_fit_at(const ts_sweep *sweep, int T, int start);

@@ -215,8 +215,8 @@ static void add_curves(plan *p)
         ts_part *part = add(p, (ts_part){.run = ts_part_curve,
                                          .start = start,
                                          .phase = TS_SWEEP_PRIOR,
-                                         .work = (double)p->s->count * ts_sweep_curve_draws(p->s) *
-                                                 p->s->curve.count * pass_of_start(p, start)});
+                                         .work = (double)p->s->count * ts_sweep_curve_passes(p->s, start) *
+                                                 pass_of_start(p, start)});
         need(part, *fit_of(p, 0, start));
         snprintf(part->name, sizeof part->name, "prior term over T of %s",
                  ts_start_kind_words.word[r->starts[start]]);
