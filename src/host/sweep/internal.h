@@ -76,7 +76,8 @@ struct ts_sweep {
     double eps;                      /* of the bound */
     double edges[TS_SWEEP_BINS];     /* upper ends of the loss profile's bins; the first begins at eps */
     ts_bound bounds[TS_SCORE_COUNT]; /* [score_count]; columns: T[], then the curve's T */
-    double *prior, *kl;              /* [T][start][count]; kl: mixtures, else NULL */
+    /* [T][start][count]; kl: mixtures, else NULL; start_error: NaN where it is not known */
+    double *prior, *kl, *start_error;
     struct {
         int count;                     /* 0: every network is of one T, or there is one T */
         double *T;                     /* [count], ascending, the sweep's among them */
@@ -210,7 +211,7 @@ int ts_sweep_fit_at(const ts_sweep *sweep, int T, int start);
 ts_status ts_sweep_summarize(ts_sweep *sweep); /* fills the bound rows, T*, what is exact */
 
 double ts_sweep_largest_T(const ts_sweep *sweep);
-/* Where the prior terms of a T and start begin in prior and kl. */
+/* Where what is of a T and start begins in prior, kl and start_error. */
 int64_t ts_sweep_prior_at(const ts_sweep *sweep, int T, int start);
 
 /* By quadrature; mixtures on the line only. */
