@@ -156,11 +156,13 @@ ts_status ts_bound_start_error(const ts_bound_config *config, const ts_data *dat
 {
     ts_pass p;
     TS_TRY(ts_pass_check_T(config, T));
+    if (!density->noise)
+        return ts_error(TS_INVALID, "bound: the %s start has no score of its own", density->name);
     ts_status status =
         ts_pass_begin(&p, config, data, density->device, density->n, density->d, config->prior_draws);
     for (int64_t i = 0; !status && i < config->count; i++)
-        error[i] = density->noise ? 0.0 : NAN;
-    if (!status && density->noise)
+        error[i] = 0.0;
+    if (!status)
         status = measure_error(&p, density, T, error);
     ts_pass_release(&p);
     return status;

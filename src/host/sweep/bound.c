@@ -343,12 +343,14 @@ static ts_bound_config bound_at(const ts_worker *w, const double *T)
                              .stop = w->progress.stop};
 }
 
-static ts_status measure_prior(ts_worker *w, const priors *p)
+/* *has_score: whether the density knows its own. */
+static ts_status measure_prior(ts_worker *w, const priors *p, bool *has_score)
 {
     const ts_bound_config config = bound_at(w, &p->T);
     ts_start start;
     TS_TRY(ts_start_open(&w->run, p->start, p->T, w->sweep->config->bound.batch, &start));
     ts_status status = ts_bound_prior(&config, &w->run.dataset->test, p->T, start.density, p->prior, p->kl);
+    *has_score = start.density->noise;
     ts_start_release(&start);
     return status;
 }
@@ -364,6 +366,17 @@ static ts_status measure_start_error(ts_worker *w, const priors *p)
     ts_status status = ts_bound_start_error(&how, &w->run.dataset->test, p->T, start.density, p->error);
     ts_start_release(&start);
     return status;
+}
+
+static ts_status measure_start(ts_worker *w, const priors *p)
+{
+    bool has_score;
+    TS_TRY(measure_prior(w, p, &has_score));
+    if (has_score)
+        return measure_start_error(w, p);
+    for (int64_t i = 0; i < w->sweep->count; i++)
+        p->error[i] = NAN;
+    return NULL;
 }
 
 int64_t ts_sweep_prior_at(const ts_sweep *s, int t, int p)
@@ -398,8 +411,7 @@ ts_status ts_part_prior(ts_worker *w, ts_part *part)
         return NULL;
     ts_progress_report(&w->progress, "prior", 0, 1, "densities", NULL);
     const double began = ts_seconds();
-    TS_TRY(measure_prior(w, &p));
-    TS_TRY(measure_start_error(w, &p));
+    TS_TRY(measure_start(w, &p));
     part->seconds = ts_seconds() - began;
     ts_progress_report(&w->progress, "prior", 1, 1, "densities", NULL);
     return ts_part_save(s, &file, tensors, tensor_count);
