@@ -58,6 +58,15 @@ static void draw(const law *l, uint32_t run, int64_t n, double *rows)
     }
 }
 
+/* Nothing in common, each point on its own but for the point before. */
+static void draw_walks(const law *l, uint32_t run, int64_t n, double *rows)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int j = 0; j < POINTS; j++)
+            rows[i * POINTS + j] = l->mean[j] + normal(run, (uint32_t)(i * (POINTS + 1) + j)) +
+                                   (j ? 0.7 * (rows[i * POINTS + j - 1] - l->mean[j - 1]) : 0);
+}
+
 /* ---- coverage ---- */
 
 typedef struct truth {
@@ -161,6 +170,42 @@ static void sets_hold_as_often_as_they_say(void **state)
             width = c.width;
         }
         assert_true(width < 5);
+    }
+}
+
+/* ---- bands of the means themselves ---- */
+
+/* Every mean at once lies within its band, and not within 1.96 standard errors of its own. */
+static void bands_of_means_hold(void **state)
+{
+    (void)state;
+    const int64_t counts[] = {64, 512};
+    law l = {.name = "normal rows"};
+    curve(l.mean);
+    for (int i = 0; i < 2; i++) {
+        const int64_t n = counts[i];
+        static double rows[512 * POINTS];
+        int held = 0, pointwise = 0;
+        for (uint32_t run = 0; run < RUNS; run++) {
+            double half[POINTS];
+            bool together = true, apart = true;
+            draw_walks(&l, 5000 + run, n, rows);
+            must(ts_bands_of_means(rows, n, POINTS,
+                                   &(ts_bands_config){.repetitions = REPETITIONS, .seed = run}, half));
+            for (int j = 0; j < POINTS; j++) {
+                ts_running r = ts_running_of(1, 1);
+                for (int64_t k = 0; k < n; k++)
+                    ts_running_add(&r, &rows[k * POINTS + j]);
+                const ts_interval alone = ts_running_interval(&r);
+                together = together && fabs(alone.mean - l.mean[j]) <= half[j];
+                apart = apart && fabs(alone.mean - l.mean[j]) <= alone.half;
+            }
+            held += together;
+            pointwise += apart;
+        }
+        say("bands of means", l.name, n, held, n < 100 ? 180 : 183);
+        print_message("of 1.96 standard errors: %d\n", pointwise);
+        assert_true(pointwise < 178);
     }
 }
 
@@ -313,9 +358,8 @@ static void seeds_hold_what_training_varies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sets_hold_as_often_as_they_say),
-        cmocka_unit_test(blocks_hold_where_rows_depend),
-        cmocka_unit_test(blocks_are_of_rows_in_a_row),
+        cmocka_unit_test(sets_hold_as_often_as_they_say),  cmocka_unit_test(bands_of_means_hold),
+        cmocka_unit_test(blocks_hold_where_rows_depend),   cmocka_unit_test(blocks_are_of_rows_in_a_row),
         cmocka_unit_test(seeds_hold_what_training_varies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

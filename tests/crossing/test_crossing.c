@@ -7,7 +7,7 @@
 #define FOLDER "/tmp/tstar-test-crossing"
 
 #include <stdio.h>
-#include "diffusion/bound.h"
+#include "diffusion/prior_curve.h"
 #include "oracle.h"
 #include "quality/bands.h"
 #include "run/checkpoint.h"
@@ -239,9 +239,62 @@ static void sets_of_T_hold(void **state)
 
 /* ---- within a training ---- */
 
+/* Of some held-out data, as the bound has them. */
+static void read_datum(const ts_run *run, int64_t datum, float *x0)
+{
+    ts_device *device = run->device;
+    const size_t bytes = (size_t)ts_data_dim(&run->dataset->test) * sizeof *x0;
+    const ts_step_state draws = {(uint64_t)run->config->run.seed, 0, TS_BOUND_DATA};
+    void *state, *rows;
+    must(device->k->allocate(device, sizeof draws, &state));
+    must(device->k->allocate(device, bytes, &rows));
+    must(device->k->upload(device, state, &draws, sizeof draws));
+    must(ts_data_eval_rows(&run->dataset->test, 256, 1, datum, state, rows));
+    must(device->k->download(device, x0, rows, bytes));
+    must(device->k->synchronize(device));
+    device->k->release(device, state);
+    device->k->release(device, rows);
+}
+
+/* -d/2 ln(2 pi e s^2) - E log nu(a x0 + s z): the log-density of a Gaussian is a quadratic form, whose mean over z is that
+ * over the 2 d points a x0 +- s d^1/2 e_i. */
+static double prior_by_points(ts_run *run, ts_start_kind kind, double T, int64_t datum)
+{
+    const ts_sde sde = ts_config_sde(run->config);
+    const int d = ts_data_dim(&run->dataset->test), n = 2 * d;
+    const double a = ts_sde_mean(&sde, T), s = ts_sde_std(&sde, T);
+    ts_device *device = run->device;
+    float *x0 = malloc(sizeof *x0 * (size_t)d), *points = malloc(sizeof *points * (size_t)(n * d));
+    double *values = malloc(sizeof *values * (size_t)n), mean = 0;
+    void *x, *out;
+    ts_start start;
+    assert_true(x0 && points && values);
+    read_datum(run, datum, x0);
+    for (int i = 0; i < n * d; i++)
+        points[i] = (float)(a * (double)x0[i % d] +
+                            (i % d == i / d / 2 ? (i / d % 2 ? -1 : 1) * s * sqrt((double)d) : 0));
+    must(device->k->allocate(device, sizeof *points * (size_t)(n * d), &x));
+    must(device->k->allocate(device, sizeof *values * (size_t)n, &out));
+    must(device->k->upload(device, x, points, sizeof *points * (size_t)(n * d)));
+    must(ts_start_open(run, kind, T, n, &start));
+    must(start.density->log_prob(start.density, x, out));
+    must(device->k->download(device, values, out, sizeof *values * (size_t)n));
+    must(device->k->synchronize(device));
+    for (int i = 0; i < n; i++)
+        mean += values[i] / n;
+    ts_start_release(&start);
+    device->k->release(device, x);
+    device->k->release(device, out);
+    free(x0);
+    free(points);
+    free(values);
+    return -0.5 * d * log(2 * M_PI * M_E * s * s) - mean;
+}
+
 static void prior_is_that_of_the_starts(void **state)
 {
     (void)state;
+    enum { DATA = 256 };
     const struct {
         const char *const *keys;
         const char *extra;
@@ -252,38 +305,32 @@ static void prior_is_that_of_the_starts(void **state)
                 {on_mixture, "seed=2"}};
     for (size_t k = 0; k < sizeof runs / sizeof *runs; k++) {
         char dir[64];
-        ts_crossing *crossing_of;
+        double *T, *prior;
+        int count;
         snprintf(dir, sizeof dir, FOLDER "/prior%zu", k);
         ts_run *run = create(dir, runs[k].keys, runs[k].extra, false);
-        must(ts_crossing_open(run, &crossing_of));
+        must(ts_prior_times(0.1, 1, &T, &count));
+        assert_true(count == 91 && T[0] == 0.1 && T[90] == 1 && T[30] == 0.4);
+        const ts_bound_config how = {.sde = ts_config_sde(run->config),
+                                     .eps = 1e-4,
+                                     .T_count = count,
+                                     .T = T,
+                                     .count = DATA,
+                                     .seed = (uint64_t)run->config->run.seed};
+        prior = malloc(sizeof *prior * DATA * (size_t)count);
+        assert_non_null(prior);
         for (int start = 0; start < TS_CROSSING_COUNT; start++) {
-            int64_t data;
-            int count;
-            const double *T, *own = ts_crossing_prior(crossing_of, start, &data, &count, &T);
-            const int places[] = {0, count / 2, count - 1};
-            assert_true(data == 256 && count >= 51);
-            double *prior_of = malloc(sizeof *prior_of * (size_t)data);
-            assert_non_null(prior_of);
-            for (int p = 0; p < 3; p++) {
-                const double at = T[places[p]];
-                const ts_bound_config config = {.sde = ts_config_sde(run->config),
-                                                .eps = 1e-4,
-                                                .T_count = 1,
-                                                .T = &at,
-                                                .draws = 1,
-                                                .prior_draws = 1,
-                                                .count = data,
-                                                .seed = (uint64_t)run->config->run.seed};
-                ts_start open;
-                must(ts_start_open(run, ts_crossing_starts[start], at, 64, &open));
-                must(ts_bound_prior(&config, &run->dataset->test, at, open.density, prior_of, NULL));
-                for (int64_t i = 0; i < data; i++)
-                    NEAR(own[i * count + places[p]], prior_of[i], 1e-6 * (1 + fabs(prior_of[i])));
-                ts_start_release(&open);
-            }
-            free(prior_of);
+            const ts_start_kind kind = ts_crossing_starts[start];
+            must(ts_starts[kind].priors(run, &how, prior));
+            for (int p = 0; p < 3; p++)
+                for (int64_t i = 0; i < DATA; i += 85) {
+                    const int j = p * (count - 1) / 2;
+                    const double wanted = prior_by_points(run, kind, T[j], i);
+                    NEAR(prior[i * count + j], wanted, 2e-5 * (1 + fabs(wanted)));
+                }
         }
-        ts_crossing_close(crossing_of);
+        free(prior);
+        free(T);
         ts_run_close(run);
     }
 }

@@ -12,6 +12,7 @@
 #include "elsewhere.h"
 #include "base/safetensors.h"
 #include "run/starts/glow.h"
+#include "near.h"
 #include "run_files.h"
 
 #define FIT     "/glow_T0.4.safetensors"
@@ -44,6 +45,50 @@ static void shape_is(const char *path, const char *name, int rank, const int64_t
     ts_safetensors_close(file);
 }
 
+/* The noise of the flow's own score, -s grad log nu, along a direction: what the log-density rises by there. */
+static void own_score_is_slope(ts_density *density)
+{
+    enum { N = 4, D = 64 };
+    const double s = 0.8, h = 0.01;
+    ts_device *device = density->device;
+    float x[N * D], v[N * D], moved[N * D], noise[N * D];
+    double log_prob[2][N];
+    const float *at;
+    void *rows, *values;
+    assert_true(density->n == N && density->d == D);
+    must(device->k->allocate(device, sizeof x, &rows));
+    must(device->k->allocate(device, sizeof log_prob[0], &values));
+    for (int i = 0; i < N * D; i++) {
+        x[i] = (float)sin(1.7 * i + 1);
+        v[i] = (float)cos(2.3 * i * i);
+    }
+    for (int side = 0; side < 2; side++) {
+        for (int i = 0; i < N * D; i++)
+            moved[i] = (float)((double)x[i] + (side ? h : -h) * (double)v[i]);
+        must(device->k->upload(device, rows, moved, sizeof moved));
+        must(density->log_prob(density, rows, values));
+        must(device->k->download(device, log_prob[side], values, sizeof log_prob[side]));
+        must(device->k->synchronize(device));
+    }
+    for (int again = 0; again < 3; again++) { /* queued, recorded, replayed */
+        must(device->k->upload(device, rows, x, sizeof x));
+        must(density->noise(density, s, rows, &at));
+        must(device->k->download(device, noise, at, sizeof noise));
+        must(device->k->synchronize(device));
+        for (int r = 0; r < N; r++) {
+            double along = 0, size = 0;
+            for (int i = r * D; i < (r + 1) * D; i++) {
+                along += (double)noise[i] * (double)v[i];
+                size += (double)noise[i] * (double)noise[i];
+            }
+            const double wanted = -s * (log_prob[1][r] - log_prob[0][r]) / (2 * h);
+            NEAR(along, wanted, 0.02 * sqrt(size) + 0.01);
+        }
+    }
+    device->k->release(device, rows);
+    device->k->release(device, values);
+}
+
 static void test_fit(void **state)
 {
     (void)state;
@@ -61,6 +106,7 @@ static void test_fit(void **state)
     must(ts_fit_load(run, 0.4, 4, &fit));
     assert_string_equal(fit.density->name, "glow");
     assert_int_equal(fit.density->d, 64);
+    own_score_is_slope(fit.density);
     ts_fit_release(&fit);
     shape_is(FOLDER FIT, "flow.layers.1.block.2.conv.weight", 4,
              (const int64_t[]){8, 8, 1, 1}); /* glow.hidden */
@@ -374,6 +420,7 @@ static void test_all(void **state)
     assert_true(result.reused && isnan(result.loss));
     for (int i = 0; i < 3; i++) {
         must(ts_fit_load_all(run, T[i], 4, &fit_));
+        own_score_is_slope(fit_.density);
         ts_fit_release(&fit_);
     }
     must_fail(ts_fit_load_all(run, 0.1, 4, &fit_), TS_INVALID,

@@ -44,6 +44,10 @@ void test_begins_as_gaussian(void **state);
 void test_whitened_inverse(void **state);
 void test_whitened_change_of_variables(void **state);
 
+/* own_score.c */
+void test_own_score_of_gaussian(void **state);
+void test_own_score(void **state);
+
 /* vectors.c */
 void test_vectors(void **state);
 void test_one_coordinate(void **state);

@@ -264,6 +264,8 @@ int main(void)
         cmocka_unit_test(test_begins_as_gaussian),
         cmocka_unit_test(test_whitened_inverse),
         cmocka_unit_test(test_whitened_change_of_variables),
+        cmocka_unit_test(test_own_score_of_gaussian),
+        cmocka_unit_test(test_own_score),
         cmocka_unit_test(test_conditional_rows),
         cmocka_unit_test(test_conditional_beginning),
         cmocka_unit_test(test_conditional_density),

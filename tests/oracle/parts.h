@@ -15,5 +15,6 @@ void intervals_cover_on_levels(void **state);
 
 /* prior.c */
 void prior_in_closed_form(void **state);
+void start_error_is_that_of_its_score(void **state);
 
 #endif

@@ -1,4 +1,5 @@
-/* The prior term of a normal start: in closed form, against its formula and against draws. */
+/* The prior term of a normal start: in closed form, against its formula and against draws.  The error of a start density's own
+ * score: of the exact density by quadrature. */
 #include "diffusion/bound.h"
 #include "oracle.h"
 #include "parts.h"
@@ -74,5 +75,72 @@ void prior_in_closed_form(void **state)
                 ts_density_destroy(density);
             }
     device->k->release(device, data.bytes);
+    ts_device_close(device);
+}
+
+/* E (net - z)^2 with the exact score at t: 1 - s^2 E (dlog p_t/dx)^2, by quadrature. */
+static double unavoidable(const ts_sde *sde, double t)
+{
+    const double a = ts_sde_mean(sde, t), s = ts_sde_std(sde, t);
+    const double h = sqrt(0.01 * a * a + s * s) / 20, reach = 2 * a + 12 * sqrt(0.0625 * a * a + s * s);
+    double fisher = 0;
+    for (double x = -reach; x <= reach; x += h) {
+        double dp;
+        const double p = line_density(sde, t, x, &dp);
+        if (p > 1e-300)
+            fisher += h * dp * dp / p;
+    }
+    return 1 - s * s * fisher;
+}
+
+/* p_T of the line as a mixture of its own, not carried from anywhere. */
+static ts_mixture *line_at(ts_device *device, const ts_sde *sde, double T)
+{
+    const double a = ts_sde_mean(sde, T), s = ts_sde_std(sde, T);
+    double means[COMPONENTS], stds[COMPONENTS];
+    ts_mixture *mixture;
+    for (int k = 0; k < COMPONENTS; k++) {
+        means[k] = a * line_means[k];
+        stds[k] = sqrt(a * a * line_stds[k] * line_stds[k] + s * s);
+    }
+    must(ts_mixture_create(device, COMPONENTS, 1, line_weights, means, stds, NULL, &mixture));
+    return mixture;
+}
+
+void start_error_is_that_of_its_score(void **state)
+{
+    (void)state;
+    enum { DATA = 4000 };
+    static const ts_sde at_rest = {.kind = TS_SDE_VP, .beta_min = 0, .beta_max = 1};
+    static double error[DATA], of_T[DATA];
+    const ts_sde *const sdes[] = {&vp, &subvp, &ve};
+    const double T[] = {0.1, 0.3, 0.6};
+    ts_device *device = open_cpu();
+    ts_mixture *mixture = line_mixture(device);
+    const ts_data data = {.device = device, .h = 1, .w = 1, .c = 1, .mixture = mixture};
+    for (int k = 0; k < 3 * 3; k++) {
+        const ts_sde *sde = sdes[k / 3];
+        const double at = T[k % 3];
+        const ts_bound_config config = {.sde = *sde, .eps = EPS, .prior_draws = 4, .count = DATA, .seed = 11};
+        ts_mixture *fitted = line_at(device, sde, at);
+        ts_density *exact, *alone, *normal;
+        must(ts_density_mixture(mixture, sde, at, 512, &exact));
+        must(ts_density_mixture(fitted, &at_rest, 1.4142e-6, 512, &alone));
+        must(ts_density_normal(device, 512, 1, 1, &normal));
+        must(ts_bound_start_error(&config, &data, at, exact, error));
+        must(ts_bound_start_error(&config, &data, at, alone, of_T));
+        const ts_interval found = ts_interval_of(error, DATA);
+        print_message("  T %.2f  own score %.5f +- %.5f, exactly %.5f\n", at, found.mean, found.half,
+                      unavoidable(sde, at));
+        NEAR(found.mean, unavoidable(sde, at), 2 * found.half);
+        for (int i = 0; i < DATA; i++)
+            NEAR(of_T[i], error[i], 1e-3 * (1e-2 + error[i]));
+        MUST_FAIL(ts_bound_start_error(&config, &data, at, normal, error), TS_INVALID);
+        ts_density_destroy(exact);
+        ts_density_destroy(alone);
+        ts_density_destroy(normal);
+        ts_mixture_destroy(fitted);
+    }
+    ts_mixture_destroy(mixture);
     ts_device_close(device);
 }

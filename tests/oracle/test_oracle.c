@@ -579,6 +579,7 @@ int main(void)
         cmocka_unit_test(tight_in_five_dimensions),
         cmocka_unit_test(tight_on_levels),
         cmocka_unit_test(prior_in_closed_form),
+        cmocka_unit_test(start_error_is_that_of_its_score),
         cmocka_unit_test(intervals_cover),
         cmocka_unit_test(intervals_cover_on_levels),
         cmocka_unit_test(repeats),

@@ -33,6 +33,7 @@ static void make_up_bound(ts_bound_row *row, bool mixture)
     row->terms.diffusion = (ts_interval){diffusion, 0.01 * D};
     row->terms.prior = (ts_interval){prior, 0.004 * D};
     row->terms.elbo = (ts_interval){row->terms.reconstruction.mean - prior - diffusion, 0.012 * D};
+    row->start_error = normal ? (ts_interval){NAN, NAN} : (ts_interval){0.5 - 0.25 * T, 0.03125};
     row->terms.bpd = (ts_interval){-row->terms.elbo.mean / (D * M_LN2), 0.012 / M_LN2};
     if (mixture) {
         row->kl_prior = (ts_interval){kl, 0.1 * kl + 1e-4};
@@ -81,13 +82,18 @@ static void add_finding(ts_results *r, int score, int start)
         if (curve && i % 10 == 0) /* as the sweep's are written */
             row.T = (i + 10) / 100.0;
         make_up_bound(&row, r->levels == 0);
-        f->points[i] = (ts_finding_point){.T = row.T,
-                                          .bpd = row.terms.bpd,
-                                          .prior = row.terms.prior.mean,
-                                          .diffusion = row.terms.diffusion.mean,
-                                          .network_error = curve ? exp(-4 * row.T) : NAN,
-                                          .start_error = curve ? exp(-6 * row.T + 1) : NAN,
-                                          .chance = 1.0 / f->count};
+        f->points[i] = (ts_finding_point){
+            .T = row.T,
+            .bpd = row.terms.bpd,
+            .prior = row.terms.prior,
+            .diffusion = row.terms.diffusion,
+            .network = {row.terms.diffusion.mean - row.terms.reconstruction.mean, 0.25},
+            .bpd_band = 1.5 * row.terms.bpd.half,
+            .prior_band = 1.5 * row.terms.prior.half,
+            .network_band = 0.5,
+            .network_error = {curve ? exp(-4 * row.T) : NAN, curve ? 0.01 : NAN},
+            .start_error = curve ? (ts_interval){exp(-6 * row.T + 1), 0.02} : row.start_error,
+            .chance = 1.0 / f->count};
         if (row.terms.bpd.mean < lowest) {
             lowest = row.terms.bpd.mean;
             f->T_best = row.T;

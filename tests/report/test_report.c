@@ -263,14 +263,43 @@ static void write_logs(const char *run)
                "{\"step\": 50, \"loss\": 0.5, \"gradient_norm\": 3}\n{\"step\": 4000, \"loss\": 0.3}\n");
 }
 
+/* Four numbers of the line at T in a block. */
+static void line_of(const char *data, const char *block, const char *T, double values[4])
+{
+    char name[64], line[64];
+    snprintf(name, sizeof name, "# %s\n", block);
+    snprintf(line, sizeof line, "\n%s ", T);
+    const char *at = strstr(data, name);
+    assert_non_null(at);
+    at = strstr(at, line);
+    assert_non_null(at);
+    assert_int_equal(sscanf(at, "%lf %lf %lf %lf", &values[0], &values[1], &values[2], &values[3]), 4);
+}
+
+/* In bits/dim of 64 dimensions: the network's term and the prior term are the bound, each in the middle of its band. */
+static void terms_add_up(const char *name)
+{
+    static const char *const blocks[] = {"network-network", "prior-normal-network", "sum-normal-network"};
+    const double band[] = {0.5, 1.5 * 0.004 * 64, 1.5 * 0.012 * 64};
+    char *data = content_of(name);
+    double v[3][4];
+    for (int i = 0; i < 3; i++) {
+        line_of(data, blocks[i], "0.4", v[i]);
+        assert_true(fabs(v[i][3] - v[i][1] - band[i] / (64 * M_LN2)) < 1e-4);
+        assert_true(fabs(v[i][1] - v[i][2] - band[i] / (64 * M_LN2)) < 1e-4);
+    }
+    assert_true(fabs(v[0][1] + v[1][1] - v[2][1]) < 1e-4 && v[1][1] > 0.1);
+    free(data);
+}
+
 static void charts_drawn(void **state)
 {
     (void)state;
     static const char *const images[] = {"bound",   "terms",    "cost",   "quality", "front",
                                          "profile", "training", "T_star", NULL},
-                             *const mixture[] = {"bound",         "cost",       "front",
-                                                 "profile",       "training",   "T_star",
-                                                 "decomposition", "samples_1d", NULL};
+                             *const mixture[] = {"bound",      "terms",    "cost",   "front",
+                                                 "profile",    "training", "T_star", "decomposition",
+                                                 "samples_1d", NULL};
     for (int m = 0; m < 2; m++) {
         ts_results r;
         ts_report_result result;
@@ -296,8 +325,7 @@ static void charts_drawn(void **state)
     expect_drawn("comparisons", "equal");
     expect_drawn("comparisons", "cost");
     expect_drawn("comparisons", "profile");
-    assert_false(exists("images/charts/equal.gp"));   /* nothing keeps to a budget */
-    assert_false(exists("mixture/charts/terms.svg")); /* densities have nothing to stack */
+    assert_false(exists("images/charts/equal.gp")); /* nothing keeps to a budget */
     assert_false(exists("images/charts/decomposition.gp"));
     char *data = content_of("images/charts/training.dat");
     assert_non_null(strstr(data, "# curve0\n50 0.75 2 \n150 NaN 1.5 \n160 0.5 NaN \n4000 0.25 1 \n"));
@@ -319,7 +347,23 @@ static void charts_drawn(void **state)
     script = content_of("images/charts/profile.gp");
     assert_int_equal(count_of(script, "index 'start-normal-network'"), 1);
     assert_int_equal(count_of(script, "index 'start-glow-network'"), 0);
+    /* of a flow marks at the sweep's T, of a start with a curve none */
+    assert_int_equal(count_of(script, "index 'own-glow-network' using 1:2:3 with yerrorbars"), 1);
+    assert_int_equal(count_of(script, "index 'own-normal-network'"), 0);
     free(script);
+    data = content_of("images/charts/profile.dat");
+    assert_non_null(
+        strstr(data, "\n0.4 0.4 0.03125 \n0.6 0.35 0.03125 \n0.8 0.3 0.03125 \n1 0.25 0.03125 \n"));
+    free(data);
+    /* the terms: lines with bands, marks, and in the sum's panel the network's term once more */
+    script = content_of("images/charts/terms.gp");
+    assert_int_equal(count_of(script, "index 'network-network' using 1:3:4 with filledcurves"), 2);
+    assert_int_equal(count_of(script, "index 'prior-normal-network' using 1:3:4 with filledcurves"), 1);
+    assert_int_equal(count_of(script, "index 'sum-normal-network' using 1:3:4 with filledcurves"), 1);
+    assert_int_equal(count_of(script, "index 'prior-glow-network' using 1:2:3:4 with yerrorlines"), 1);
+    assert_int_equal(count_of(script, "index 'sum-glow-network' using 1:2:3:4 with yerrorlines"), 1);
+    free(script);
+    terms_add_up("images/charts/terms.dat");
 }
 
 /* A chart of older results does not stay, and no file of the folder is drawn from. */

@@ -179,6 +179,27 @@ static void must_name_phase(const ts_results *r, const char *name)
     fail_msg("no phase is called %s", name);
 }
 
+/* The error of a start's own score: at the sweep's T it is the finding's where the bound is known at those alone, and about the
+ * slope of the prior term where the forward process carries the start. */
+static void has_own_errors(const ts_results *r, const ts_finding *f)
+{
+    const bool closed = f->start == TS_START_NORMAL || f->start == TS_START_GAUSSIAN;
+    for (int T = 0; T < r->T_count; T++) {
+        const ts_interval own = ts_results_bound(r, 0, T, ts_results_start_index(r, f->start))->start_error;
+        const ts_finding_point *p = f->points;
+        while (p->T < r->T[T])
+            p++;
+        assert_true(isnan(own.mean) == closed);
+        if (closed)
+            continue;
+        assert_true(own.mean > 0 && own.half > 0);
+        if (f->count == r->T_count)
+            assert_true(p->start_error.mean == own.mean && p->start_error.half == own.half);
+        else if (ts_starts[f->start].score)
+            NEAR(p->start_error.mean, own.mean, 2 * (p->start_error.half + own.half));
+    }
+}
+
 /* At the sweep's T a curve goes through the rows, whose terms are the same numbers where nothing is drawn. */
 static void is_finding(const ts_results *r, const ts_finding *f)
 {
@@ -196,13 +217,24 @@ static void is_finding(const ts_results *r, const ts_finding *f)
         if (T < 0)
             continue;
         const ts_bound_row *row = ts_results_bound(r, 0, T, ts_results_start_index(r, f->start));
-        NEAR(p->diffusion, row->terms.diffusion.mean, 1e-9 * fabs(row->terms.diffusion.mean));
-        NEAR(p->prior, row->terms.prior.mean,
+        NEAR(p->diffusion.mean, row->terms.diffusion.mean, 1e-9 * fabs(row->terms.diffusion.mean));
+        NEAR(p->diffusion.half, row->terms.diffusion.half, 1e-9 * row->terms.diffusion.half);
+        NEAR(p->prior.mean, row->terms.prior.mean,
              drawn ? 3 * row->terms.prior.half + 0.02 : 1e-9 * fabs(row->terms.prior.mean));
+        if (!drawn)
+            NEAR(p->prior.half, row->terms.prior.half, 1e-9 * row->terms.prior.half);
+        /* the bound is minus its two parts, and what holds at all T at once is hardly narrower than at one */
+        NEAR(p->bpd.mean, (p->network.mean + p->prior.mean) / (r->h * r->w * r->c * M_LN2),
+             1e-9 * fabs(p->bpd.mean));
+        NEAR(p->network.mean, row->terms.diffusion.mean - row->terms.reconstruction.mean,
+             1e-9 * fabs(p->network.mean));
+        assert_true(p->prior_band > 0.9 * p->prior.half && p->network_band > 0.9 * p->network.half);
+        assert_true(p->bpd_band > 0.9 * p->bpd.half && p->bpd_band < 5 * p->bpd.half);
         NEAR(p->bpd.mean, row->terms.bpd.mean, drawn ? row->terms.bpd.half : 1e-9 * row->terms.bpd.mean);
     }
     NEAR(chance, 1, 1e-9);
     assert_true(f->tolerance == 0.01);
+    has_own_errors(r, f);
     if (fitted_by_T)
         return;
     /* errors are slopes: over the range they add up to what the terms change by */
@@ -212,11 +244,13 @@ static void is_finding(const ts_results *r, const ts_finding *f)
     for (int j = 1; j < f->count; j++) {
         const ts_finding_point *a = &f->points[j - 1], *b = &f->points[j];
         const double step = ts_sde_lambda(&sde, b->T) - ts_sde_lambda(&sde, a->T), d = r->h * r->w * r->c;
-        network += 0.25 * d * step * (a->network_error + b->network_error);
-        start += 0.25 * d * step * (a->start_error + b->start_error);
+        network += 0.25 * d * step * (a->network_error.mean + b->network_error.mean);
+        start += 0.25 * d * step * (a->start_error.mean + b->start_error.mean);
     }
-    NEAR(network, last->diffusion - first->diffusion, 0.1 * (last->diffusion - first->diffusion));
-    NEAR(start, first->prior - last->prior, 0.1 * fabs(first->prior - last->prior));
+    const double grown = last->diffusion.mean - first->diffusion.mean,
+                 fallen = first->prior.mean - last->prior.mean;
+    NEAR(network, grown, 0.1 * grown);
+    NEAR(start, fallen, 0.1 * fabs(fallen));
 }
 
 static void rows_are_complete(void **state)
@@ -278,6 +312,8 @@ static void rows_are_complete(void **state)
     assert_true(d.fits[2].start == TS_START_DPMIXTURE && d.fits[2].steps > 1);
     assert_true(bound_of(&d, 0.3, TS_START_DPMIXTURE, with_network)->terms.prior.mean <
                 bound_of(&d, 0.3, TS_START_GAUSSIAN, with_network)->terms.prior.mean);
+    for (int start = 0; start < 2; start++) /* of the exact start beside the exact score */
+        has_own_errors(&v, &v.findings[2 + start]);
     assert_int_equal(v.profile_count, 2);
     /* the profile's bins add up to the diffusion term at the largest T */
     double total = 0;

@@ -6,12 +6,8 @@
  */
 #include <math.h>
 #include <stdlib.h>
-#include "diffusion/bound.h"
+#include "diffusion/bound_pass.h"
 #include "diffusion/recorded.h"
-#include "diffusion/buffer.h"
-
-/* Instances keep the bound's draws apart from each other and from those of training and sampling. */
-enum { INSTANCE_TIME = TS_BOUND_DATA + 1, INSTANCE_NOISE, INSTANCE_RECONSTRUCTION, INSTANCE_PRIOR };
 
 /* ---- what the terms add up to ---- */
 
@@ -56,123 +52,9 @@ void ts_bound_release(ts_bound *bound)
     *bound = (ts_bound){0};
 }
 
-/* ---- rows ---- */
-
-/* Buffers for batches of n rows and what every pass needs. */
-typedef struct pass {
-    const ts_bound_config *config;
-    const ts_data *data;
-    ts_device *device;
-    int n, d, draws;
-    int64_t rows; /* count draws */
-    ts_step_state *data_state, *noise_state;
-    float *x0, *xt, *z, *t;
-    double *values; /* device [n] */
-    double *host;
-    float *host_t;
-} pass;
-
-static void pass_release(pass *p)
-{
-    void *device_memory[] = {p->data_state, p->noise_state, p->x0, p->xt, p->z, p->t, p->values};
-    for (size_t i = 0; i < sizeof device_memory / sizeof *device_memory; i++)
-        if (device_memory[i])
-            p->device->k->release(p->device, device_memory[i]);
-    free(p->host);
-    free(p->host_t);
-}
-
-static ts_status pass_allocate(pass *p)
-{
-    const size_t n = (size_t)p->n, count = n * (size_t)p->d;
-    TS_TRY(ts_buffer_state(p->device, &p->data_state));
-    TS_TRY(ts_buffer_state(p->device, &p->noise_state));
-    TS_TRY(ts_buffer_floats(p->device, count, &p->x0));
-    TS_TRY(ts_buffer_floats(p->device, count, &p->xt));
-    TS_TRY(ts_buffer_floats(p->device, count, &p->z));
-    TS_TRY(ts_buffer_floats(p->device, n, &p->t));
-    TS_TRY(ts_buffer_doubles(p->device, n, &p->values));
-    p->host = malloc(n * sizeof *p->host);
-    p->host_t = malloc(n * sizeof *p->host_t);
-    if (!p->host || !p->host_t)
-        return ts_error(TS_NO_MEMORY, "cannot allocate batches of %d", p->n);
-    const ts_step_state state = {p->config->seed, 0, TS_BOUND_DATA};
-    return p->device->k->upload(p->device, p->data_state, &state, sizeof state);
-}
-
-static ts_status check(const ts_bound_config *config, const ts_data *data, const ts_device *device, int d,
-                       int draws)
-{
-    if (device != data->device)
-        return ts_error(TS_INVALID, "bound: data and model are on different devices");
-    if (d != ts_data_dim(data))
-        return ts_error(TS_INVALID, "bound: the model is for %d dimensions, the data have %d", d,
-                        ts_data_dim(data));
-    if (config->count < 1 || (!data->mixture && config->count > data->count))
-        return ts_error(TS_INVALID, "bound: %lld data asked for, the set has %lld", (long long)config->count,
-                        (long long)data->count);
-    if (draws < 1 || config->count > INT64_MAX / draws / 2)
-        return ts_error(TS_INVALID, "bound: %d draws for each datum", draws);
-    if (!(config->eps > 0.0 && config->eps < 1.0))
-        return ts_error(TS_INVALID, "bound: eps = %g is not in (0, 1)", config->eps);
-    return NULL;
-}
-
-static ts_status check_T(const ts_bound_config *config, double T)
-{
-    if (T > config->eps && T <= 1.0)
-        return NULL;
-    return ts_error(TS_INVALID, "bound: T = %g is not in (eps, 1] with eps = %g", T, config->eps);
-}
-
-static ts_status pass_begin(pass *p, const ts_bound_config *config, const ts_data *data, ts_device *device,
-                            int n, int d, int draws)
-{
-    *p = (pass){.config = config, .data = data, .device = device, .n = n, .d = d, .draws = draws};
-    TS_TRY(check(config, data, device, d, draws));
-    p->rows = config->count * draws;
-    return ts_context(pass_allocate(p), "bound");
-}
-
-/* x0 of rows first .. first + n - 1; rows beyond the last start again. */
-static ts_status load_rows(pass *p, int64_t first)
-{
-    return ts_data_eval_rows(p->data, p->config->count, p->n, first, p->data_state, p->x0);
-}
-
-/* x_t of the rows at p->t with fresh noise, a function of (seed, instance, batch). */
-static ts_status perturb_rows(pass *p, uint32_t instance, int64_t batch)
-{
-    const ts_step_state state = {p->config->seed, (uint32_t)batch, instance};
-    TS_TRY(p->device->k->upload(p->device, p->noise_state, &state, sizeof state));
-    const ts_perturb a = {.n = p->n,
-                          .d = p->d,
-                          .sde = p->config->sde,
-                          .state = p->noise_state,
-                          .x0 = p->x0,
-                          .t = p->t,
-                          .xt = p->xt,
-                          .z = p->z,
-                          .wide = true};
-    return p->device->k->perturb(p->device, &a);
-}
-
-static ts_status set_time(pass *p, double t)
-{
-    for (int i = 0; i < p->n; i++)
-        p->host_t[i] = (float)t;
-    return p->device->k->upload(p->device, p->t, p->host_t, (size_t)p->n * sizeof *p->t);
-}
-
-static ts_status fetch(pass *p)
-{
-    TS_TRY(p->device->k->download(p->device, p->host, p->values, (size_t)p->n * sizeof *p->host));
-    return p->device->k->synchronize(p->device);
-}
-
 /* ---- reconstruction ---- */
 
-static ts_status reconstruct_levels(pass *p, double *out)
+static ts_status reconstruct_levels(ts_pass *p, double *out)
 {
     const ts_data *data = p->data;
     const int64_t count = p->config->count;
@@ -189,19 +71,19 @@ static ts_status reconstruct_levels(pass *p, double *out)
                                  .x0 = p->x0,
                                  .x = p->xt,
                                  .out = p->values};
-    TS_TRY(set_time(p, p->config->eps));
+    TS_TRY(ts_pass_set_time(p, p->config->eps));
     for (int64_t first = 0, batch = 0; first < p->rows; first += p->n, batch++) {
-        TS_TRY(load_rows(p, first));
-        TS_TRY(perturb_rows(p, INSTANCE_RECONSTRUCTION, batch));
+        TS_TRY(ts_pass_load(p, first));
+        TS_TRY(ts_pass_perturb(p, TS_BOUND_RECONSTRUCTION, batch));
         TS_TRY(p->device->k->reconstruction(p->device, &a));
-        TS_TRY(fetch(p));
+        TS_TRY(ts_pass_fetch(p));
         for (int i = 0; i < p->n && first + i < p->rows; i++)
             out[(first + i) % count] += p->host[i] / p->draws;
     }
     return NULL;
 }
 
-static ts_status reconstruct(pass *p, double *out)
+static ts_status reconstruct(ts_pass *p, double *out)
 {
     if (p->data->levels)
         return reconstruct_levels(p, out);
@@ -223,10 +105,10 @@ typedef struct row_values {
 
 /* A draw's place in its datum's strata.  Each datum has an offset of its own, uniform with 53 bits:
  * independent offsets keep the data's estimates independent, on which the intervals rest. */
-static double stratified(const pass *p, int64_t row)
+static double stratified(const ts_pass *p, int64_t row)
 {
     const int64_t datum = row % p->config->count, draw = row / p->config->count % p->draws;
-    const ts_step_state state = {p->config->seed, (uint32_t)(datum >> 32), INSTANCE_TIME};
+    const ts_step_state state = {p->config->seed, (uint32_t)(datum >> 32), TS_BOUND_TIME};
     const ts_philox_words w = ts_random_words(&state, TS_STREAM_TIME, (uint32_t)datum);
     const double offset = ((double)((uint64_t)w.v[0] << 21 | w.v[1] >> 11) + 0.5) * 0x1p-53;
     const double u = offset + (double)draw / p->draws;
@@ -234,7 +116,7 @@ static double stratified(const pass *p, int64_t row)
 }
 
 /* Times of density proportional to g^2/s^2 on [eps, T]. */
-static ts_status set_times(pass *p, int64_t first, double T, double *position)
+static ts_status set_times(ts_pass *p, int64_t first, double T, double *position)
 {
     const ts_bound_config *c = p->config;
     const double low = ts_sde_lambda(&c->sde, c->eps), high = ts_sde_lambda(&c->sde, T);
@@ -248,9 +130,9 @@ static ts_status set_times(pass *p, int64_t first, double T, double *position)
     return p->device->k->upload(p->device, p->t, p->host_t, (size_t)p->n * sizeof *p->t);
 }
 
-static ts_status fetch_rows(pass *p, int64_t first, double *out)
+static ts_status fetch_rows(ts_pass *p, int64_t first, double *out)
 {
-    TS_TRY(fetch(p));
+    TS_TRY(ts_pass_fetch(p));
     for (int i = 0; i < p->n && first + i < p->rows; i++)
         out[first + i] = p->host[i];
     return NULL;
@@ -258,7 +140,7 @@ static ts_status fetch_rows(pass *p, int64_t first, double *out)
 
 /* A score whose error is measured, batch after batch in the same memory. */
 typedef struct measured {
-    const pass *p;
+    const ts_pass *p;
     ts_score *score;
     ts_recorded recorded;
 } measured;
@@ -266,14 +148,14 @@ typedef struct measured {
 static ts_status queue_error(void *context)
 {
     const measured *m = context;
-    const pass *p = m->p;
+    const ts_pass *p = m->p;
     const float *net;
     TS_TRY(m->score->evaluate(m->score, p->xt, p->t, &net));
     const ts_squared_error a = {.n = p->n, .d = p->d, .net = net, .z = p->z, .out = p->values};
     return p->device->k->squared_error(p->device, &a);
 }
 
-static ts_status measure_error(pass *p, measured *m, int64_t first, double *out)
+static ts_status measure_error(ts_pass *p, measured *m, int64_t first, double *out)
 {
     const ts_score *score = m->score;
     TS_TRY(ts_recorded_run(&m->recorded, queue_error, m));
@@ -286,7 +168,7 @@ static ts_status measure_error(pass *p, measured *m, int64_t first, double *out)
     return NULL;
 }
 
-static ts_status measure_noise(pass *p, int64_t first, double *out)
+static ts_status measure_noise(ts_pass *p, int64_t first, double *out)
 {
     const ts_row_dot a = {.n = p->n, .d = p->d, .x = p->z, .y = p->z, .out = p->values};
     TS_TRY(p->device->k->row_dot(p->device, &a));
@@ -297,13 +179,13 @@ static ts_status measure_noise(pass *p, int64_t first, double *out)
 }
 
 /* exact->score may be NULL. */
-static ts_status measure_rows(pass *p, measured *network, measured *exact, double T, ts_progress_fn *progress,
-                              void *context, const row_values *v)
+static ts_status measure_rows(ts_pass *p, measured *network, measured *exact, double T,
+                              ts_progress_fn *progress, void *context, const row_values *v)
 {
     for (int64_t first = 0, batch = 0; first < p->rows; first += p->n, batch++) {
-        TS_TRY(load_rows(p, first));
+        TS_TRY(ts_pass_load(p, first));
         TS_TRY(set_times(p, first, T, v->position));
-        TS_TRY(perturb_rows(p, INSTANCE_NOISE, batch));
+        TS_TRY(ts_pass_perturb(p, TS_BOUND_NOISE, batch));
         TS_TRY(measure_noise(p, first, v->noise));
         TS_TRY(measure_error(p, network, first, v->error));
         if (exact->score)
@@ -330,7 +212,7 @@ typedef struct control {
     double beta[2][MAX_BINS]; /* for the data of each half */
 } control;
 
-static control fit_control(const pass *p, const double *position, const double *error, const double *noise)
+static control fit_control(const ts_pass *p, const double *position, const double *error, const double *noise)
 {
     double products[2][MAX_BINS] = {{0}}, squares[2][MAX_BINS] = {{0}};
     const int64_t bins = p->rows / (2 * ROWS_PER_BIN);
@@ -348,7 +230,7 @@ static control fit_control(const pass *p, const double *position, const double *
 
 /* out[datum][T'] = Z/2 mean over the datum's draws of 1{t <= T'} (error - beta noise), for every T' of the
  * list, Z = Lambda(T) - Lambda(eps) with T the largest; share[T'] is the position of T'. */
-static void average(const pass *p, double Z, const double *share, const row_values *v, const double *error,
+static void average(const ts_pass *p, double Z, const double *share, const row_values *v, const double *error,
                     double *out)
 {
     const ts_bound_config *c = p->config;
@@ -364,8 +246,8 @@ static void average(const pass *p, double Z, const double *share, const row_valu
     }
 }
 
-static ts_status measure(pass *p, ts_score *score, ts_score *exact, ts_progress_fn *progress, void *context,
-                         ts_bound *bound)
+static ts_status measure(ts_pass *p, ts_score *score, ts_score *exact, ts_progress_fn *progress,
+                         void *context, ts_bound *bound)
 {
     const ts_bound_config *c = p->config;
     double T = 0.0;
@@ -420,13 +302,13 @@ ts_status ts_bound_measure(const ts_bound_config *config, const ts_data *data, t
     if (config->T_count < 1)
         return ts_error(TS_INVALID, "bound: no T given");
     for (int j = 0; j < config->T_count; j++)
-        TS_TRY(check_T(config, config->T[j]));
+        TS_TRY(ts_pass_check_T(config, config->T[j]));
     if (config->tracks_K && !data->mixture)
         return ts_error(TS_INVALID, "bound: K(T) needs the exact score, which only mixtures have");
-    pass p;
+    ts_pass p;
     ts_score *exact = NULL;
     ts_status status;
-    TS_GOTO(pass_begin(&p, config, data, score->device, score->n, score->d, config->draws), done);
+    TS_GOTO(ts_pass_begin(&p, config, data, score->device, score->n, score->d, config->draws), done);
     if (config->tracks_K)
         TS_GOTO(ts_score_mixture(data->mixture, &config->sde, score->n, &exact), done);
     TS_GOTO(bound_allocate(config, bound), done);
@@ -438,135 +320,6 @@ done:
         ts_bound_release(bound);
     if (exact)
         ts_score_destroy(exact);
-    pass_release(&p);
-    return status;
-}
-
-/* ---- the prior term ---- */
-
-static double conditional_entropy(const pass *p, double T)
-{
-    const double s = ts_sde_std(&p->config->sde, T);
-    return 0.5 * p->d * log(2.0 * M_PI * M_E * s * s);
-}
-
-static ts_status check_log_prob(const pass *p, const ts_density *density, double T, int64_t first)
-{
-    for (int i = 0; i < p->n && first + i < p->rows; i++)
-        if (!isfinite(p->host[i]))
-            return ts_error(TS_NOT_FINITE,
-                            "bound: prior term: the log-density of the %s start at T = %g is not finite for "
-                            "datum %lld",
-                            density->name, T, (long long)((first + i) % p->config->count));
-    return NULL;
-}
-
-/* log nu(x_T) of the rows into p->host. */
-static ts_status fetch_log_prob(pass *p, ts_density *density, double T, int64_t first)
-{
-    TS_TRY(density->log_prob(density, p->xt, p->values));
-    TS_TRY(fetch(p));
-    return check_log_prob(p, density, T, first);
-}
-
-/*
- * KL(q(x_T|x0) || nu) by draws, row by row.  -log nu(x_T) contains about beta/2 ||z||^2 with
- * beta = s^2/(s^2 + a^2) when nu has the scale of x_T (exactly that for N(0,I) under VP), and ||z||^2 is known
- * to be d on average: subtracting the difference keeps the mean and removes most of the noise.
- */
-static ts_status add_prior(pass *p, double T, int64_t first, double *prior)
-{
-    const ts_bound_config *c = p->config;
-    const double a = ts_sde_mean(&c->sde, T), s = ts_sde_std(&c->sde, T), beta = s * s / (s * s + a * a);
-    const double entropy = conditional_entropy(p, T);
-    for (int i = 0; i < p->n && first + i < p->rows; i++)
-        prior[(first + i) % c->count] -= (entropy + p->host[i]) / p->draws;
-    const ts_row_dot dot = {.n = p->n, .d = p->d, .x = p->z, .y = p->z, .out = p->values};
-    TS_TRY(p->device->k->row_dot(p->device, &dot));
-    TS_TRY(fetch(p));
-    for (int i = 0; i < p->n && first + i < p->rows; i++)
-        prior[(first + i) % c->count] -= 0.5 * beta * (p->host[i] - p->d) / p->draws;
-    return NULL;
-}
-
-/* kl += log p_T(x_T), the exact density's part. */
-static ts_status add_exact(pass *p, int64_t first, double *kl)
-{
-    const ts_mixture_evaluate a = {.n = p->n,
-                                   .sde = p->config->sde,
-                                   .mixture = p->data->mixture->view,
-                                   .x = p->xt,
-                                   .t = p->t,
-                                   .log_prob = p->values};
-    TS_TRY(p->device->k->mixture_evaluate(p->device, &a));
-    TS_TRY(fetch(p));
-    for (int i = 0; i < p->n && first + i < p->rows; i++)
-        kl[(first + i) % p->config->count] += p->host[i] / p->draws;
-    return NULL;
-}
-
-/* By draws of x_T: the prior term, and log p_T(x_T) - log nu(x_T); either may be NULL. */
-static ts_status draw_prior(pass *p, ts_density *density, double T, double *prior, double *kl)
-{
-    TS_TRY(set_time(p, T));
-    for (int64_t first = 0, batch = 0; first < p->rows; first += p->n, batch++) {
-        TS_TRY(load_rows(p, first));
-        TS_TRY(perturb_rows(p, INSTANCE_PRIOR, batch));
-        TS_TRY(fetch_log_prob(p, density, T, first));
-        for (int i = 0; kl && i < p->n && first + i < p->rows; i++)
-            kl[(first + i) % p->config->count] -= p->host[i] / p->draws;
-        if (prior)
-            TS_TRY(add_prior(p, T, first, prior));
-        if (kl)
-            TS_TRY(add_exact(p, first, kl));
-        if (p->config->stop && *p->config->stop && first + p->n < p->rows)
-            return ts_error(TS_INTERRUPTED, "bound: interrupted");
-    }
-    return NULL;
-}
-
-/* The prior term in closed form: given x0 nothing about it is drawn. */
-static ts_status expected_prior(pass *p, ts_density *density, double T, double *prior)
-{
-    const ts_bound_config *c = p->config;
-    const double a = ts_sde_mean(&c->sde, T), s = ts_sde_std(&c->sde, T);
-    const double entropy = conditional_entropy(p, T);
-    for (int64_t first = 0; first < c->count; first += p->n) {
-        double constant;
-        TS_TRY(load_rows(p, first));
-        TS_TRY(density->expected_log_prob(density, a, s, p->x0, p->values, &constant));
-        TS_TRY(fetch(p));
-        TS_TRY(check_log_prob(p, density, T, first));
-        for (int i = 0; i < p->n && first + i < c->count; i++)
-            prior[first + i] = -entropy - (constant + p->host[i]);
-    }
-    return NULL;
-}
-
-static ts_status measure_prior(pass *p, ts_density *density, double T, double *prior, double *kl)
-{
-    const bool closed = density->expected_log_prob;
-    for (int64_t i = 0; i < p->config->count; i++) {
-        prior[i] = 0.0;
-        if (kl)
-            kl[i] = 0.0;
-    }
-    if (closed)
-        TS_TRY(expected_prior(p, density, T, prior));
-    return closed && !kl ? NULL : draw_prior(p, density, T, closed ? NULL : prior, kl);
-}
-
-ts_status ts_bound_prior(const ts_bound_config *config, const ts_data *data, double T, ts_density *density,
-                         double *prior, double *kl_prior)
-{
-    TS_TRY(check_T(config, T));
-    if (kl_prior && !data->mixture)
-        return ts_error(TS_INVALID, "bound: KL(p_T || nu) needs the exact density, which only mixtures have");
-    pass p;
-    ts_status status =
-        pass_begin(&p, config, data, density->device, density->n, density->d, config->prior_draws);
-    if (!status)
-        status = measure_prior(&p, density, T, prior, kl_prior);
-    pass_release(&p);
+    ts_pass_release(&p);
     return status;
 }

@@ -56,6 +56,12 @@ ts_status ts_bound_measure(const ts_bound_config *config, const ts_data *data, t
  * KL(p_T || nu) is near zero they, and their mean over data, may be below it, which is noise about it. */
 ts_status ts_bound_prior(const ts_bound_config *config, const ts_data *data, double T, ts_density *density,
                          double *prior, double *kl_prior);
+/* error [count]: (net_nu - z)^2 at T, net_nu = -s grad log nu of the density, mean over dimensions and over prior_draws draws
+ * of x_T = a x0 + s z.  Of a density that the forward process carries, minus the slope of its prior term, which the bound
+ * weighs against the network's; of another, how well it knows the noise, and no more.  TS_INVALID where the
+ * density has no such noise. */
+ts_status ts_bound_start_error(const ts_bound_config *config, const ts_data *data, double T,
+                               ts_density *density, double *error);
 void ts_bound_release(ts_bound *bound);
 
 typedef struct ts_bound_terms {

@@ -26,6 +26,7 @@ typedef struct sample {
     double *error;   /* [points][points] */
     int seeds;
     double *seed; /* [seeds][points]: the mean of each less that of all */
+    bool to_last; /* of pairs, only those with the last point */
 } sample;
 
 /* ---- means and standard errors ---- */
@@ -84,10 +85,30 @@ static void centre(const sample *s)
     }
 }
 
-/* error [points][points] <- the standard error of the difference of every two means, of n rows less their means. */
-static void standard_errors(const double *centred, int64_t n, int p, double *error)
+/* The same of the pairs with the last point alone, which are few. */
+static void errors_to_last(const double *centred, int64_t n, int p, double *error)
 {
+    double *to = error + (p - 1) * p;
+    memset(to, 0, sizeof *to * (size_t)p);
+    for (int64_t i = 0; i < n; i++)
+        for (int j = 0; j < p - 1; j++) {
+            const double difference = centred[i * p + j] - centred[i * p + p - 1];
+            to[j] += difference * difference;
+        }
+    for (int j = 0; j < p - 1; j++)
+        to[j] = sqrt(to[j] / ((double)n * (double)(n - 1)));
+}
+
+/* error [points][points] <- the standard error of the difference of every two means, of n rows less their means. */
+static void standard_errors(const sample *s, const double *centred, double *error)
+{
+    const int64_t n = s->n;
+    const int p = s->points;
     double *v = error; /* first the covariance of the means */
+    if (s->to_last) {
+        errors_to_last(centred, n, p, error);
+        return;
+    }
     cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, p, p, (int)n, 1 / ((double)n * (double)(n - 1)),
                 centred, p, centred, p, 0, v, p);
     for (int j = 0; j < p; j++)
@@ -151,7 +172,7 @@ static void resample(const sample *s, int repetition, double *rows, double *shif
     for (int64_t i = 0; i < s->n; i++)
         for (int j = 0; j < p; j++)
             rows[i * p + j] -= shifted[j];
-    standard_errors(rows, s->n, p, error);
+    standard_errors(s, rows, error);
 }
 
 /* shifted [points] += how far the mean of so many trainings is from that of all, in this repetition. */
@@ -175,7 +196,7 @@ static double largest_t(const sample *s, const double *moved, const double *erro
 {
     const int p = s->points;
     double t = 0;
-    for (int j = 0; j < p; j++)
+    for (int j = s->to_last ? p - 1 : 0; j < p; j++)
         for (int k = 0; k < j; k++) {
             const double own = error[j * p + k] > 0 ? error[j * p + k] : s->error[j * p + k];
             if (s->error[j * p + k] > 0)
@@ -233,7 +254,8 @@ static bool repeat(const sample *s, double *t, int *winner)
     return !failed;
 }
 
-static ts_status bootstrap(const sample *s, ts_bands *bands)
+/* The quantile of the largest |t|; chance [points], or NULL, was zero. */
+static ts_status bootstrap(const sample *s, double *quantile, double *chance)
 {
     const int repetitions = s->config->repetitions;
     double *t = malloc(sizeof *t * (size_t)repetitions);
@@ -241,13 +263,53 @@ static ts_status bootstrap(const sample *s, ts_bands *bands)
     const bool done = t && winner && repeat(s, t, winner);
     if (done) {
         qsort(t, (size_t)repetitions, sizeof *t, ts_ascending);
-        bands->quantile = t[(int)ceil(0.95 * repetitions) - 1];
-        for (int b = 0; b < repetitions; b++)
-            bands->chance[winner[b]] += 1.0 / repetitions;
+        *quantile = t[(int)ceil(0.95 * repetitions) - 1];
+        for (int b = 0; b < repetitions && chance; b++)
+            chance[winner[b]] += 1.0 / repetitions;
     }
     free(t);
     free(winner);
     return done ? NULL : ts_error(TS_NO_MEMORY, "bands: no memory for %d repetitions", repetitions);
+}
+
+/* ---- opening ---- */
+
+static void release(sample *s)
+{
+    free(s->mean);
+    free(s->seed);
+    free(s->centred);
+    free(s->error);
+}
+
+/* Means and standard errors; to be released after an error too. */
+static ts_status open_sample(const double *rows, int64_t n, int points, const ts_bands_config *config,
+                             bool to_last, sample *s)
+{
+    const int64_t block = config->block > 1 ? config->block : 1;
+    const size_t p = (size_t)points;
+    *s = (sample){.config = config, .data = n, .n = n / block, .points = points, .to_last = to_last};
+    TS_TRY(ts_blocks_check(n, block));
+    if (n < 2 || n > INT32_MAX - 4 || points < 1 || config->repetitions < 1 || config->seeds > TS_MOST_SEEDS)
+        return ts_error(
+            TS_INVALID,
+            "bands: %lld data, %d points, %d repetitions, %d seeds; at least 2, 1, 1 are needed, at most %d seeds",
+            (long long)n, points, config->repetitions, config->seeds, TS_MOST_SEEDS);
+    s->seeds = config->seeds > 1 ? config->seeds : 1;
+    s->mean = calloc(p, sizeof(double));
+    s->seed = calloc(p * (size_t)s->seeds, sizeof(double));
+    s->centred = calloc(p * (size_t)n, sizeof(double));
+    s->error = calloc(p * p, sizeof(double));
+    if (!s->mean || !s->seed || !s->centred || !s->error)
+        return ts_error(TS_NO_MEMORY, "bands: no memory for %lld data at %d points", (long long)n, points);
+    ts_quality_threads(config->threads);
+    for (int k = 0; k < s->seeds; k++)
+        TS_TRY(level(rows, k, s));
+    average_seeds(s);
+    average_blocks(s, block);
+    centre(s);
+    standard_errors(s, s->centred, s->error);
+    return NULL;
 }
 
 /* ---- what follows ---- */
@@ -295,49 +357,48 @@ static void conclude(const sample *s, ts_bands *bands)
 ts_status ts_bands_make(const double *rows, int64_t n, int points, const ts_bands_config *config,
                         ts_bands *bands)
 {
-    const int64_t block = config->block > 1 ? config->block : 1;
+    const size_t p = (size_t)(points > 0 ? points : 0);
+    sample s;
     *bands = (ts_bands){.points = points};
-    TS_TRY(ts_blocks_check(n, block));
-    if (n < 2 || n > INT32_MAX - 4 || points < 1 || config->repetitions < 1 || config->seeds > TS_MOST_SEEDS)
-        return ts_error(
-            TS_INVALID,
-            "bands: %lld data, %d points, %d repetitions, %d seeds; at least 2, 1, 1 are needed, at most %d seeds",
-            (long long)n, points, config->repetitions, config->seeds, TS_MOST_SEEDS);
-    const size_t p = (size_t)points;
-    sample s = {
-        .config = config, .data = n, .n = n / block, .points = points, .mean = calloc(p, sizeof(double))};
-    s.seeds = config->seeds > 1 ? config->seeds : 1;
-    s.seed = calloc(p * (size_t)s.seeds, sizeof(double));
-    s.centred = calloc(p * (size_t)n, sizeof(double));
-    s.error = malloc(sizeof(double) * p * p);
-    bands->may_be_best = calloc(p, sizeof *bands->may_be_best);
-    bands->loss = calloc(4 * p, sizeof(double));
-    ts_status status = NULL;
-    if (!s.mean || !s.seed || !s.centred || !s.error || !bands->may_be_best || !bands->loss) {
-        status = ts_error(TS_NO_MEMORY, "bands: no memory for %lld data at %d points", (long long)n, points);
-    } else {
+    ts_status status = open_sample(rows, n, points, config, false, &s);
+    if (!status) {
+        bands->may_be_best = calloc(p, sizeof *bands->may_be_best);
+        bands->loss = calloc(4 * p, sizeof(double));
+        if (!bands->may_be_best || !bands->loss)
+            status = ts_error(TS_NO_MEMORY, "bands: no memory for %d points", points);
+    }
+    if (!status) {
         bands->loss_low = bands->loss + p;
         bands->loss_high = bands->loss_low + p;
         bands->chance = bands->loss_high + p;
-        ts_quality_threads(config->threads);
-        for (int k = 0; k < s.seeds && !status; k++)
-            status = level(rows, k, &s);
-    }
-    if (!status) {
-        average_seeds(&s);
-        average_blocks(&s, block);
-        centre(&s);
-        standard_errors(s.centred, s.n, points, s.error);
-        status = bootstrap(&s, bands);
+        status = bootstrap(&s, &bands->quantile, bands->chance);
     }
     if (!status)
         conclude(&s, bands);
     else
         ts_bands_release(bands);
-    free(s.mean);
-    free(s.seed);
-    free(s.centred);
-    free(s.error);
+    release(&s);
+    return status;
+}
+
+/* As differences from one more point, whose rows are zero. */
+ts_status ts_bands_of_means(const double *rows, int64_t n, int points, const ts_bands_config *config,
+                            double *half)
+{
+    const int64_t all = n * (config->seeds > 1 ? config->seeds : 1);
+    double *padded = calloc((size_t)all * ((size_t)points + 1), sizeof *padded), quantile;
+    sample s;
+    if (!padded)
+        return ts_error(TS_NO_MEMORY, "bands: no memory for %lld data at %d points", (long long)n, points);
+    for (int64_t i = 0; i < all; i++)
+        memcpy(padded + i * (points + 1), rows + i * points, sizeof *rows * (size_t)points);
+    ts_status status = open_sample(padded, n, points + 1, config, true, &s);
+    if (!status)
+        status = bootstrap(&s, &quantile, NULL);
+    for (int j = 0; j < points && !status; j++)
+        half[j] = quantile * s.error[points * (points + 1) + j];
+    release(&s);
+    free(padded);
     return status;
 }
 

@@ -63,4 +63,9 @@ ts_status ts_bands_make(const double *rows, int64_t n, int points, const ts_band
                         ts_bands *bands);
 void ts_bands_release(ts_bands *bands);
 
+/* half [points]: every mu(j) lies within mean(j) +- half[j] at once with probability 95 %, by the same bootstrap of the largest
+ * |t|, here over points.  Of the configuration the tolerance is not asked for.  Errors: the same. */
+ts_status ts_bands_of_means(const double *rows, int64_t n, int points, const ts_bands_config *config,
+                            double *half);
+
 #endif

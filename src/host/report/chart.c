@@ -28,7 +28,9 @@ static const chart charts[TS_CHARTS] = {
      "Where to stop. Left: the network's held-out error over time and, in the same unit, how fast the prior term of each "
      "start falls that has a density at every <i>T</i>: of one that the forward process carries, the error of its own score "
      "(of a Glow for all <i>T</i> it is not). The bound wants a longer <i>T</i> exactly while the network's is the lower: where two lines cross "
-     "(mark), the bound is the best. Predicting zero would score 1. Right: the integrand of the diffusion term, whose integral "
+     "(mark), the bound is the best. Marks with bars are the error of a start's own score at the <i>T</i> of the sweep where no process "
+     "carries that start from one <i>T</i> to another, as of a Glow: a diagnosis of what it knows of the noise, not an estimate of "
+     "<i>T</i>*, for a flow is no forward marginal. Predicting zero would score 1. Right: the integrand of the diffusion term, whose integral "
      "up to <i>T</i> is that term; where networks trained for one <i>T</i> alone stand beside the one for all <i>T</i>, instead "
      "their error divided by its: below 1 they are the better ones."},
     {"bound", ts_chart_bound, 920, 430, 0,
@@ -37,9 +39,11 @@ static const chart charts[TS_CHARTS] = {
      "a start that is far worse than all others leaves the panel. Right: what "
      "each <i>T</i> loses against the best <i>T</i> of the same start, compared datum by datum; the 95&nbsp;% bands hold at "
      "all <i>T</i> at once. <i>T</i>* is where a line first meets the tolerance, the bar above its confidence set."},
-    {"terms", ts_chart_terms, 920, 410, 0,
-     "The terms of the bound. A shorter <i>T</i> moves bits from the diffusion term to the prior term, and the "
-     "more so the worse the start density is."},
+    {"terms", ts_chart_terms, 920, 430, 0,
+     "The terms of the bound over <i>T</i>, with 95&nbsp;% bands that hold at all <i>T</i> at once. Left: the diffusion term "
+     "<i>I</i>(<i>T</i>), which grows with <i>T</i>, with the reconstruction, which does not change; and the prior term of each start, "
+     "which falls. Right: their sum, the bound, above the first of the two: the distance between them is the prior term. What "
+     "is fitted for each <i>T</i> has marks at those of the sweep."},
     {"cost", ts_chart_cost, 920, 800, 0,
      "What samples cost and how far they are from held-out data, lower left is better. Every sampler takes steps of "
      "its own, so <i>T</i> is compared at equal step length, or tolerance: a shorter one is cheaper. Lines run over "

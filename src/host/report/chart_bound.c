@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "report/chart_internal.h"
+#include "run/scores.h"
 
 /* ---- the bound against T ---- */
 
@@ -11,12 +12,6 @@ static void interval(FILE *data, double x, double mean, double half)
     ts_gnuplot_value(data, mean);
     ts_gnuplot_value(data, isfinite(half) ? half : 0);
     ts_gnuplot_line_end(data);
-}
-
-/* Whether a start's bound is a line over all T, not marks at those of the sweep. */
-static bool is_curve(const ts_results *r, const ts_finding *f)
-{
-    return f && f->count > r->T_count;
 }
 
 static void finding_data(const ts_results *r, int score, int start, FILE *data)
@@ -116,7 +111,7 @@ static void plot_finding(const ts_results *r, int score, int start, int column, 
 {
     const ts_chart_series series = ts_chart_series_of(r, score, start);
     const char *separator = score + start ? ", \\\n  " : "plot ";
-    if (is_curve(r, ts_report_finding(r, score, start)))
+    if (ts_report_is_curve(r, ts_report_finding(r, score, start)))
         fprintf(
             script,
             "%s'bound.dat' index 'finding-%s' using 1:%d:%d with filledcurves fillcolor '%s' fillstyle "
@@ -141,7 +136,7 @@ static void plot_rows(const ts_results *r, FILE *script)
     for (int score = 0; score < r->score_count; score++)
         for (int start = 0; start < r->start_count; start++) {
             const ts_chart_series series = ts_chart_series_of(r, score, start);
-            if (is_curve(r, ts_report_finding(r, score, start)))
+            if (ts_report_is_curve(r, ts_report_finding(r, score, start)))
                 fprintf(
                     script,
                     ", \\\n  'bound.dat' index '%s' with points pointtype %d pointsize 0.8 linecolor '%s' notitle",
@@ -214,82 +209,130 @@ bool ts_chart_bound(const ts_report *report, FILE *data, FILE *script)
 
 /* ---- its terms ---- */
 
-typedef struct term {
-    const char *name, *color;
-    double largest; /* bits/dim */
-} term;
+/* The colour of what no start changes; starts have their own. */
+static const char network_color[] = "#56B4E9";
 
-enum { RECONSTRUCTION, DIFFUSION, PRIOR, TERMS };
-
-/* of the tallest bar: what is lower is not seen */
-#define VISIBLE 0.015
-
-static void term_data(const ts_report *report, term *terms, double *tallest, FILE *data)
+/* T, and of a quantity in bits/dim the value with both ends of its band. */
+static void band_line(FILE *data, double T, double value, double half)
 {
-    const ts_results *r = report->results;
-    for (int group = 0; group < r->score_count * r->start_count; group++) {
-        const int score = group / r->start_count, start = group % r->start_count;
-        ts_gnuplot_block(data, ts_chart_series_of(r, score, start).block,
-                         "T, reconstruction, diffusion, prior, all in bits/dim");
-        for (int k = 0; k < r->T_count; k++) {
-            const ts_bound_row *row = ts_results_bound(r, score, report->ascending[k], start);
-            const double bits[TERMS] = {ts_report_bits(r, -row->terms.reconstruction.mean),
-                                        ts_report_bits(r, row->terms.diffusion.mean),
-                                        ts_report_bits(r, row->terms.prior.mean)};
-            fprintf(data, "%g ", row->T);
-            for (int i = 0; i < TERMS; i++) {
-                ts_gnuplot_value(data, bits[i]);
-                terms[i].largest = fmax(terms[i].largest, bits[i]);
-            }
-            ts_gnuplot_line_end(data);
-            *tallest = fmax(*tallest, bits[RECONSTRUCTION] + bits[DIFFUSION] + bits[PRIOR]);
+    const double known = isfinite(half) ? half : 0, values[] = {T, value, value - known, value + known};
+    for (size_t k = 0; k < sizeof values / sizeof *values; k++)
+        ts_gnuplot_value(data, values[k]);
+    ts_gnuplot_line_end(data);
+}
+
+/* The start in whose finding the network's term with this score is known at the most T: it is the same in all. */
+static int widest(const ts_results *r, int score)
+{
+    int at = 0;
+    for (int start = 1; start < r->start_count; start++) {
+        const ts_finding *f = ts_report_finding(r, score, start), *best = ts_report_finding(r, score, at);
+        at = f && (!best || f->count > best->count) ? start : at;
+    }
+    return at;
+}
+
+/* Whether any of it is known. */
+static bool term_data(const ts_results *r, FILE *data)
+{
+    bool known = false;
+    for (int score = 0; score < r->score_count; score++) {
+        const ts_finding *f = ts_report_finding(r, score, widest(r, score));
+        char block[80];
+        snprintf(block, sizeof block, "network-%s", ts_score_kind_words.word[r->scores[score]]);
+        ts_gnuplot_block(data, block,
+                         "T, diffusion - reconstruction, low and high end of its 95 % band, bits/dim");
+        for (int j = 0; f && j < f->count; j++) {
+            const ts_finding_point *p = &f->points[j];
+            known |= isfinite(p->network.mean) && isfinite(p->prior.mean);
+            band_line(data, p->T, ts_report_bits(r, p->network.mean), ts_report_bits(r, p->network_band));
         }
+    }
+    for (int start = 0; start < r->start_count; start++) {
+        const ts_finding *f = ts_report_finding(r, 0, start);
+        char block[80];
+        snprintf(block, sizeof block, "prior-%s", ts_chart_start_of(r, start).block);
+        ts_gnuplot_block(data, block, "T, prior term, low and high end of its 95 % band, bits/dim");
+        for (int j = 0; f && j < f->count; j++)
+            band_line(data, f->points[j].T, ts_report_bits(r, f->points[j].prior.mean),
+                      ts_report_bits(r, f->points[j].prior_band));
+        snprintf(block, sizeof block, "sum-%s", ts_chart_start_of(r, start).block);
+        ts_gnuplot_block(data, block, "T, the bound, low and high end of its 95 % band, bits/dim");
+        for (int j = 0; f && j < f->count; j++)
+            band_line(data, f->points[j].T, f->points[j].bpd.mean, f->points[j].bpd_band);
+    }
+    return known;
+}
+
+/* A term's line and band, or marks with bars, behind a comma but for the first of the panel. */
+static void plot_term(const char *what, const char *block, bool curve, const char *color, const char *dash,
+                      int point, bool first, FILE *script)
+{
+    const char *separator = first ? "plot " : ", \\\n  ";
+    if (curve)
+        fprintf(
+            script,
+            "%s'terms.dat' index '%s-%s' using 1:3:4 with filledcurves fillcolor '%s' fillstyle transparent "
+            "solid 0.15 noborder notitle, \\\n  '' index '%s-%s' using 1:2 with lines linewidth 2 dashtype %s "
+            "linecolor '%s' title ",
+            separator, what, block, color, what, block, dash, color);
+    else
+        fprintf(
+            script,
+            "%s'terms.dat' index '%s-%s' using 1:2:3:4 with yerrorlines linewidth 1.4 dashtype %s pointtype %d "
+            "pointsize 0.8 linecolor '%s' title ",
+            separator, what, block, dash, point, color);
+}
+
+static void plot_network(const ts_results *r, int score, bool title, FILE *script)
+{
+    const ts_score_row *row = &ts_scores[r->scores[score]];
+    plot_term("network", ts_score_kind_words.word[r->scores[score]],
+              ts_report_is_curve(r, ts_report_finding(r, score, widest(r, score))), network_color,
+              score ? row->dash : "1", 2, !score, script);
+    if (!title)
+        fputs("''", script);
+    else if (r->score_count > 1)
+        ts_gnuplot_text(script, "{/:Italic I}({/:Italic T}) and reconstruction, %s", row->label);
+    else
+        ts_gnuplot_text(script, "{/:Italic I}({/:Italic T}) and reconstruction");
+}
+
+static void plot_starts(const ts_results *r, const char *what, bool title, FILE *script)
+{
+    for (int start = 0; start < r->start_count; start++) {
+        const ts_chart_series series = ts_chart_start_of(r, start);
+        plot_term(what, series.block, ts_report_is_curve(r, ts_report_finding(r, 0, start)), series.color,
+                  "1", series.point, false, script);
+        if (title)
+            ts_gnuplot_text(script, "%s", series.title);
+        else
+            fputs("''", script);
     }
 }
 
 bool ts_chart_terms(const ts_report *report, FILE *data, FILE *script)
 {
     const ts_results *r = report->results;
-    const int groups = r->score_count * r->start_count;
-    term terms[TERMS] = {
-        {"reconstruction", "#7F7F7F", 0}, {"diffusion", "#56B4E9", 0}, {"prior", "#E69F00", 0}};
-    double tallest = 0;
-    if (r->levels <= 0 || !any_known(r)) /* of densities the terms have signs: nothing to stack */
+    if (!any_known(r) || !term_data(r, data))
         return false;
-    term_data(report, terms, &tallest, data);
-    const int first = terms[RECONSTRUCTION].largest >= VISIBLE * tallest ? RECONSTRUCTION : DIFFUSION;
-    /* the bars of one start lie at x = start, start + 1, ...; the next start follows after a gap */
-    const double stride = r->T_count + 1.2;
-    ts_chart_legend(script, TERMS - first, 3);
+    const int rows = ts_chart_legend(script, r->score_count + r->start_count, r->score_count > 1 ? 2 : 3);
     fprintf(script,
-            "set style data histograms\nset style histogram rowstacked\n"
-            "set style fill solid 1 border rgb 'white'\nset boxwidth 0.82\n"
-            "set grid noxtics\nset yrange [0:*]\nset xrange [-0.8:%.4g]\n"
-            "set margins screen 0.085, screen 0.985, screen 0.21, screen 0.83\n",
-            stride * (groups - 1) + r->T_count - 0.2);
+            "set multiplot layout 1,2 margins 0.095,0.985,0.2,%.3f spacing 0.125,0\n"
+            "set xrange [0:1.04]\nset xtics 0.2\n%s",
+            0.95 - 0.06 * rows, r->levels > 0 ? "set yrange [0:*]\n" : "");
     ts_gnuplot_x_label(script, "diffusion time {/:Italic T}");
-    ts_gnuplot_y_label(script, "bits per dimension", 0.018);
-    for (int group = 0; group < groups; group++) {
-        fprintf(script, "set label %d ", group + 1);
-        ts_gnuplot_text(script, "start: %s",
-                        ts_chart_series_of(r, group / r->start_count, group % r->start_count).title);
-        fprintf(script, " at first %.4g, graph 1.055 center\n", stride * group + (r->T_count - 1) / 2.0);
-    }
-    if (first != RECONSTRUCTION) {
-        fputs("set label 90 ", script);
-        ts_gnuplot_text(script, "reconstruction, at most %.2g bits/dim, is too low to be seen",
-                        terms[RECONSTRUCTION].largest);
-        fputs(" at screen 0.985, screen 0.025 right font @small\n", script);
-    }
-    for (int group = 0; group < groups; group++) {
-        const ts_chart_series series = ts_chart_series_of(r, group / r->start_count, group % r->start_count);
-        fprintf(script, "%snewhistogram '' at %.4g", group ? ", \\\n  " : "plot ", stride * group);
-        for (int k = first; k < TERMS; k++) {
-            fprintf(script, ", \\\n  'terms.dat' index '%s' using %d:xtic(1) linecolor '%s' ", series.block,
-                    k + 2, terms[k].color);
-            fprintf(script, group ? "notitle" : "title '%s'", terms[k].name);
-        }
-    }
-    fputc('\n', script);
+    ts_gnuplot_y_label(script, "terms, bits per dimension", 0.018);
+    for (int score = 0; score < r->score_count; score++)
+        plot_network(r, score, true, script);
+    plot_starts(r, "prior", true, script);
+    const double range = bound_range(r);
+    fputs("\nunset key\nset yrange [*:*]\n", script);
+    if (isfinite(range))
+        fprintf(script, "set yrange [*:%.6g]\n", range);
+    ts_gnuplot_y_label(script, "their sum, bits per dimension", 0.521);
+    plot_network(r, 0, false, script);
+    plot_starts(r, "sum", false, script);
+    fputs("\nunset multiplot\n", script);
     return true;
 }

@@ -74,8 +74,8 @@ static bool crossing_data(const ts_results *r, int start, FILE *data)
 {
     const ts_finding *f = ts_report_finding(r, 0, start);
     bool known = false;
-    for (int j = 0; f && j < f->count; j++)
-        known |= f->points[j].start_error > 0;
+    for (int j = 0; ts_report_is_curve(r, f) && j < f->count; j++)
+        known |= f->points[j].start_error.mean > 0;
     if (!known)
         return false;
     char block[80];
@@ -83,7 +83,7 @@ static bool crossing_data(const ts_results *r, int start, FILE *data)
     ts_gnuplot_block(data, block, "T, mean (net - z)^2 of the start density's own score");
     for (int j = 0; j < f->count; j++) {
         ts_gnuplot_value(data, f->points[j].T);
-        ts_gnuplot_value(data, f->points[j].start_error > 0 ? f->points[j].start_error : NAN);
+        ts_gnuplot_value(data, f->points[j].start_error.mean > 0 ? f->points[j].start_error.mean : NAN);
         ts_gnuplot_line_end(data);
     }
     const ts_finding_point *best = ts_report_point(f, f->T_best);
@@ -92,7 +92,7 @@ static bool crossing_data(const ts_results *r, int start, FILE *data)
     ts_gnuplot_block(data, block,
                      "T of the best bound, the same there; nothing where that is an end of the range");
     ts_gnuplot_value(data, within ? best->T : NAN);
-    ts_gnuplot_value(data, within ? best->start_error : NAN);
+    ts_gnuplot_value(data, within ? best->start_error.mean : NAN);
     ts_gnuplot_line_end(data);
     return true;
 }
@@ -109,6 +109,42 @@ static void crossing_series(const ts_results *r, int start, FILE *script)
         ", \\\n  'profile.dat' index 'crossing-%s' using 1:2 with points pointtype %d pointsize 1.3 linewidth 2 "
         "linecolor '%s' notitle",
         series.block, series.hollow, series.color);
+}
+
+/* The errors of start densities' own scores that no curve shows, at the sweep's T. */
+static bool own_data(const ts_report *report, int start, FILE *data)
+{
+    const ts_results *r = report->results;
+    const ts_finding *f = ts_report_finding(r, 0, start);
+    char block[80];
+    bool known = false;
+    if (ts_starts[r->starts[start]].score && ts_report_is_curve(r, f))
+        return false;
+    for (int t = 0; t < r->T_count; t++)
+        known |= ts_results_bound(r, 0, t, start)->start_error.mean > 0;
+    if (!known)
+        return false;
+    snprintf(block, sizeof block, "own-%s", ts_chart_start_of(r, start).block);
+    ts_gnuplot_block(data, block, "T, mean (net - z)^2 of the start density's own score, 95 % interval");
+    for (int k = 0; k < r->T_count; k++) {
+        const ts_interval error = ts_results_bound(r, 0, report->ascending[k], start)->start_error;
+        ts_gnuplot_value(data, r->T[report->ascending[k]]);
+        ts_gnuplot_value(data, error.mean > 0 ? error.mean : NAN);
+        ts_gnuplot_value(data, isfinite(error.half) ? error.half : 0);
+        ts_gnuplot_line_end(data);
+    }
+    return true;
+}
+
+/* Those that lie upon others are smaller, so that both are seen. */
+static void own_series(const ts_results *r, int start, int above, bool title, FILE *script)
+{
+    const ts_chart_series series = ts_chart_start_of(r, start);
+    fprintf(script,
+            ", \\\n  'profile.dat' index 'own-%s' using 1:2:3 with yerrorbars linewidth 1.8 pointtype %d "
+            "pointsize %g linecolor '%s' title ",
+            series.block, series.point, above ? 0.6 : 1.1, series.color);
+    ts_gnuplot_text(script, "%s", title ? series.title : "");
 }
 
 static double middle_of(const ts_profile_bin *bin)
@@ -167,14 +203,17 @@ bool ts_chart_profile(const ts_report *report, FILE *data, FILE *script)
 {
     const ts_results *r = report->results;
     const ts_profile *shared = shared_profile(r);
-    bool crosses[TS_START_COUNT] = {false};
-    int lines = 0, rows = 1;
+    bool crosses[TS_START_COUNT] = {false}, own[TS_START_COUNT] = {false};
+    int lines = 0, rows = 1, marked = 0;
     if (!profile_data(r, data))
         return false;
     for (int i = 0; i < r->profile_count; i++)
         lines += !is_repeated(r, &r->profiles[i]);
-    for (int start = 0; start < r->start_count; start++)
-        lines += crosses[start] = crossing_data(r, start, data);
+    for (int start = 0; start < r->start_count; start++) {
+        crosses[start] = crossing_data(r, start, data);
+        own[start] = own_data(report, start, data);
+        lines += crosses[start] || own[start];
+    }
     if (lines > 1)
         rows = ts_chart_legend(script, lines, 4);
     else
@@ -192,9 +231,12 @@ bool ts_chart_profile(const ts_report *report, FILE *data, FILE *script)
         script);
     ts_gnuplot_powers(script, 'y');
     profile_panel(r, "", "1:2:3", "yerrorlines", false, script);
-    for (int start = 0; start < r->start_count; start++)
+    for (int start = 0; start < r->start_count; start++) {
         if (crosses[start])
             crossing_series(r, start, script);
+        if (own[start])
+            own_series(r, start, marked++, !crosses[start], script);
+    }
     fputs("\nunset label 1\nset xrange [*:*]\nset yrange [*:*]\nset logscale x\nunset key\n", script);
     ts_gnuplot_powers(script, 'x');
     if (shared) {

@@ -297,6 +297,11 @@ const ts_finding *ts_report_finding(const ts_results *results, int score, int st
     return NULL;
 }
 
+bool ts_report_is_curve(const ts_results *r, const ts_finding *finding)
+{
+    return finding && finding->count > r->T_count;
+}
+
 const ts_finding_point *ts_report_point(const ts_finding *finding, double T)
 {
     const ts_finding_point *nearest = NULL;

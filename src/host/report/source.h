@@ -57,6 +57,8 @@ double ts_report_bits(const ts_results *results, double nats);
 
 /* What was found of one start and score, by their places in the grid; NULL: it is not known. */
 const ts_finding *ts_report_finding(const ts_results *results, int score, int start);
+/* Whether it is a line over all T, not points at those of the sweep; of NULL neither. */
+bool ts_report_is_curve(const ts_results *results, const ts_finding *finding);
 /* Its point at T, or the one nearest to it; NULL: it has none. */
 const ts_finding_point *ts_report_point(const ts_finding *finding, double T);
 /* The trainings behind the bound. */

@@ -1,6 +1,7 @@
 #include "run/starts.h"
 
 #include <stdlib.h>
+#include "diffusion/prior_curve.h"
 #include "run/starts/dpmixture.h"
 #include "run/starts/gaussian.h"
 
@@ -48,6 +49,11 @@ static ts_status score_normal(ts_run *run, int n, ts_start *start, ts_score **sc
     return status;
 }
 
+static ts_status priors_of_normal(ts_run *run, const ts_bound_config *how, double *prior)
+{
+    return ts_prior_curve(how, &run->dataset->test, NULL, prior);
+}
+
 /* ---- the Gaussian of the data ---- */
 
 static ts_status open_gaussian(ts_run *run, double T, int n, ts_start *start)
@@ -68,6 +74,15 @@ static ts_status score_gaussian(ts_run *run, int n, ts_start *start, ts_score **
     if (!status)
         status = score_one(run, n, g->mean, values, values + d, start, score);
     free(values);
+    ts_data_gaussian_destroy(g);
+    return status;
+}
+
+static ts_status priors_of_gaussian(ts_run *run, const ts_bound_config *how, double *prior)
+{
+    ts_data_gaussian *g;
+    TS_TRY(ts_gaussian_of_run(run, &g));
+    ts_status status = ts_prior_curve(how, &run->dataset->test, g, prior);
     ts_data_gaussian_destroy(g);
     return status;
 }
@@ -144,6 +159,7 @@ const ts_start_row ts_starts[TS_START_COUNT] = {
     [TS_START_NORMAL] = {.check = suits_all,
                          .open = open_normal,
                          .score = score_normal,
+                         .priors = priors_of_normal,
                          .sections = "",
                          .plain = true,
                          .html = "<i>N</i>(0,&nbsp;<i>I</i>)",
@@ -157,6 +173,7 @@ const ts_start_row ts_starts[TS_START_COUNT] = {
                            .fit = ts_gaussian_fit,
                            .open = open_gaussian,
                            .score = score_gaussian,
+                           .priors = priors_of_gaussian,
                            .sections = "start",
                            .every_T = true,
                            .html = "the Gaussian",

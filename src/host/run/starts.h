@@ -8,7 +8,7 @@
 #define TS_RUN_STARTS_H
 
 #include "base/kinds.h"
-#include "diffusion/densities/density.h"
+#include "diffusion/bound.h"
 #include "run/starts/glow.h"
 #include "run/run.h"
 
@@ -32,6 +32,9 @@ typedef struct ts_start_row {
     /* The score of what the forward process makes of it, at every t; start->mixture keeps what that is made of.  NULL: the
      * process carries no such start.  TS_INVALID where it does not under the run's configuration. */
     ts_status (*score)(ts_run *run, int n, ts_start *start, ts_score **score);
+    /* The prior terms [how->count][how->T_count] of held-out data at many T at once, in closed form, nats; NULL: they are not
+     * known but from the density at each. */
+    ts_status (*priors)(ts_run *run, const ts_bound_config *how, double *prior);
     bool every_T;
     bool (*one_T)(const ts_run *run); /* whether the configuration says otherwise; NULL: it never does */
     int64_t (*steps)(

@@ -315,33 +315,68 @@ ts_status ts_sweep_allocate_bounds(ts_sweep *s)
     TS_TRY(allocate_profiles(s));
     s->prior = calloc(cells, sizeof *s->prior);
     s->kl = s->run->dataset->mixture ? calloc(cells, sizeof *s->kl) : NULL;
-    if (!s->prior || (s->run->dataset->mixture && !s->kl))
+    s->start_error = calloc(cells, sizeof *s->start_error);
+    if (!s->prior || !s->start_error || (s->run->dataset->mixture && !s->kl))
         return ts_error(TS_NO_MEMORY, "sweep: no memory for the prior terms");
     return NULL;
 }
 
 /* ---- prior terms ---- */
 
-static ts_status measure_prior(ts_worker *w, ts_start_kind kind, double T, double *prior, double *kl,
-                               double *seconds)
+/* What a prior part is of, and where it leaves its numbers, [count]; kl: NULL but for mixtures. */
+typedef struct priors {
+    ts_start_kind start;
+    double T, *prior, *kl, *error;
+} priors;
+
+static ts_bound_config bound_at(const ts_worker *w, const double *T)
 {
     const ts_sweep *s = w->sweep;
+    return (ts_bound_config){.sde = ts_config_sde(s->config),
+                             .eps = s->eps,
+                             .T_count = 1,
+                             .T = T,
+                             .draws = s->config->bound.draws,
+                             .prior_draws = s->config->bound.prior_draws,
+                             .count = s->count,
+                             .seed = ts_sweep_draws_seed(s),
+                             .stop = w->progress.stop};
+}
+
+/* *has_score: whether the density knows its own. */
+static ts_status measure_prior(ts_worker *w, const priors *p, bool *has_score)
+{
+    const ts_bound_config config = bound_at(w, &p->T);
     ts_start start;
-    const double began = ts_seconds();
-    TS_TRY(ts_start_open(&w->run, kind, T, s->config->bound.batch, &start));
-    const ts_bound_config config = {.sde = ts_config_sde(s->config),
-                                    .eps = s->eps,
-                                    .T_count = 1,
-                                    .T = &T,
-                                    .draws = s->config->bound.draws,
-                                    .prior_draws = s->config->bound.prior_draws,
-                                    .count = s->count,
-                                    .seed = ts_sweep_draws_seed(s),
-                                    .stop = w->progress.stop};
-    ts_status status = ts_bound_prior(&config, &w->run.dataset->test, T, start.density, prior, kl);
+    TS_TRY(ts_start_open(&w->run, p->start, p->T, w->sweep->config->bound.batch, &start));
+    ts_status status = ts_bound_prior(&config, &w->run.dataset->test, p->T, start.density, p->prior, p->kl);
+    *has_score = start.density->noise;
     ts_start_release(&start);
-    *seconds = ts_seconds() - began;
     return status;
+}
+
+/* A flow's backward pass needs memory as its fit does: in batches no larger than those. */
+static ts_status measure_start_error(ts_worker *w, const priors *p)
+{
+    const ts_config *config = w->sweep->config;
+    const ts_bound_config how = bound_at(w, &p->T);
+    const int batch = config->bound.batch < config->glow.batch ? config->bound.batch : config->glow.batch;
+    ts_start start;
+    TS_TRY(ts_start_open(&w->run, p->start, p->T, batch, &start));
+    ts_status status = ts_bound_start_error(&how, &w->run.dataset->test, p->T, start.density, p->error);
+    ts_start_release(&start);
+    return status;
+}
+
+static ts_status measure_start(ts_worker *w, const priors *p)
+{
+    bool has_score;
+    TS_TRY(measure_prior(w, p, &has_score));
+    if (has_score)
+        return measure_start_error(w, p);
+    for (int64_t i = 0; i < w->sweep->count; i++)
+        p->error[i] = NAN;
+    return NULL;
 }
 
 int64_t ts_sweep_prior_at(const ts_sweep *s, int t, int p)
@@ -355,7 +390,7 @@ ts_status ts_part_prior(ts_worker *w, ts_part *part)
     const double T = s->results->T[part->T];
     const ts_start_kind start = s->results->starts[part->start];
     const int64_t at = ts_sweep_prior_at(s, part->T, part->start);
-    double *prior = s->prior + at, *kl = s->kl ? s->kl + at : NULL;
+    const priors p = {start, T, s->prior + at, s->kl ? s->kl + at : NULL, s->start_error + at};
     char text[32], name[96], sections[64], own[TS_START_INPUTS], inputs[sizeof name + sizeof own];
     bool found;
     ts_worker_watch(w, part);
@@ -366,15 +401,18 @@ ts_status ts_part_prior(ts_worker *w, ts_part *part)
     snprintf(inputs, sizeof inputs, "%s%s", name, own);
     const ts_part_file file = {"parts", name, sections, inputs};
     const ts_part_tensor tensors[] = {{"seconds", TS_ST_F64, 0, {0}, &part->seconds},
-                                      {"prior", TS_ST_F64, 1, {s->count}, prior},
-                                      {"kl_prior", TS_ST_F64, 1, {s->count}, kl}};
-    const int tensor_count = kl ? 3 : 2;
+                                      {"prior", TS_ST_F64, 1, {s->count}, p.prior},
+                                      {"start_error", TS_ST_F64, 1, {s->count}, p.error},
+                                      {"kl_prior", TS_ST_F64, 1, {s->count}, p.kl}};
+    const int tensor_count = p.kl ? 4 : 3;
     TS_TRY(ts_part_load(s, &file, tensors, tensor_count, &found));
     part->reused = found;
     if (found)
         return NULL;
     ts_progress_report(&w->progress, "prior", 0, 1, "densities", NULL);
-    TS_TRY(measure_prior(w, start, T, prior, kl, &part->seconds));
+    const double began = ts_seconds();
+    TS_TRY(measure_start(w, &p));
+    part->seconds = ts_seconds() - began;
     ts_progress_report(&w->progress, "prior", 1, 1, "densities", NULL);
     return ts_part_save(s, &file, tensors, tensor_count);
 }

@@ -5,15 +5,14 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/decimal.h"
 #include "base/order.h"
 #include "base/text.h"
+#include "diffusion/prior_curve.h"
 #include "run/scores.h"
-
-/* of T, between two points of the curve at most */
-static const double resolution = 0.01;
 
 bool ts_sweep_has_curve(const ts_sweep *s, int score, int start)
 {
@@ -22,6 +21,28 @@ bool ts_sweep_has_curve(const ts_sweep *s, int score, int start)
 }
 
 /* ---- its times ---- */
+
+/* Those of a fine grid and the sweep's own, ascending. */
+static ts_status merge_times(ts_sweep *s, const double *fine, int steps)
+{
+    const ts_results *r = s->results;
+    const int most = steps + r->T_count;
+    s->curve.T = calloc((size_t)most, sizeof *s->curve.T);
+    if (!s->curve.T)
+        return ts_error(TS_NO_MEMORY, "sweep: no memory");
+    memcpy(s->curve.T, fine, sizeof *fine * (size_t)steps);
+    memcpy(s->curve.T + steps, r->T, sizeof *r->T * (size_t)r->T_count);
+    qsort(s->curve.T, (size_t)most, sizeof *s->curve.T, ts_ascending);
+    for (int i = 0; i < most; i++) {
+        /* of two that are one but for rounding, the sweep's own */
+        const bool same = s->curve.count && s->curve.T[i] - s->curve.T[s->curve.count - 1] < 1e-9;
+        if (!same)
+            s->curve.T[s->curve.count++] = s->curve.T[i];
+        else if (ts_results_T_index(r, s->curve.T[i]) >= 0)
+            s->curve.T[s->curve.count - 1] = s->curve.T[i];
+    }
+    return NULL;
+}
 
 ts_status ts_sweep_allocate_curve(ts_sweep *s)
 {
@@ -35,24 +56,12 @@ ts_status ts_sweep_allocate_curve(ts_sweep *s)
     double low = high;
     for (int t = 0; t < r->T_count; t++)
         low = fmin(low, r->T[t]);
-    const int steps = (int)ceil((high - low) / resolution - 1e-9), most = steps + 1 + r->T_count;
-    s->curve.T = calloc((size_t)most, sizeof *s->curve.T);
-    if (!s->curve.T)
-        return ts_error(TS_NO_MEMORY, "sweep: no memory");
-    s->curve.T[0] = low;
-    for (int i = 1; i <= steps; i++) /* in few decimals, for people */
-        s->curve.T[i] = i == steps ? high : rint((low + (high - low) * i / steps) * 1e6) / 1e6;
-    for (int t = 0; t < r->T_count; t++)
-        s->curve.T[steps + 1 + t] = r->T[t];
-    qsort(s->curve.T, (size_t)most, sizeof *s->curve.T, ts_ascending);
-    for (int i = 0; i < most; i++) {
-        /* of two that are one but for rounding, the sweep's own */
-        const bool same = s->curve.count && s->curve.T[i] - s->curve.T[s->curve.count - 1] < 1e-9;
-        if (!same)
-            s->curve.T[s->curve.count++] = s->curve.T[i];
-        else if (ts_results_T_index(r, s->curve.T[i]) >= 0)
-            s->curve.T[s->curve.count - 1] = s->curve.T[i];
-    }
+    double *fine;
+    int steps;
+    TS_TRY(ts_prior_times(low, high, &fine, &steps));
+    ts_status status = merge_times(s, fine, steps);
+    free(fine);
+    TS_TRY(status);
     for (int start = 0; start < r->start_count; start++) {
         if (!ts_start_has_every_T(s->run, r->starts[start]))
             continue;
@@ -73,36 +82,49 @@ void ts_sweep_release_curve(ts_sweep *s)
 /* ---- prior terms ---- */
 
 /* As many draws of x_T as the sweep's own T have, spread over the curve's; the same noise at each. */
-int ts_sweep_curve_draws(const ts_sweep *s)
+static int draws_of(const ts_sweep *s)
 {
     const int draws = s->config->bound.prior_draws * s->results->T_count / s->curve.count;
     return draws > 1 ? draws : 1;
 }
 
+int ts_sweep_curve_passes(const ts_sweep *s, int start)
+{
+    return ts_starts[s->results->starts[start]].priors ? 1 : draws_of(s) * s->curve.count;
+}
+
+static ts_bound_config bound_of(const ts_worker *w)
+{
+    const ts_sweep *s = w->sweep;
+    return (ts_bound_config){.sde = ts_config_sde(s->config),
+                             .eps = s->eps,
+                             .T_count = s->curve.count,
+                             .T = s->curve.T,
+                             .draws = s->config->bound.draws,
+                             .prior_draws = draws_of(s),
+                             .count = s->count,
+                             .seed = ts_sweep_draws_seed(s),
+                             .stop = w->progress.stop};
+}
+
+/* By the density at T j alone. */
 static ts_status prior_at(ts_worker *w, ts_start_kind kind, int j, double *column)
 {
     const ts_sweep *s = w->sweep;
-    const double T = s->curve.T[j];
+    ts_bound_config config = bound_of(w);
     ts_start start;
-    TS_TRY(ts_start_open(&w->run, kind, T, s->config->bound.batch, &start));
-    const ts_bound_config config = {.sde = ts_config_sde(s->config),
-                                    .eps = s->eps,
-                                    .T_count = 1,
-                                    .T = &T,
-                                    .draws = s->config->bound.draws,
-                                    .prior_draws = ts_sweep_curve_draws(s),
-                                    .count = s->count,
-                                    .seed = ts_sweep_draws_seed(s),
-                                    .stop = w->progress.stop};
-    ts_status status = ts_bound_prior(&config, &w->run.dataset->test, T, start.density, column, NULL);
+    config.T_count = 1;
+    config.T = &s->curve.T[j];
+    TS_TRY(ts_start_open(&w->run, kind, s->curve.T[j], s->config->bound.batch, &start));
+    ts_status status =
+        ts_bound_prior(&config, &w->run.dataset->test, s->curve.T[j], start.density, column, NULL);
     ts_start_release(&start);
     return status;
 }
 
-static ts_status measure(ts_worker *w, ts_start_kind kind, double *prior, double *seconds)
+static ts_status measure_each(ts_worker *w, ts_start_kind kind, double *prior)
 {
     const ts_sweep *s = w->sweep;
-    const double began = ts_seconds();
     double *column = malloc(sizeof *column * (size_t)s->count);
     ts_status status = column ? NULL : ts_error(TS_NO_MEMORY, "sweep: no memory");
     for (int j = 0; j < s->curve.count && !status; j++) {
@@ -115,8 +137,17 @@ static ts_status measure(ts_worker *w, ts_start_kind kind, double *prior, double
             prior[i * s->curve.count + j] = column[i];
     }
     free(column);
-    *seconds = ts_seconds() - began;
     return status;
+}
+
+static ts_status measure(ts_worker *w, ts_start_kind kind, double *prior, double *seconds)
+{
+    const double began = ts_seconds();
+    const ts_bound_config how = bound_of(w);
+    TS_TRY(ts_starts[kind].priors ? ts_starts[kind].priors(&w->run, &how, prior)
+                                  : measure_each(w, kind, prior));
+    *seconds = ts_seconds() - began;
+    return NULL;
 }
 
 /* What it depends on beside the configuration. */
@@ -126,7 +157,7 @@ static ts_status inputs_of(const ts_sweep *s, ts_start_kind kind, const char *na
     char own[TS_START_INPUTS];
     TS_TRY(ts_text_open(&text));
     ts_start_inputs(kind, s->config, own);
-    fprintf(text.out, "%s %d%s", name, ts_sweep_curve_draws(s), own);
+    fprintf(text.out, "%s %d%s", name, ts_starts[kind].priors ? 0 : draws_of(s), own);
     for (int j = 0; j < s->curve.count; j++) {
         char T[32];
         ts_decimal(s->curve.T[j], T);

@@ -82,7 +82,8 @@ struct ts_sweep {
     double eps;                      /* of the bound */
     double edges[TS_SWEEP_BINS];     /* upper ends of the loss profile's bins; the first begins at eps */
     ts_bound bounds[TS_SCORE_COUNT]; /* [score_count]; columns: T[], then the curve's T */
-    double *prior, *kl;              /* [T][start][count]; kl: mixtures, else NULL */
+    /* [T][start][count]; kl: mixtures, else NULL; start_error: NaN where it is not known */
+    double *prior, *kl, *start_error;
     struct {
         int count;                     /* 0: every network is of one T, or there is one T */
         double *T;                     /* [count], ascending, the sweep's among them */
@@ -225,7 +226,9 @@ ts_status ts_sweep_allocate_curve(ts_sweep *sweep);
 void ts_sweep_release_curve(ts_sweep *sweep);
 /* Whether this start's bound with this score is known at every T of the curve. */
 bool ts_sweep_has_curve(const ts_sweep *sweep, int score, int start);
-int ts_sweep_curve_draws(const ts_sweep *sweep); /* of x_T, a datum and T */
+/* How many times the part of a start's curve asks for a datum's density: once where that is in closed form, else for each T
+ * and draw of x_T. */
+int ts_sweep_curve_passes(const ts_sweep *sweep, int start);
 void ts_comparison_release(ts_comparison *comparison);
 /* The place of a fit in the results' list. */
 int ts_sweep_fit_at(const ts_sweep *sweep, int T, int start);
@@ -233,7 +236,7 @@ int ts_sweep_fit_at(const ts_sweep *sweep, int T, int start);
 ts_status ts_sweep_summarize(ts_sweep *sweep); /* fills the bound rows, T*, what is exact */
 
 double ts_sweep_largest_T(const ts_sweep *sweep);
-/* Where the prior terms of a T and start begin in prior and kl. */
+/* Where what is of a T and start begins in prior, kl and start_error. */
 int64_t ts_sweep_prior_at(const ts_sweep *sweep, int T, int start);
 
 /* By quadrature; mixtures on the line only. */

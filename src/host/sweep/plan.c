@@ -81,6 +81,7 @@ static ts_status measure(plan *p)
     return NULL;
 }
 
+/* A density at x_T, an image. */
 static double pass_of_start(const plan *p, int start)
 {
     const ts_start_row *row = &ts_starts[p->s->results->starts[start]];
@@ -200,14 +201,17 @@ static void add_priors(plan *p)
     const ts_results *r = p->s->results;
     for (int t = 0; t < r->T_count; t++)
         for (int start = 0; start < r->start_count; start++) {
+            /* of a flow also its score, a pass forward and one back */
+            const double passes = ts_starts[r->starts[start]].steps ? 4 : 1;
             char text[32];
             ts_T_text(r->T[t], text);
-            ts_part *part = add(p, (ts_part){.run = ts_part_prior,
-                                             .T = t,
-                                             .start = start,
-                                             .phase = TS_SWEEP_PRIOR,
-                                             .work = (double)p->s->count * p->s->config->bound.prior_draws *
-                                                     pass_of_start(p, start)});
+            ts_part *part =
+                add(p, (ts_part){.run = ts_part_prior,
+                                 .T = t,
+                                 .start = start,
+                                 .phase = TS_SWEEP_PRIOR,
+                                 .work = passes * (double)p->s->count * p->s->config->bound.prior_draws *
+                                         pass_of_start(p, start)});
             need(part, *fit_of(p, t, start));
             snprintf(part->name, sizeof part->name, "prior term at T = %s of %s", text,
                      ts_start_kind_words.word[r->starts[start]]);
@@ -233,8 +237,8 @@ static void add_curves(plan *p)
         ts_part *part = add(p, (ts_part){.run = ts_part_curve,
                                          .start = start,
                                          .phase = TS_SWEEP_PRIOR,
-                                         .work = (double)p->s->count * ts_sweep_curve_draws(p->s) *
-                                                 p->s->curve.count * pass_of_start(p, start)});
+                                         .work = (double)p->s->count * ts_sweep_curve_passes(p->s, start) *
+                                                 pass_of_start(p, start)});
         need(part, *fit_of(p, 0, start));
         snprintf(part->name, sizeof part->name, "prior term over T of %s",
                  ts_start_kind_words.word[r->starts[start]]);

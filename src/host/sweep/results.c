@@ -55,6 +55,7 @@ static void name_rows(ts_results *r)
                                       .start = r->starts[i % r->start_count],
                                       .score = r->scores[i / r->start_count / r->T_count],
                                       .terms = {r->T[T], unknown, unknown, unknown, unknown, unknown},
+                                      .start_error = unknown,
                                       .kl_prior = unknown,
                                       .K = unknown,
                                       .data = NAN,

@@ -23,6 +23,7 @@ typedef struct ts_bound_row {
     ts_start_kind start;
     ts_score_kind score;
     ts_bound_terms terms;
+    ts_interval start_error;           /* of the start alone */
     ts_interval kl_prior, K;           /* mixtures */
     double data;                       /* held-out data behind the bound */
     ts_interval ode_log_prob, ode_bpd; /* with sweep.likelihood */
@@ -66,6 +67,8 @@ typedef struct ts_sample_row {
     X(NUMBER, prior_ci95_nats, terms.prior.half, "half width of its 95 % interval, nats")                                        \
     X(NUMBER, diffusion_nats, terms.diffusion.mean, "diffusion term, I(T), nats")                                                \
     X(NUMBER, diffusion_ci95_nats, terms.diffusion.half, "half width of its 95 % interval, nats")                                \
+    X(NUMBER, start_error, start_error.mean, "mean squared error of the noise that the start density's own score, -s grad log nu(x_T), predicts at T, a dimension: a diagnosis; unknown of normal and gaussian, whose prior term's slope it is")   \
+    X(NUMBER, start_error_ci95, start_error.half, "half width of its 95 % interval")                                             \
     X(NUMBER, kl_prior_nats, kl_prior.mean, "mixtures: an estimate of KL(p(x, T), start density), nats; below zero it is noise around zero") \
     X(NUMBER, kl_prior_ci95_nats, kl_prior.half, "half width of its 95 % interval, nats")                                        \
     X(NUMBER, K_nats, K.mean, "mixtures: K(T), what the exact score would leave of the diffusion term, nats")                    \
@@ -106,11 +109,15 @@ typedef struct ts_sample_row {
 typedef struct ts_finding_point {
     double T;
     ts_interval bpd;
-    double prior, diffusion; /* its terms, nats */
+    /* Its terms, nats; network: diffusion - reconstruction, what the bound loses beside the prior term. */
+    ts_interval prior, diffusion, network;
+    double bpd_band, prior_band,
+        network_band; /* half widths of 95 % bands, each of which holds at every T at once */
     /* Mean squared error of the noise at t = T, a dimension: of the score, and of the start density's own,
      * -s grad log nu_T, if the forward process carries it; else what its prior term falls by, in that unit.  The bound wants
-     * a longer T while the first is the smaller.  Slopes over neighbouring points; NaN where there is no curve. */
-    double network_error, start_error;
+     * a longer T while the first is the smaller.  Slopes over neighbouring points; where there is no curve the first is NaN
+     * and the second the row's, measured at the draws (NaN where the row has none). */
+    ts_interval network_error, start_error;
     double loss, loss_low, loss_high; /* bits/dim: estimate and 95 % band, which holds at every T at once */
     double chance; /* how often this T is the best when the data are drawn again (bootstrap) */
 } ts_finding_point;

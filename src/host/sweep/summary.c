@@ -24,16 +24,18 @@ static void fill_row(const ts_sweep *s, int score, int t, int p)
     ts_bound_row *row = ts_results_bound(s->results, score, t, p);
     const int64_t at = ts_sweep_prior_at(s, t, p);
     const ts_bound *bounds[TS_MOST_SEEDS];
-    const double *prior[TS_MOST_SEEDS], *kl[TS_MOST_SEEDS], *K[TS_MOST_SEEDS];
+    const double *prior[TS_MOST_SEEDS], *error[TS_MOST_SEEDS], *kl[TS_MOST_SEEDS], *K[TS_MOST_SEEDS];
     for (int k = 0; k < s->seeds; k++) {
         const ts_sweep *of = ts_sweep_of_seed(s, k);
         bounds[k] = &of->bounds[score];
         prior[k] = of->prior + at;
+        error[k] = of->start_error + at;
         kl[k] = s->kl ? of->kl + at : NULL;
         K[k] = s->kl ? bounds[k]->K + t : NULL;
     }
     ts_bound_combine_seeds(s->seeds, bounds, t, row->T, prior, s->d, &row->terms);
     row->data = (double)s->count;
+    row->start_error = over_seeds(s, error, 1);
     if (s->kl) {
         row->kl_prior = over_seeds(s, kl, 1);
         row->K = over_seeds(s, K, bounds[0]->T_count);

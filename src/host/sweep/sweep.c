@@ -222,6 +222,7 @@ static void release(ts_sweep *s)
         ts_bound_release(&s->bounds[i]);
     free(s->prior);
     free(s->kl);
+    free(s->start_error);
     ts_sweep_release_curve(s);
     ts_comparison_release(&s->comparison);
     ts_sweep_close_workers(s);

@@ -93,7 +93,8 @@ typedef struct mixture_density {
     ts_mixture_view view;
     ts_sde sde;
     double T;
-    float *t; /* device, [n], all T */
+    float *t;     /* device, [n], all T */
+    float *noise; /* device, [n,d]; NULL until it is asked for */
 } mixture_density;
 
 static ts_status mixture_sample(ts_density *density, const ts_step_state *state, float *x)
@@ -117,10 +118,32 @@ static ts_status mixture_log_prob(ts_density *density, const float *x, double *l
     return density->device->k->mixture_evaluate(density->device, &a);
 }
 
+/* The device gives that of its own s, which is another where the mixture is not carried to T but was fitted there. */
+static ts_status mixture_noise(ts_density *density, double s, const float *x, const float **noise)
+{
+    mixture_density *m = (mixture_density *)density;
+    ts_device *device = density->device;
+    const int64_t count = (int64_t)density->n * density->d;
+    if (!m->noise)
+        TS_TRY(ts_buffer_floats(device, (size_t)count, &m->noise));
+    const ts_mixture_evaluate evaluate = {
+        .n = density->n, .sde = m->sde, .mixture = m->view, .x = x, .t = m->t, .net = m->noise};
+    const ts_linear_combine to_s = {.count = count,
+                                    .terms = 1,
+                                    .c.value = {(float)(s / ts_sde_std(&m->sde, (double)(float)m->T))},
+                                    .x = {m->noise},
+                                    .y = m->noise};
+    *noise = m->noise;
+    TS_TRY(device->k->mixture_evaluate(device, &evaluate));
+    return device->k->linear_combine(device, &to_s);
+}
+
 static void mixture_destroy(ts_density *density)
 {
     mixture_density *m = (mixture_density *)density;
     density->device->k->release(density->device, m->t);
+    if (m->noise)
+        density->device->k->release(density->device, m->noise);
     free(m);
 }
 
@@ -145,6 +168,7 @@ ts_status ts_density_mixture(const ts_mixture *mixture, const ts_sde *sde, doubl
                            .d = mixture->d,
                            .sample = mixture_sample,
                            .log_prob = mixture_log_prob,
+                           .noise = mixture_noise,
                            .destroy = mixture_destroy};
     m->view = mixture->view;
     m->sde = *sde;

@@ -23,6 +23,9 @@ struct ts_density {
      * for the rows of x0 [n,d] (float32, device). */
     ts_status (*expected_log_prob)(ts_density *density, double a, double s, const float *x0, double *values,
                                    double *constant);
+    /* Or NULL: *noise <- -s grad log nu at x [n,d] (float32, device), the noise that the density's own score predicts in
+     * x = a x0 + s z: a device address, [n,d] float32, valid until the next call. */
+    ts_status (*noise)(ts_density *density, double s, const float *x, const float **noise);
     void (*destroy)(ts_density *density);
 };
 

@@ -383,7 +383,9 @@ static ts_status check_own(const ts_run *run, const ts_safetensors *file, double
 
 ts_status ts_dpmixture_open(ts_run *run, double T, int n, ts_mixture **mixture, ts_density **density)
 {
+    /* of one T it is not carried anywhere: a process at rest, but for a variance of 1e-12, by which it has a score */
     static const ts_sde at_rest = {.kind = TS_SDE_VP, .beta_min = 0, .beta_max = 1};
+    static const double rested = 1.4142e-6;
     const ts_sde sde = ts_config_sde(run->config);
     char option[40];
     ts_safetensors *file = NULL;
@@ -411,7 +413,7 @@ ts_status ts_dpmixture_open(ts_run *run, double T, int n, ts_mixture **mixture, 
     if (file)
         ts_safetensors_close(file);
     if (!status && ts_dpmixture_is_of_T(run))
-        status = ts_density_mixture(*mixture, &at_rest, 0, n, density);
+        status = ts_density_mixture(*mixture, &at_rest, rested, n, density);
     else if (!status)
         status = ts_density_mixture(*mixture, &sde, T, n, density);
     if (!status) {

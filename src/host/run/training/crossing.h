@@ -44,8 +44,4 @@ ts_status ts_crossing_open(ts_run *run, ts_crossing **crossing);
 ts_status ts_crossing_measure(ts_crossing *crossing, ts_crossing_T stars[TS_CROSSING_COUNT]);
 void ts_crossing_close(ts_crossing *crossing); /* NULL is fine */
 
-/* The prior terms [count of data][count of T] of a start, nats; *T is the range, ascending. */
-const double *ts_crossing_prior(const ts_crossing *crossing, int start, int64_t *data, int *count,
-                                const double **T);
-
 #endif
