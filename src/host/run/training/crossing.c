@@ -25,10 +25,11 @@ struct ts_crossing {
     ts_run *run;
     ts_score *score;
     int64_t data;
-    int count, d, draws;
+    int columns, count; /* points of the range, and of what is left of it */
+    int d, draws;
     double eps;
-    double *T;                        /* [count] */
-    double *prior[TS_CROSSING_COUNT]; /* [data][count] */
+    double *T;                        /* [columns] */
+    double *prior[TS_CROSSING_COUNT]; /* [data][columns] */
     double *elbo;                     /* [data][count] */
 };
 
@@ -43,7 +44,7 @@ static ts_status choose_range(ts_crossing *c)
         high = fmax(high, config->sweep.T.v[i]);
     }
     low = fmax(low, c->eps * 1.01);
-    high = fmin(high, config->train.T);
+    high = fmin(high, ts_config_largest_T(config));
     if (!(high > low) || c->data < 2)
         return NULL;
     const int steps = (int)ceil((high - low) / resolution - 1e-9);
@@ -51,8 +52,22 @@ static ts_status choose_range(ts_crossing *c)
     if (!c->T)
         return ts_error(TS_NO_MEMORY, "no memory for %d T", steps);
     for (int i = 0; i <= steps; i++)
-        c->T[c->count++] = i == steps ? high : low + (high - low) * i / steps;
+        c->T[i] = i == steps ? high : low + (high - low) * i / steps;
+    c->columns = steps + 1;
     return NULL;
+}
+
+bool ts_crossing_cut(ts_crossing *c, double T)
+{
+    c->count = 0;
+    while (c->count < c->columns && c->T[c->count] <= T)
+        c->count++;
+    return c->count > 1;
+}
+
+double ts_crossing_end(const ts_crossing *c)
+{
+    return c->T[c->count - 1];
 }
 
 /* ---- prior terms, in closed form given x0 ---- */
@@ -66,14 +81,14 @@ static double prior_of(double q, double v, double a, double s)
 static void prior_of_normal(ts_crossing *c, const float *x0)
 {
     const ts_sde sde = ts_config_sde(c->run->config);
-    for (int j = 0; j < c->count; j++) {
+    for (int j = 0; j < c->columns; j++) {
         const double a = ts_sde_mean(&sde, c->T[j]), s = ts_sde_std(&sde, c->T[j]);
         const double v = sde.kind == TS_SDE_VE ? s * s : 1;
         for (int64_t i = 0; i < c->data; i++) {
             double sum = 0;
             for (int k = 0; k < c->d; k++)
                 sum += prior_of((double)x0[i * c->d + k] * x0[i * c->d + k], v, a, s);
-            c->prior[TS_CROSSING_NORMAL][i * c->count + j] = sum;
+            c->prior[TS_CROSSING_NORMAL][i * c->columns + j] = sum;
         }
     }
 }
@@ -107,7 +122,7 @@ static void prior_of_squares(ts_crossing *c, const ts_data_gaussian *g, const do
 {
     const ts_sde sde = ts_config_sde(c->run->config);
     const int others = c->d - g->rank;
-    for (int j = 0; j < c->count; j++) {
+    for (int j = 0; j < c->columns; j++) {
         const double a = ts_sde_mean(&sde, c->T[j]), s = ts_sde_std(&sde, c->T[j]);
         for (int64_t i = 0; i < c->data; i++) {
             const double *row = squares + i * (g->rank + 1);
@@ -116,7 +131,7 @@ static void prior_of_squares(ts_crossing *c, const ts_data_gaussian *g, const do
                 sum += prior_of(row[k], a * a * g->values[k] + s * s, a, s);
             if (others > 0)
                 sum += others * prior_of(row[g->rank] / others, a * a * g->rest + s * s, a, s);
-            c->prior[TS_CROSSING_GAUSSIAN][i * c->count + j] = sum;
+            c->prior[TS_CROSSING_GAUSSIAN][i * c->columns + j] = sum;
         }
     }
 }
@@ -160,7 +175,7 @@ done:
 
 static ts_status measure_priors(ts_crossing *c)
 {
-    const size_t cells = (size_t)c->data * (size_t)c->count;
+    const size_t cells = (size_t)c->data * (size_t)c->columns;
     float *x0 = malloc((size_t)c->data * (size_t)c->d * sizeof *x0);
     c->elbo = malloc(cells * sizeof *c->elbo);
     bool all = x0 && c->elbo;
@@ -195,7 +210,7 @@ static ts_status open_all(ts_crossing *c)
 {
     const ts_config *config = c->run->config;
     TS_TRY(choose_range(c));
-    if (!c->count)
+    if (!ts_crossing_cut(c, c->run->reach))
         return NULL;
     TS_TRY(ts_blocks_check(c->data, config->data.block));
     c->draws = draws_of(config, c->data);
@@ -218,7 +233,7 @@ ts_status ts_crossing_open(ts_run *run, ts_crossing **crossing)
     if (!test->mixture && c->data > test->count)
         c->data = test->count;
     ts_status status = open_all(c);
-    if (status || !c->count)
+    if (status || c->count < 2)
         ts_crossing_close(c);
     else
         *crossing = c;
@@ -241,7 +256,7 @@ void ts_crossing_close(ts_crossing *c)
 const double *ts_crossing_prior(const ts_crossing *c, int start, int64_t *data, int *count, const double **T)
 {
     *data = c->data;
-    *count = c->count;
+    *count = c->columns;
     *T = c->T;
     return c->prior[start];
 }
@@ -258,8 +273,10 @@ static ts_status find(const ts_crossing *c, int start, const ts_bound *bound, ts
     *star = (ts_crossing_T){NAN, NAN, NAN};
     if (!c->prior[start])
         return NULL;
-    for (int64_t i = 0; i < c->data * c->count; i++)
-        c->elbo[i] = -c->prior[start][i] - bound->diffusion[i];
+    for (int64_t i = 0; i < c->data; i++)
+        for (int j = 0; j < c->count; j++)
+            c->elbo[i * c->count + j] =
+                -c->prior[start][i * c->columns + j] - bound->diffusion[i * c->count + j];
     TS_TRY(ts_bands_make(c->elbo, c->data, c->count, &how, &bands));
     *star = (ts_crossing_T){c->T[bands.best], c->T[bands.best_low], c->T[bands.best_high]};
     ts_bands_release(&bands);
