@@ -35,6 +35,12 @@ struct ts_crossing {
 
 /* ---- the range ---- */
 
+/* As a T is written: training may end there, and it is then the name of what is made at it. */
+static double round_T(double T)
+{
+    return rint(T * 1e6) / 1e6;
+}
+
 static ts_status choose_range(ts_crossing *c)
 {
     const ts_config *config = c->run->config;
@@ -52,7 +58,7 @@ static ts_status choose_range(ts_crossing *c)
     if (!c->T)
         return ts_error(TS_NO_MEMORY, "no memory for %d T", steps);
     for (int i = 0; i <= steps; i++)
-        c->T[i] = i == steps ? high : low + (high - low) * i / steps;
+        c->T[i] = i == 0 ? low : i == steps ? high : round_T(low + (high - low) * i / steps);
     c->columns = steps + 1;
     return NULL;
 }
