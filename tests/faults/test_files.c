@@ -41,7 +41,7 @@ static void write_line(int64_t keep_step, int64_t step, double loss, double seco
     ts_log *log;
     must(ts_log_open(LOG, keep_step, &log));
     must(ts_log_write(log, &(ts_training_report){.step = step, .loss = loss, .gradient_norm = 2}, 100,
-                      seconds, NULL));
+                      seconds, NULL, 0));
     ts_log_close(log);
 }
 

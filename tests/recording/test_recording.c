@@ -63,6 +63,8 @@ static void train(model *m, bool recording)
             evaluate_average(m);
         if (i == 12)
             must(ts_training_set_step(m->training, 1000)); /* as a resumed run does */
+        if (i == 14)
+            must(ts_training_set_t_max(m->training, 0.3)); /* which is recorded anew */
         must(ts_training_step(m->training));
     }
 }
@@ -75,7 +77,7 @@ static void score_training(void **state)
     train(&direct, false);
     train(&replayed, true);
     const foreign_counts *counts = counts_of_device();
-    assert_int_equal(counts->recordings, 1);
+    assert_int_equal(counts->recordings, 2); /* once for each range of t */
     assert_int_equal(counts->replays, 15);
     if (!on_card()) {
         assert_true(counts->recorded > 100);

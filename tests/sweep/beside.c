@@ -163,6 +163,45 @@ void seeds_vary_what_is_trained(void **state)
     ts_results_release(&two);
 }
 
+/* train.T auto: the rows reach as far as the training came, and no further.  What predicts nothing crosses N(0, I) in
+ * the middle of the range where the second moment is above 2. */
+void rows_end_with_the_training(void **state)
+{
+    (void)state;
+    static const char *const automatic[] = {"train.T=auto",
+                                            "train.auto_patience=2",
+                                            "train.eval_every=10",
+                                            "train.steps=30",
+                                            "train.lr=0",
+                                            "sweep.T=[1.0,0.9,0.2]",
+                                            "data.mixture.means=[[-4,0],[2,2]]",
+                                            "data.mixture.count=1000",
+                                            "train.eval_data=1000",
+                                            "sweep.samplers=[em]"};
+    enum { AUTO = sizeof automatic / sizeof *automatic };
+    const char *all[VECTORS + AUTO];
+    memcpy(all, vectors, sizeof vectors);
+    memcpy(all + VECTORS, automatic, sizeof automatic);
+    killed_sweep_ends_the_same("auto", all, VECTORS + AUTO, 4);
+    ts_results r = read_results("auto-whole");
+    assert_int_equal(r.T_count, 2);
+    print_message("train.T auto: T = %g, 0.2\n", r.T[0]);
+    assert_true(r.T[0] > 0.25 && r.T[0] < 0.9 && r.T[1] == 0.2);
+    ts_config *config;
+    must(ts_config_parse(r.config, "sweep.json", &config));
+    assert_true(config->sweep.T.count == 3 && config->sweep.T.v[0] == 1 && config->train.T == 0);
+    ts_config_free(config);
+    for (int i = 0; i < ts_results_bound_count(&r); i++)
+        assert_true(isfinite(r.bounds[i].terms.elbo.mean) && isfinite(r.samples[i].sliced_wasserstein.mean));
+    assert_true(r.profiles[0].T == r.T[0] && r.costs.training_step > 0);
+    ts_results_release(&r);
+    static const char *const wrong[] = {"sweep.network=both", "sweep.network=per_T", "sweep.seeds=2"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(finish(start(in_folder("auto-wrong"), all, VECTORS + AUTO, wrong[i])), 2);
+        assert_int_equal(access(in_folder("auto-wrong/log.jsonl"), F_OK), -1);
+    }
+}
+
 /* The mixture of `vectors`, whose components have axes of their own. */
 static const double weights[] = {1, 2}, means[] = {-1, 0, 0.5, 0.5}, stds[] = {0.3, 0.2, 0.2, 0.4};
 

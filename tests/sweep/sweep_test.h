@@ -57,6 +57,7 @@ void all_of_it_by_workers(void **state);
 void budgets_are_kept(void **state);
 void both_trainings(void **state);
 void seeds_vary_what_is_trained(void **state);
+void rows_end_with_the_training(void **state);
 void likelihood_of_the_exact_score(void **state);
 
 #endif

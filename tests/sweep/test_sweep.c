@@ -405,6 +405,7 @@ int main(void)
         cmocka_unit_test(per_T),
         cmocka_unit_test(budgets_are_kept),
         cmocka_unit_test(both_trainings),
+        cmocka_unit_test(rows_end_with_the_training),
         cmocka_unit_test(seeds_vary_what_is_trained),
         cmocka_unit_test(likelihood_of_the_exact_score),
         cmocka_unit_test(likelihood_coverage),

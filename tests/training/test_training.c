@@ -174,6 +174,32 @@ static void resumed_is_the_same(void **unused)
     stop(&rest);
 }
 
+/* From the step on that follows it is that of a training on the shorter range, its profile empty. */
+static void shorter_range(void **unused)
+{
+    (void)unused;
+    ts_score_training_config shorter = plain;
+    shorter.t_max = 0.25;
+    fixture changed, own, unchanged;
+    start(&changed, &plain, 1);
+    start(&own, &shorter, 1);
+    start(&unchanged, &plain, 1);
+    steps(&changed, 3);
+    carry_over(&changed, &unchanged, 3);
+    must(ts_training_set_t_max(changed.training, 0.25));
+    carry_over(&changed, &own, 3);
+    steps(&changed, 4);
+    steps(&own, 4);
+    steps(&unchanged, 4);
+    assert_true(same(&changed, &own));
+    assert_false(same(&changed, &unchanged));
+    must_fail(ts_training_set_t_max(own.training, plain.t_min), TS_INVALID, "t is drawn from");
+    must_fail(ts_training_set_t_max(own.training, 1.5), TS_INVALID, "t is drawn from");
+    stop(&changed);
+    stop(&own);
+    stop(&unchanged);
+}
+
 /* Predicting nothing costs 1; a network that learns is soon well below. */
 static void learns(void **unused)
 {
@@ -322,6 +348,7 @@ int main(void)
         cmocka_unit_test(one_bound_three_ways),
         cmocka_unit_test(same_seed_same_run),
         cmocka_unit_test(resumed_is_the_same),
+        cmocka_unit_test(shorter_range),
         cmocka_unit_test(learns),
         cmocka_unit_test(not_finite),
         cmocka_unit_test(refusals),

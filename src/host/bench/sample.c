@@ -98,7 +98,7 @@ ts_status ts_bench_sample_run(const ts_bench *bench, int steps, ts_progress *pro
     *result = (ts_bench_sample){.batch = config->sample.batch};
     const size_t count = (size_t)result->batch * (size_t)ts_data_dim(&bench->dataset->train);
     ts_progress_report(progress, "bench sample", 0, 1, "runs", NULL);
-    TS_TRY(ts_evaluate_sampler(config, config->sample.sampler, config->train.T, &settings));
+    TS_TRY(ts_evaluate_sampler(config, config->sample.sampler, ts_config_largest_T(config), &settings));
     TS_TRY(evaluation_flops(bench, &result->evaluation_flops));
     TS_TRY(ts_bench_ceiling(bench, figures));
     TS_GOTO(ts_model_score(bench->model, result->batch, false, &score), end);

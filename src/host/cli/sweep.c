@@ -38,6 +38,16 @@ static void say_workers(void *context, int workers, int threads)
     cli_say(&t->progress, text);
 }
 
+static void say_T(void *context, double T)
+{
+    teller *t = context;
+    char text[160];
+    snprintf(text, sizeof text,
+             "train.T auto: t was drawn up to %.4g in the end, which stands for the T of sweep.T above it",
+             T);
+    cli_say(&t->progress, text);
+}
+
 /* Work of less than half a minute goes without. */
 static void say_time(void *context, double seconds, const ts_cost *phases, int count)
 {
@@ -77,6 +87,7 @@ static ts_status sweep(const cli_options *options, const char **dir, char **own_
                                   .workers = options->workers,
                                   .began = say_workers,
                                   .estimated = say_time,
+                                  .shortened = say_T,
                                   .context = &t};
     ts_status status = ts_sweep_run(*dir, config, &how);
     cli_progress_end(&t.progress);

@@ -65,6 +65,7 @@ static void print_result(const cli_options *o, const ts_run *run, const ts_train
                       cli_json_real(r->images_per_second), "seconds", r->seconds, "parameters",
                       (json_int_t)r->parameters, "plan_bytes", (json_int_t)r->plan_bytes, "no_reuse_bytes",
                       (json_int_t)r->no_reuse_bytes, "run", o->out, "device", run->device->description);
+        json_object_set_new(json, "T", json_real(r->T));
         add_stars(json, r);
         cli_print_json(json);
         return;
@@ -86,6 +87,8 @@ static void print_result(const cli_options *o, const ts_run *run, const ts_train
     printf("%lld steps, loss %.5f, %.4g images/s, %lld parameters, plan %s (%s without reuse)\n",
            (long long)r->step, r->loss, r->images_per_second, (long long)r->parameters, plan, no_reuse);
     print_stars(r);
+    if (!(run->config->train.T > 0))
+        printf("train.T auto: t up to %.4g\n", r->T);
     printf("checkpoint: %s/" TS_CHECKPOINT_FILE "\n", o->out);
 }
 

@@ -44,9 +44,24 @@ static ts_status check_budgets(const ts_config *config, const ts_config_origin *
     return NULL;
 }
 
+/* What train.T auto takes: measurements, and a range of T that holds T*. */
+static ts_status check_auto(const ts_config *config, const ts_config_origin *origins)
+{
+    if (config->train.eval_every < 1)
+        FAIL(origins, "train.eval_every",
+             "train.T auto is told by measurements of T*: train.eval_every must be at least 1, not %d",
+             config->train.eval_every);
+    if (config->sweep.T.count < 2)
+        FAIL(origins, "sweep.T",
+             "train.T auto looks for T* between the T of sweep.T: it must have at least two");
+    return NULL;
+}
+
 static ts_status check_times(const ts_config *config, const ts_config_origin *origins)
 {
-    TS_TRY(check_time(origins, "train.T", config->train.T, "train.eps", config->train.eps));
+    TS_TRY(config->train.T > 0
+               ? check_time(origins, "train.T", config->train.T, "train.eps", config->train.eps)
+               : check_auto(config, origins));
     if (config->sweep.T.count < 1)
         FAIL(origins, "sweep.T", "sweep.T must have at least one diffusion time");
     if (config->sweep.samplers.count < 1)

@@ -11,7 +11,7 @@
  *
  *     X(kind, change, key, default, minimum, maximum, help)
  *
- * kinds: INT, REAL, BOOL, STRING, CHOICE (the minimum column holds the family of base/kinds.h that the word
+ * kinds: INT, REAL, REAL_OR_AUTO (a real, or the word auto, which is 0 in the struct), BOOL, STRING, CHOICE (the minimum column holds the family of base/kinds.h that the word
  * is of), INTS and REALS (lists; default a string such as "1,2,2"), WORDS (a list of words of such a family,
  * each at most once), MATRIX (list of lists, rows of equal length; a flat list is a matrix of one column;
  * default "").
@@ -84,7 +84,8 @@
 #define TS_CONFIG_TRAIN(X)                                                                                                       \
     X(INT, FREE, steps, 100000, 1, 2147483647, "optimiser steps")                                                                \
     X(INT, FREE, batch, 128, 1, 65536, "images a step")                                                                          \
-    X(REAL, FIXED, T, 1.0, 1e-6, 1, "diffusion time: t is drawn from [eps, T]")                                                  \
+    X(REAL_OR_AUTO, FIXED, T, 1.0, 1e-6, 1, "diffusion time: t is drawn from [eps, T]; auto: from the largest T of sweep.T, shortened once T* of every start of sweep.starts that is measured lies below") \
+    X(INT, FREE, auto_patience, 3, 1, 1000000, "train.T auto: measurements of T* in a row whose confidence sets stay below what T is shortened to") \
     X(REAL, FIXED, eps, 1e-5, 1e-9, 0.1, "smallest t in training")                                                               \
     X(CHOICE, TRAIN, loss, "simple", ts_loss_kind, 0, "weight of the squared error: 1 (of what the network predicts), or g^2/s^2 of the noise that it stands for (the bound), one number whatever it predicts")                           \
     X(CHOICE, TRAIN, t_sampling, "auto", ts_t_sampling_kind, 0, "density of t; auto: importance for likelihood (the weight is then 1), else uniform") \
@@ -98,8 +99,8 @@
     X(REAL, FREE, ema, 0.9999, 0, 0.99999999, "decay of the averaged weights")                                                   \
     X(INT, IDLE, log_every, 50, 1, 2147483647, "steps between log lines")                                                        \
     X(INT, IDLE, checkpoint_every, 1000, 1, 2147483647, "steps between checkpoints")                                             \
-    X(INT, IDLE, eval_every, 500, 0, 2147483647, "steps between measurements of T* on held-out data, and one at the end (0: none; nor where memory is too short)") \
-    X(INT, IDLE, eval_data, 256, 2, 1000000, "held-out data that such a measurement takes, or all")
+    X(INT, FREE, eval_every, 500, 0, 2147483647, "steps between measurements of T* on held-out data, and one at the end (0: none; nor where memory is too short)") \
+    X(INT, FREE, eval_data, 256, 2, 1000000, "held-out data that such a measurement takes, or all")
 
 #define TS_CONFIG_GLOW(X)                                                                                                        \
     X(INT, FREE, levels, 2, 1, 8, "levels of squeeze and split (L); vectors have none")                                                             \
@@ -217,6 +218,7 @@ typedef struct ts_matrix {
 /* One member a key; section `mixture` lies within data as data.mixture. */
 #define TS_MEMBER_INT(key, ...)                      int key;
 #define TS_MEMBER_REAL(key, ...)                     double key;
+#define TS_MEMBER_REAL_OR_AUTO(key, ...)             double key;
 #define TS_MEMBER_BOOL(key, ...)                     bool key;
 #define TS_MEMBER_STRING(key, ...)                   char *key;
 #define TS_MEMBER_CHOICE(key, fallback, family, ...) family key;
@@ -309,5 +311,7 @@ void ts_config_visit(ts_config_visitor *visitor, void *context);
 
 extern const ts_words ts_sde_kind_words;
 ts_sde ts_config_sde(const ts_config *config);
+/* train.T, or with train.T auto the largest T of sweep.T, where a training begins. */
+double ts_config_largest_T(const ts_config *config);
 
 #endif

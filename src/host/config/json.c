@@ -23,7 +23,8 @@ static ts_status value_of(const ts_config *config, const ts_config_key *key, jso
         *value = list_of_words(ts_config_member(config, key), key->words);
     else {
         TS_TRY(ts_config_value_text(config, key, &text));
-        *value = key->kind == TS_KEY_CHOICE ? json_string(text) : json_loads(text, JSON_DECODE_ANY, NULL);
+        const bool word = key->kind == TS_KEY_CHOICE || ts_config_is_auto(config, key);
+        *value = word ? json_string(text) : json_loads(text, JSON_DECODE_ANY, NULL);
         free(text);
     }
     return *value ? NULL : ts_error(TS_NO_MEMORY, "no memory for %s", key->name);

@@ -157,6 +157,14 @@ void ts_config_free(ts_config *config)
     free(config);
 }
 
+double ts_config_largest_T(const ts_config *config)
+{
+    double T = config->train.T;
+    for (int i = 0; !(config->train.T > 0) && i < config->sweep.T.count; i++)
+        T = config->sweep.T.v[i] > T ? config->sweep.T.v[i] : T;
+    return T;
+}
+
 ts_sde ts_config_sde(const ts_config *config)
 {
     return (ts_sde){.kind = config->sde.kind,

@@ -53,6 +53,12 @@ static void print_value(FILE *out, const ts_config *config, const ts_config_key 
     case TS_KEY_INT:
         fprintf(out, "%d", *(const int *)member);
         break;
+    case TS_KEY_REAL_OR_AUTO:
+        if (ts_config_is_auto(config, key)) {
+            fputs("auto", out);
+            break;
+        }
+        /* fall through */
     case TS_KEY_REAL:
         ts_decimal(*(const double *)member, text);
         fputs(text, out);
@@ -123,9 +129,10 @@ ts_status ts_config_print(const ts_config *config, const char *sections, char **
 static const char *kind_name(ts_config_kind kind)
 {
     static const char *const names[] = {
-        [TS_KEY_INT] = "integer", [TS_KEY_REAL] = "number",   [TS_KEY_BOOL] = "bool",
-        [TS_KEY_STRING] = "text", [TS_KEY_CHOICE] = "choice", [TS_KEY_INTS] = "list",
-        [TS_KEY_REALS] = "list",  [TS_KEY_WORDS] = "choices", [TS_KEY_MATRIX] = "matrix"};
+        [TS_KEY_INT] = "integer",  [TS_KEY_REAL] = "number", [TS_KEY_REAL_OR_AUTO] = "number",
+        [TS_KEY_BOOL] = "bool",    [TS_KEY_STRING] = "text", [TS_KEY_CHOICE] = "choice",
+        [TS_KEY_INTS] = "list",    [TS_KEY_REALS] = "list",  [TS_KEY_WORDS] = "choices",
+        [TS_KEY_MATRIX] = "matrix"};
     return names[kind];
 }
 
@@ -148,7 +155,8 @@ void ts_config_visit(ts_config_visitor *visitor, void *context)
         if (key->words)
             ts_words_list(key->words, ", ", ", ", range, sizeof range);
         else if (key->minimum != key->maximum)
-            snprintf(range, sizeof range, "%s to %s", low, high);
+            snprintf(range, sizeof range, "%s to %s%s", low, high,
+                     key->kind == TS_KEY_REAL_OR_AUTO ? ", or auto" : "");
         visitor(context, key->section, key->key, kind_name(key->kind), key->fallback, range,
                 change_name(key->change), key->help);
     }

@@ -21,6 +21,8 @@ const ts_words ts_sde_kind_words = {TS_SDE_COUNT, sde_words};
     KEY(s, p, x, INT, change, key, #def, lo, hi, NULL, help)
 #define KEY_REAL(s, p, x, change, key, def, lo, hi, help)                                                    \
     KEY(s, p, x, REAL, change, key, #def, lo, hi, NULL, help)
+#define KEY_REAL_OR_AUTO(s, p, x, change, key, def, lo, hi, help)                                            \
+    KEY(s, p, x, REAL_OR_AUTO, change, key, #def, lo, hi, NULL, help)
 #define KEY_BOOL(s, p, x, change, key, def, lo, hi, help)                                                    \
     KEY(s, p, x, BOOL, change, key, (def) ? "true" : "false", lo, hi, NULL, help)
 #define KEY_STRING(s, p, x, change, key, def, lo, hi, help)                                                  \

@@ -10,6 +10,7 @@
 typedef enum ts_config_kind {
     TS_KEY_INT,
     TS_KEY_REAL,
+    TS_KEY_REAL_OR_AUTO,
     TS_KEY_BOOL,
     TS_KEY_STRING,
     TS_KEY_CHOICE,
@@ -53,6 +54,12 @@ const char *ts_config_suggest(const char *name);
 static inline void *ts_config_member(const ts_config *config, const ts_config_key *key)
 {
     return (char *)config + key->offset;
+}
+
+/* Of a REAL_OR_AUTO: whether it is auto. */
+static inline bool ts_config_is_auto(const ts_config *config, const ts_config_key *key)
+{
+    return key->kind == TS_KEY_REAL_OR_AUTO && *(const double *)ts_config_member(config, key) == 0;
 }
 
 /* Where a key got its value: a line of the file, or an override; for messages. */

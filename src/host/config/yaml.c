@@ -115,6 +115,19 @@ static ts_status read_real(const reader *r, const yaml_node_t *node, const ts_co
     return NULL;
 }
 
+static ts_status read_real_or_auto(const reader *r, const yaml_node_t *node, const ts_config_key *key,
+                                   double *out)
+{
+    char *end = NULL;
+    if (scalar(node) && !strcmp(scalar(node), "auto")) {
+        *out = 0;
+        return NULL;
+    }
+    if (!scalar(node) || (strtod(scalar(node), &end), end == scalar(node)))
+        FAIL(r, node, "%s must be a number or auto, not %s", key->name, shown(node));
+    return read_real(r, node, key, out);
+}
+
 static ts_status read_bool(const reader *r, const yaml_node_t *node, const ts_config_key *key, bool *out)
 {
     static const char *const words[2][3] = {{"false", "no", "off"}, {"true", "yes", "on"}};
@@ -311,6 +324,8 @@ static ts_status read_value(reader *r, const yaml_node_t *node, int index)
         return read_int(r, node, key, member);
     case TS_KEY_REAL:
         return read_real(r, node, key, member);
+    case TS_KEY_REAL_OR_AUTO:
+        return read_real_or_auto(r, node, key, member);
     case TS_KEY_BOOL:
         return read_bool(r, node, key, member);
     case TS_KEY_STRING:

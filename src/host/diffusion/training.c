@@ -132,6 +132,15 @@ ts_status ts_training_set_profile(ts_training *training, const double *profile)
     return training->write_profile(training, profile);
 }
 
+ts_status ts_training_set_t_max(ts_training *training, double t_max)
+{
+    if (!training->write_t_max)
+        return ts_error(TS_INVALID, "this training has no range of t");
+    TS_TRY(training->write_t_max(training, t_max));
+    ts_recorded_forget(&training->recorded);
+    return NULL;
+}
+
 ts_status ts_training_set_step(ts_training *training, int64_t step)
 {
     if (step < 0 || step > UINT32_MAX)

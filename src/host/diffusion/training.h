@@ -93,6 +93,8 @@ ts_status ts_training_read(ts_training *training, ts_training_report *report);
 /* Sums of mean (net - z)^2 and counts by t since the start, [bins][2]. Score training only. */
 ts_status ts_training_profile(ts_training *training, double *profile);
 ts_status ts_training_set_profile(ts_training *training, const double *profile);
+/* From the next step on t is drawn from [t_min, t_max]; the profile begins anew. Score training only. */
+ts_status ts_training_set_t_max(ts_training *training, double t_max);
 ts_status ts_training_set_step(ts_training *training, int64_t step); /* resume */
 
 /* What the fit of a Glow remembers beside the parameters' buffers and the step: a fit whose parameters, step

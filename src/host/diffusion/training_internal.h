@@ -35,6 +35,7 @@ struct ts_training {
     ts_status (*read)(ts_training *training, ts_training_report *report);
     ts_status (*read_profile)(ts_training *training, double *profile);
     ts_status (*write_profile)(ts_training *training, const double *profile);
+    ts_status (*write_t_max)(ts_training *training, double t_max);
     ts_status (*remember)(ts_training *training, ts_training_memory *memory);
     ts_status (*recall)(ts_training *training, const double numbers[TS_TRAINING_NUMBERS]);
     ts_status (*step_was_set)(ts_training *training); /* after ts_training_set_step wrote the state */

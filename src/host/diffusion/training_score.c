@@ -97,6 +97,24 @@ static ts_status write_profile(ts_training *training, const double *profile)
     return device->k->upload(device, s->loss.profile, profile, 2 * (size_t)s->bins * sizeof *profile);
 }
 
+static ts_status check_range(double t_min, double t_max)
+{
+    if (!(t_min > 0.0 && t_min < t_max && t_max <= 1.0))
+        return ts_error(TS_INVALID, "t is drawn from [%g, %g]: it must be that 0 < eps < T <= 1", t_min,
+                        t_max);
+    return NULL;
+}
+
+static ts_status write_t_max(ts_training *training, double t_max)
+{
+    score_training *s = (score_training *)training;
+    ts_device *device = training->device;
+    TS_TRY(check_range(s->loss.t_min, t_max));
+    TS_TRY(device->k->synchronize(device)); /* a replay may be on its way */
+    s->noisy.times.t_max = s->loss.t_max = t_max;
+    return device->k->zero(device, s->loss.profile, 2 * (size_t)s->bins * sizeof(double));
+}
+
 static ts_status step_was_set(ts_training *training)
 {
     score_training *s = (score_training *)training;
@@ -122,9 +140,7 @@ static ts_status check(const ts_device *device, const ts_score_training_config *
     if (c->batch < 1 || c->profile_bins < 1)
         return ts_error(TS_INVALID, "batch %d and profile bins %d must be at least 1", c->batch,
                         c->profile_bins);
-    if (!(c->t_min > 0.0 && c->t_min < c->t_max && c->t_max <= 1.0))
-        return ts_error(TS_INVALID, "t is drawn from [%g, %g]: it must be that 0 < eps < T <= 1", c->t_min,
-                        c->t_max);
+    TS_TRY(check_range(c->t_min, c->t_max));
     if (!k->score_loss ||
         (data->mixture ? !k->mixture_sample || !k->draw_times || !k->perturb : !k->noisy_batch))
         return ts_error(TS_UNSUPPORTED, "device %s lacks operations of score training", k->name);
@@ -212,6 +228,7 @@ ts_status ts_training_score(ts_device *device, const ts_score_training_config *c
     b->read = read_report;
     b->read_profile = read_profile;
     b->write_profile = write_profile;
+    b->write_t_max = write_t_max;
     b->step_was_set = step_was_set;
     b->release = release;
     s->batch = config->batch;

@@ -73,6 +73,34 @@ static void noise_error(const ts_results *r, FILE *page)
     }
 }
 
+/* train.T auto: what of sweep.T it has left out.  A configuration that cannot be read says nothing here. */
+static void shortened(const ts_results *r, FILE *page)
+{
+    ts_config *config;
+    double most = 0;
+    const char *before =
+        "<li>Training was on a shorter range of <i>t</i> in the end (<code>train.T: auto</code>): ";
+    ts_status unread = ts_config_parse(r->config, "sweep.json", &config);
+    if (unread) {
+        ts_status_free(unread);
+        return;
+    }
+    for (int k = 0; k < r->T_count; k++)
+        most = fmax(most, r->T[k]);
+    for (int i = 0; !(config->train.T > 0) && i < config->sweep.T.count; i++) {
+        if (!(config->sweep.T.v[i] > most))
+            continue;
+        fprintf(page, "%s%g", before, config->sweep.T.v[i]);
+        before = ", ";
+    }
+    if (*before == ',')
+        fprintf(
+            page,
+            " of <code>sweep.T</code> became <i>T</i>&nbsp;=&nbsp;%g, above which no start's <i>T</i>* was.</li>\n",
+            most);
+    ts_config_free(config);
+}
+
 static void stopped_early(const ts_report *report, FILE *page)
 {
     const ts_results *r = report->results;
@@ -188,6 +216,7 @@ void ts_warnings_write(const ts_report *report, FILE *page)
     worse_than_uniform(r, page);
     noise_error(r, page);
     stopped_early(report, page);
+    shortened(r, page);
     below_zero(r, page);
     seeds(r, page);
     fputs("</ul>\n", page);

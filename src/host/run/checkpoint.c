@@ -35,6 +35,10 @@ static ts_status declare(ts_safetensors_writer *writer, const ts_run *run, const
         ts_safetensors_declare_metadata(writer, "imported", "yes");
     ts_state_declare_real(writer, "T", checkpoint->T);
     ts_state_declare_real(writer, "t_min", checkpoint->t_min);
+    if (!(run->config->train.T > 0)) {
+        ts_state_declare_real(writer, "T_high", checkpoint->shortening.high);
+        ts_state_declare_integer(writer, "T_below", checkpoint->shortening.below);
+    }
     free(config);
     ts_state_declare(writer, run->model->params, true);
     if (checkpoint->profile)
@@ -119,6 +123,19 @@ ts_status ts_checkpoint_same_config(const ts_run *run, const ts_safetensors *fil
     return status;
 }
 
+/* What there is with train.T auto alone. */
+static ts_status read_shortening(const ts_run *run, const ts_safetensors *file, ts_checkpoint *checkpoint)
+{
+    ts_shortening *s = &checkpoint->shortening;
+    if (run->stored->train.T > 0)
+        return NULL;
+    TS_TRY(ts_state_integer(file, "T_below", &s->below));
+    s->high = ts_state_real(file, "T_high");
+    if (!(s->high >= 0 && s->high <= 1))
+        return ts_error(TS_FORMAT, "%s: its metadata lack a valid \"T_high\"", ts_safetensors_path(file));
+    return NULL;
+}
+
 static ts_status read_header(const ts_run *run, const ts_safetensors *file, ts_checkpoint *checkpoint)
 {
     const char *format = ts_safetensors_metadata(file, "format");
@@ -137,6 +154,7 @@ static ts_status read_header(const ts_run *run, const ts_safetensors *file, ts_c
     TS_TRY(ts_state_integer(file, "step", &checkpoint->step));
     TS_TRY(read_time(file, "T", &checkpoint->T));
     TS_TRY(read_time(file, "t_min", &checkpoint->t_min));
+    TS_TRY(read_shortening(run, file, checkpoint));
     return ts_state_integer(file, "skipped", &checkpoint->skipped);
 }
 
@@ -241,7 +259,8 @@ ts_status ts_checkpoint_load(ts_run *run, ts_checkpoint *checkpoint)
     TS_GOTO(ts_context(ts_state_read(file, run->model->params), "a checkpoint of another architecture"),
             done);
     TS_GOTO(read_profile(file, checkpoint), done);
-    status = nothing_left(file);
+    TS_GOTO(nothing_left(file), done);
+    run->reach = checkpoint->T;
 done:
     if (status)
         ts_checkpoint_release(checkpoint);
@@ -260,7 +279,8 @@ ts_status ts_checkpoint_load_weights(ts_run *run, bool ema, ts_checkpoint *check
     TS_GOTO(ts_context(ts_state_read_weights(file, run->model->params, ema),
                        "a checkpoint of another architecture"),
             done);
-    status = read_profile(file, checkpoint);
+    TS_GOTO(read_profile(file, checkpoint), done);
+    run->reach = checkpoint->T;
 done:
     if (status)
         ts_checkpoint_release(checkpoint);

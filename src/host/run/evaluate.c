@@ -31,15 +31,11 @@ double ts_evaluate_eps(const ts_config *config, const ts_data *data)
     return fmax(t, config->train.eps);
 }
 
-/* T must lie above eps, and a network knows only the times that it was trained on. */
 static ts_status check_T(const ts_run *run, double T, const char *eps_name, double eps)
 {
     if (!(T > eps && T <= 1))
         return ts_error(TS_INVALID, "T must lie in (%g, 1], above %s = %g, not %g", eps, eps_name, eps, T);
-    if (T > ts_score_reach(run))
-        return ts_error(TS_INVALID, "T = %g: this network was trained on t up to train.T = %g alone", T,
-                        run->config->train.T);
-    return NULL;
+    return ts_score_check_T(run, T);
 }
 
 /* What cannot be opened should be known before a long pass. */

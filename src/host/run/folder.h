@@ -19,7 +19,7 @@
  * device's choices (memory.c, threads.c, algorithms.c).
  *
  * Invariants: who writes holds the lock.  A file is complete at any moment: written beside, synced, renamed.
- * Data, SDE, network and range of t of a trained run never change.  A run stopped anywhere and continued ends
+ * Data, SDE, network and range of t of a trained run never change (but with train.T auto, while it trains).  A run stopped anywhere and continued ends
  * with the bits of one that was not.  What is stored names the configuration and data that it depends on, and
  * is refused by others.
  */
@@ -38,6 +38,8 @@ typedef struct ts_run {
     ts_device *device;
     ts_dataset *dataset;
     ts_model *model;
+    double
+        reach; /* the largest t that the network is trained on: train.T, or what that of its checkpoint is */
     const struct ts_score_choice
         *choice; /* the score that evaluations take; NULL: the model's own (scores.h) */
     int lock;    /* file descriptor; -1: none */

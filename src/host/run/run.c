@@ -165,7 +165,8 @@ static ts_status new_run(const char *dir, ts_config *config, ts_run **run)
         ts_config_free(config);
         return ts_error(TS_NO_MEMORY, "no memory for a run");
     }
-    *r = (ts_run){.dir = copy, .config = config, .stored = config, .lock = -1};
+    *r = (ts_run){
+        .dir = copy, .config = config, .stored = config, .reach = ts_config_largest_T(config), .lock = -1};
     *run = r;
     return NULL;
 }

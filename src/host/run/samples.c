@@ -145,10 +145,7 @@ static ts_status check(const ts_run *run, const ts_sampler_config *sampler, int 
 {
     if (count < 1)
         return ts_error(TS_INVALID, "%d samples: must be at least 1", count);
-    if (sampler->T > ts_score_reach(run))
-        return ts_error(TS_INVALID, "T = %g: this network was trained on t up to train.T = %g alone",
-                        sampler->T, run->config->train.T);
-    return NULL;
+    return ts_score_check_T(run, sampler->T);
 }
 
 ts_status ts_evaluate_samples(ts_run *run, const ts_sampler_config *sampler, ts_start_kind start, int count,

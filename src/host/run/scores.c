@@ -33,6 +33,19 @@ static ts_status open_exact(ts_run *run, ts_start_kind start, int n, ts_open_sco
     return ts_model_score(run->model, n, false, &open->score);
 }
 
+/* A network knows only the times that it was trained on. */
+static ts_status check_reach(const ts_run *run, double T)
+{
+    if (!run->model->params || T <= run->reach)
+        return NULL;
+    if (run->config->train.T > 0)
+        return ts_error(TS_INVALID, "T = %g: this network was trained on t up to train.T = %g alone", T,
+                        run->reach);
+    return ts_error(TS_INVALID,
+                    "T = %g: this network was trained on t up to %g alone, to which train.T auto came", T,
+                    run->reach);
+}
+
 /* ---- a start's own above T*, the model's below ---- */
 
 ts_status ts_score_T_star(const ts_run *run, ts_start_kind start, double *T)
@@ -59,10 +72,8 @@ static ts_status open_hybrid(ts_run *run, ts_start_kind start, int n, ts_open_sc
     ts_score *below = NULL, *above = NULL;
     TS_TRY(ts_start_score(run, start, n, &open->start, &above));
     ts_status status = ts_score_T_star(run, start, &T);
-    if (!status && run->model->params && T > run->config->train.T)
-        status = ts_error(TS_INVALID,
-                          "score hybrid: T* = %g: this network was trained on t up to train.T = %g alone", T,
-                          run->config->train.T);
+    if (!status)
+        status = ts_context(check_reach(run, T), "score hybrid, T*");
     if (!status)
         status = ts_model_score(run->model, n, false, &below);
     if (!status)
@@ -126,7 +137,7 @@ bool ts_score_is_by_start(const ts_run *run)
     return run->choice && ts_scores[run->choice->kind].by_start;
 }
 
-double ts_score_reach(const ts_run *run)
+ts_status ts_score_check_T(const ts_run *run, double T)
 {
-    return run->model->params && !ts_score_is_by_start(run) ? run->config->train.T : 1;
+    return ts_score_is_by_start(run) ? NULL : check_reach(run, T);
 }

@@ -45,7 +45,7 @@ ts_status ts_score_open(ts_run *run, ts_start_kind start, int n, ts_open_score *
 void ts_score_close(ts_open_score *open);
 /* Whether that is another for each start. */
 bool ts_score_is_by_start(const ts_run *run);
-/* The largest T that it serves. */
-double ts_score_reach(const ts_run *run);
+/* TS_INVALID where T is beyond what the run's network, if it has one, was trained on. */
+ts_status ts_score_check_T(const ts_run *run, double T);
 
 #endif

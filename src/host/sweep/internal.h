@@ -155,10 +155,12 @@ ts_status ts_sweep_sampler(const ts_config *config, const ts_sampler_entry *entr
 
 /* The parts of the list: what each is of stands in it. */
 ts_status ts_part_train(ts_worker *worker, ts_part *part); /* T: an index, or -1 for the shared network */
-ts_status ts_part_fit(ts_worker *worker, ts_part *part);   /* T, start */
-ts_status ts_part_bound(ts_worker *worker, ts_part *part); /* score; T: an index, or -1 for all */
-ts_status ts_part_prior(ts_worker *worker, ts_part *part); /* T, start */
-ts_status ts_part_curve(ts_worker *worker, ts_part *part); /* start */
+/* The shared network, before there are rows: with train.T auto its training says up to which T they reach. */
+ts_status ts_sweep_train_first(ts_sweep *sweep);
+ts_status ts_part_fit(ts_worker *worker, ts_part *part);        /* T, start */
+ts_status ts_part_bound(ts_worker *worker, ts_part *part);      /* score; T: an index, or -1 for all */
+ts_status ts_part_prior(ts_worker *worker, ts_part *part);      /* T, start */
+ts_status ts_part_curve(ts_worker *worker, ts_part *part);      /* start */
 ts_status ts_part_likelihood(ts_worker *worker, ts_part *part); /* score, T; of all starts */
 ts_status ts_part_reference(ts_worker *worker, ts_part *part);  /* makes the comparison */
 ts_status ts_part_sample(ts_worker *worker, ts_part *part);     /* score, T, start, sampler; as these: */

@@ -50,12 +50,22 @@ static ts_status open_run(ts_sweep *s, ts_config *config, const ts_run_options *
 
 /* ---- the whole ---- */
 
+/* Whether the training says up to which T the rows reach. */
+static bool is_auto(const ts_sweep *s)
+{
+    return s->run->model->params && !(s->config->train.T > 0);
+}
+
 /* That there is something to train from several seeds. */
 static ts_status check_seeds(const ts_sweep *s)
 {
     ts_checkpoint checkpoint = {0};
     if (s->config->sweep.seeds == 1)
         return NULL;
+    if (is_auto(s))
+        return ts_error(TS_INVALID,
+                        "sweep.seeds: %d seeds, but train.T auto comes to another T from each; set it to 1",
+                        s->config->sweep.seeds);
     if (!s->run->model->params)
         return ts_error(TS_INVALID,
                         "sweep.seeds: %d seeds, but an exact score is trained from none; set it to 1",
@@ -76,7 +86,13 @@ static ts_status check(const ts_sweep *s)
     const ts_reals *T = &s->config->sweep.T;
     const ts_data *train = &s->run->dataset->train, *test = &s->run->dataset->test;
     const ts_features_row *features = &ts_features_rows[ts_features_chosen(test->h, test->w, test->c)];
-    const bool limited = ts_sweep_has_shared(s);
+    const bool limited = ts_sweep_has_shared(s) && !is_auto(s);
+    for (int i = 0; is_auto(s) && i < s->results->score_count; i++)
+        if (ts_scores[s->results->scores[i]].per_T)
+            return ts_error(TS_INVALID,
+                            "sweep.network: %s trains a network for each T of sweep.T; train.T auto is for "
+                            "one network for all T: sweep.network shared",
+                            ts_network_kind_words.word[s->config->sweep.network]);
     for (int i = 0; i < T->count; i++) {
         if (limited && T->v[i] > s->config->train.T)
             return ts_error(TS_INVALID,
@@ -122,6 +138,26 @@ static ts_status list_samplers(const ts_config *config, ts_sampler_entry **list,
     return NULL;
 }
 
+/* sweep.T as far as train.T auto came: what is beyond is that T, once. */
+static ts_status list_T(const ts_sweep *s, double **list, int *count)
+{
+    const ts_reals *T = &s->config->sweep.T;
+    const double most = is_auto(s) ? s->run->reach : 1;
+    *count = 0;
+    *list = calloc((size_t)T->count, sizeof **list);
+    if (!*list)
+        return ts_error(TS_NO_MEMORY, "sweep: no memory");
+    for (int i = 0; i < T->count; i++) {
+        const double at = fmin(T->v[i], most);
+        bool there = false;
+        for (int j = 0; j < *count; j++)
+            there |= (*list)[j] == at;
+        if (!there)
+            (*list)[(*count)++] = at;
+    }
+    return NULL;
+}
+
 /* The rows of the results. */
 static ts_status make_rows(ts_sweep *s)
 {
@@ -129,7 +165,8 @@ static ts_status make_rows(ts_sweep *s)
     ts_start_kind starts[TS_START_COUNT];
     ts_score_kind scores[TS_SCORE_COUNT];
     ts_sampler_entry *samplers;
-    int start_count, sampler_count, score_count = 0;
+    double *T;
+    int start_count, sampler_count, T_count, score_count = 0;
     TS_TRY(ts_starts_chosen(s->run, &config->sweep.starts, starts, &start_count));
     for (int kind = 0; kind < TS_SCORE_COUNT; kind++)
         if (ts_scores[kind].trained
@@ -137,10 +174,27 @@ static ts_status make_rows(ts_sweep *s)
                 : s->run->dataset->mixture != NULL)
             scores[score_count++] = (ts_score_kind)kind;
     TS_TRY(list_samplers(config, &samplers, &sampler_count));
-    ts_status status = ts_results_make(s->results, score_count, scores, config->sweep.T.count,
-                                       config->sweep.T.v, start_count, starts, sampler_count, samplers);
+    ts_status status = list_T(s, &T, &T_count);
+    if (!status)
+        status = ts_results_make(s->results, score_count, scores, T_count, T, start_count, starts,
+                                 sampler_count, samplers);
     free(samplers);
+    free(T);
     return status;
+}
+
+/* With train.T auto the rows are those of what the training came to. */
+static ts_status train_for_rows(ts_sweep *s)
+{
+    if (!is_auto(s))
+        return NULL;
+    TS_TRY(ts_sweep_train_first(s));
+    if (s->run->reach >= ts_sweep_largest_T(s))
+        return NULL;
+    ts_results_release(s->results);
+    if (s->options->shortened)
+        s->options->shortened(s->options->context, s->run->reach);
+    return make_rows(s);
 }
 
 static ts_status make_folders(const ts_sweep *s)
@@ -171,12 +225,13 @@ static ts_status prepare(ts_sweep *s)
     s->exact_config.model.kind = TS_MODEL_EXACT;
     TS_TRY(make_rows(s));
     TS_TRY(check(s));
+    TS_TRY(make_folders(s));
+    TS_TRY(train_for_rows(s));
     TS_TRY(ts_sweep_allocate_curve(s));
     TS_TRY(ts_sweep_allocate_bounds(s));
     TS_TRY(ts_sweep_allocate_fits(s));
     TS_TRY(ts_sweep_plan(s));
-    TS_TRY(ts_sweep_open_workers(s));
-    return make_folders(s);
+    return ts_sweep_open_workers(s);
 }
 
 /* ---- the work ---- */

@@ -42,6 +42,9 @@ typedef struct ts_sweep_options {
      * second under a lock.  NULL: nobody. */
     void (*began)(void *context, int workers, int threads);
     void (*estimated)(void *context, double seconds, const ts_cost *phases, int count);
+    /* With train.T auto: told to which T the training came, where that is below the largest of sweep.T; the rows of those
+     * that are beyond are of this T.  NULL: nobody. */
+    void (*shortened)(void *context, double T);
     void *context;
 } ts_sweep_options;
 

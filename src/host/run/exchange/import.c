@@ -74,7 +74,6 @@ ts_status ts_import(ts_run *run, const char *path)
     ts_safetensors_close(file);
     TS_TRY(status);
     TS_TRY(ts_params_enable_training(run->model->params)); /* averages begin as the values */
-    const ts_checkpoint checkpoint = {
-        .T = run->config->train.T, .t_min = run->config->train.eps, .imported = true};
+    const ts_checkpoint checkpoint = {.T = run->reach, .t_min = run->config->train.eps, .imported = true};
     return ts_checkpoint_save(run, &checkpoint);
 }

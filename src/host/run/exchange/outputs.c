@@ -43,13 +43,13 @@ static ts_status check_shape(const outputs *o, const ts_safetensors_info *x)
 /* A network knows the times that it was trained on alone; those of the file may be float32. */
 static ts_status check_times(const outputs *o)
 {
-    const float low = (float)o->run->config->train.eps, high = (float)o->run->config->train.T;
+    const float low = (float)o->run->config->train.eps, high = (float)o->run->reach;
     char least[32], most[32];
     for (int i = 0; i < o->n; i++) {
         if ((float)o->t[i] >= low && (float)o->t[i] <= high)
             continue;
         ts_decimal(o->run->config->train.eps, least);
-        ts_decimal(o->run->config->train.T, most);
+        ts_decimal(o->run->reach, most);
         return ts_error(TS_INVALID, "%s: t[%d] = %g, should lie in [%s, %s], from train.eps to train.T",
                         o->in, i, o->t[i], least, most);
     }

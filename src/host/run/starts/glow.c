@@ -437,7 +437,8 @@ static ts_status read_line(fitting *f)
         return ts_error(TS_NOT_FINITE, "the loss is not finite up to step %lld", (long long)f->report.step);
     const double now = ts_seconds();
     const double images = (double)(f->step - f->line_step) * f->run->config->glow.batch;
-    TS_TRY(ts_log_write(f->log, &f->report, images / fmax(now - f->line_began, 1e-9), now - f->began, NULL));
+    TS_TRY(
+        ts_log_write(f->log, &f->report, images / fmax(now - f->line_began, 1e-9), now - f->began, NULL, 0));
     f->line_began = now;
     f->line_step = f->step;
     return NULL;

@@ -20,10 +20,11 @@ struct ts_crossing {
     ts_run *run;
     ts_score *score;
     int64_t data;
-    int count, d, draws;
+    int columns, count; /* points of the range, and of what is left of it */
+    int d, draws;
     double eps;
-    double *T;                        /* [count] */
-    double *prior[TS_CROSSING_COUNT]; /* [data][count] */
+    double *T;                        /* [columns] */
+    double *prior[TS_CROSSING_COUNT]; /* [data][columns] */
     double *elbo;                     /* [data][count] */
 };
 
@@ -38,19 +39,33 @@ static ts_status choose_range(ts_crossing *c)
         high = fmax(high, config->sweep.T.v[i]);
     }
     low = fmax(low, c->eps * 1.01);
-    high = fmin(high, config->train.T);
+    high = fmin(high, ts_config_largest_T(config));
     if (!(high > low) || c->data < 2)
         return NULL;
-    return ts_prior_times(low, high, &c->T, &c->count);
+    return ts_prior_times(low, high, &c->T, &c->columns);
+}
+
+bool ts_crossing_cut(ts_crossing *c, double T)
+{
+    c->count = 0;
+    while (c->count < c->columns && c->T[c->count] <= T)
+        c->count++;
+    return c->count > 1;
+}
+
+double ts_crossing_end(const ts_crossing *c)
+{
+    return c->T[c->count - 1];
 }
 
 /* ---- prior terms ---- */
 
-static ts_bound_config bound_of(const ts_crossing *c)
+/* At the first `count` points of the range. */
+static ts_bound_config bound_of(const ts_crossing *c, int count)
 {
     return (ts_bound_config){.sde = ts_config_sde(c->run->config),
                              .eps = c->eps,
-                             .T_count = c->count,
+                             .T_count = count,
                              .T = c->T,
                              .draws = c->draws,
                              .prior_draws = 1,
@@ -60,8 +75,8 @@ static ts_bound_config bound_of(const ts_crossing *c)
 
 static ts_status measure_priors(ts_crossing *c)
 {
-    const size_t cells = (size_t)c->data * (size_t)c->count;
-    const ts_bound_config how = bound_of(c);
+    const size_t cells = (size_t)c->data * (size_t)c->columns;
+    const ts_bound_config how = bound_of(c, c->columns);
     c->elbo = malloc(cells * sizeof *c->elbo);
     if (!c->elbo)
         return ts_error(TS_NO_MEMORY, "no memory for %lld data", (long long)c->data);
@@ -88,7 +103,7 @@ static ts_status open_all(ts_crossing *c)
 {
     const ts_config *config = c->run->config;
     TS_TRY(choose_range(c));
-    if (!c->count)
+    if (!ts_crossing_cut(c, c->run->reach))
         return NULL;
     TS_TRY(ts_blocks_check(c->data, config->data.block));
     c->draws = draws_of(config, c->data);
@@ -111,7 +126,7 @@ ts_status ts_crossing_open(ts_run *run, ts_crossing **crossing)
     if (!test->mixture && c->data > test->count)
         c->data = test->count;
     ts_status status = open_all(c);
-    if (status || !c->count)
+    if (status || c->count < 2)
         ts_crossing_close(c);
     else
         *crossing = c;
@@ -143,8 +158,10 @@ static ts_status find(const ts_crossing *c, int start, const ts_bound *bound, ts
     *star = (ts_crossing_T){NAN, NAN, NAN};
     if (!c->prior[start])
         return NULL;
-    for (int64_t i = 0; i < c->data * c->count; i++)
-        c->elbo[i] = -c->prior[start][i] - bound->diffusion[i];
+    for (int64_t i = 0; i < c->data; i++)
+        for (int j = 0; j < c->count; j++)
+            c->elbo[i * c->count + j] =
+                -c->prior[start][i * c->columns + j] - bound->diffusion[i * c->count + j];
     TS_TRY(ts_bands_make(c->elbo, c->data, c->count, &how, &bands));
     *star = (ts_crossing_T){c->T[bands.best], c->T[bands.best_low], c->T[bands.best_high]};
     ts_bands_release(&bands);
@@ -153,7 +170,7 @@ static ts_status find(const ts_crossing *c, int start, const ts_bound *bound, ts
 
 ts_status ts_crossing_measure(ts_crossing *c, ts_crossing_T stars[TS_CROSSING_COUNT])
 {
-    const ts_bound_config how = bound_of(c);
+    const ts_bound_config how = bound_of(c, c->count);
     ts_bound bound;
     TS_TRY(ts_params_swap_ema(c->run->model->params));
     ts_status status = ts_bound_measure(&how, &c->run->dataset->test, c->score, NULL, NULL, &bound);

@@ -11,7 +11,8 @@
  * for all, the second from one pass over held-out data with the averaged weights, dropout off.  Where the integral is the
  * largest the profiles cross (with several crossings at the best of them; with none at an end of the range).
  *
- * The range of T is that of sweep.T, as far as the network is trained.  The interval is the confidence set of that T
+ * The range of T is that of sweep.T, as far as the network is trained; where train.T auto shortens that, the range is cut
+ * between two points of it.  The interval is the confidence set of that T
  * (quality/bands.h): it covers which data were held out.
  */
 #ifndef TS_RUN_TRAINING_CROSSING_H
@@ -37,11 +38,15 @@ typedef struct ts_crossing_T {
 typedef struct ts_crossing ts_crossing;
 
 /* Takes the first train.eval_data of the held-out data, or all; the run outlives it.  *crossing is NULL where there is no
- * range: train.T is not above the smallest T of the sweep, or there are fewer than two data. */
+ * range: the network is not trained above the smallest T of the sweep, or there are fewer than two data. */
 ts_status ts_crossing_open(ts_run *run, ts_crossing **crossing);
 /* Of gaussian NaN above 4096 dimensions, where its covariance would cost more than the measurement is worth.
  * With the model's weights as they are now, averages in their place and back: the training goes on bitwise as without. */
 ts_status ts_crossing_measure(ts_crossing *crossing, ts_crossing_T stars[TS_CROSSING_COUNT]);
+/* The largest T of the range. */
+double ts_crossing_end(const ts_crossing *crossing);
+/* Cuts the range behind its last point that is not above T; false where that leaves no range to measure. */
+bool ts_crossing_cut(ts_crossing *crossing, double T);
 void ts_crossing_close(ts_crossing *crossing); /* NULL is fine */
 
 #endif

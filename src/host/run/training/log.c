@@ -139,7 +139,7 @@ static void write_star(FILE *file, const char *start, const ts_crossing_T *star)
 }
 
 ts_status ts_log_write(ts_log *log, const ts_training_report *report, double images_per_second,
-                       double seconds, const ts_crossing_T *stars)
+                       double seconds, const ts_crossing_T *stars, double T)
 {
     fprintf(log->file, "{\"step\": %lld", (long long)report->step);
     write_number(log->file, "loss", 9, report->loss);
@@ -148,6 +148,8 @@ ts_status ts_log_write(ts_log *log, const ts_training_report *report, double ima
     write_number(log->file, "seconds", 6, log->before + seconds);
     for (int i = 0; stars && i < TS_CROSSING_COUNT; i++)
         write_star(log->file, ts_start_kind_words.word[ts_crossing_starts[i]], &stars[i]);
+    if (T > 0)
+        write_number(log->file, "T", 6, T);
     fputs("}\n", log->file);
     return fflush(log->file) || ferror(log->file) ? failed(log->path) : NULL;
 }

@@ -10,6 +10,7 @@
 #include "run/memory.h"
 #include "run/training/crossing.h"
 #include "run/training/log.h"
+#include "run/training/shorten.h"
 
 enum { BINS = TS_TRAINER_PROFILE_BINS };
 
@@ -36,7 +37,7 @@ ts_score_training_config ts_trainer_config(const ts_config *config)
     return (ts_score_training_config){
         .sde = ts_config_sde(config),
         .t_min = config->train.eps,
-        .t_max = config->train.T,
+        .t_max = ts_config_largest_T(config),
         .sampling = sampling,
         .low_discrepancy = config->train.low_discrepancy,
         .predicts = config->model.predicts,
@@ -67,6 +68,7 @@ typedef struct trainer {
     ts_crossing *crossing; /* NULL: T* is not measured */
     ts_crossing_T stars[TS_CROSSING_COUNT];
     bool measured;             /* stars, since the last log line */
+    ts_shortening shortening;  /* with train.T auto */
     int64_t step, begin;       /* done so far; done when this call began */
     int64_t steps;             /* to be done */
     int64_t saved;             /* step of the last checkpoint; -1: none */
@@ -110,6 +112,11 @@ static ts_status read_report(trainer *t)
     return NULL;
 }
 
+static bool is_auto(const trainer *t)
+{
+    return !(t->run->config->train.T > 0);
+}
+
 static ts_status write_line(trainer *t)
 {
     const double now = ts_seconds(), seconds = now - t->line_began;
@@ -123,7 +130,9 @@ static ts_status write_line(trainer *t)
     t->line_began = now;
     const ts_crossing_T *stars = t->measured ? t->stars : NULL;
     t->measured = false;
-    return t->log ? ts_log_write(t->log, &line, images / fmax(seconds, 1e-9), now - t->began, stars) : NULL;
+    return t->log ? ts_log_write(t->log, &line, images / fmax(seconds, 1e-9), now - t->began, stars,
+                                 is_auto(t) ? t->run->reach : 0)
+                  : NULL;
 }
 
 static ts_status save(trainer *t)
@@ -134,8 +143,9 @@ static ts_status save(trainer *t)
     TS_TRY(ts_training_profile(t->training, profile));
     const ts_checkpoint checkpoint = {.step = t->step,
                                       .skipped = t->skipped_before + t->report.skipped,
-                                      .T = t->run->config->train.T,
+                                      .T = t->run->reach,
                                       .t_min = t->run->config->train.eps,
+                                      .shortening = t->shortening,
                                       .bins = BINS,
                                       .profile = profile};
     TS_TRY(ts_algorithms_save(t->run));
@@ -165,16 +175,33 @@ static ts_status measure_stars(trainer *t)
     return unless_short(t, status);
 }
 
+/* After a measurement that any number of steps would have come to: one at the end of fewer steps counts for nothing. */
+static ts_status shorten(trainer *t)
+{
+    const double T = ts_shorten_to(&t->shortening, t->run->config, ts_crossing_end(t->crossing), t->stars);
+    if (!(T > 0))
+        return NULL;
+    TS_TRY(ts_training_set_t_max(t->training, T));
+    t->run->reach = T;
+    if (!ts_crossing_cut(t->crossing, T)) {
+        ts_crossing_close(t->crossing);
+        t->crossing = NULL;
+    }
+    return NULL;
+}
+
 static void show(const trainer *t)
 {
-    char note[80] = "";
+    char note[112] = "";
     int length = 0;
     if (t->line_step > t->begin)
         length = snprintf(note, sizeof note, "loss %.5f", t->logged_loss);
     const ts_crossing_T *star = &t->stars[TS_CROSSING_NORMAL];
     if (star->T > 0)
-        snprintf(note + length, sizeof note - (size_t)length, "%sT* %.2f (%.2f to %.2f)", length ? ", " : "",
-                 star->T, star->low, star->high);
+        length += snprintf(note + length, sizeof note - (size_t)length, "%sT* %.2f (%.2f to %.2f)",
+                           length ? ", " : "", star->T, star->low, star->high);
+    if (is_auto(t))
+        snprintf(note + length, sizeof note - (size_t)length, "%sT %.2f", length ? ", " : "", t->run->reach);
     ts_progress_report(t->progress, "train", (double)t->step, t->run->config->train.steps, "steps", note);
 }
 
@@ -199,6 +226,8 @@ static ts_status run_steps(trainer *t)
             TS_TRY(read_report(t));
         if (stars)
             TS_TRY(measure_stars(t));
+        if (is_auto(t) && t->measured && t->step % config->train.eval_every == 0)
+            TS_TRY(shorten(t));
         if (line)
             TS_TRY(write_line(t));
         if (keep)
@@ -219,12 +248,14 @@ static ts_status resume(trainer *t, bool imported_suffices)
     ts_checkpoint checkpoint;
     TS_TRY(ts_checkpoint_load(t->run, &checkpoint));
     ts_status status = ts_training_set_step(t->training, checkpoint.step);
+    if (!status)
+        status = ts_training_set_t_max(t->training, checkpoint.T);
     /* bins of another range of t would mix two profiles */
-    if (!status && checkpoint.bins == BINS && checkpoint.T == config->train.T &&
-        checkpoint.t_min == config->train.eps)
+    if (!status && checkpoint.bins == BINS && checkpoint.t_min == config->train.eps)
         status = ts_training_set_profile(t->training, checkpoint.profile);
     t->step = t->begin = t->saved = checkpoint.step;
     t->skipped_before = checkpoint.skipped;
+    t->shortening = checkpoint.shortening;
     if (imported_suffices && checkpoint.imported)
         t->steps = checkpoint.step;
     ts_checkpoint_release(&checkpoint);
@@ -264,6 +295,7 @@ static void fill_result(const trainer *t, ts_trainer_result *result)
         .gradient_norm = t->report.gradient_norm,
         .images_per_second = steps ? (double)steps * t->run->config->train.batch / fmax(seconds, 1e-9) : NAN,
         .seconds = seconds,
+        .T = t->run->reach,
         .parameters = ts_params_count(t->run->model->params),
         .plan_bytes = ts_graph_arena_bytes(graph),
         .no_reuse_bytes = ts_graph_no_reuse_bytes(graph),

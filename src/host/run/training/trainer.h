@@ -1,7 +1,8 @@
 /*
  * Training of a run's score network: steps, log, checkpoints, resume.
  *
- * trainer.c is the loop as the host sees it; what a step computes stands in one function, queue_step of
+ * trainer.c is the loop as the host sees it, crossing.c measures T* on its way, shorten.c says what train.T auto makes of
+ * that; what a step computes stands in one function, queue_step of
  * diffusion/training_score.c, and runs on the device alone: the host only counts, and waits where it reads
  * for a log line or a checkpoint.  trainer_config.c turns a configuration into the loop's arguments.
  *
@@ -29,6 +30,7 @@ typedef struct ts_trainer_result {
     double loss, gradient_norm; /* of the last log line */
     double images_per_second;
     double seconds;
+    double T; /* up to which t is drawn; with train.T auto what it came to */
     int64_t parameters;
     size_t plan_bytes, no_reuse_bytes;
     ts_crossing_T stars[TS_CROSSING_COUNT]; /* the last measured; T 0: none was */
