@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int64_t keep = 0; keep < 40; keep += 13) {
         ts_status status = ts_log_open(path, keep, &log);
         if (!status) {
-            fuzz_must(ts_log_write(log, &(ts_training_report){.step = keep + 1}, 1, 1, NULL));
+            fuzz_must(ts_log_write(log, &(ts_training_report){.step = keep + 1}, 1, 1, NULL, 0));
             ts_log_close(log);
         }
         fuzz_status(status);

@@ -16,15 +16,16 @@
 enum { MOST_ROWS = 10000000 };
 
 #define NUMBER(type, name, member) TS_FIELD(NUMBER, NULL, type, name, member, "")
-#define COUNT(type, name, member)  TS_FIELD(COUNT, NULL, type, name, member, "")
-#define TOP(kind, name)            TS_FIELD(kind, NULL, ts_results, name, name, "")
+/* NAME and NAME_ci95. */
+#define INTERVAL(type, name, member) NUMBER(type, name, member.mean), NUMBER(type, name##_ci95, member.half)
+#define COUNT(type, name, member)    TS_FIELD(COUNT, NULL, type, name, member, "")
+#define TOP(kind, name)              TS_FIELD(kind, NULL, ts_results, name, name, "")
 
 /* each ends with an empty field */
 static const ts_field bin_fields[] = {
     NUMBER(ts_profile_bin, t_low, t_low),
     NUMBER(ts_profile_bin, t_high, t_high),
-    NUMBER(ts_profile_bin, mse, mse.mean),
-    NUMBER(ts_profile_bin, mse_ci95, mse.half),
+    INTERVAL(ts_profile_bin, mse, mse),
     NUMBER(ts_profile_bin, integrand_nats, integrand.mean),
     NUMBER(ts_profile_bin, integrand_ci95_nats, integrand.half),
     {0},
@@ -63,22 +64,16 @@ static const ts_field phase_fields[] = {
 static const ts_field floor_fields[] = {
     COUNT(ts_floor, count, count),
     COUNT(ts_floor, images, images),
-    NUMBER(ts_floor, sliced_wasserstein, sliced_wasserstein.mean),
-    NUMBER(ts_floor, sliced_wasserstein_ci95, sliced_wasserstein.half),
+    INTERVAL(ts_floor, sliced_wasserstein, sliced_wasserstein),
     NUMBER(ts_floor, sliced_wasserstein_low, sliced_wasserstein_low),
     NUMBER(ts_floor, sliced_wasserstein_high, sliced_wasserstein_high),
-    NUMBER(ts_floor, frechet, frechet.mean),
-    NUMBER(ts_floor, frechet_ci95, frechet.half),
+    INTERVAL(ts_floor, frechet, frechet),
     NUMBER(ts_floor, frechet_low, frechet_low),
     NUMBER(ts_floor, frechet_high, frechet_high),
-    NUMBER(ts_floor, fid, fid.mean),
-    NUMBER(ts_floor, fid_ci95, fid.half),
-    NUMBER(ts_floor, kid, kid.mean),
-    NUMBER(ts_floor, kid_ci95, kid.half),
-    NUMBER(ts_floor, precision, precision.mean),
-    NUMBER(ts_floor, precision_ci95, precision.half),
-    NUMBER(ts_floor, recall, recall.mean),
-    NUMBER(ts_floor, recall_ci95, recall.half),
+    INTERVAL(ts_floor, fid, fid),
+    INTERVAL(ts_floor, kid, kid),
+    INTERVAL(ts_floor, precision, precision),
+    INTERVAL(ts_floor, recall, recall),
     {0},
 };
 
@@ -100,8 +95,7 @@ static const ts_field finding_fields[] = {
 
 static const ts_field point_fields[] = {
     NUMBER(ts_finding_point, T, T),
-    NUMBER(ts_finding_point, bpd, bpd.mean),
-    NUMBER(ts_finding_point, bpd_ci95, bpd.half),
+    INTERVAL(ts_finding_point, bpd, bpd),
     NUMBER(ts_finding_point, bpd_band, bpd_band),
     NUMBER(ts_finding_point, prior_nats, prior.mean),
     NUMBER(ts_finding_point, prior_ci95_nats, prior.half),
@@ -111,10 +105,8 @@ static const ts_field point_fields[] = {
     NUMBER(ts_finding_point, network_nats, network.mean),
     NUMBER(ts_finding_point, network_ci95_nats, network.half),
     NUMBER(ts_finding_point, network_band_nats, network_band),
-    NUMBER(ts_finding_point, network_error, network_error.mean),
-    NUMBER(ts_finding_point, network_error_ci95, network_error.half),
-    NUMBER(ts_finding_point, start_error, start_error.mean),
-    NUMBER(ts_finding_point, start_error_ci95, start_error.half),
+    INTERVAL(ts_finding_point, network_error, network_error),
+    INTERVAL(ts_finding_point, start_error, start_error),
     NUMBER(ts_finding_point, loss_bpd, loss),
     NUMBER(ts_finding_point, loss_low_bpd, loss_low),
     NUMBER(ts_finding_point, loss_high_bpd, loss_high),
