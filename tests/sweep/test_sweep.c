@@ -26,7 +26,8 @@ static void bounds_are_paired(void **state)
         for (int t = 0; t < times; t++)
             elbo[i * times + t] =
                 -100 + 30 * sin(1.7 * i) - loss[t] + 0.02 * sin(12.9898 * (i + 1) * (t + 1));
-    ts_bands_config how = {.tolerance = 0.01, .repetitions = 1000, .seed = 1};
+    /* one thread: a process with more cannot be forked */
+    ts_bands_config how = {.tolerance = 0.01, .repetitions = 1000, .seed = 1, .threads = 1};
     ts_finding f = {.count = 0};
     must(ts_sweep_find(elbo, count, times, T, d, &how, &f));
     assert_true(f.T_best == 0.6 && f.T_best_low == 0.2 && f.T_best_high == 0.6 && !f.tie);
